@@ -1,0 +1,101 @@
+"""The floors of the house: imports only downwards, no circles, pure cores that import no world."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("caps", "dht", "avm")
+WORLD = {"trio", "socket", "time", "random", "os", "pathlib", "logging", "sqlite3", "apsw"}
+WORLD |= {"subprocess", "threading", "asyncio", "secrets", "tempfile", "select", "signal"}
+
+# Who may import whom, by room, the lowest floor first; a room may import its own and lower floors.
+FLOORS = [
+    ("caps",),
+    ("dht",),
+    ("avm.errors", "avm.limits", "avm.message", "avm.cases", "avm"),
+    ("avm.machine",),
+    ("avm.host",),
+    ("avm.store", "avm.link"),
+    ("avm.sim",),
+    ("avm.testing",),
+    ("avm.run",),
+    ("avm.cli",),
+]
+PURE = ("caps", "dht", "avm.message", "avm.limits", "avm.cases", "avm.host", "avm.sim")
+PURE += ("avm.machine.turn", "avm.machine.inside", "avm.testing")
+IMPURE = ("dht.udp",)
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(p): p for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py"))}
+
+
+def within(name: str, room: str) -> bool:
+    if room == "avm":
+        return name == "avm"
+    return name == room or name.startswith(room + ".")
+
+
+def floor_of(name: str) -> int:
+    matches = [i for i, rooms in enumerate(FLOORS) if any(within(name, room) for room in rooms)]
+    assert matches, f"{name} has no floor: give it one in FLOORS"
+    return matches[0]
+
+
+def imports_of(name: str) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import"
+            module = node.module or ""
+            children = {f"{module}.{alias.name}" for alias in node.names}
+            submodules = children & MODULES.keys()
+            found |= submodules
+            if len(submodules) < len(children):
+                found.add(module)
+    return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_go_only_downwards(name: str) -> None:
+    for target in imports_of(name) & MODULES.keys():
+        assert floor_of(target) <= floor_of(name), f"{name} imports upwards: {target}"
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if any(within(n, p) for p in PURE)])
+def test_pure_rooms_import_no_world(name: str) -> None:
+    if name in IMPURE:
+        return
+    found = {target.split(".")[0] for target in imports_of(name)} & WORLD
+    assert not found, f"{name} is a pure room and imports {sorted(found)}"
+
+
+def test_there_are_no_circles() -> None:
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, "a circle: " + " -> ".join([*path, name])
+        if name in done:
+            return
+        for target in sorted(imports_of(name) & MODULES.keys()):
+            visit(target, (*path, name))
+        done.add(name)
+
+    for name in MODULES:
+        visit(name, ())
+
+
+def test_imports_stand_at_the_top() -> None:
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                inner = [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
+                assert not inner, f"{name}: import inside {node.name}"
