@@ -1,0 +1,128 @@
+"""What is known of every frozen value: how deep it is and where it stands in the one order.
+
+The order is that of deterministic encodings (RFC 8949, section 4.2.1, floats always in 8 bytes), written
+here in plain Python because whoever writes a step imports it and must not wait for a codec. For a value
+without capabilities these bytes are the ones the codec writes for a state; a capability stands in them
+by its reference. They order the keys of maps and compare the literals a machine sealed itself.
+"""
+
+from struct import Struct
+
+from caps.errors import NotAValue
+
+CAPABILITY = 41000
+PAIRS = 41001
+RECORD = 41002
+ME = 41003
+LINEAR = 41004
+AFFINE = 41005
+RELEVANT = 41006
+FAILED = 41007
+
+DEPTH_MAX = 64
+INT_BITS_MAX = 4096
+NAN = float("nan")
+ATOMS = frozenset((type(None), bool, int, float, str, bytes))
+
+_TEXT_HEADS = tuple(bytes((0x60 + length,)) for length in range(24))
+_pack_double = Struct(">Bd").pack
+
+
+class Settled:
+    """A value that is frozen already and knows its depth, so that nobody walks into it again.
+
+    A base class and no protocol: whether an object is one is asked for every part of every value.
+    """
+
+    __slots__ = ("_depth",)
+    _depth: int
+
+    def _order(self) -> bytes:
+        raise NotImplementedError
+
+    def __copy__(self) -> "Settled":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Settled":
+        return self
+
+
+class Capability(Settled):
+    """The right to send to somebody, opaque: it is compared, kept, sent and sent to, nothing else."""
+
+    __slots__ = ()
+    _depth = 0
+
+    def __repr__(self) -> str:
+        return "<capability>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a capability cannot be turned into bytes")
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise TypeError("a capability cannot be turned into bytes")
+
+
+def depth_of(value: object) -> int:
+    """Return how many containers deep a frozen value is: 0 for an atom, 1 for a tuple of atoms."""
+    if type(value) in ATOMS:
+        return 0
+    if type(value) is tuple:
+        return 1 + max(map(depth_of, value), default=0)
+    assert isinstance(value, Settled)
+    return value._depth
+
+
+def head(major: int, length: int) -> bytes:
+    """Return the shortest CBOR head with `major` in its upper three bits."""
+    if length < 24:
+        return bytes((major | length,))
+    if length < 0x100:
+        return bytes((major | 24, length))
+    if length < 0x10000:
+        return bytes((major | 25,)) + length.to_bytes(2, "big")
+    if length < 0x100000000:
+        return bytes((major | 26,)) + length.to_bytes(4, "big")
+    return bytes((major | 27,)) + length.to_bytes(8, "big")
+
+
+def order_text(text: str) -> bytes:
+    """Return the place of a text in the order: shorter first, then bytewise."""
+    encoded = text.encode()
+    length = len(encoded)
+    return (_TEXT_HEADS[length] if length < 24 else head(0x60, length)) + encoded
+
+
+def _order_int(number: int) -> bytes:
+    major, magnitude = (0x00, number) if number >= 0 else (0x20, -1 - number)
+    if magnitude < 0x10000000000000000:
+        return head(major, magnitude)
+    digits = magnitude.to_bytes((magnitude.bit_length() + 7) // 8, "big")
+    return (b"\xc2" if major == 0 else b"\xc3") + head(0x40, len(digits)) + digits
+
+
+def order_of(value: object) -> bytes:
+    """Return the place of a frozen value in the one order, as bytes to compare."""
+    match value:
+        case str():
+            return order_text(value)
+        case bytes():
+            return head(0x40, len(value)) + value
+        case None:
+            return b"\xf6"
+        case bool():
+            return b"\xf5" if value else b"\xf4"
+        case int():
+            return _order_int(value)
+        case float():
+            return _pack_double(0xFB, value)
+        case tuple():
+            return head(0x80, len(value)) + b"".join(map(order_of, value))
+        case Settled():
+            return value._order()
+    raise NotAValue(f"a {type(value).__name__} is no value")
+
+
+def order_tagged(tag: int, value: object) -> bytes:
+    """Return the place of one of our own forms: its tag, then what it is made of."""
+    return head(0xC0, tag) + order_of(value)

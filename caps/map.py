@@ -1,0 +1,361 @@
+"""`Map`, the mapping of values to values, and `freeze`, which makes a value of a Python object.
+
+The two need each other: what is put into a map is frozen, and a frozen dict is a map.
+"""
+
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from enum import Enum
+from math import isnan
+from operator import itemgetter
+from typing import TypeAlias, TypeVar, cast, overload
+
+from caps import tree
+from caps.errors import NotAValue, TooBig, TooDeep
+from caps.frozen import (
+    DEPTH_MAX,
+    INT_BITS_MAX,
+    NAN,
+    PAIRS,
+    Capability,
+    Settled,
+    head,
+    order_of,
+    order_tagged,
+)
+
+K = TypeVar("K")
+V_co = TypeVar("V_co", covariant=True)
+A = TypeVar("A")
+B = TypeVar("B")
+D = TypeVar("D")
+
+Placed: TypeAlias = tuple[bytes, tree.Stored, object]
+
+_MISSING = object()
+_PLAIN = frozenset((type(None), bool, bytes))
+
+
+class Map(Mapping[K, V_co], Settled):
+    """An immutable mapping in canonical order, of which `put` and `drop` give changed ones.
+
+    Both take logarithmic time and share the rest with the map they start from. A lookup goes by the
+    exact type: of 1, 1.0 and True a map holds at most one, and only that one finds its value.
+    """
+
+    __slots__ = ("_hash", "_root")
+    _hash: int | None
+    _root: tree.Node
+
+    @overload
+    def __init__(self, source: Mapping[K, V_co], /) -> None: ...
+    @overload
+    def __init__(self, source: Iterable[tuple[K, V_co]] = (), /) -> None: ...
+    def __init__(self, source: Mapping[K, V_co] | Iterable[tuple[K, V_co]] = (), /) -> None:
+        self._hash = None
+        if isinstance(source, Map):
+            self._root = source._root
+        else:
+            pairs = source.items() if isinstance(source, Mapping) else source
+            self._root = _settle_pairs(pairs, DEPTH_MAX - 1)
+        self._depth = self._root.depth + 1
+
+    def put(self, key: A, value: B) -> "Map[K | A, V_co | B]":
+        """Return this map with `key` set to `value`, frozen; raises NotAValue."""
+        frozen_key, stored = settle_key(key)
+        room = DEPTH_MAX - 1
+        frozen = _settled_under(frozen_key, value, room)
+        if type(stored) is tuple and tree.find(self._root, stored, _MISSING) is _MISSING:
+            self._refuse_clash(frozen_key)
+        return wrap(tree.put(self._root, stored, frozen))
+
+    def drop(self, key: object) -> "Map[K, V_co]":
+        """Return this map without `key`; raises KeyError when it is absent."""
+        stored = _stored_or_none(key)
+        if stored is None or tree.find(self._root, stored, _MISSING) is _MISSING:
+            raise KeyError(key)
+        return wrap(tree.drop(self._root, stored))
+
+    @overload
+    def get(self, key: object, /) -> V_co | None: ...
+    @overload
+    def get(self, key: object, default: D, /) -> V_co | D: ...
+    def get(self, key: object, default: object = None, /) -> object:
+        """Return the value under `key`, or `default`."""
+        stored = _stored_or_none(key)
+        return default if stored is None else tree.find(self._root, stored, default)
+
+    def __getitem__(self, key: object) -> V_co:
+        stored = _stored_or_none(key)
+        found = _MISSING if stored is None else tree.find(self._root, stored, _MISSING)
+        if found is _MISSING:
+            raise KeyError(key)
+        return cast("V_co", found)
+
+    def __contains__(self, key: object) -> bool:
+        return self.get(key, _MISSING) is not _MISSING
+
+    def __len__(self) -> int:
+        return self._root.size
+
+    def __iter__(self) -> Iterator[K]:
+        for held in tree.leaves(self._root):
+            for stored in held:
+                yield cast("K", stored[1] if type(stored) is tuple else stored)
+
+    def keys(self) -> KeysView[K]:
+        """Return a view of the keys in canonical order."""
+        return KeysView(self)
+
+    def values(self) -> ValuesView[V_co]:
+        """Return a view of the values in the order of their keys."""
+        return _Values(self)
+
+    def items(self) -> ItemsView[K, V_co]:
+        """Return a view of the pairs in the order of their keys."""
+        return _Items(self)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if isinstance(other, Map):
+            return len(self) == len(other) and _all_entries(self) == _all_entries(other)
+        if isinstance(other, dict):
+            return len(self) == len(other) and all(
+                self.get(key, _MISSING) == value for key, value in other.items()
+            )
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(tuple(_all_entries(self)))
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"Map({{{', '.join(f'{key!r}: {value!r}' for key, value in self.items())}}})"
+
+    def _order(self) -> bytes:
+        held = tree.entries(self._root)
+        if self._root.odd:
+            return order_tagged(PAIRS, tuple(self.items()))
+        parts = (part for stored, value in held for part in (tree.place(stored), order_of(value)))
+        return head(0xA0, len(self)) + b"".join(parts)
+
+    def _refuse_clash(self, key: object) -> None:
+        for other in _equal_keys(key):
+            if tree.find(self._root, (order_of(other), other), _MISSING) is not _MISSING:
+                raise NotAValue(f"keys {other!r} and {key!r} are equal")
+
+
+class _Items(ItemsView[K, V_co]):
+    __slots__ = ()
+    _mapping: Map[K, V_co]
+
+    def __iter__(self) -> Iterator[tuple[K, V_co]]:
+        for stored, value in tree.entries(self._mapping._root):
+            yield cast("tuple[K, V_co]", (stored[1] if type(stored) is tuple else stored, value))
+
+
+class _Values(ValuesView[V_co]):
+    __slots__ = ()
+    _mapping: Map[object, V_co]
+
+    def __iter__(self) -> Iterator[V_co]:
+        for held in tree.leaves(self._mapping._root):
+            yield from cast("Iterable[V_co]", held.values())
+
+
+def wrap(root: tree.Node) -> Map[K, V_co]:
+    """Return the map over a tree whose entries are frozen and free of clashes."""
+    made: Map[K, V_co] = Map.__new__(Map)
+    made._root = root
+    made._depth = root.depth + 1
+    made._hash = None
+    return made
+
+
+def _all_entries(whole: Map[K, V_co]) -> list[tree.Entry]:
+    return list(tree.entries(whole._root))
+
+
+def freeze(value: object, *, depth: int = DEPTH_MAX) -> object:
+    """Return the value that a Python object stands for, itself where it is one already.
+
+    Lists and tuples become tuples, dicts maps, any bytes-like `bytes`. At most `depth` containers stand
+    inside one another. Raises NotAValue with the path of what is none, TooDeep or TooBig.
+    """
+    return settle(value, depth)[0]
+
+
+def settle(value: object, room: int) -> tuple[object, int]:
+    """Return the frozen value and its depth, which `room` bounds."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value, 0
+    if kind is str:
+        return _settle_text(cast("str", value)), 0
+    if kind is int:
+        return _settle_int(cast("int", value)), 0
+    if kind is float:
+        return _settle_float(cast("float", value)), 0
+    if isinstance(value, Settled):
+        if value._depth > room:
+            raise TooDeep("nested too deeply")
+        return value, value._depth
+    if kind is tuple or kind is list:
+        return _settle_sequence(cast("tuple[object, ...] | list[object]", value), room)
+    if kind is dict:
+        if room == 0:
+            raise TooDeep("nested too deeply")
+        root = _settle_pairs(cast("dict[object, object]", value).items(), room - 1)
+        return wrap(root), root.depth + 1
+    if kind is bytearray or kind is memoryview:
+        return bytes(cast("bytearray", value)), 0
+    raise NotAValue(_why_not(value))
+
+
+def _why_not(value: object) -> str:
+    name = type(value).__name__
+    if isinstance(value, Enum):
+        return f"a member of {name} is no value, use its .value"
+    for base in (bool, int, float, str, bytes, tuple, list, dict):
+        if isinstance(value, base):
+            return f"a {name} is no value, make it exactly {base.__name__}"
+    return f"a {name} is no value"
+
+
+def _settle_text(text: str) -> str:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise NotAValue("a text with half a surrogate pair is no value") from None
+    return text
+
+
+def _settle_int(number: int) -> int:
+    if number.bit_length() > INT_BITS_MAX:
+        raise TooBig(f"an integer of more than {INT_BITS_MAX:,} bits")
+    return number
+
+
+def _settle_float(number: float) -> float:
+    if isnan(number):
+        return NAN
+    return number or 0.0
+
+
+def _settle_sequence(
+    value: tuple[object, ...] | list[object], room: int
+) -> tuple[tuple[object, ...], int]:
+    if room == 0:
+        raise TooDeep("nested too deeply")
+    parts: list[object] = []
+    same = type(value) is tuple
+    deepest = 0
+    try:
+        for part in value:
+            frozen, depth = settle(part, room - 1)
+            parts.append(frozen)
+            same = same and frozen is part
+            if depth > deepest:  # noqa: PLR1730 (a call would double the cost)
+                deepest = depth
+    except NotAValue as error:
+        raise error.within(f"[{len(parts)}]") from None
+    return cast("tuple[object, ...]", value) if same else tuple(parts), deepest + 1
+
+
+def settle_key(key: object) -> tuple[object, tree.Stored]:
+    """Return a frozen key and the form the tree stores it in; raises NotAValue."""
+    if type(key) is str:
+        return _settle_text(key), key
+    if type(key) is bytes:
+        return key, key
+    frozen, _ = settle(key, DEPTH_MAX)
+    if type(frozen) is bytes:
+        return frozen, frozen
+    if not _is_key(frozen):
+        raise NotAValue(f"a {type(frozen).__name__} cannot be a key")
+    return frozen, (order_of(frozen), frozen)
+
+
+def _is_key(frozen: object) -> bool:
+    if type(frozen) is tuple:
+        return all(map(_is_key, frozen))
+    return not isinstance(frozen, Settled) or isinstance(frozen, Capability)
+
+
+def _stored_or_none(key: object) -> tree.Stored | None:
+    if type(key) is str or type(key) is bytes:
+        return key
+    try:
+        return settle_key(key)[1]
+    except NotAValue:
+        return None
+
+
+def _settled_under(key: object, value: object, room: int) -> object:
+    try:
+        return settle(value, room)[0]
+    except NotAValue as error:
+        raise error.within(path_part(key)) from None
+
+
+def path_part(key: object) -> str:
+    """Return how a path names what stands under a key."""
+    return f".{key}" if type(key) is str and key.isidentifier() else f"[{key!r}]"
+
+
+def _settle_pairs(pairs: Iterable[tuple[object, object]], room: int) -> tree.Node:
+    placed: list[Placed] = []
+    odd = False
+    for key, value in pairs:
+        frozen_key, stored = settle_key(key)
+        odd = odd or type(stored) is tuple
+        placed.append((tree.place(stored), stored, _settled_under(frozen_key, value, room)))
+    placed.sort(key=itemgetter(0))
+    distinct = [
+        (stored, value)
+        for index, (at, stored, value) in enumerate(placed)
+        if index + 1 == len(placed) or placed[index + 1][0] != at
+    ]
+    if odd:
+        refuse_clashes(distinct)
+    return tree.build(distinct)
+
+
+def refuse_clashes(entries: Iterable[tree.Entry]) -> None:
+    """Raise NotAValue when two of the keys are the same number in different types."""
+    numbers = {
+        stored[0]: stored[1]
+        for stored, _ in entries
+        if type(stored) is tuple and isinstance(stored[1], int | float)
+    }
+    for key in numbers.values():
+        if type(key) is not int:
+            for other in _equal_keys(key):
+                if order_of(other) in numbers:
+                    raise NotAValue(f"keys {other!r} and {key!r} are equal")
+
+
+def _equal_keys(key: object) -> Iterator[int | float]:
+    """Yield the keys of other types that Python takes for the same number."""
+    match key:
+        case bool():
+            yield from (int(key), float(key))
+        case int():
+            if key in (0, 1):
+                yield bool(key)
+            if key.bit_length() <= 1024 and (rounded := _nearest(key)) == key:
+                yield rounded
+        case float():
+            if key in (0.0, 1.0):
+                yield bool(key)
+            if key.is_integer():
+                yield int(key)
+
+
+def _nearest(number: int) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return NAN
