@@ -1,0 +1,230 @@
+"""Sealing: a context becomes a capability only its machine's host can open, and comes back from one.
+
+Steps 4 and 8 of the journey: `seal` when an own capability first leaves the host, `unseal` when one
+comes home. Both are functions of their arguments: replay makes the same bits, and a state rolled
+back seals nothing that it had not sealed before. Nothing is drawn and nothing is looked up.
+
+The seal is AES-SIV (RFC 5297) with a 512-bit key for each machine and key generation. The proof
+beside it is a keyed hash over the sealed bytes and the attributes, under another key; each caveat
+replaces it by its own hash (`caps.capability.narrow`), and here the whole row is made again.
+"""
+
+import struct
+from collections.abc import Sequence
+from hashlib import blake2b
+from hmac import compare_digest
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from caps import shape
+from caps.capability import (
+    CAVEATS_MAX,
+    GENERATION_MAX,
+    NONE,
+    PRIORITY_MAX,
+    PROOF_BYTES,
+    RELEVANT,
+    SEALED_BYTES_MAX,
+    SealedCapability,
+    extend_proof,
+)
+from caps.errors import InvalidCapability, TooBig
+from caps.identity import ADDRESS_BYTES
+
+SECRET_BYTES = 32
+CONTEXT_BYTES_MAX = 1024
+PLAINTEXT_BYTES_MAX = SEALED_BYTES_MAX - 16
+GENERATIONS_KEPT = 4
+
+_SEAL_KEY_BYTES = 64
+_SEAL_DOMAIN = b"avm seal key"
+_PROOF_KEY_DOMAIN = b"avm proof key"
+_PROOF_DOMAIN = b"avm proof"
+
+_CONTEXT, _REPLY = 1, 2
+_REPLY_LAYOUT = struct.Struct(">BQQ")
+_LENGTH = struct.Struct(">H")
+_GENERATION = struct.Struct(">Q")
+# kind, priority, generation, whether it expires, expiry: cut below into the fields of the seal.
+_ATTRIBUTES = struct.Struct(">BhQBQ")
+
+
+class _GenerationKeys:
+    """The cipher and the prepared proof hash of one key generation."""
+
+    __slots__ = ("_address", "_proof", "_siv")
+
+    def __init__(self, secret: bytes, address: bytes, generation: int) -> None:
+        named = address + _GENERATION.pack(generation)
+        self._address = address
+        self._siv = AESSIV(_derive(secret, named, _SEAL_DOMAIN, _SEAL_KEY_BYTES))
+        proof_key = _derive(secret, named, _PROOF_KEY_DOMAIN, 32)
+        self._proof = blake2b(address, key=proof_key, digest_size=PROOF_BYTES, person=_PROOF_DOMAIN)
+
+    def encrypt(self, plaintext: bytes, attributes: bytes) -> bytes:
+        return self._siv.encrypt(plaintext, self._associated(attributes))
+
+    def decrypt(self, sealed: bytes, attributes: bytes) -> bytes:
+        return self._siv.decrypt(sealed, self._associated(attributes))
+
+    def prove(self, sealed: bytes, attributes: bytes) -> bytes:
+        proof = self._proof.copy()
+        proof.update(attributes + sealed)
+        return proof.digest()
+
+    def _associated(self, attributes: bytes) -> list[bytes]:
+        kind, priority = attributes[:1], attributes[1:3]
+        return [self._address, kind, priority, attributes[3:11], attributes[11:]]
+
+
+def _derive(secret: bytes, named: bytes, domain: bytes, size: int) -> bytes:
+    return blake2b(named, key=secret, person=domain, digest_size=size).digest()
+
+
+class MachineKeys:
+    """The keys of one machine, which never leave this object.
+
+    `secret` is 32 bytes, `address` the machine's. The keys of the last `GENERATIONS_KEPT`
+    generations used are kept; the others are derived again when asked for.
+    """
+
+    __slots__ = ("_address", "_kept", "_secret")
+
+    def __init__(self, secret: bytes, address: bytes) -> None:
+        if len(secret) != SECRET_BYTES or len(address) != ADDRESS_BYTES:
+            raise ValueError(f"a secret is {SECRET_BYTES} bytes, an address {ADDRESS_BYTES}")
+        self._secret = secret
+        self._address = address
+        self._kept: dict[int, _GenerationKeys] = {}
+
+    def __repr__(self) -> str:
+        return f"<machine keys {self._address.hex()[:8]}>"
+
+    @property
+    def address(self) -> bytes:
+        """The address whose capabilities these keys make."""
+        return self._address
+
+    def seal(
+        self, plaintext: bytes, *, generation: int, priority: int, kind: int, expires_ms: int | None
+    ) -> SealedCapability:
+        """Make the capability for this plaintext and these attributes, always the same one.
+
+        The attributes are as in `SealedCapability`; a `ValueError` when one is out of range,
+        `TooBig` over `PLAINTEXT_BYTES_MAX`.
+        """
+        if len(plaintext) > PLAINTEXT_BYTES_MAX:
+            raise TooBig(f"a sealed plaintext is at most {PLAINTEXT_BYTES_MAX} bytes")
+        if not (
+            0 <= generation <= GENERATION_MAX
+            and -PRIORITY_MAX <= priority <= PRIORITY_MAX
+            and NONE <= kind <= RELEVANT
+            and (expires_ms is None or 0 <= expires_ms <= shape.TIME_MS_MAX)
+            and plaintext
+        ):
+            raise ValueError("an attribute is out of range, or the plaintext is empty")
+        attributes = _attributes(generation, priority, kind, expires_ms)
+        keys = self._keys(generation)
+        sealed = keys.encrypt(plaintext, attributes)
+        proof = keys.prove(sealed, attributes)
+        return SealedCapability(
+            self._address, generation, priority, kind, expires_ms, sealed, (), proof
+        )
+
+    def unseal(
+        self, capability: SealedCapability, *, known_caveats: frozenset[int] = frozenset()
+    ) -> bytes:
+        """Return the plaintext of a genuine capability to this machine, whatever its caveats say.
+
+        Raises `InvalidCapability`, with one text and after the same work, for every cause: another
+        machine's, altered, truncated, widened, or with a caveat whose number is not known here.
+        """
+        try:
+            attributes = _attributes(
+                capability.generation, capability.priority, capability.kind, capability.expires_ms
+            )
+            keys = self._keys(capability.generation)
+        except struct.error:
+            raise _invalid() from None
+        proof = keys.prove(capability.sealed, attributes)
+        known = capability.address == self._address and len(capability.caveats) <= CAVEATS_MAX
+        for caveat in capability.caveats[:CAVEATS_MAX]:
+            proof = extend_proof(proof, caveat)
+            known &= caveat.number in known_caveats
+        genuine = compare_digest(proof, capability.proof)
+        try:
+            plaintext = keys.decrypt(capability.sealed, attributes)
+        except InvalidTag:
+            genuine = False
+        if not (genuine and known):
+            raise _invalid()
+        return plaintext
+
+    def _keys(self, generation: int) -> _GenerationKeys:
+        keys = self._kept.get(generation)
+        if keys is None:
+            keys = _GenerationKeys(self._secret, self._address, generation)
+            if len(self._kept) >= GENERATIONS_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[generation] = keys
+        return keys
+
+
+def _attributes(generation: int, priority: int, kind: int, expires_ms: int | None) -> bytes:
+    expires = expires_ms is not None
+    return _ATTRIBUTES.pack(kind, priority, generation, expires, expires_ms or 0)
+
+
+def _invalid() -> InvalidCapability:
+    return InvalidCapability("the capability is not valid")
+
+
+def pack_context(value: bytes, caps: Sequence[bytes]) -> bytes:
+    """Lay out the plaintext of a context: value bytes, then the capabilities in it in wire form.
+
+    Raises `TooBig` when value and capabilities together are over `CONTEXT_BYTES_MAX`.
+    """
+    if len(value) + sum(map(len, caps)) > CONTEXT_BYTES_MAX:
+        raise TooBig(f"a context is at most {CONTEXT_BYTES_MAX} bytes")
+    parts = [bytes((_CONTEXT,))]
+    for part in (value, *caps):
+        parts += (_LENGTH.pack(len(part)), part)
+    plaintext = b"".join(parts)
+    assert len(plaintext) <= PLAINTEXT_BYTES_MAX, "a capability has at least 7 bytes"
+    return plaintext
+
+
+def unpack_context(plaintext: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """Take the plaintext of a context apart again; raises `Malformed`."""
+    if plaintext[:1] != bytes((_CONTEXT,)) or len(plaintext) > PLAINTEXT_BYTES_MAX:
+        shape.refuse("context")
+    parts: list[bytes] = []
+    at = 1
+    while at < len(plaintext) or not parts:
+        if at + _LENGTH.size > len(plaintext):
+            shape.refuse("context")
+        (length,) = _LENGTH.unpack_from(plaintext, at)
+        at += _LENGTH.size + length
+        if at > len(plaintext):
+            shape.refuse("context")
+        parts.append(plaintext[at - length : at])
+    return parts[0], tuple(parts[1:])
+
+
+def is_reply(plaintext: bytes) -> bool:
+    """Tell a reply's plaintext from a context's by its first byte."""
+    return plaintext[:1] == bytes((_REPLY,))
+
+
+def pack_reply(ask: int, deadline_ms: int) -> bytes:
+    """Lay out the plaintext of a reply capability: the ask's number and deadline, 17 bytes always."""
+    return _REPLY_LAYOUT.pack(_REPLY, ask, deadline_ms)
+
+
+def unpack_reply(plaintext: bytes) -> tuple[int, int]:
+    """Return the ask's number and its deadline in milliseconds; raises `Malformed`."""
+    if not is_reply(plaintext) or len(plaintext) != _REPLY_LAYOUT.size:
+        shape.refuse("reply")
+    _, ask, deadline_ms = _REPLY_LAYOUT.unpack(plaintext)
+    return ask, deadline_ms
