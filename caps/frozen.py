@@ -20,6 +20,7 @@ RELEVANT = 41006
 FAILED = 41007
 
 DEPTH_MAX = 64
+KEY_DEPTH_MAX = 8
 INT_BITS_MAX = 4096
 NAN = float("nan")
 ATOMS = frozenset((type(None), bool, int, float, str, bytes))

@@ -14,6 +14,7 @@ from caps.errors import NotAValue, TooBig, TooDeep
 from caps.frozen import (
     DEPTH_MAX,
     INT_BITS_MAX,
+    KEY_DEPTH_MAX,
     NAN,
     PAIRS,
     Capability,
@@ -21,6 +22,7 @@ from caps.frozen import (
     head,
     order_of,
     order_tagged,
+    order_text,
 )
 
 K = TypeVar("K")
@@ -32,6 +34,8 @@ D = TypeVar("D")
 Placed: TypeAlias = tuple[bytes, tree.Stored, object]
 
 _MISSING = object()
+_NUMBERS = (int, float)
+_TEXTS = {str}
 _PLAIN = frozenset((type(None), bool, bytes))
 
 
@@ -55,8 +59,7 @@ class Map(Mapping[K, V_co], Settled):
         if isinstance(source, Map):
             self._root = source._root
         else:
-            pairs = source.items() if isinstance(source, Mapping) else source
-            self._root = _settle_pairs(pairs, DEPTH_MAX - 1)
+            self._root = _settle_mapping(source, DEPTH_MAX - 1)
         self._depth = self._root.depth + 1
 
     def put(self, key: A, value: B) -> "Map[K | A, V_co | B]":
@@ -202,11 +205,11 @@ def settle(value: object, room: int) -> tuple[object, int]:
             raise TooDeep("nested too deeply")
         return value, value._depth
     if kind is tuple or kind is list:
-        return _settle_sequence(cast("tuple[object, ...] | list[object]", value), room)
+        return settle_tuple(cast("tuple[object, ...] | list[object]", value), room)
     if kind is dict:
         if room == 0:
             raise TooDeep("nested too deeply")
-        root = _settle_pairs(cast("dict[object, object]", value).items(), room - 1)
+        root = _settle_mapping(cast("dict[object, object]", value), room - 1)
         return wrap(root), root.depth + 1
     if kind is bytearray or kind is memoryview:
         return bytes(cast("bytearray", value)), 0
@@ -244,9 +247,10 @@ def _settle_float(number: float) -> float:
     return number or 0.0
 
 
-def _settle_sequence(
-    value: tuple[object, ...] | list[object], room: int
+def settle_tuple(
+    value: tuple[object, ...] | list[object], room: int = DEPTH_MAX
 ) -> tuple[tuple[object, ...], int]:
+    """Return the frozen tuple of what stands in a tuple or list, and its depth."""
     if room == 0:
         raise TooDeep("nested too deeply")
     parts: list[object] = []
@@ -270,7 +274,7 @@ def settle_key(key: object) -> tuple[object, tree.Stored]:
         return _settle_text(key), key
     if type(key) is bytes:
         return key, key
-    frozen, _ = settle(key, DEPTH_MAX)
+    frozen, _ = settle(key, KEY_DEPTH_MAX)
     if type(frozen) is bytes:
         return frozen, frozen
     if not _is_key(frozen):
@@ -305,13 +309,41 @@ def path_part(key: object) -> str:
     return f".{key}" if type(key) is str and key.isidentifier() else f"[{key!r}]"
 
 
+def _settle_mapping(source: Mapping[K, V_co] | Iterable[tuple[K, V_co]], room: int) -> tree.Node:
+    if type(source) is dict and set(map(type, source)) == _TEXTS:
+        return _settle_texts(source, room)
+    return _settle_pairs(source.items() if isinstance(source, Mapping) else source, room)
+
+
+def _settle_texts(source: dict[str, object], room: int) -> tree.Node:
+    try:
+        ordered = sorted(source, key=order_text)
+    except UnicodeEncodeError:
+        raise NotAValue("a text with half a surrogate pair is no value") from None
+    held: dict[tree.Stored, object] = {}
+    deepest = 0
+    for key in ordered:
+        value = source[key]
+        if type(value) not in _PLAIN:
+            try:
+                value, depth = settle(value, room)
+            except NotAValue as error:
+                raise error.within(path_part(key)) from None
+            if depth > deepest:  # noqa: PLR1730 (a call would double the cost)
+                deepest = depth
+        held[key] = value
+    return tree.adopt(held, deepest)
+
+
 def _settle_pairs(pairs: Iterable[tuple[object, object]], room: int) -> tree.Node:
     placed: list[Placed] = []
     odd = False
     for key, value in pairs:
         frozen_key, stored = settle_key(key)
         odd = odd or type(stored) is tuple
-        placed.append((tree.place(stored), stored, _settled_under(frozen_key, value, room)))
+        if type(value) not in _PLAIN:
+            value = _settled_under(frozen_key, value, room)
+        placed.append((tree.place(stored), stored, value))
     placed.sort(key=itemgetter(0))
     distinct = [
         (stored, value)
@@ -328,7 +360,7 @@ def refuse_clashes(entries: Iterable[tree.Entry]) -> None:
     numbers = {
         stored[0]: stored[1]
         for stored, _ in entries
-        if type(stored) is tuple and isinstance(stored[1], int | float)
+        if type(stored) is tuple and isinstance(stored[1], _NUMBERS)
     }
     for key in numbers.values():
         if type(key) is not int:

@@ -18,6 +18,7 @@ PLAIN_DEPTH_MAX = 16
 
 _INT_END = 1 << 64
 _SIMPLE = frozenset((type(None), bool, bytes, str))
+_ARRAYS = (list, tuple)
 _CONSTANTS = {0xF4: False, 0xF5: True, 0xF6: None}
 BUILT_IN_TAGS = (0, 1, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004)
 BUILT_IN_TAGS_FAR = (43000, 55799)
@@ -49,7 +50,7 @@ def _ordered(value: object, room: int) -> object:
         raise TooBig("an integer of more than 64 bits")
     if room == 0:
         raise TooDeep("nested too deeply")
-    if isinstance(value, list | tuple):
+    if isinstance(value, _ARRAYS):
         return [_ordered(part, room - 1) for part in value]
     if isinstance(value, Mapping):
         if not all(type(key) is str or type(key) is int for key in value):

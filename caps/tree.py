@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
-from caps.frozen import depth_of, head, order_text
+from caps.frozen import ATOMS, depth_of, head, order_text
 
 T = TypeVar("T")
 
@@ -116,6 +116,11 @@ def build(ordered: Sequence[Entry]) -> Node:
     return level[0]
 
 
+def adopt(held: dict[Stored, object], depth: int) -> Node:
+    """Return the tree over text and bytes keys in order already, keeping the dict when it is small."""
+    return Leaf(held, depth, 0) if len(held) <= WIDTH else build(list(held.items()))
+
+
 def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:
     count = 1 if len(whole) <= WIDTH else -(-len(whole) // _FILL)
     for part in range(count):
@@ -123,8 +128,11 @@ def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def _leaf(held: dict[Stored, object]) -> Leaf:
-    depth = max(map(depth_of, held.values()), default=0)
-    return Leaf(held, depth, sum(type(stored) is tuple for stored in held))
+    depth = 0
+    for value in held.values():
+        if type(value) not in ATOMS:
+            depth = max(depth, depth_of(value))
+    return Leaf(held, depth, sum([type(stored) is tuple for stored in held]))
 
 
 def _branch(kids: tuple[Node, ...], firsts: tuple[bytes, ...]) -> Branch:
