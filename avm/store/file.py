@@ -1,0 +1,226 @@
+"""The SQLite file under a store: opening it, its version, copies of it, and its errors by name.
+
+Step 6 of the journey. A file is created with mode 0600; SQLite gives its log and index the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import apsw
+
+from avm.store.errors import (
+    BackupExists,
+    DiskFull,
+    NoStore,
+    StoreBroken,
+    StoreDamaged,
+    StoreError,
+    StoreNewer,
+    StoreOlder,
+)
+from avm.store.schema import APPLICATION_ID, TABLES, Schema
+
+PAGE_BYTES = 8192
+CACHE_KIB = 16_384
+LOG_BYTES_KEPT = 64 << 20
+BUSY_MS = 5_000
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def open_to_write(path: Path, vfs: str | None, schema: Schema) -> apsw.Connection:
+    """The one connection that writes, to a file that is created or brought up to date if need be."""
+    with named(path):
+        _create(path)
+        write = _connect(path, apsw.SQLITE_OPEN_READWRITE, vfs)
+        try:
+            _prepare(path, write, schema)
+            _check_structure(path, write)
+        except BaseException:
+            abandon(write)
+            raise
+        return write
+
+
+def open_to_read(path: Path, vfs: str | None, schema: Schema) -> apsw.Connection:
+    """A connection that cannot write, to a file that is there and of this version."""
+    if not path.is_file():
+        raise NoStore(f"there is no {path.name} in {path.parent}: `avm-host run` creates one")
+    with named(path):
+        read = _connect(path, apsw.SQLITE_OPEN_READONLY, vfs)
+        try:
+            # It could not if it tried: the lock for it needs a file opened to write.
+            read.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            found = _version(path, read, schema)
+            if found == 0:
+                raise NoStore(f"{path.name} is empty: `avm-host run` fills it")
+            if found < schema.version:
+                raise StoreOlder(
+                    f"{path.name} was written by an older avm-host (schema {found}, this one "
+                    f"knows {schema.version}): run the host once and it is brought up to date"
+                )
+            _check_structure(path, read)
+        except BaseException:
+            abandon(read)
+            raise
+        return read
+
+
+def abandon(connection: apsw.Connection) -> None:
+    """Close without a checkpoint: after a failed synchronisation the log is not to be trusted."""
+    with suppress(apsw.Error):
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    with suppress(apsw.Error):
+        connection.close(True)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """A consistent copy, one file with mode 0600, while others write; `target` appears whole.
+
+    Raises BackupExists, DiskFull, StoreDamaged, StoreBroken.
+    """
+    if target.exists():
+        raise BackupExists(f"{target} exists: name another file")
+    part = target.with_name(target.name + ".part")
+    with named(source):
+        part.unlink(missing_ok=True)
+        try:
+            _create(part)
+            with (
+                closing(_connect(source, apsw.SQLITE_OPEN_READONLY, None)) as here,
+                closing(_connect(part, apsw.SQLITE_OPEN_READWRITE, None)) as there,
+                there.backup("main", here, "main") as backup,
+            ):
+                backup.step(-1)
+            os.rename(part, target)
+            _sync_directory(target)
+        finally:
+            for leftover in (part, Path(f"{part}-wal"), Path(f"{part}-shm")):
+                leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def named(path: Path, table: str | None = None) -> Iterator[None]:
+    """Turn what SQLite and the system say into the errors of this room."""
+    try:
+        yield
+    except apsw.Error as error:
+        translated = _translate(path, error, table)
+        if translated is None:
+            raise
+        raise translated from error
+    except UnicodeDecodeError as error:
+        raise _damaged(path, "a text is not UTF-8", table) from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(f"the disk of {path} is full: free some room") from error
+        raise StoreBroken(f"{path}: {error.strerror}") from error
+
+
+def _translate(path: Path, error: apsw.Error, table: str | None) -> StoreError | None:
+    match error:
+        case apsw.FullError():
+            return DiskFull(f"the disk of {path} is full: free some room and it goes on")
+        case apsw.IOError() if _is_full(error):
+            return DiskFull(f"the disk of {path} is full: free some room and it goes on")
+        case apsw.CorruptError() | apsw.NotADBError() | apsw.FormatError():
+            return _damaged(path, str(error), table)
+        case apsw.BusyError() | apsw.LockedError():
+            return StoreBroken(f"{path} is held by another process: {error}")
+        case apsw.IOError() | apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError():
+            return StoreBroken(f"the disk failed under {path}: {error}")
+        case _:
+            return None
+
+
+def _is_full(error: apsw.IOError) -> bool:
+    # The index of the log grows by a write of its own, and reports a full disk as this.
+    return getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE
+
+
+def _damaged(path: Path, what: str, table: str | None) -> StoreDamaged:
+    where = "" if table is None else f" in table {table}"
+    return StoreDamaged(f"{path} is damaged{where}: {what}; restore a backup", table)
+
+
+def _create(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+    _sync_directory(path)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _connect(path: Path, flags: int, vfs: str | None) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
+    connection.set_busy_timeout(BUSY_MS)
+    return connection
+
+
+def _prepare(path: Path, write: apsw.Connection, schema: Schema) -> None:
+    found = _version(path, write, schema)
+    if found == 0:
+        write.pragma("page_size", PAGE_BYTES)
+    mode = write.pragma("journal_mode", "wal")
+    assert mode == "wal", mode
+    for name, value in (
+        ("synchronous", "FULL"),
+        ("wal_autocheckpoint", 0),
+        ("journal_size_limit", LOG_BYTES_KEPT),
+        ("cache_size", -CACHE_KIB),
+        ("mmap_size", 0),
+        ("foreign_keys", 0),
+        ("temp_store", "MEMORY"),
+    ):
+        write.pragma(name, value)
+    # Pages an earlier process believed written may be in the system's cache alone: write them all.
+    with suppress(apsw.BusyError):
+        write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    if found != schema.version:
+        _bring_up(write, schema, found)
+
+
+def _bring_up(write: apsw.Connection, schema: Schema, found: int) -> None:
+    with write:
+        for sql in schema.create if found == 0 else schema.path_from(found):
+            write.execute(sql)
+        write.pragma("application_id", APPLICATION_ID)
+        write.pragma("user_version", schema.version)
+
+
+def _version(path: Path, connection: apsw.Connection, schema: Schema) -> int:
+    """The version of the file, 0 when it is empty."""
+    found = connection.pragma("user_version")
+    if connection.pragma("application_id") != APPLICATION_ID:
+        if found == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall():
+            return 0
+        raise StoreDamaged(f"{path} is not a store of avm-host, or its first page is damaged")
+    if not 1 <= found <= schema.version:
+        raise StoreNewer(
+            f"{path.name} was written by a newer avm-host (schema {found}, this one knows "
+            f"{schema.version}): install that version"
+        )
+    assert isinstance(found, int)
+    return found
+
+
+def _check_structure(path: Path, connection: apsw.Connection) -> None:
+    # A damaged page can hide rows without a word; journals have their chain, these tables this.
+    for table in TABLES:
+        with named(path, table):
+            for (said,) in connection.execute(f"PRAGMA quick_check('{table}')"):
+                if said != "ok":
+                    raise _damaged(path, str(said), table)

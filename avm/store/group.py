@@ -1,0 +1,61 @@
+"""Many transactions as one: what is left to write when they are applied one after the other.
+
+Step 6 of the journey. A row put a thousand times in a group is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from avm.store.interface import Columns, Key, Transaction
+from avm.store.schema import entry_crc, row_crc, row_of, snapshot_crc
+
+Row = tuple[int | str | bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows to write, by table, each ending in its checksum; `cuts` come before what is written."""
+
+    cuts: list[tuple[int, int]]
+    deletes: dict[str, list[Columns]]
+    puts: dict[str, list[Row]]
+    journal: list[tuple[int, bytes, str | None, int]]
+    snapshots: list[tuple[int, bytes, int]]
+
+
+def merge(transactions: Sequence[Transaction]) -> Group:
+    """The writes that have the effect of all `transactions` in their order."""
+    rows: dict[Key, bytes | None] = {}
+    journal: list[tuple[int, bytes, str | None, int]] = []
+    snapshots: dict[int, bytes] = {}
+    cuts: list[tuple[int, int]] = []
+    for transaction in transactions:
+        rows.update(transaction.puts)
+        for machine, n, entry, printed in transaction.journal:
+            row = row_of(machine, n)
+            journal.append((row, entry, printed, entry_crc(row, entry, printed)))
+        for machine, n, body in transaction.snapshots:
+            snapshots[row_of(machine, n)] = body
+        for machine, keep_from in transaction.cuts:
+            # What the group itself wrote below the cut is not in the store yet: leave it out.
+            first, kept = row_of(machine, 0), (machine << 40) + keep_from
+            journal = [entry for entry in journal if not first <= entry[0] < kept]
+            snapshots = {row: b for row, b in snapshots.items() if not first <= row < kept}
+            cuts.append((first, kept))
+    bodies = [(row, body, snapshot_crc(row, body)) for row, body in snapshots.items()]
+    return Group(cuts, *_by_table(rows), journal, bodies)
+
+
+def _by_table(
+    rows: dict[Key, bytes | None],
+) -> tuple[dict[str, list[Columns]], dict[str, list[Row]]]:
+    deletes: dict[str, list[Columns]] = {}
+    puts: dict[str, list[Row]] = {}
+    for key, value in rows.items():
+        if value is None:
+            deletes.setdefault(key[0], []).append(key[1:])
+        else:
+            puts.setdefault(key[0], []).append((*key[1:], value, row_crc(key, value)))
+    return deletes, puts

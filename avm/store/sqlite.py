@@ -1,0 +1,342 @@
+"""The store on a disk: SQLite in WAL mode, every commit synchronised before it returns.
+
+Step 6 of the journey. One connection writes and is used by one thread, another one reads and is
+used by another; other processes may read meanwhile. Three rules:
+
+- Nothing is tried again after a failed synchronisation: the connection is closed without a
+  checkpoint and the process has to end.
+- Opening copies the whole log into the database and synchronises that, so that pages which an
+  earlier process believed written are written now.
+- Checkpoints are called here and not by SQLite, which would swallow their errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from avm.store.errors import DiskFull, StoreDamaged, StoreError
+from avm.store.file import abandon, copy_file, named, open_to_read, open_to_write
+from avm.store.group import Group, merge
+from avm.store.interface import ALL, Column, Columns, Key, Transaction
+from avm.store.schema import (
+    SCHEMA,
+    TABLES,
+    Schema,
+    entry_agrees,
+    number_of,
+    place,
+    row_agrees,
+    row_of,
+    snapshot_agrees,
+)
+
+LOG_PAGES_MAX = 1024
+"""The log is copied into the database each time it has grown by so many pages."""
+ROWS_A_READ = 256
+
+Found = tuple[Any, ...]
+
+
+class SqliteStore:
+    """One SQLite file and, while it is open, its log and index beside it."""
+
+    __slots__ = (
+        "_broken",
+        "_checkpoint_at",
+        "_log_pages",
+        "_log_pages_max",
+        "_put",
+        "_read",
+        "_write",
+        "path",
+    )
+
+    def __init__(
+        self,
+        path: Path,
+        read: apsw.Connection,
+        write: apsw.Connection | None,
+        log_pages_max: int = LOG_PAGES_MAX,
+    ) -> None:
+        self.path = path
+        self._read = read
+        self._write = write
+        self._broken: StoreError | None = None
+        self._log_pages = 0
+        self._log_pages_max = self._checkpoint_at = log_pages_max
+        self._put = {table: _put_sql(table) for table in TABLES}
+        if write is not None:
+            write.set_wal_hook(self._note_log)
+
+    @classmethod
+    def create_or_open(
+        cls,
+        path: str | Path,
+        vfs: str | None = None,
+        schema: Schema = SCHEMA,
+        log_pages_max: int = LOG_PAGES_MAX,
+    ) -> SqliteStore:
+        """The store at `path`, created with mode 0600 if there is none, brought up to date if older.
+
+        Raises StoreNewer, StoreDamaged, StoreBroken, DiskFull.
+        """
+        path = Path(path)
+        write = open_to_write(path, vfs, schema)
+        try:
+            return cls(path, open_to_read(path, vfs, schema), write, log_pages_max)
+        except StoreError:
+            abandon(write)
+            raise
+
+    @classmethod
+    def open_readonly(
+        cls, path: str | Path, vfs: str | None = None, schema: Schema = SCHEMA
+    ) -> SqliteStore:
+        """The store at `path` to read from, whether or not a host runs on it.
+
+        Raises NoStore, StoreNewer, StoreOlder, StoreDamaged, StoreBroken.
+        """
+        return cls(Path(path), open_to_read(Path(path), vfs, schema), None)
+
+    # Writing
+
+    def commit(self, transactions: Sequence[Transaction]) -> None:
+        """Make all of them durable, as if one after the other, or none of them."""
+        self._check()
+        write = self._write
+        assert write is not None, "a store opened to read is written to"
+        group = merge(transactions)
+        try:
+            with named(self.path):
+                self._commit(write.cursor(), group)
+        except DiskFull:
+            self._roll_back(write)
+            raise
+        except StoreError as error:
+            self._break(write, error)
+            raise
+        except BaseException:
+            self._roll_back(write)
+            raise
+        if self._log_pages >= self._checkpoint_at:
+            self._checkpoint(write)
+
+    def _commit(self, cursor: apsw.Cursor, group: Group) -> None:
+        cursor.execute("BEGIN IMMEDIATE")
+        if group.cuts:
+            cursor.executemany("DELETE FROM journal WHERE id >= ? AND id < ?", group.cuts)
+            cursor.executemany("DELETE FROM snapshot WHERE id >= ? AND id < ?", group.cuts)
+        for table, keys in group.deletes.items():
+            cursor.executemany(f'DELETE FROM "{table}" WHERE {_is_key(table)}', keys)
+        for table, rows in group.puts.items():
+            cursor.executemany(self._put[table], rows)
+        if group.journal:
+            try:
+                cursor.executemany("INSERT INTO journal VALUES (?, ?, ?, ?)", group.journal)
+            except apsw.ConstraintError as error:
+                raise AssertionError("a journal entry is written twice") from error
+        if group.snapshots:
+            cursor.executemany("REPLACE INTO snapshot VALUES (?, ?, ?)", group.snapshots)
+        cursor.execute("COMMIT")
+
+    def _roll_back(self, write: apsw.Connection) -> None:
+        # SQLite may have rolled back by itself already.
+        try:
+            with named(self.path):
+                if write.in_transaction:
+                    write.execute("ROLLBACK")
+        except StoreError as error:
+            self._break(write, error)
+            raise
+
+    def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        if pages < self._log_pages:
+            self._checkpoint_at = self._log_pages_max
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self, write: apsw.Connection) -> None:
+        # What is copied here is durable in the log; a full disk or a reader leaves it for later.
+        self._checkpoint_at = self._log_pages + self._log_pages_max
+        try:
+            with suppress(DiskFull), named(self.path), suppress(apsw.BusyError):
+                write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except StoreError as error:
+            self._break(write, error)
+            raise
+
+    def _break(self, write: apsw.Connection, error: StoreError) -> None:
+        self._broken = error
+        abandon(write)
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+
+    # Reading
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Within the block every read sees one and the same commit."""
+        self._all(None, "BEGIN", ())
+        try:
+            yield
+        finally:
+            with suppress(apsw.Error):
+                self._read.execute("ROLLBACK")
+
+    def rows(self, table: str) -> Iterator[tuple[Columns, bytes]]:
+        """Key columns and value of each row, in the order of the key."""
+        return self._rows(table, ())
+
+    def rows_of(self, table: str, first: Column) -> Iterator[tuple[Columns, bytes]]:
+        """Those rows whose first key column is `first`, in the order of the key."""
+        return self._rows(table, (first,))
+
+    def _rows(self, table: str, fixed: Columns) -> Iterator[tuple[Columns, bytes]]:
+        for key, value, crc in self._raw_rows(table, fixed):
+            if not row_agrees((table, *key), value, crc):
+                raise self._damaged(table, key)
+            yield key, value
+
+    def _raw_rows(self, table: str, fixed: Columns) -> Iterator[tuple[Columns, Any, Any]]:
+        # Read by the piece, so that no read stays open and holds the log back.
+        columns = [f'"{name}"' for name in TABLES[table]]
+        fix = "".join(f" AND {name} = ?" for name in columns[: len(fixed)])
+        after = f" AND ({', '.join(columns)}) > ({', '.join('?' * len(columns))})"
+        order = f" ORDER BY {', '.join(columns)} LIMIT {ROWS_A_READ}"
+        select = f'SELECT * FROM "{table}" WHERE true{fix}'
+        found = self._all(table, select + order, fixed)
+        while found:
+            for row in found:
+                yield row[:-2], row[-2], row[-1]
+            if len(found) < ROWS_A_READ:
+                return
+            found = self._all(table, select + after + order, (*fixed, *found[-1][:-2]))
+
+    def get(self, key: Key) -> bytes | None:
+        """The value of one row, None when there is none."""
+        table, columns = key[0], key[1:]
+        select = f'SELECT value, crc FROM "{table}" WHERE {_is_key(table)}'
+        for value, crc in self._all(table, select, columns):
+            if not row_agrees(key, value, crc):
+                raise self._damaged(table, columns)
+            assert isinstance(value, bytes)
+            return value
+        return None
+
+    def entries(
+        self, machine: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[int, bytes, str | None]]:
+        """Number, entry and what was printed, from `start` up to, not including, `stop`."""
+        row = row_of(machine, start)
+        end = row_of(machine, 0) + (ALL if stop is None else min(stop, ALL))
+        while found := self._journal("id >= ? AND id < ? ORDER BY id", (row, end), ROWS_A_READ):
+            for row, entry, printed in found:
+                yield number_of(row), entry, printed
+            if len(found) < ROWS_A_READ:
+                return
+            row += 1
+
+    def last_entry(self, machine: int) -> tuple[int, bytes] | None:
+        """The newest entry of a machine's journal and its number."""
+        first = row_of(machine, 0)
+        where = "id >= ? AND id < ? ORDER BY id DESC"
+        for row, entry, _ in self._journal(where, (first, first + ALL), 1):
+            return number_of(row), entry
+        return None
+
+    def _journal(
+        self, where: str, bindings: tuple[int, int], limit: int
+    ) -> list[tuple[int, bytes, str | None]]:
+        sql = f"SELECT id, entry, printed, crc FROM journal WHERE {where} LIMIT {limit}"
+        found = self._all("journal", sql, bindings)
+        for row, entry, printed, crc in found:
+            if not entry_agrees(row, entry, printed, crc):
+                raise self._damaged("journal", (row >> 40, number_of(row)))
+        return [(row, entry, printed) for row, entry, printed, _ in found]
+
+    def snapshot(self, machine: int, at_most: int | None = None) -> tuple[int, bytes] | None:
+        """The newest snapshot, not above `at_most`, and its number."""
+        first = row_of(machine, 0)
+        last = first + (ALL - 1 if at_most is None else min(at_most, ALL - 1))
+        sql = "SELECT id, body, crc FROM snapshot WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
+        for row, body, crc in self._all("snapshot", sql, (first, last)):
+            if not snapshot_agrees(row, body, crc):
+                raise self._damaged("snapshot", (machine, number_of(row)))
+            return number_of(row), body
+        return None
+
+    def _all(self, table: str | None, sql: str, bindings: Columns) -> list[Found]:
+        self._check()
+        with named(self.path, table):
+            return self._read.execute(sql, bindings).fetchall()
+
+    def _damaged(self, table: str, key: Columns) -> StoreDamaged:
+        where = place(table, key)
+        return StoreDamaged(
+            f"{self.path} is damaged in {where}: its checksum does not agree; restore a backup",
+            table,
+            key,
+        )
+
+    # The whole
+
+    def verify(self) -> Iterator[str]:
+        """One sentence for each damage found; none when the store is whole."""
+        try:
+            for (said,) in self._all(None, "PRAGMA integrity_check", ()):
+                if said != "ok":
+                    yield f"{self.path}: {said}"
+            yield from self._verify_rows()
+        except StoreDamaged as damage:
+            yield str(damage)
+
+    def _verify_rows(self) -> Iterator[str]:
+        for table in TABLES:
+            for key, value, crc in self._raw_rows(table, ()):
+                if not row_agrees((table, *key), value, crc):
+                    yield str(self._damaged(table, key))
+        for table, sql, agrees in (
+            ("journal", "SELECT id, entry, printed, crc FROM journal", entry_agrees),
+            ("snapshot", "SELECT id, body, crc FROM snapshot", snapshot_agrees),
+        ):
+            row = -1
+            while found := self._all(table, f"{sql} WHERE id > ? ORDER BY id LIMIT 64", (row,)):
+                row = found[-1][0]
+                for columns in found:
+                    if not agrees(*columns):
+                        yield str(self._damaged(table, (columns[0] >> 40, number_of(columns[0]))))
+
+    def backup(self, path: str | Path) -> None:
+        """Write a consistent copy to a new file of mode 0600, from any thread, while others write.
+
+        Raises BackupExists, DiskFull, StoreDamaged, StoreBroken.
+        """
+        self._check()
+        copy_file(self.path, Path(path))
+
+    def size(self) -> int:
+        """Bytes on the disk, the log with them."""
+        files = (self.path, Path(f"{self.path}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def close(self) -> None:
+        """Let go of the file; what was committed stays."""
+        with named(self.path):
+            self._read.close()
+            if self._write is not None:
+                self._write.close()
+
+
+def _is_key(table: str) -> str:
+    return " AND ".join(f'"{name}" = ?' for name in TABLES[table])
+
+
+def _put_sql(table: str) -> str:
+    return f'REPLACE INTO "{table}" VALUES ({", ".join("?" * (len(TABLES[table]) + 2))})'
