@@ -12,6 +12,7 @@ from caps.certificate import (
     ExpiredCertificate,
     InvalidCertificate,
     NotYetValid,
+    Renewal,
     Terms,
     WrongMachine,
     WrongSignature,
@@ -144,6 +145,16 @@ def test_a_renewal_is_the_host_keys_alone_and_for_these_terms_alone() -> None:
     later = issue(ROOT, replace(TERMS, sequence=2))
     with pytest.raises(WrongSignature):
         replace(later, renewal=RENEWED.renewal).check_signed(MACHINE_IDENTITY)
+
+
+@pytest.mark.parametrize("expiry_ms", [0, 1_999, 2_000, 5_001, TIME_MS_MAX])
+def test_a_host_that_renews_past_what_was_stated_is_not_read(expiry_ms: int) -> None:
+    signed = dumps_plain([TERMS.to_bytes(), expiry_ms])
+    signature = HOST.sign(b"certificate renewal", signed)
+    forged = replace(ISSUED, renewal=Renewal(expiry_ms, signature))
+    forged.check_signed(MACHINE_IDENTITY)
+    with pytest.raises(Malformed, match="renewed expiry"):
+        parse_certificate_untrusted(forged.to_bytes())
 
 
 def test_terms_out_of_order_or_range_are_not_issued() -> None:

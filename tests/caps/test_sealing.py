@@ -177,6 +177,7 @@ def test_an_unknown_or_a_seventeenth_caveat_is_refused() -> None:
     full = narrowed(capability, [Caveat(1, n) for n in range(CAVEATS_MAX)])
     assert KEYS.unseal(full, known_caveats=KNOWN) == b"x"
     refused(full_and_one_more(full))
+    refused(replace(full, caveats=(*full.caveats, Caveat(1, 99))))
     with pytest.raises(InvalidCapability):
         KEYS.unseal(narrow(capability, Caveat(1, None)))
 
@@ -236,6 +237,20 @@ def test_the_layout_is_what_the_reference_says() -> None:
     caveat = bytes.fromhex("82016161")
     proof = blake2b(caveat, key=proof, person=b"avm caveat", digest_size=16).digest()
     assert narrow(capability, Caveat(1, "a")).proof == proof
+
+
+def test_a_right_proof_over_a_wrong_seal_is_refused_like_any_other() -> None:
+    capability = KEYS.seal(b"plain", generation=5, priority=0, kind=0, expires_ms=None)
+    named = ADDRESS + bytes(7) + b"\5"
+    proof_key = blake2b(named, key=SECRET, person=b"avm proof key", digest_size=32).digest()
+    for forged in (capability.sealed, bytes(len(capability.sealed)), b"short"):
+        fields = ADDRESS + b"\0" + bytes(2) + bytes(7) + b"\5" + bytes(9) + forged
+        proof = blake2b(fields, key=proof_key, person=b"avm proof", digest_size=16).digest()
+        proved = replace(capability, sealed=forged, proof=proof)
+        if forged == capability.sealed:
+            assert KEYS.unseal(proved) == b"plain"
+        else:
+            refused(proved)
 
 
 def test_more_generations_than_are_kept_still_unseal() -> None:
