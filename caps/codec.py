@@ -182,10 +182,10 @@ def decode_content_untrusted(
     depth: int = DEPTH_MAX,
 ) -> Value:
     """Return the frozen value a stranger's bytes stand for; raises Malformed only, in linear time."""
-    raw = _load(body, max_bytes, depth)
+    raw, narrow = _load(body, max_bytes, depth)
     if type(raw) in _SURE and not capabilities:
         return raw
-    lifting = _Lifting(capabilities, None, None)
+    lifting = _Lifting(capabilities, narrow, None, None)
     value = lifting.lift(raw, depth)
     lifting.finish()
     return value
@@ -205,14 +205,18 @@ def decode_state(
     A record becomes an instance of the class of its name where its fields fit, missing ones taking
     their defaults, otherwise a generic `Record`. Each Me takes the generation of `me`.
     """
-    raw = _load(body, max_bytes, depth)
-    lifting = _Lifting(capabilities, records or {}, me or Me())
+    raw, narrow = _load(body, max_bytes, depth)
+    lifting = _Lifting(capabilities, narrow, records or {}, me or Me())
     value = lifting.lift(raw, depth)
     lifting.finish()
     return value
 
 
-def _load(body: bytes, max_bytes: int, depth: int) -> object:
+def _load(body: bytes, max_bytes: int, depth: int) -> tuple[object, bool]:
+    """Return what the library decodes, and whether its own encoding of that gives the same bytes.
+
+    It writes infinities and NaN in two bytes, so where it does they must not occur.
+    """
     if len(body) > max_bytes:
         raise Malformed(f"longer than {max_bytes:,} bytes")
     try:
@@ -224,25 +228,28 @@ def _load(body: bytes, max_bytes: int, depth: int) -> object:
             allow_duplicate_keys=False,
             strict_hashable_types=True,
         )
-        if cbor2.dumps(raw) != body and cbor2.dumps(raw, encoders=_WIDE) != body:
+        narrow = cbor2.dumps(raw) == body
+        if not narrow and cbor2.dumps(raw, encoders=_WIDE) != body:
             raise Malformed("not the one encoding of what it says")
     except cbor2.CBORError as error:
         raise Malformed(f"not CBOR of our kind: {error}") from None
-    return raw
+    return raw, narrow
 
 
 class _Lifting:
     """Turns what the library decoded into a value, refusing what is none or stands out of order."""
 
-    __slots__ = ("capabilities", "me", "next", "records")
+    __slots__ = ("capabilities", "me", "narrow", "next", "records")
 
     def __init__(
         self,
         capabilities: Sequence[Capability],
+        narrow: bool,
         records: Mapping[str, type[Typed]] | None,
         me: Me | None,
     ) -> None:
         self.capabilities = capabilities
+        self.narrow = narrow
         self.records = records
         self.me = me
         self.next = 0
@@ -260,7 +267,7 @@ class _Lifting:
                 raise Malformed(f"an integer of more than {INT_BITS_MAX:,} bits")
             return raw
         if kind is float:
-            return _lift_float(cast("float", raw))
+            return self.lift_float(cast("float", raw))
         if isinstance(raw, CBORTag):
             if raw.tag == CAPABILITY:
                 return self.lift_capability(raw.value)
@@ -275,6 +282,15 @@ class _Lifting:
         if kind is dict or kind is frozendict:
             return self.lift_map(cast("Mapping[str | bytes, object]", raw), room - 1)
         raise Malformed("something that does not belong here")
+
+    def lift_float(self, number: float) -> float:
+        if not isfinite(number):
+            if self.narrow:
+                raise Malformed("a float that does not take 8 bytes")
+            return NAN if isnan(number) else number
+        if number == 0.0 and copysign(1.0, number) < 0.0:
+            raise Malformed("a negative zero")
+        return number
 
     def lift_map(self, raw: Mapping[str | bytes, object], room: int) -> Map[object, object]:
         _check_order(raw)
@@ -372,14 +388,6 @@ def _check_order(keys: Iterable[str | bytes]) -> None:
         if length <= size and (length < size or encoded <= last):
             raise Malformed("a map out of order")
         size, last = length, encoded
-
-
-def _lift_float(number: float) -> float:
-    if isnan(number):
-        return NAN
-    if number == 0.0 and copysign(1.0, number) < 0.0:
-        raise Malformed("a negative zero")
-    return number
 
 
 def _refers(key: object) -> bool:

@@ -35,7 +35,7 @@ Placed: TypeAlias = tuple[bytes, tree.Stored, object]
 
 _MISSING = object()
 _NUMBERS = (int, float)
-_TEXTS = {str}
+_TEXTS = frozenset((str,))
 _PLAIN = frozenset((type(None), bool, bytes))
 
 

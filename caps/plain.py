@@ -79,23 +79,25 @@ def loads_plain_untrusted(
         return _Reader(body, depth).whole()
     if cbor2.dumps(plain) != body:
         raise Malformed("not the one encoding of what it says")
-    _check(plain)
+    _check(plain, depth)
     return plain
 
 
-def _check(plain: object) -> None:
+def _check(plain: object, room: int) -> None:
     kind = type(plain)
     if kind in _SIMPLE or kind is int:
         return
+    if room == 0:
+        raise Malformed("nested too deeply")
     if isinstance(plain, list):
         for part in plain:
-            _check(part)
+            _check(part, room - 1)
     elif isinstance(plain, dict):
         if not all(type(key) is str for key in plain):
             raise Malformed("a plain map has text or integer keys")
         _check_order([order_of(key) for key in plain])
         for part in plain.values():
-            _check(part)
+            _check(part, room - 1)
     else:
         raise Malformed("something that does not belong here")
 
