@@ -1,0 +1,1 @@
+"""The host core: every decision about machines, batches and outcomes, without doing any of it."""

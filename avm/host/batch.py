@@ -1,0 +1,85 @@
+"""A batch: messages from one sender to one receiver that happen together or not at all."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cbor2
+
+from avm.host.capability import Cap, Local, Reply, from_row, to_row
+
+
+class Said(NamedTuple):
+    """One message: to which capability, its content and the capabilities in it, and the reply."""
+
+    to: Cap
+    content: bytes
+    caps: tuple[Cap, ...]
+    reply: Cap | None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Messages with their place in a channel.
+
+    `ordinal` counts the messages offered on the channel before these. `position` is the client's
+    own note, kept with its mark; `splits` says that the client will try a broken batch again line
+    by line. `deaths` counts the workers that died with it unanswered, `tries` those it had to itself.
+    """
+
+    sender: bytes
+    receiver: bytes
+    seq: int
+    ordinal: int
+    deadline_ms: int
+    messages: tuple[Said, ...]
+    size: int
+    count: int
+    position: bytes = b""
+    splits: bool = False
+    suspect: bool = False
+    deaths: int = 0
+    tries: int = 0
+    died_of: str = ""
+
+    @property
+    def priority(self) -> int:
+        """The batch's priority in thousandths: the mean of its messages' (common ones count 0)."""
+        total = sum(said.to.priority for said in self.messages if type(said.to) is Local)
+        return total // (len(self.messages) or 1)
+
+    def own_replies(self) -> list[tuple[int, Reply]]:
+        """The asks in it that are its sender's own, with the place of their message."""
+        return [
+            (index, said.reply)
+            for index, said in enumerate(self.messages)
+            if type(said.reply) is Reply and said.reply.address == self.sender
+        ]
+
+
+def to_bytes(batch: Batch) -> bytes:
+    """The batch as the store keeps it; sender, receiver and sequence are the row's key."""
+    messages: list[list[Any]] = []
+    for to, content, caps, reply in batch.messages:
+        if caps or reply is not None:
+            inner = [to_row(cap) for cap in caps]
+            messages.append([to_row(to), content, inner, reply and to_row(reply)])
+        else:
+            messages.append([to_row(to), content])
+    head = [batch.ordinal, batch.deadline_ms, batch.size, batch.count, batch.position]
+    return cbor2.dumps([*head, batch.splits, messages])
+
+
+def from_bytes(sender: bytes, receiver: bytes, seq: int, body: bytes) -> Batch:
+    """The batch that `to_bytes` made."""
+    ordinal, deadline_ms, size, count, position, splits, rows = cbor2.loads(body)
+    messages = tuple(_said(row) for row in rows)
+    head = (sender, receiver, seq, ordinal, deadline_ms)
+    return Batch(*head, messages, size, count, position, bool(splits))
+
+
+def _said(row: list[Any]) -> Said:
+    if len(row) == 2:
+        return Said(from_row(row[0]), row[1], (), None)
+    to, content, caps, reply = row
+    inner = tuple(from_row(cap) for cap in caps)
+    return Said(from_row(to), content, inner, None if reply is None else from_row(reply))

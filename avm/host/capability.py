@@ -1,0 +1,170 @@
+"""Capabilities as the host holds them: unsealed while they stay on this host.
+
+A capability to a machine here is a plain record; it is sealed when it first leaves the host.
+That is why local batches need no cryptography.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import cbor2
+
+from caps.capability import CommonName, SealedCapability, parse_wire_untrusted
+from caps.errors import InvalidCapability, Malformed
+from caps.sealing import (
+    MachineKeys,
+    is_reply,
+    pack_context,
+    pack_reply,
+    unpack_context,
+    unpack_reply,
+)
+
+ADDRESS_BYTES = 32
+DEPTH_MAX = 64
+
+
+class Local(NamedTuple):
+    """A capability to a machine on this host: what its sealed form would hold."""
+
+    address: bytes
+    generation: int
+    priority: int
+    kind: int
+    expires_ms: int | None
+    context: bytes
+    caps: "tuple[Cap, ...]"
+
+
+class Reply(NamedTuple):
+    """The reply capability of one ask: whose, which and until when."""
+
+    address: bytes
+    ask: int
+    deadline_ms: int
+
+
+class Sealed(NamedTuple):
+    """A capability to a machine that is not on this host, in wire form."""
+
+    address: bytes
+    wire: bytes
+
+
+class Named(NamedTuple):
+    """A common capability."""
+
+    name: str
+
+
+Cap = Local | Reply | Sealed | Named
+NULL = Named("null~")
+Keys = Callable[[bytes], MachineKeys | None]
+
+
+def address_of(cap: Cap) -> bytes:
+    """The address part; the common capabilities have none."""
+    return b"" if isinstance(cap, Named) else cap.address
+
+
+def to_row(cap: Cap) -> list[Any]:
+    """A capability as the store keeps it."""
+    match cap:
+        case Local():
+            return [0, *cap[:6], [to_row(inner) for inner in cap.caps]]
+        case Reply():
+            return [1, *cap]
+        case Sealed():
+            return [2, *cap]
+        case Named():
+            return [3, *cap]
+
+
+def from_row(row: list[Any]) -> Cap:
+    """The capability that `to_row` made."""
+    form, *rest = row
+    if form == 0:
+        address, generation, priority, kind, expires_ms, context, inner = rest
+        caps = tuple(from_row(one) for one in inner)
+        return Local(address, generation, priority, kind, expires_ms, context, caps)
+    if form == 1:
+        return Reply(*rest)
+    return Sealed(*rest) if form == 2 else Named(*rest)
+
+
+def to_bytes(cap: Cap) -> bytes:
+    """A capability as one key or value of the store."""
+    return cbor2.dumps(to_row(cap))
+
+
+def from_bytes(body: bytes) -> Cap:
+    """The capability that `to_bytes` made."""
+    return from_row(cbor2.loads(body))
+
+
+def to_wire(cap: Cap, keys: Keys) -> bytes:
+    """Seals a capability for the outside; the same capability gives the same bytes."""
+    match cap:
+        case Local():
+            inner = [to_wire(inside, keys) for inside in cap.caps]
+            plain = pack_context(cap.context, inner)
+            sealed = _keys(keys, cap.address).seal(
+                plain,
+                generation=cap.generation,
+                priority=cap.priority,
+                kind=cap.kind,
+                expires_ms=cap.expires_ms,
+            )
+            return sealed.wire()
+        case Reply():
+            plain = pack_reply(cap.ask, cap.deadline_ms)
+            sealed = _keys(keys, cap.address).seal(
+                plain, generation=0, priority=0, kind=2, expires_ms=cap.deadline_ms
+            )
+            return sealed.wire()
+        case Sealed():
+            return cap.wire
+        case Named():
+            return CommonName(cap.name).wire()
+
+
+def from_wire_untrusted(wire: bytes, keys: Keys, depth: int = 0) -> Cap:
+    """Opens what a stranger presents; `InvalidCapability` for every cause."""
+    if depth > DEPTH_MAX:
+        raise InvalidCapability
+    try:
+        parsed = parse_wire_untrusted(wire)
+    except Malformed:
+        raise InvalidCapability from None
+    if isinstance(parsed, CommonName):
+        return Named(parsed.name)
+    machine = keys(parsed.address)
+    if machine is None:
+        return Sealed(parsed.address, bytes(wire))
+    return _open(parsed, machine, keys, depth)
+
+
+def _open(parsed: SealedCapability, machine: MachineKeys, keys: Keys, depth: int) -> Cap:
+    plain = machine.unseal(parsed)
+    try:
+        if is_reply(plain):
+            return Reply(parsed.address, *unpack_reply(plain))
+        context, inner = unpack_context(plain)
+    except Malformed:
+        raise InvalidCapability from None
+    caps = tuple(from_wire_untrusted(one, keys, depth + 1) for one in inner)
+    return Local(
+        parsed.address,
+        parsed.generation,
+        parsed.priority,
+        parsed.kind,
+        parsed.expires_ms,
+        context,
+        caps,
+    )
+
+
+def _keys(keys: Keys, address: bytes) -> MachineKeys:
+    found = keys(address)
+    assert found is not None, "a local capability has its machine's keys here"
+    return found

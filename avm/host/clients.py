@@ -1,0 +1,181 @@
+"""Clients: senders and receivers that are no machines, with channels like any other.
+
+A session of the command line is one. It offers batches with its own sequence, hears the verdict
+after the commit, and after a break asks for the mark and offers the rest again.
+"""
+
+from avm.host.batch import Batch, Said
+from avm.host.effects import Deliver, Verdict
+from avm.host.outbox import enqueue, settle, size_of
+from avm.host.state import Channel, Client, Host, Machine, Mode, Status
+
+
+def open_client(host: Host, address: bytes, durable: bool, name: str = "") -> Client:
+    """A client connects, for the first time or again; what waits for it is delivered."""
+    client = host.clients.get(address)
+    if client is None:
+        client = Client(host.new_id(), address, durable, name)
+        host.clients[address] = client
+        if durable:
+            store_client(host, client)
+    client.connected = True
+    host.deadlines.drop(("client", address))
+    for batch in sorted(client.waiting.values(), key=lambda one: (one.sender, one.seq)):
+        host.group.after.append(Deliver(address, batch))
+    return client
+
+
+def store_client(host: Host, client: Client) -> None:
+    """Makes a client known to the store, from its first batch on."""
+    if not client.stored:
+        client.stored = True
+        host.touch(client)
+
+
+def mark_of(host: Host, address: bytes, receiver: bytes) -> Channel:
+    """The channel of a client to a receiver, for what it took."""
+    return host.channels.get((address, receiver)) or Channel(address, receiver)
+
+
+def offer(
+    host: Host,
+    client: Client,
+    receiver: bytes,
+    seq: int,
+    messages: list[Said],
+    deadline_ms: int,
+    position: bytes,
+    splits: bool,
+) -> None:
+    """A client offers a batch; it is taken once, in order, or told why not."""
+    channel = host.channel(client.address, receiver)
+    client.channels.add((client.address, receiver))
+    size = sum(size_of(said.content, said.caps) for said in messages)
+    after = host.group.after
+    if seq <= channel.taken:
+        verdict = channel.verdicts.get(seq, ["applied"])
+        after.append(Verdict(client.address, receiver, seq, verdict))
+        return
+    if seq <= channel.received:
+        return
+    if seq != channel.received + 1:
+        after.append(Verdict(client.address, receiver, seq, ["expected", channel.received + 1]))
+        return
+    limits = host.limits
+    content = sum(len(said.content) for said in messages)
+    if len(messages) > limits.batch_messages or content > limits.batch_bytes or not messages:
+        after.append(Verdict(client.address, receiver, seq, ["too large"]))
+        return
+    owner = host.owner(receiver)
+    machine = owner if isinstance(owner, Machine) else None
+    if host.full or host.draining or (machine is not None and _is_crowded(host, machine)):
+        after.append(Verdict(client.address, receiver, seq, ["busy"]))
+        return
+    store_client(host, client)
+    count = len(messages)
+    place = (client.address, receiver, seq, channel.received_ordinal, deadline_ms)
+    batch = Batch(*place, tuple(messages), size, count, position, splits)
+    channel.received = seq
+    channel.received_ordinal += count
+    if machine is None or not _takes(machine):
+        _not_taken(host, channel, batch, machine)
+        return
+    host.deadlines.put(("batch", client.address, receiver, seq), deadline_ms)
+    if machine.status is Status.SUSPENDED:
+        hold(host, batch)
+    enqueue(host, machine, batch)
+
+
+def _is_crowded(host: Host, machine: Machine) -> bool:
+    return machine.queue is not None and len(machine.queue) >= host.limits.inbox_batches
+
+
+def _takes(machine: Machine) -> bool:
+    if machine.status is Status.SUSPENDED:
+        return machine.mode is Mode.HOLD
+    return machine.status is not Status.HALTED
+
+
+def _not_taken(host: Host, channel: Channel, batch: Batch, machine: Machine | None) -> None:
+    why = "no machine of this address is known here"
+    if machine is not None:
+        why = f"{machine.name} is {machine.status.name.lower()}"
+    channel.taken = batch.seq
+    channel.taken_ordinal = batch.ordinal + batch.count
+    if batch.position:
+        channel.position = batch.position
+    verdict = ["undelivered", why]
+    channel.verdicts[batch.seq] = verdict
+    host.touch(channel)
+    host.group.after.append(Verdict(batch.sender, batch.receiver, batch.seq, verdict))
+
+
+def hold(host: Host, batch: Batch) -> None:
+    """Makes a client's batch durable that its machine cannot take yet, and says so."""
+    key = (batch.receiver, batch.sender, batch.seq)
+    host.inbox[key] = batch
+    host.group.dirty[("inbox", *key)] = batch
+    host.group.after.append(Verdict(batch.sender, batch.receiver, batch.seq, ["held"]))
+
+
+def confirm(host: Host, client: Client, receiver: bytes, seq: int) -> None:
+    """A client has heard all verdicts up to this one; they need not be kept."""
+    channel = host.channels.get((client.address, receiver))
+    if channel is None:
+        return
+    for heard in [one for one in channel.verdicts if one <= seq]:
+        del channel.verdicts[heard]
+        host.touch(channel)
+
+
+def received(host: Host, client: Client, sender: bytes, seq: int) -> None:
+    """A client has taken a batch that was delivered to it."""
+    batch = client.waiting.pop((sender, seq), None)
+    if batch is not None:
+        settle(host, batch)
+
+
+def close_client(host: Host, client: Client, ended: bool) -> None:
+    """A client's connection is gone; one that has `ended` does not come back."""
+    client.connected = False
+    if client.durable:
+        return
+    if ended and not _has_batches(host, client):
+        end_client(host, client)
+        return
+    idle_ms = round(host.limits.client_idle_s * 1000)
+    host.deadlines.put(("client", client.address), host.now_ms + idle_ms)
+
+
+def _has_batches(host: Host, client: Client) -> bool:
+    channels = (host.channels.get(key) for key in client.channels)
+    return any(one is not None and one.received > one.taken for one in channels)
+
+
+def expire_client(host: Host, address: bytes) -> None:
+    """A client that has been away for long is forgotten, once nothing of it is in a queue."""
+    client = host.clients.get(address)
+    if client is None or client.connected:
+        return
+    if _has_batches(host, client):
+        idle_ms = round(host.limits.client_idle_s * 1000)
+        host.deadlines.put(("client", address), host.now_ms + idle_ms)
+        return
+    end_client(host, client)
+
+
+def end_client(host: Host, client: Client) -> None:
+    """Forgets a client, with its asks, its channels and what waits for it."""
+    dirty = host.group.dirty
+    for batch in list(client.waiting.values()):
+        settle(host, batch)
+    client.waiting.clear()
+    for number in client.asks:
+        dirty[("ask", client.id, number)] = None
+        host.deadlines.drop(("ask", client.id, number))
+    for sender, receiver in client.channels:
+        if host.channels.pop((sender, receiver), None) is not None:
+            dirty[("channel", sender, receiver)] = None
+    if client.stored:
+        dirty[("client", client.address)] = None
+    del host.clients[client.address]

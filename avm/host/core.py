@@ -1,0 +1,321 @@
+"""The host core: one object without input or output of its own. Pure.
+
+In: a client's batch, a worker's answer, committed, commit refused, the time, an operator's act.
+Out: `effects` for the shell to carry out, `take_commit` for the store, `next_wake_ms`. It waits for
+nothing, and all it knows is plain values. The runtime and the simulator drive the same object.
+"""
+
+from avm.host import capability, clients, dispatch, operate, rows, workers
+from avm.host.acts import Act, Signal
+from avm.host.batch import Batch, Said, from_bytes
+from avm.host.capability import Cap
+from avm.host.dispatch import kill, pump
+from avm.host.effects import Done, Verdict
+from avm.host.fold import fire_timer, fold_void
+from avm.host.keys import Keyring
+from avm.host.outbox import make_ready, outcome, outcomes, send, settle, withdraw
+from avm.host.state import Client, Group, Host, Key, Machine, Mode, Status
+from avm.limits import Limits
+from avm.machine import frames
+from caps.identity import RootKey
+
+ENTROPY_BYTES = 88
+OPERATOR = "operator"
+
+
+class Core:
+    """A host, driven by events; see the module."""
+
+    def __init__(
+        self, keys: Keyring, limits: Limits, *, now_ms: int, python: str = "", version: str = ""
+    ) -> None:
+        self.host = Host(keys.address, limits, keys, python, version, now_ms)
+
+    # What the store holds.
+
+    def load(self, read: rows.Rows) -> None:
+        """Takes up what a store holds; called once, before anything else."""
+        host = self.host
+        rows.load(host, read)
+        for machine in host.machines.values():
+            host.keys.add_machine(machine.address, machine.sealed_keys)
+        for address in host.clients:
+            host.keys.add_client(address)
+
+    def take_commit(self) -> Group | None:
+        """The next group to be committed, its rows encoded in `dirty`; None when there is none.
+
+        Only one group is with the store at a time.
+        """
+        host = self.host
+        if host.committing is not None or not host.group:
+            return None
+        group = host.committing = host.group
+        host.group = Group(group.number + 1)
+        deadlines = host.deadlines
+        for key, thing in group.dirty.items():
+            if type(thing) is Batch:
+                deadlines.put(_place(thing), thing.deadline_ms)
+            group.dirty[key] = rows.encode(thing)
+        return group
+
+    def committed(self) -> None:
+        """The group with the store is durable: what waited for it leaves the host."""
+        host = self.host
+        group, host.committing = host.committing, None
+        assert group is not None, "only what was taken can be committed"
+        host.committed = group.number
+        host.full = False
+        host.effects.extend(group.after)
+        unloaded, host.unloaded = host.unloaded, []
+        for machine in unloaded:
+            machine.listed = False
+            make_ready(host, machine)
+        pump(host)
+
+    def refused(self) -> None:
+        """The store has no room: nothing new is accepted until a commit succeeds."""
+        self.host.full = True
+
+    # Time.
+
+    def tick(self, now_ms: int) -> None:
+        """The time is now this, in milliseconds since 1970; a clock that goes back is not heard."""
+        host = self.host
+        host.now_ms = max(host.now_ms, now_ms)
+        workers.watch(host)
+        for key in host.deadlines.due(host.now_ms):
+            self._due(key)
+        pump(host)
+
+    def next_wake_ms(self) -> int | None:
+        """When `tick` is needed next, at the latest."""
+        times = (self.host.deadlines.next_ms(), workers.next_watch_ms(self.host))
+        return min((time for time in times if time is not None), default=None)
+
+    def _due(self, key: Key) -> None:
+        host = self.host
+        match key:
+            case "timer", int(number), bytes(name):
+                fire_timer(host, host.by_id[number], name)
+            case "batch", bytes(sender), bytes(receiver), int(seq):
+                self._batch_due(sender, receiver, seq)
+            case "ask", int(number), int(ask):
+                self._ask_due(number, ask)
+            case "client", bytes(address):
+                clients.expire_client(host, address)
+
+    def _batch_due(self, sender: bytes, receiver: bytes, seq: int) -> None:
+        host = self.host
+        owner = host.owner(receiver)
+        if isinstance(owner, Machine):
+            queued = owner.queue or ()
+            batch = next((b for b in queued if b.sender == sender and b.seq == seq), None)
+            if batch is None or not batch.messages:
+                return
+            withdraw(host, batch)
+            if owner.flights or host.channel(sender, receiver).taken != seq - 1:
+                return
+            assert owner.queue is not None
+            owner.queue.discard(batch)
+            fold_void(host, owner, batch)
+            return
+        batch = host.outbox.get((sender, receiver, seq))
+        if batch is None:
+            return
+        if isinstance(owner, Client):
+            owner.waiting.pop((sender, seq), None)
+        else:
+            outcomes(host, batch, "undelivered", "the deadline passed")
+        settle(host, batch)
+
+    def _ask_due(self, number: int, ask_number: int) -> None:
+        """An ask without an answer at its deadline; undecided while its batch is in flight."""
+        host = self.host
+        owner: Machine | Client | None = host.by_id.get(number)
+        if owner is None:
+            owner = next((one for one in host.clients.values() if one.id == number), None)
+        ask = (owner.asks or {}).get(ask_number) if owner is not None else None
+        if owner is None or ask is None:
+            return
+        if host.channel(owner.address, ask.receiver).taken >= ask.seq:
+            outcome(host, owner, ask_number, "late", "applied, without an answer by the deadline")
+            return
+        self._batch_due(owner.address, ask.receiver, ask.seq)
+
+    # Workers.
+
+    def worker_up(self, number: int) -> None:
+        """A worker has been started."""
+        workers.worker_up(self.host, number)
+
+    def worker_down(self, number: int, why: str) -> None:
+        """A worker is dead, and nothing more will come from it."""
+        workers.worker_down(self.host, number, why)
+
+    def answer(self, number: int, frame: bytes) -> None:
+        """A frame from a worker; one that is none has the worker killed."""
+        worker = self.host.workers.get(number)
+        if worker is None or worker.killed_for:
+            return
+        try:
+            dispatch.answered(self.host, worker, frames.unpack_untrusted(frame))
+        except frames.BadFrame as error:
+            kill(self.host, worker, f"broken: {error}")
+
+    def pump(self) -> None:
+        """Gives out work; called after a run of events."""
+        pump(self.host)
+
+    # Clients.
+
+    def open_client(self, address: bytes, durable: bool = False, name: str = "") -> Client:
+        """A client connects; see `clients.open_client`."""
+        self.host.keys.add_client(address)
+        return clients.open_client(self.host, address, durable, name)
+
+    def offer(
+        self,
+        client: bytes,
+        receiver: bytes,
+        seq: int,
+        messages: list[Said],
+        *,
+        deadline_ms: int | None = None,
+        position: bytes = b"",
+        splits: bool = False,
+    ) -> None:
+        """A client offers a batch; see `clients.offer`."""
+        host = self.host
+        if deadline_ms is None:
+            deadline_ms = host.now_ms + round(host.limits.send_s * 1000)
+        known = host.clients[client]
+        clients.offer(host, known, receiver, seq, messages, deadline_ms, position, splits)
+
+    def refuse_offer(self, client: bytes, receiver: bytes, seq: int, index: int) -> None:
+        """A client's batch presents a capability that is not valid: rejected, with no more said."""
+        after = self.host.group.after
+        after.append(Verdict(client, receiver, seq, ["rejected", index]))
+
+    def received(self, client: bytes, sender: bytes, seq: int) -> None:
+        """A client has taken what was delivered to it."""
+        clients.received(self.host, self.host.clients[client], sender, seq)
+
+    def confirm(self, client: bytes, receiver: bytes, seq: int) -> None:
+        """A client has heard its verdicts up to here."""
+        clients.confirm(self.host, self.host.clients[client], receiver, seq)
+
+    def close_client(self, address: bytes, ended: bool) -> None:
+        """A client's connection is gone."""
+        client = self.host.clients.get(address)
+        if client is not None:
+            clients.close_client(self.host, client, ended)
+
+    # Capabilities at the host's edge.
+
+    def seal(self, cap: Cap) -> bytes:
+        """A capability for the outside."""
+        return capability.to_wire(cap, self.host.keys)
+
+    def unseal_untrusted(self, wire: bytes) -> Cap:
+        """A capability from the outside; `InvalidCapability` for every cause."""
+        return capability.from_wire_untrusted(wire, self.host.keys)
+
+    # The operator.
+
+    def create(
+        self,
+        request: int,
+        sender: bytes,
+        name: str,
+        code: bytes,
+        bundle: bytes,
+        content: bytes,
+        caps: tuple[Cap, ...],
+        entropy: bytes,
+    ) -> None:
+        """Creates a machine; `entropy` is ENTROPY_BYTES fresh random bytes."""
+        host = self.host
+        if name in host.names:
+            operate.refuse(host, request, f"{name} exists; `upgrade {name} FILE`")
+            return
+        seed, secret, nonce = entropy[:32], entropy[32:64], entropy[64:88]
+        identity = RootKey(seed).identity({"name": name, "type": "avm"})
+        sealed = host.keys.close_machine(seed, secret, nonce)
+        address = identity.address
+        number = host.new_id()
+        status = Status.CREATING
+        machine = Machine(number, address, name, status, code, sealed, identity.to_bytes())
+        host.machines[address] = host.by_id[number] = host.names[name] = machine
+        host.keys.add_machine(address, sealed)
+        operate.act_on(host, machine, operate.Create(request, sender, bundle, content, caps))
+
+    def upgrade(self, request: int, machine: Machine, code: bytes, bundle: bytes) -> None:
+        """Switches a machine to new code."""
+        if machine.status is Status.HALTED:
+            operate.refuse(self.host, request, f"{machine.name} is halted for good")
+            return
+        operate.act_on(self.host, machine, operate.Upgrade(request, code, bundle))
+
+    def edit(self, request: int, machine: Machine, body: bytes, caps: tuple[Cap, ...]) -> None:
+        """Puts another state in the place of a machine's."""
+        operate.act_on(self.host, machine, operate.Edit(request, body, caps))
+
+    def change(self, request: int, machine: Machine, verb: str, mode: Mode = Mode.HOLD) -> None:
+        """Suspends, resumes, halts or removes (`rm`) a machine."""
+        acts: list[Act] = []
+        if verb == "suspend" and machine.has_signal and machine.status is Status.RUNNING:
+            acts.append(Signal("suspended"))
+        operate.act_on(self.host, machine, *acts, operate.Change(request, verb, mode))
+
+    def retry(self, request: int, machine: Machine, n: int, row: bytes | None) -> None:
+        """Offers a failed batch again, or an edited one, from the operator's own channel."""
+        host = self.host
+        if row is None:
+            operate.refuse(host, request, f"{machine.name} has no failed batch at turn {n}")
+            return
+        old = from_bytes(b"", machine.address, 0, row)
+        client = self.open_client(host.keys.client_address(OPERATOR), durable=True)
+        messages = [Said(said.to, said.content, said.caps, None) for said in old.messages]
+        deadline_ms = host.now_ms + round(host.limits.send_s * 1000)
+        send(host, client.address, machine.address, messages, deadline_ms)
+        self.drop_failed(request, machine, n)
+
+    def drop_failed(self, request: int, machine: Machine, n: int) -> None:
+        """Takes a failed batch off the list; the journal keeps what became of it."""
+        host = self.host
+        host.group.dirty[("failed", machine.id, n)] = None
+        machine.failed = max(0, machine.failed - 1)
+        host.touch(machine)
+        operate.done(host, request, {"machine": machine.name, "turn": n})
+
+    def prune(self, request: int, machine: Machine, keep_from: int) -> None:
+        """Drops journal entries before `keep_from`, never past the newest snapshot."""
+        host = self.host
+        first = min(keep_from, machine.snapshot_at)
+        if first > 0:
+            host.group.cuts.append((machine.id, first))
+        value = {"machine": machine.name, "kept_from": max(first, 0)}
+        host.group.after.append(Done(request, value))
+
+    def drain(self) -> None:
+        """Takes no new work, and tells the machines that are loaded that the host will stop."""
+        host = self.host
+        host.draining = True
+        for machine in host.machines.values():
+            if machine.loaded and machine.has_signal and machine.status is Status.RUNNING:
+                operate.act_on(host, machine, Signal("will-stop"))
+        pump(host)
+
+    def is_drained(self) -> bool:
+        """Whether nothing is in flight or uncommitted any more."""
+        host = self.host
+        busy = any(worker.flights for worker in host.workers.values())
+        return not busy and not host.group and host.committing is None
+
+
+def _place(batch: Batch) -> Key:
+    return ("batch", batch.sender, batch.receiver, batch.seq)
+
+
+__all__ = ["ENTROPY_BYTES", "Core"]

@@ -1,0 +1,415 @@
+"""Giving work to workers: which machine, which batch, to whom; and taking the answers.
+
+Steps 3 and 4 of the journey. A machine lives in one worker at a time; its turns go there one
+behind the other, and come back in that order. What needs the machine for itself (a snapshot, new
+code, an edit) waits until nothing of it is in flight.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from avm.host.acts import Act, Loading, Needs, Signal, Snapshot
+from avm.host.batch import Batch
+from avm.host.capability import NULL, Local, Reply
+from avm.host.effects import Kill, ToWorker
+from avm.host.fold import fold
+from avm.host.outbox import make_ready, withdraw
+from avm.host.refer import to_reference
+from avm.host.state import Flight, Host, Machine, Status, Worker
+from avm.machine import frames
+from avm.machine.turn import EXHAUSTED
+
+
+def pump(host: Host) -> None:
+    """Gives out work until nobody is ready or no worker has room."""
+    if host.full:
+        return
+    ready = host.ready
+    while ready:
+        machine = ready.popleft()
+        machine.listed = False
+        if has_work(host, machine):
+            _advance(host, machine)
+
+
+def has_work(host: Host, machine: Machine) -> bool:
+    """Whether a machine could be given something now."""
+    if machine.exclusive:
+        return False
+    if machine.acts:
+        return not machine.flights
+    if not machine.queue or machine.status is not Status.RUNNING or host.draining:
+        return False
+    if machine.outbox_bytes > host.limits.outbox_bytes:
+        return False
+    if machine.want_snapshot or machine.signals:
+        return not machine.flights
+    return True
+
+
+def _advance(host: Host, machine: Machine) -> None:
+    queue = machine.queue
+    act = _next_act(machine)
+    if act is not None and act.needs is Needs.NOTHING:
+        _run_at_once(host, machine, act)
+        return
+    head = queue.peek() if queue and act is None else None
+    if queue and head is not None and not head.messages and not machine.flights:
+        _dispatch(host, machine, None, queue.pop(), False)
+        make_ready(host, machine)
+        return
+    alone = head is not None and head.suspect
+    worker = worker_for(host, machine, alone)
+    if worker is None:
+        return
+    if act is not None and (machine.loaded or act.needs is Needs.WORKER):
+        _start(host, machine, worker, act)
+        return
+    if not machine.loaded:
+        _load(host, machine, worker)
+        return
+    if queue is None or head is None:
+        return
+    flights = machine.flights
+    if flights:
+        if len(flights) >= host.limits.flights_machine:
+            return
+        if alone or not _may_pipeline(machine, head):
+            return
+    _dispatch(host, machine, worker, queue.pop(), alone)
+    if queue:
+        make_ready(host, machine)
+
+
+def _next_act(machine: Machine) -> Act | None:
+    """What is to be done to the machine before its next batch; taken up only when it is idle."""
+    if machine.flights:
+        return None
+    if machine.acts:
+        first: Act = machine.acts[0]
+        return first
+    if machine.status is Status.RUNNING and machine.want_snapshot:
+        machine.want_snapshot = False
+        machine.acts = deque((Snapshot(),))
+        return _next_act(machine)
+    if machine.signals:
+        machine.acts = deque((Signal(machine.signals.pop(0)),))
+        return _next_act(machine)
+    return None
+
+
+def _run_at_once(host: Host, machine: Machine, act: Act) -> None:
+    assert machine.acts is not None
+    machine.acts.popleft()
+    act.start(host, Flight(machine, 0, act=act))
+    make_ready(host, machine)
+
+
+def _start(host: Host, machine: Machine, worker: Worker, act: Act) -> None:
+    assert machine.acts is not None
+    machine.acts.popleft()
+    flight = _fly(host, machine, worker)
+    flight.act = act
+    machine.exclusive = True
+    for effect in act.start(host, flight):
+        host.effects.append(effect)
+
+
+def _may_pipeline(machine: Machine, batch: Batch) -> bool:
+    """Whether a batch may be given out before the one ahead of it is folded.
+
+    Not when it brings capabilities that the one ahead brings too, or answers an ask: what those
+    amount to depends on the fold.
+    """
+    if not machine.flights:
+        return True
+    ahead = machine.flights
+    for said in batch.messages:
+        if type(said.to) is not Local or said.to.caps:
+            return False
+        if said.caps or (said.reply is not None and type(said.reply) is not Reply):
+            return False
+        if said.reply is not None and any(said.reply in flight.fresh_of for flight in ahead):
+            return False
+    return not ahead[-1].alone
+
+
+def worker_for(host: Host, machine: Machine, alone: bool) -> Worker | None:
+    """The worker that a machine lives in, or may move to; None when it has to wait for room."""
+    worker = machine.worker
+    if worker is not None and worker.slow and not machine.flights and _has_quick(host):
+        forget(host, machine)
+        worker = None
+    if worker is not None and not alone:
+        if worker.killed_for:
+            return None
+        if len(worker.flights) >= host.limits.flights_worker or worker.alone:
+            worker.waiting.append(machine)
+            machine.listed = True
+            return None
+        return worker
+    if worker is not None:
+        if machine.flights:
+            return None
+        if not worker.flights and not worker.killed_for:
+            return worker
+        forget(host, machine)
+    free = [
+        one
+        for one in host.workers.values()
+        if not one.killed_for and not one.slow and not one.alone
+        if (not one.flights if alone else len(one.flights) < host.limits.flights_worker)
+    ]
+    if not free:
+        waiting = min(
+            (one for one in host.workers.values() if not one.killed_for),
+            key=lambda one: (one.slow, len(one.waiting), one.id),
+            default=None,
+        )
+        if waiting is None:
+            host.unloaded.append(machine)
+        else:
+            waiting.waiting.append(machine)
+        machine.listed = True
+        return None
+    chosen = min(free, key=lambda one: (len(one.flights), len(one.machines), one.id))
+    machine.worker = chosen
+    return chosen
+
+
+def _has_quick(host: Host) -> bool:
+    return any(not one.slow and not one.killed_for for one in host.workers.values())
+
+
+def forget(host: Host, machine: Machine) -> None:
+    """Takes a machine out of its worker; its state comes back from the store."""
+    worker = machine.worker
+    if worker is not None and worker.machines.pop(machine.id, None) is not None:
+        host.effects.append(ToWorker(worker.id, frames.pack([frames.FORGET, machine.id])))
+    machine.worker = None
+    machine.loaded = False
+
+
+def _load(host: Host, machine: Machine, worker: Worker) -> None:
+    """Brings a machine into a worker; waits until all that was folded of it is committed."""
+    if machine.group > host.committed:
+        machine.worker = None
+        host.unloaded.append(machine)
+        machine.listed = True
+        return
+    _make_room(host, worker)
+    machine.acts = machine.acts or deque()
+    machine.acts.appendleft(Loading())
+    _start(host, machine, worker, machine.acts[0])
+
+
+def _make_room(host: Host, worker: Worker) -> None:
+    """Forgets the machine that was loaded first and is idle when a worker holds too many."""
+    if len(worker.machines) < host.limits.worker_machines:
+        return
+    for machine in list(worker.machines.values()):
+        if not machine.flights and not machine.exclusive and machine.loaded:
+            forget(host, machine)
+            return
+
+
+def _fly(host: Host, machine: Machine, worker: Worker | None) -> Flight:
+    flight = Flight(machine, host.next_token)
+    host.next_token += 1
+    if machine.flights is None:
+        machine.flights = deque()
+    machine.flights.append(flight)
+    if worker is not None:
+        board(host, worker, flight)
+    return flight
+
+
+def board(host: Host, worker: Worker, flight: Flight) -> None:
+    """Puts a flight behind the others of a worker."""
+    if not worker.flights:
+        worker.head_since_ms = host.now_ms
+    worker.flights.append(flight)
+    worker.machines[flight.machine.id] = flight.machine
+
+
+def _dispatch(
+    host: Host, machine: Machine, worker: Worker | None, batch: Batch, alone: bool
+) -> None:
+    """Gives a batch to the worker; without one, or when it needs none, it is folded here."""
+    flight = _fly(host, machine, None)
+    flight.batch = batch
+    assert machine.flights is not None
+    before = machine.flights[-2].now_ms if len(machine.flights) > 1 else 0
+    flight.now_ms = max(host.now_ms, machine.now_ms, before)
+    if not _prepare(host, flight, batch) or worker is None:
+        fold_ready(host, machine)
+        return
+    flight.alone = alone
+    worker.alone = alone
+    board(host, worker, flight)
+    frame = frames.pack([frames.TURN, machine.id, flight.token, frames.MESSAGES, flight.given])
+    host.effects.append(ToWorker(worker.id, frame))
+
+
+def _prepare(host: Host, flight: Flight, batch: Batch) -> bool:
+    """Makes the input of a turn; False when it is judged without a worker."""
+    machine = flight.machine
+    if batch.died_of:
+        flight.judged = (batch.died_of, 0)
+        return False
+    if batch.deadline_ms <= host.now_ms:
+        withdraw(host, batch)
+    given: list[list[Any]] = []
+    places: list[int] = []
+    for index, said in enumerate(batch.messages):
+        to = said.to
+        if type(to) is Local:
+            if to.generation > machine.generation or (
+                to.expires_ms is not None and to.expires_ms <= flight.now_ms
+            ):
+                flight.judged = ("capability", index)
+                return False
+            context, context_caps = to.context, to.caps
+        elif type(to) is Reply:
+            found = _claim(host, flight, to, batch)
+            if found is None:
+                given.append([])
+                continue
+            context, context_caps = found.context, found.caps
+        else:
+            flight.judged = ("capability", index)
+            return False
+        places.append(index)
+        if not said.caps and not context_caps and (said.reply is None or said.reply == NULL):
+            given.append([context, said.content])
+            continue
+        reply = to_reference(machine, said.reply or NULL, flight)
+        inner = [to_reference(machine, cap, flight) for cap in said.caps]
+        context_inner = [to_reference(machine, cap, flight) for cap in context_caps]
+        given.append([context, said.content, reply, inner, context_inner])
+    if len(places) < len(batch.messages):
+        flight.places = places
+    from_host = batch.sender == host.address
+    channel = channel_text(host, batch)
+    flight.given = frames.pack([flight.now_ms, channel, batch.ordinal, from_host, given])
+    if places:
+        return True
+    flight.answer = [0, False, []]
+    flight.output = frames.pack(flight.answer)
+    return False
+
+
+def _claim(host: Host, flight: Flight, to: Reply, batch: Batch) -> Local | None:
+    """The context of an open ask, once; None when the reply capability is used or expired."""
+    machine = flight.machine
+    ask = (machine.asks or {}).get(to.ask)
+    from_host = batch.sender == host.address
+    taken = machine.claimed is not None and to.ask in machine.claimed
+    late = not from_host and to.deadline_ms <= flight.now_ms
+    if ask is None or ask.to is None or taken or late or (ask.closing and not from_host):
+        host.counts["inert"] += 1
+        return None
+    if machine.claimed is None:
+        machine.claimed = set()
+    machine.claimed.add(to.ask)
+    flight.claimed.append(to.ask)
+    return ask.to
+
+
+def channel_text(host: Host, batch: Batch) -> str:
+    """The name of a batch's channel, as it stands in message ids."""
+    channel = host.channel(batch.sender, batch.receiver)
+    if not channel.text:
+        channel.text = frames.channel_name(batch.sender, batch.receiver)
+    return channel.text
+
+
+def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
+    """Takes a worker's answer to its oldest flight; `BadFrame` when it is none."""
+    if not worker.flights:
+        raise frames.BadFrame("an answer to nothing")
+    flight = worker.flights[0]
+    frames.check_answer(frame, flight.act.kind if flight.act is not None else frames.TURN)
+    if frame[1] != flight.machine.id or frame[2] != flight.token:
+        raise frames.BadFrame("an answer out of order")
+    if frame[0] == frames.TURN:
+        flight.output, flight.printed = frame[3], frame[4]
+        answer = frames.unpack_output_untrusted(frame[3])
+        if frame[5] is not None:
+            answer.append(frame[5])
+    else:
+        answer = frame
+    if answer[0] == EXHAUSTED and flight.batch is not None and not worker.killed_for:
+        kill(host, worker, str(answer[2]))
+        return
+    worker.flights.popleft()
+    worker.head_since_ms = host.now_ms
+    worker.slow = False
+    worker.alone = worker.alone and not flight.alone
+    if not flight.dropped:
+        flight.answer = answer
+        fold_ready(host, flight.machine)
+        make_ready(host, flight.machine)
+    wake(host, worker)
+
+
+def kill(host: Host, worker: Worker, why: str) -> None:
+    """Has a worker killed; what it was given comes back when its death is reported."""
+    worker.killed_for = why
+    host.effects.append(Kill(worker.id, why))
+
+
+def wake(host: Host, worker: Worker) -> None:
+    """Lists the machines again that waited for room at a worker."""
+    room = host.limits.flights_worker - len(worker.flights)
+    waiting = worker.waiting
+    while waiting and room > 0:
+        machine = waiting.popleft()
+        machine.listed = False
+        make_ready(host, machine)
+        room -= 1
+
+
+def fold_ready(host: Host, machine: Machine) -> None:
+    """Folds the answered flights of a machine, in the order they were given out."""
+    flights = machine.flights
+    while flights and (flights[0].answer is not None or flights[0].judged is not None):
+        flight = flights.popleft()
+        if machine.claimed is not None:
+            machine.claimed.difference_update(flight.claimed)
+        if flight.act is not None:
+            machine.exclusive = False
+            holds = flight.act.finish(host, flight)
+        else:
+            holds = fold(host, flight)
+        if not holds:
+            reset(host, machine)
+            return
+    if not flights and machine.flights is flights:
+        machine.flights = None
+
+
+def reset(host: Host, machine: Machine) -> None:
+    """Takes back what is in flight of a machine, and forgets its state in the worker."""
+    take_back(machine)
+    forget(host, machine)
+    make_ready(host, machine)
+
+
+def take_back(machine: Machine, mark: Callable[[Flight], None] | None = None) -> None:
+    """Puts what is in flight of a machine back where it was; late answers will be ignored."""
+    flights = machine.flights
+    machine.flights = None
+    machine.exclusive = False
+    machine.claimed = None
+    while flights:
+        flight = flights.pop()
+        flight.dropped = True
+        if mark is not None:
+            mark(flight)
+        if flight.batch is not None and machine.queue is not None:
+            machine.queue.push_front(flight.batch)
+        elif flight.act is not None and flight.act.again:
+            machine.acts = machine.acts or deque()
+            machine.acts.appendleft(flight.act)

@@ -1,0 +1,75 @@
+"""What the core asks of the shell around it; the simulator's shell does the same."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from avm.host.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class ToWorker:
+    """Write a frame to a worker."""
+
+    worker: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Give a machine to a worker from the store: code when asked, snapshot, entries since.
+
+    The frames go to the worker in this place among the others, the last of them LOADED with
+    `token`.
+    """
+
+    worker: int
+    machine: int
+    code: bytes
+    send_code: bool
+    next_slot: int
+    generation: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendCode:
+    """Give a worker a bundle from the store."""
+
+    worker: int
+    code: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Kill a worker; its death is to be reported, and a new one started."""
+
+    worker: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Tell a client what became of its batch."""
+
+    client: bytes
+    receiver: bytes
+    seq: int
+    verdict: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Give a client a batch that came for it; it acknowledges."""
+
+    client: bytes
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An operator's request is done, or refused with one line and the exit code that fits."""
+
+    request: int
+    value: Any = None
+    error: str = ""
+    code: int = 1

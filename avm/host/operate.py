@@ -1,0 +1,342 @@
+"""What an operator does to a machine: create, upgrade, edit, suspend, resume, halt, remove.
+
+Each is an act: it waits until nothing of the machine is in flight, and is done as a whole in one
+commit, with its entry in the journal, or refused as a whole.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from avm.host import journal
+from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
+from avm.host.capability import Cap, Reply
+from avm.host.clients import hold
+from avm.host.dispatch import forget
+from avm.host.effects import Done, ToWorker
+from avm.host.fold import Unfit, append, carry_out, fold_void, plan_sends
+from avm.host.outbox import make_ready, outcomes, tell
+from avm.host.refer import (
+    BadReference,
+    ContextTooLarge,
+    collect,
+    from_reference,
+    intern,
+    slots_in,
+    to_reference,
+)
+from avm.host.state import Flight, Host, Machine, Mode, Status
+from avm.machine import frames
+from caps.codec import encode_state
+from caps.slots import Me
+
+REMOVE_ALL = 2**40
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What became of a creation: the machine, and what its `init` answered."""
+
+    machine: Machine
+    content: bytes | None
+    caps: tuple[Cap, ...]
+    names: dict[str, Cap]
+
+
+def done(host: Host, request: int, value: Any = None) -> None:
+    """Answers an operator's request once it is committed."""
+    host.group.after.append(Done(request, value))
+
+
+def refuse(host: Host, request: int, why: str, code: int = 1) -> None:
+    """Refuses an operator's request; nothing has changed."""
+    host.group.after.append(Done(request, None, why, code))
+
+
+def act_on(host: Host, machine: Machine, *acts: Act) -> None:
+    """Lines up acts behind those that wait for the machine."""
+    if machine.acts is None:
+        machine.acts = deque()
+    machine.acts.extend(acts)
+    make_ready(host, machine)
+
+
+@dataclass(slots=True)
+class Create:
+    """Takes a new machine's first turn, `init`; without it there is no machine."""
+
+    request: int
+    sender: bytes
+    bundle: bytes
+    content: bytes
+    caps: tuple[Cap, ...]
+    needs: Needs = Needs.WORKER
+    kind: int = frames.TURN
+    again: bool = True
+
+    def start(self, host: Host, flight: Flight) -> list[Any]:
+        machine = flight.machine
+        worker = machine.worker
+        assert worker is not None
+        flight.now_ms = host.now_ms
+        flight.fresh, flight.fresh_of = [], {}
+        deadline_ms = host.now_ms + round(host.limits.ask_s * 1000)
+        reply = Reply(host.address, self.request, deadline_ms)
+        inner = [to_reference(machine, cap, flight) for cap in (reply, *self.caps)]
+        context = encode_state(Me())[0]
+        said = [context, self.content, inner[0], inner[1:], []]
+        channel = frames.channel_name(self.sender, machine.address)
+        flight.given = frames.pack([flight.now_ms, channel, 0, False, [said]])
+        worker.codes.add(machine.code)
+        to_worker = [
+            [frames.CODE, machine.code, self.bundle],
+            [frames.LOAD, machine.id, machine.code, None, [], 0, 0],
+            [frames.TURN, machine.id, flight.token, frames.INIT, flight.given],
+        ]
+        return [ToWorker(worker.id, frames.pack(frame)) for frame in to_worker]
+
+    def finish(self, host: Host, flight: Flight) -> bool:
+        machine, answer = flight.machine, flight.answer
+        assert answer is not None
+        if answer[0]:
+            word = f": {answer[2]}" if answer[2] else ""
+            said = "refused" if answer[0] == 1 else "failed"
+            detail = f"\n{answer[3]}" if answer[3] else ""
+            self.abandon(host, machine, f"{machine.name} {said} to be created{word}{detail}")
+            return False
+        try:
+            plan = plan_sends(host, flight, answer[2])
+            own = plan.batches.pop(host.address, [])
+            names = {
+                str(name): from_reference(host, machine, flight, reference)
+                for name, reference in answer[3][1:]
+            }
+        except (Unfit, BadReference, ContextTooLarge) as error:
+            self.abandon(host, machine, f"{machine.name} failed to be created: {error}")
+            return False
+        machine.has_signal = bool(answer[3][0])
+        runtime = (machine.code, host.python, host.version, 1)
+        printed = flight.printed
+        fields = (self.sender, flight.given, flight.output, *runtime)
+        append(host, machine, journal.INIT, *fields, printed=printed)
+        machine.status, machine.loaded = Status.RUNNING, True
+        machine.python, machine.version = host.python, host.version
+        machine.now_ms = flight.now_ms
+        host.group.dirty[("code", machine.code)] = self.bundle
+        for name, cap in names.items():
+            host.bound[(machine.id, name)] = cap
+            host.group.dirty[("name", machine.id, name)] = cap
+        intern(host, machine, flight)
+        carry_out(host, machine, plan, flight.now_ms)
+        content = own[0].content if own else None
+        answered = own[0].caps if own else ()
+        done(host, self.request, Created(machine, content, answered, names))
+        return True
+
+    def abandon(self, host: Host, machine: Machine, why: str) -> None:
+        erase(host, machine)
+        refuse(host, self.request, why)
+
+
+def erase(host: Host, machine: Machine) -> None:
+    """Takes a machine out of the core's tables."""
+    host.machines.pop(machine.address, None)
+    host.by_id.pop(machine.id, None)
+    if host.names.get(machine.name) is machine:
+        del host.names[machine.name]
+    host.keys.drop(machine.address)
+    machine.acts = None
+    machine.status = Status.HALTED
+
+
+@dataclass(slots=True)
+class Upgrade:
+    """Switches a machine to new code, its state migrated in the same commit."""
+
+    request: int
+    code: bytes
+    bundle: bytes
+    needs: Needs = Needs.STATE
+    kind: int = frames.MIGRATE
+    again: bool = True
+
+    def start(self, host: Host, flight: Flight) -> list[Any]:
+        machine = flight.machine
+        worker = machine.worker
+        assert worker is not None
+        worker.codes.add(self.code)
+        to_worker = [
+            [frames.CODE, self.code, self.bundle],
+            [frames.MIGRATE, machine.id, flight.token, self.code],
+        ]
+        return [ToWorker(worker.id, frames.pack(frame)) for frame in to_worker]
+
+    def finish(self, host: Host, flight: Flight) -> bool:
+        assert flight.answer is not None
+        _kind, _id, _token, body, references, why, has_signal = flight.answer
+        machine = flight.machine
+        if why:
+            refuse(host, self.request, f"{machine.name} keeps its code: {why}")
+            return True
+        if not holds_references(host, flight, references):
+            refuse(host, self.request, f"{machine.name} keeps its code: its worker is broken")
+            return False
+        machine.code, machine.has_signal = self.code, has_signal
+        host.group.dirty[("code", self.code)] = self.bundle
+        _note_runtime(host, machine)
+        digest = journal.digest_of(body, references)
+        n = append(host, machine, journal.CODE, host.now_ms, self.code, digest)
+        keep_snapshot(host, machine, body, references, digest)
+        if has_signal:
+            act_on(host, machine, Signal("upgraded"))
+        done(host, self.request, {"machine": machine.name, "turn": n})
+        return True
+
+    def abandon(self, host: Host, machine: Machine, why: str) -> None:
+        refuse(host, self.request, f"{machine.name} cannot be upgraded: {why}")
+
+
+def _note_runtime(host: Host, machine: Machine) -> None:
+    if (machine.python, machine.version) != (host.python, host.version):
+        machine.python, machine.version = host.python, host.version
+        append(host, machine, journal.RUNTIME, host.now_ms, host.python, host.version)
+
+
+@dataclass(slots=True)
+class Edit:
+    """Puts another state in the place of a machine's; the journal keeps it whole."""
+
+    request: int
+    body: bytes
+    caps: tuple[Cap, ...]
+    needs: Needs = Needs.STATE
+    kind: int = frames.EDIT
+    again: bool = True
+
+    def start(self, host: Host, flight: Flight) -> list[Any]:
+        machine = flight.machine
+        assert machine.worker is not None
+        flight.fresh, flight.fresh_of = [], {}
+        inner = [to_reference(machine, cap, flight) for cap in self.caps]
+        frame = frames.pack([frames.EDIT, machine.id, flight.token, self.body, inner])
+        return [ToWorker(machine.worker.id, frame)]
+
+    def finish(self, host: Host, flight: Flight) -> bool:
+        assert flight.answer is not None
+        _kind, _id, _token, body, references, why = flight.answer
+        machine = flight.machine
+        if why:
+            refuse(host, self.request, f"the state of {machine.name} stays: {why}", 2)
+            return True
+        intern(host, machine, flight)
+        if not holds_references(host, flight, references):
+            refuse(host, self.request, f"the state of {machine.name} stays: broken worker")
+            return False
+        digest = journal.digest_of(body, references)
+        n = append(host, machine, journal.EDIT, host.now_ms, body, references, digest)
+        keep_snapshot(host, machine, body, references, digest)
+        gone = collect(host, machine, slots_in(references))
+        if gone:
+            append(host, machine, journal.COLLECT, gone)
+        done(host, self.request, {"machine": machine.name, "turn": n})
+        return True
+
+    def abandon(self, host: Host, machine: Machine, why: str) -> None:
+        refuse(host, self.request, f"the state of {machine.name} cannot be edited: {why}")
+
+
+@dataclass(slots=True)
+class Change:
+    """Suspends, resumes, halts or removes a machine; needs no worker."""
+
+    request: int
+    verb: str
+    mode: Mode = Mode.HOLD
+    needs: Needs = Needs.NOTHING
+    kind: int = -1
+    again: bool = True
+
+    def start(self, host: Host, flight: Flight) -> list[Any]:
+        machine = flight.machine
+        verbs = {"suspend": _suspend, "resume": _resume, "halt": _halt, "rm": _remove}
+        why = verbs[self.verb](host, machine, self.mode)
+        if why:
+            refuse(host, self.request, why)
+        else:
+            done(host, self.request, {"machine": machine.name, "status": self.verb})
+        return []
+
+    def finish(self, host: Host, flight: Flight) -> bool:
+        return True
+
+    def abandon(self, host: Host, machine: Machine, why: str) -> None:
+        self.start(host, Flight(machine, 0))
+
+
+def _suspend(host: Host, machine: Machine, mode: Mode) -> str:
+    if machine.status is Status.HALTED:
+        return f"{machine.name} is halted for good"
+    machine.status, machine.mode, machine.why = Status.SUSPENDED, mode, ""
+    append(host, machine, journal.SUSPEND, host.now_ms, mode.name.lower(), "")
+    if mode is Mode.FAIL:
+        void_all(host, machine, "the machine is suspended")
+        return ""
+    for batch in list(machine.queue or ()):
+        if batch.sender in host.clients:
+            hold(host, batch)
+    return ""
+
+
+def _resume(host: Host, machine: Machine, _mode: Mode) -> str:
+    if machine.status is not Status.SUSPENDED:
+        return f"{machine.name} is not suspended"
+    machine.status, machine.why = Status.RUNNING, ""
+    append(host, machine, journal.RESUME, host.now_ms)
+    if machine.has_signal:
+        act_on(host, machine, Signal("resumed"))
+    return ""
+
+
+def _halt(host: Host, machine: Machine, _mode: Mode) -> str:
+    if machine.status is Status.HALTED:
+        return f"{machine.name} is halted already"
+    machine.status, machine.why = Status.HALTED, ""
+    append(host, machine, journal.HALT, host.now_ms)
+    void_all(host, machine, "the machine is halted")
+    for kind, keys in (("timer", list(machine.timers or ())), ("ask", list(machine.asks or ()))):
+        for key in keys:
+            host.group.dirty[(kind, machine.id, key)] = None
+            host.deadlines.drop((kind, machine.id, key))
+    machine.timers = machine.asks = machine.signals = None
+    forget(host, machine)
+    return ""
+
+
+def void_all(host: Host, machine: Machine, why: str) -> None:
+    """Gives up everything that waits for a machine; its senders hear *undelivered*."""
+    for batch in list(machine.queue or ()):
+        outcomes(host, batch, "undelivered", why)
+        tell(host, batch, ["undelivered", why])
+        batch.messages = ()
+        fold_void(host, machine, batch)
+    machine.queue = None
+
+
+def _remove(host: Host, machine: Machine, _mode: Mode) -> str:
+    if machine.status is not Status.HALTED:
+        return f"{machine.name} is not halted: `halt {machine.name}` first"
+    dirty = host.group.dirty
+    for number in machine.slots or ():
+        dirty[("slot", machine.id, number)] = None
+    for bound, name in [key for key in host.bound if key[0] == machine.id]:
+        del host.bound[(bound, name)]
+        dirty[("name", bound, name)] = None
+    for key in [key for key in host.channels if machine.address in key]:
+        channel = host.channels[key]
+        if channel.sent == channel.taken or key[1] == machine.address:
+            del host.channels[key]
+            dirty[("channel", *key)] = None
+    erase(host, machine)
+    dirty[("machine", machine.id)] = None
+    host.group.cuts.append((machine.id, REMOVE_ALL))
+    return ""

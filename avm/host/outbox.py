@@ -1,0 +1,217 @@
+"""Batches on their way: out of a fold, to a machine here, a client, or into the outbox.
+
+Step 7 of the journey, as far as it is decided. Everything here happens inside a fold: rows are
+noted as dirty, and what leaves the host waits for the commit.
+"""
+
+from avm.host.batch import Batch, Said
+from avm.host.capability import Cap, Reply
+from avm.host.effects import Deliver, Verdict
+from avm.host.scheduler import Queue
+from avm.host.state import Client, Host, Machine, Mode, Status
+from caps.codec import encode_content
+from caps.value import Failed
+
+CAP_BYTES = 100
+
+
+def size_of(content: bytes, caps: tuple[Cap, ...]) -> int:
+    """What a message counts against the limits, in bytes."""
+    return len(content) + CAP_BYTES * (1 + len(caps))
+
+
+def send(
+    host: Host, sender: bytes, receiver: bytes, messages: list[Said], deadline_ms: int
+) -> Batch:
+    """Gives messages their place in the channel and sends them on their way."""
+    channel = host.channel(sender, receiver)
+    channel.sent += 1
+    size = sum(size_of(said.content, said.caps) for said in messages)
+    batch = Batch(
+        sender,
+        receiver,
+        channel.sent,
+        channel.sent_ordinal,
+        deadline_ms,
+        tuple(messages),
+        size,
+        len(messages),
+    )
+    channel.sent_ordinal += len(messages)
+    host.touch(channel)
+    route(host, batch)
+    return batch
+
+
+def route(host: Host, batch: Batch) -> None:
+    """Brings a batch to where its receiver lives."""
+    owner = host.owner(batch.receiver)
+    if isinstance(owner, Client):
+        _to_client(host, owner, batch)
+        return
+    if owner is not None and owner.status is Status.HALTED:
+        _count_taken(host, batch)
+        outcomes(host, batch, "undelivered", "the machine is halted")
+        return
+    if owner is not None and owner.status is Status.SUSPENDED and owner.mode is Mode.FAIL:
+        _count_taken(host, batch)
+        outcomes(host, batch, "undelivered", "the machine is suspended")
+        return
+    keep(host, batch)
+    if owner is not None:
+        host.channel(batch.sender, batch.receiver).received = batch.seq
+        enqueue(host, owner, batch)
+
+
+def _count_taken(host: Host, batch: Batch) -> None:
+    channel = host.channel(batch.sender, batch.receiver)
+    if channel.taken == batch.seq - 1:
+        channel.taken = channel.received = batch.seq
+        channel.taken_ordinal = batch.ordinal + batch.count
+
+
+def keep(host: Host, batch: Batch) -> None:
+    """Keeps a batch in its sender's outbox until its verdict."""
+    key = (batch.sender, batch.receiver, batch.seq)
+    host.outbox[key] = batch
+    host.group.dirty[("outbox", *key)] = batch
+    sender = host.machines.get(batch.sender)
+    if sender is not None:
+        sender.outbox_bytes += batch.size
+
+
+def settle(host: Host, batch: Batch) -> None:
+    """Takes a batch with its verdict out of the outbox or inbox, in the verdict's commit."""
+    key = (batch.sender, batch.receiver, batch.seq)
+    dirty = host.group.dirty
+    if host.outbox.pop(key, None) is not None:
+        row = ("outbox", *key)
+        sender = host.machines.get(batch.sender)
+        if sender is not None:
+            before = sender.outbox_bytes
+            sender.outbox_bytes -= batch.size
+            if before > host.limits.outbox_bytes >= sender.outbox_bytes:
+                make_ready(host, sender)
+    elif host.inbox.pop((batch.receiver, batch.sender, batch.seq), None) is not None:
+        row = ("inbox", batch.receiver, batch.sender, batch.seq)
+    else:
+        host.deadlines.drop(("batch", *key))
+        return
+    if isinstance(dirty.get(row), Batch):
+        del dirty[row]
+    else:
+        dirty[row] = None
+    host.deadlines.drop(("batch", *key))
+
+
+def enqueue(host: Host, machine: Machine, batch: Batch) -> None:
+    """Puts a batch into a machine's queue."""
+    if machine.queue is None:
+        machine.queue = Queue()
+    machine.queue.push(batch)
+    make_ready(host, machine)
+
+
+def make_ready(host: Host, machine: Machine) -> None:
+    """Lists a machine to be looked at for dispatch."""
+    if not machine.listed:
+        machine.listed = True
+        host.ready.append(machine)
+
+
+def _to_client(host: Host, client: Client, batch: Batch) -> None:
+    """A client takes no turns: its asks are closed here, in the commit of the answer."""
+    client.channels.add((batch.sender, client.address))
+    kept: list[Said] = []
+    for said in batch.messages:
+        if type(said.to) is not Reply:
+            kept.append(said)
+            continue
+        ask = client.asks.pop(said.to.ask, None)
+        if ask is None or (said.to.deadline_ms <= host.now_ms and batch.sender != host.address):
+            if ask is not None:
+                client.asks[ask.number] = ask
+            host.counts["inert"] += 1
+            continue
+        host.group.dirty[("ask", client.id, ask.number)] = None
+        host.deadlines.drop(("ask", client.id, ask.number))
+        kept.append(said)
+    _count_taken(host, batch)
+    if not kept or not (client.connected or client.durable or client.stored):
+        return
+    batch.messages = tuple(kept)
+    keep(host, batch)
+    client.waiting[(batch.sender, batch.seq)] = batch
+    if client.connected:
+        host.group.after.append(Deliver(client.address, batch))
+
+
+def withdraw(host: Host, batch: Batch) -> None:
+    """Takes the messages out of a batch whose deadline has passed; its header stays in line."""
+    outcomes(host, batch, "undelivered", "the deadline passed")
+    batch.messages = ()
+    key = (batch.sender, batch.receiver, batch.seq)
+    if key in host.outbox:
+        host.group.dirty[("outbox", *key)] = batch
+    elif (batch.receiver, batch.sender, batch.seq) in host.inbox:
+        host.group.dirty[("inbox", batch.receiver, batch.sender, batch.seq)] = batch
+
+
+def outcomes(host: Host, batch: Batch, why: str, detail: str, special: int = -1) -> None:
+    """Gives each ask of a batch that was not applied its outcome.
+
+    The message at `special` was refused by the machine itself with `detail` as its word; the
+    others are rejected because of it.
+    """
+    sender = host.owner(batch.sender)
+    if sender is None or isinstance(sender, Client):
+        return
+    for index, reply in batch.own_replies():
+        if why == "refused" and index != special:
+            outcome(host, sender, reply.ask, "rejected", "")
+        else:
+            outcome(host, sender, reply.ask, why, detail)
+
+
+def outcome(host: Host, owner: Machine | Client, number: int, why: str, detail: str) -> None:
+    """Gives one ask the outcome that is no answer; nothing happens when it has one already."""
+    asks = owner.asks or {}
+    ask = asks.get(number)
+    if ask is None or ask.closing:
+        return
+    host.counts[why] += 1
+    host.deadlines.drop(("ask", owner.id, number))
+    said = Said(Reply(owner.address, number, ask.deadline_ms), failed(why, detail), (), None)
+    if isinstance(owner, Machine):
+        ask.closing = True
+        host.group.dirty[("ask", owner.id, number)] = ask
+    deadline = host.now_ms + round(host.limits.send_s * 1000)
+    send(host, host.address, owner.address, [said], deadline)
+
+
+def failed(why: str, detail: str) -> bytes:
+    """The content of an outcome that is no answer."""
+    return encode_content(Failed(why, detail))[0]
+
+
+def tell(host: Host, batch: Batch, verdict: list[object]) -> None:
+    """Tells a client the verdict of its batch, once it is committed."""
+    client = host.clients.get(batch.sender)
+    if client is None:
+        return
+    channel = host.channel(batch.sender, batch.receiver)
+    if verdict[0] != "applied":
+        channel.verdicts[batch.seq] = verdict
+    host.group.after.append(Verdict(client.address, batch.receiver, batch.seq, verdict))
+
+
+def take_mark(host: Host, batch: Batch) -> None:
+    """Advances the applied mark over a batch that has its verdict."""
+    channel = host.channel(batch.sender, batch.receiver)
+    assert batch.seq == channel.taken + 1, "verdicts come in the order of the channel"
+    channel.taken = batch.seq
+    channel.taken_ordinal = batch.ordinal + batch.count
+    if batch.position:
+        channel.position = batch.position
+    host.touch(channel)
+    settle(host, batch)

@@ -1,0 +1,180 @@
+"""The core's knowledge as rows of the store, and back. Pure.
+
+A row is encoded once for each commit, with what holds when the store takes the group.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cbor2
+
+from avm.host import batch as batches
+from avm.host import capability
+from avm.host.capability import Cap, Local, Named, Reply, Sealed
+from avm.host.outbox import enqueue
+from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status, Timer
+
+Rows = Callable[[str], Iterator[tuple[tuple[Any, ...], bytes]]]
+
+
+def encode(thing: Any) -> bytes | None:
+    """One row's value; None stands for a row that is deleted."""
+    match thing:
+        case None | bytes():
+            return thing
+        case Channel():
+            return _channel(thing)
+        case batches.Batch():
+            return batches.to_bytes(thing)
+        case Machine():
+            return _machine(thing)
+        case Ask():
+            to = None if thing.to is None else capability.to_row(thing.to)
+            row = [to, thing.deadline_ms, thing.receiver, thing.seq, thing.closing]
+            return cbor2.dumps(row)
+        case Timer():
+            return _timer(thing)
+        case Client():
+            return cbor2.dumps([thing.id, thing.durable, thing.name])
+        case Local() | Reply() | Sealed() | Named():
+            return capability.to_bytes(thing)
+        case _:
+            raise AssertionError(f"no row for {type(thing).__name__}")
+
+
+def _channel(channel: Channel) -> bytes:
+    sent = [channel.sent, channel.sent_ordinal]
+    taken = [channel.taken, channel.taken_ordinal, channel.position]
+    return cbor2.dumps([*sent, *taken, list(map(list, channel.verdicts.items()))])
+
+
+def _machine(machine: Machine) -> bytes:
+    life = [machine.address, machine.name, machine.status.value, machine.mode.value, machine.why]
+    code = [machine.code, machine.has_signal, machine.python, machine.version]
+    keys = [machine.identity, machine.sealed_keys, machine.generation]
+    chain = [machine.head, machine.chain, machine.now_ms, machine.next_slot, machine.next_ask]
+    since = [machine.snapshot_at, machine.bytes_since, machine.turns_since, machine.state_bytes]
+    return cbor2.dumps([life, code, keys, chain, since, machine.failed, machine.refused])
+
+
+def decode_machine(number: int, body: bytes) -> Machine:
+    """The machine of a row."""
+    life, code, keys, chain, since, failed, refused = cbor2.loads(body)
+    machine = Machine(
+        number, life[0], life[1], Status(life[2]), code[0], keys[1], keys[0], bool(code[1])
+    )
+    machine.mode, machine.why = Mode(life[3]), life[4]
+    machine.python, machine.version = code[2], code[3]
+    machine.generation = keys[2]
+    machine.head, machine.chain, machine.now_ms = chain[:3]
+    machine.next_slot, machine.next_ask = chain[3:]
+    machine.snapshot_at, machine.bytes_since, machine.turns_since, machine.state_bytes = since
+    machine.failed, machine.refused = failed, refused
+    return machine
+
+
+def _timer(timer: Timer) -> bytes:
+    to = capability.to_row(timer.to)
+    inner = [capability.to_row(cap) for cap in timer.caps]
+    reply = None if timer.reply is None else capability.to_row(timer.reply)
+    times = [timer.due_ms, timer.deadline_ms, timer.apart]
+    return cbor2.dumps([to, timer.content, inner, reply, *times])
+
+
+def _decode_timer(body: bytes) -> Timer:
+    to, content, inner, reply, due_ms, deadline_ms, apart = cbor2.loads(body)
+    caps = tuple(capability.from_row(row) for row in inner)
+    back: Cap | None = None if reply is None else capability.from_row(reply)
+    return Timer(capability.from_row(to), content, caps, back, due_ms, deadline_ms, apart)
+
+
+def _decode_ask(number: int, body: bytes) -> Ask:
+    to, deadline_ms, receiver, seq, closing = cbor2.loads(body)
+    own = None if to is None else capability.from_row(to)
+    assert own is None or isinstance(own, Local), "an ask's reply is the asker's own"
+    return Ask(number, own, deadline_ms, receiver, seq, bool(closing))
+
+
+def load(host: Host, rows: Rows) -> None:
+    """Fills a new host with what the store holds; nothing is decided here."""
+    _load_machines(host, rows)
+    _load_clients(host, rows)
+    for (sender, receiver), body in rows("channel"):
+        sent, sent_ordinal, taken, taken_ordinal, position, verdicts = cbor2.loads(body)
+        channel = Channel(sender, receiver, sent, sent_ordinal, taken, taken_ordinal)
+        channel.received, channel.received_ordinal = taken, taken_ordinal
+        channel.position, channel.verdicts = position, dict(verdicts)
+        host.channels[(sender, receiver)] = channel
+        for address in (sender, receiver):
+            if address in host.clients:
+                host.clients[address].channels.add((sender, receiver))
+    _load_owned(host, rows)
+    _load_batches(host, rows)
+
+
+def _load_machines(host: Host, rows: Rows) -> None:
+    for (number,), body in rows("machine"):
+        machine = decode_machine(number, body)
+        host.machines[machine.address] = host.by_id[number] = host.names[machine.name] = machine
+        host.next_id = max(host.next_id, number + 1)
+        if machine.has_signal and machine.status is not Status.HALTED:
+            machine.signals = ["restarted"]
+    for (number, name), body in rows("name"):
+        host.bound[(number, name)] = capability.from_bytes(body)
+    for (number, slot), body in rows("slot"):
+        machine = host.by_id[number]
+        if machine.slots is None or machine.slot_of is None:
+            machine.slots, machine.slot_of = {}, {}
+        cap = capability.from_bytes(body)
+        machine.slots[slot] = cap
+        machine.slot_of[cap] = slot
+
+
+def _load_clients(host: Host, rows: Rows) -> None:
+    for (address,), body in rows("client"):
+        number, durable, name = cbor2.loads(body)
+        client = Client(number, address, bool(durable), name, stored=True)
+        host.clients[address] = client
+        host.next_id = max(host.next_id, number + 1)
+        if not durable:
+            idle_ms = round(host.limits.client_idle_s * 1000)
+            host.deadlines.put(("client", address), host.now_ms + idle_ms)
+
+
+def _load_owned(host: Host, rows: Rows) -> None:
+    clients = {client.id: client for client in host.clients.values()}
+    for (number, ask_number), body in rows("ask"):
+        ask = _decode_ask(ask_number, body)
+        owner = host.by_id.get(number) or clients[number]
+        if owner.asks is None:
+            owner.asks = {}
+        owner.asks[ask_number] = ask
+        if not ask.closing:
+            host.deadlines.put(("ask", number, ask_number), ask.deadline_ms)
+    for (number, key), body in rows("timer"):
+        machine = host.by_id[number]
+        timer = _decode_timer(body)
+        machine.timers = machine.timers or {}
+        machine.timers[key] = timer
+        host.deadlines.put(("timer", number, key), timer.due_ms)
+
+
+def _load_batches(host: Host, rows: Rows) -> None:
+    for (sender, receiver, seq), body in rows("outbox"):
+        batch = batches.from_bytes(sender, receiver, seq, body)
+        host.outbox[(sender, receiver, seq)] = batch
+        host.deadlines.put(("batch", sender, receiver, seq), batch.deadline_ms)
+        if sender in host.machines:
+            host.machines[sender].outbox_bytes += batch.size
+        if receiver in host.machines:
+            host.channel(sender, receiver).received = seq
+            enqueue(host, host.machines[receiver], batch)
+        elif receiver in host.clients:
+            host.clients[receiver].waiting[(sender, seq)] = batch
+    for (receiver, sender, seq), body in rows("inbox"):
+        batch = batches.from_bytes(sender, receiver, seq, body)
+        host.inbox[(receiver, sender, seq)] = batch
+        host.deadlines.put(("batch", sender, receiver, seq), batch.deadline_ms)
+        channel = host.channel(sender, receiver)
+        channel.received, channel.received_ordinal = seq, batch.ordinal + batch.count
+        enqueue(host, host.machines[receiver], batch)

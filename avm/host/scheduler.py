@@ -1,0 +1,131 @@
+"""Which batch a machine takes next: in order within a sender, fair between senders. Pure.
+
+Step 3 of the journey. Each sender has a clock that runs on by the cost of its batches, slower for
+those of higher priority; the sender whose clock is least goes first (stride scheduling,
+Waldspurger and Weihl 1995). A waiting sender's clock stands still while the others' run on, so
+that it ages into its turn: at equal priority it waits for at most one batch of each other sender.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from typing import Generic, Protocol, TypeVar
+
+BATCH_COST = 8
+
+
+class Queued(Protocol):
+    """What can wait in a queue."""
+
+    sender: bytes
+
+    @property
+    def messages(self) -> tuple[object, ...]:
+        """Its messages; their number is its cost."""
+        ...
+
+    @property
+    def priority(self) -> int:
+        """In thousandths, from -1000 to 1000."""
+        ...
+
+
+Q = TypeVar("Q", bound=Queued)
+
+
+class Queue(Generic[Q]):
+    """The batches that wait for one machine."""
+
+    __slots__ = ("_clock", "_clocks", "_count", "_heads", "_senders")
+
+    def __init__(self) -> None:
+        self._senders: dict[bytes, deque[Q]] = {}
+        self._clocks: dict[bytes, float] = {}
+        self._heads: list[tuple[float, int, bytes]] = []
+        self._clock = 0.0
+        self._count = 0
+
+    def __len__(self) -> int:
+        return sum(len(waiting) for waiting in self._senders.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._senders)
+
+    def __iter__(self) -> Iterator[Q]:
+        for waiting in self._senders.values():
+            yield from waiting
+
+    def push(self, batch: Q) -> None:
+        """Puts a batch behind those of its sender."""
+        waiting = self._senders.get(batch.sender)
+        if waiting is not None:
+            waiting.append(batch)
+            return
+        self._senders[batch.sender] = deque((batch,))
+        clock = max(self._clocks.get(batch.sender, 0.0), self._clock)
+        self._offer(batch, clock)
+
+    def push_front(self, batch: Q) -> None:
+        """Puts back a batch that was taken, before all others of its sender."""
+        waiting = self._senders.get(batch.sender)
+        if waiting is not None:
+            waiting.appendleft(batch)
+            return
+        self._senders[batch.sender] = deque((batch,))
+        self._offer(batch, self._clock)
+
+    def _offer(self, head: Q, clock: float) -> None:
+        cost = (BATCH_COST + len(head.messages)) * float(4 ** (-head.priority / 1000))
+        self._count += 1
+        self._clocks[head.sender] = clock + cost
+        heappush(self._heads, (clock + cost, self._count, head.sender))
+
+    def peek(self) -> Q | None:
+        """The batch that `pop` would take."""
+        while self._heads:
+            _clock, _count, sender = self._heads[0]
+            waiting = self._senders.get(sender)
+            if waiting:
+                return waiting[0]
+            heappop(self._heads)
+        return None
+
+    def pop(self) -> Q:
+        """Takes the next batch; the queue must not be empty."""
+        batch = self.peek()
+        assert batch is not None, "the queue is empty"
+        clock, _count, sender = heappop(self._heads)
+        waiting = self._senders[sender]
+        waiting.popleft()
+        self._clock = max(self._clock, clock - BATCH_COST)
+        if waiting:
+            self._offer(waiting[0], clock)
+        else:
+            del self._senders[sender]
+            self._forget_old_clocks()
+        return batch
+
+    def discard(self, batch: Q) -> bool:
+        """Takes a batch out of the middle; whether it was there."""
+        waiting = self._senders.get(batch.sender)
+        if waiting is None or not any(one is batch for one in waiting):
+            return False
+        if waiting[0] is batch and len(waiting) > 1:
+            waiting.popleft()
+        else:
+            kept = deque(one for one in waiting if one is not batch)
+            if kept:
+                self._senders[batch.sender] = kept
+            else:
+                del self._senders[batch.sender]
+        return True
+
+    def _forget_old_clocks(self) -> None:
+        if len(self._clocks) > 64 + 4 * len(self._senders):
+            self._clocks = {
+                sender: clock
+                for sender, clock in self._clocks.items()
+                if sender in self._senders or clock > self._clock
+            }
+        if not self._senders:
+            self._heads.clear()

@@ -1,0 +1,259 @@
+"""All that a host core knows: plain values, no behaviour beyond keeping their own books.
+
+What must survive a crash changes only when a turn is folded or an operator's act is; it is noted
+as dirty there, and encoded once when the store takes the next group.
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from avm.host.batch import Batch
+from avm.host.capability import Cap, Local
+from avm.host.deadlines import Deadlines
+from avm.host.keys import Keyring
+from avm.host.scheduler import Queue
+from avm.limits import Limits
+
+Key = tuple[str | int | bytes, ...]
+
+
+class Status(Enum):
+    """Where a machine is in its life."""
+
+    CREATING = 0
+    RUNNING = 1
+    SUSPENDED = 2
+    HALTED = 3
+
+
+class Mode(Enum):
+    """What a suspended machine does with what comes."""
+
+    HOLD = 0
+    FAIL = 1
+
+
+@dataclass(slots=True)
+class Ask:
+    """An open ask: the own capability its outcome comes to, and the batch that carried it."""
+
+    number: int
+    to: Local | None
+    deadline_ms: int
+    receiver: bytes
+    seq: int
+    closing: bool = False
+
+
+@dataclass(slots=True)
+class Timer:
+    """A send that waits for its time."""
+
+    to: Cap
+    content: bytes
+    caps: tuple[Cap, ...]
+    reply: Cap | None
+    due_ms: int
+    deadline_ms: int
+    apart: bool
+
+
+@dataclass(slots=True)
+class Channel:
+    """From a sender to a receiver: what was sent, and what was taken.
+
+    `taken` is the applied mark: every batch up to it has its verdict. `received` runs ahead of it
+    in memory only. `verdicts` are those other than applied that a client has not confirmed.
+    """
+
+    sender: bytes
+    receiver: bytes
+    sent: int = 0
+    sent_ordinal: int = 0
+    taken: int = 0
+    taken_ordinal: int = 0
+    received: int = 0
+    received_ordinal: int = 0
+    position: bytes = b""
+    verdicts: dict[int, list[Any]] = field(default_factory=dict)
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Flight:
+    """Something that was given to a worker, or is judged without one, and awaits its fold."""
+
+    machine: "Machine"
+    token: int
+    batch: Batch | None = None
+    given: bytes = b""
+    now_ms: int = 0
+    fresh: list[Cap] = field(default_factory=list)
+    fresh_of: dict[Cap, int] = field(default_factory=dict)
+    claimed: list[int] = field(default_factory=list)
+    places: list[int] | None = None
+    answer: list[Any] | None = None
+    output: bytes = b""
+    printed: str = ""
+    judged: tuple[str, int] | None = None
+    alone: bool = False
+    dropped: bool = False
+    act: Any = None
+
+
+@dataclass(slots=True)
+class Machine:
+    """A machine of this host."""
+
+    id: int
+    address: bytes
+    name: str
+    status: Status
+    code: bytes
+    sealed_keys: bytes
+    identity: bytes
+    has_signal: bool = False
+    mode: Mode = Mode.HOLD
+    why: str = ""
+    head: int = 0
+    chain: bytes = b""
+    now_ms: int = 0
+    next_slot: int = 0
+    next_ask: int = 0
+    generation: int = 0
+    snapshot_at: int = -1
+    bytes_since: int = 0
+    turns_since: int = 0
+    state_bytes: int = 0
+    failed: int = 0
+    refused: int = 0
+    python: str = ""
+    version: str = ""
+    slots: dict[int, Cap] | None = None
+    slot_of: dict[Cap, int] | None = None
+    asks: dict[int, Ask] | None = None
+    timers: dict[bytes, Timer] | None = None
+    claimed: set[int] | None = None
+    signals: list[str] | None = None
+    queue: Queue[Batch] | None = None
+    flights: deque[Flight] | None = None
+    acts: deque[Any] | None = None
+    worker: "Worker | None" = None
+    loaded: bool = False
+    exclusive: bool = False
+    listed: bool = False
+    want_snapshot: bool = False
+    group: int = 0
+    outbox_bytes: int = 0
+    act_deaths: int = 0
+
+
+@dataclass(slots=True)
+class Client:
+    """A sender and receiver that is no machine: a session of the command line, or a listener."""
+
+    id: int
+    address: bytes
+    durable: bool
+    name: str = ""
+    stored: bool = False
+    connected: bool = False
+    asks: dict[int, Ask] = field(default_factory=dict)
+    channels: set[tuple[bytes, bytes]] = field(default_factory=set)
+    waiting: dict[tuple[bytes, int], Batch] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker process as the core sees it: what it was given, in order."""
+
+    id: int
+    flights: deque[Flight] = field(default_factory=deque)
+    waiting: deque[Machine] = field(default_factory=deque)
+    machines: dict[int, Machine] = field(default_factory=dict)
+    codes: set[bytes] = field(default_factory=set)
+    head_since_ms: int = 0
+    alone: bool = False
+    killed_for: str = ""
+    slow: bool = False
+
+
+@dataclass(slots=True)
+class Group:
+    """What the next commit holds: whole folds only."""
+
+    number: int
+    journal: list[tuple[int, int, bytes, str | None]] = field(default_factory=list)
+    snapshots: list[tuple[int, int, bytes]] = field(default_factory=list)
+    cuts: list[tuple[int, int]] = field(default_factory=list)
+    dirty: dict[Key, Any] = field(default_factory=dict)
+    after: list[Any] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.dirty or self.journal or self.snapshots or self.cuts or self.after)
+
+
+@dataclass(slots=True)
+class Host:
+    """A whole host."""
+
+    address: bytes
+    limits: Limits
+    keys: Keyring
+    python: str = ""
+    version: str = ""
+    now_ms: int = 0
+    machines: dict[bytes, Machine] = field(default_factory=dict)
+    by_id: dict[int, Machine] = field(default_factory=dict)
+    names: dict[str, Machine] = field(default_factory=dict)
+    bound: dict[tuple[int, str], Cap] = field(default_factory=dict)
+    clients: dict[bytes, Client] = field(default_factory=dict)
+    channels: dict[tuple[bytes, bytes], Channel] = field(default_factory=dict)
+    outbox: dict[tuple[bytes, bytes, int], Batch] = field(default_factory=dict)
+    inbox: dict[tuple[bytes, bytes, int], Batch] = field(default_factory=dict)
+    workers: dict[int, Worker] = field(default_factory=dict)
+    ready: deque[Machine] = field(default_factory=deque)
+    unloaded: list[Machine] = field(default_factory=list)
+    deadlines: Deadlines[Key] = field(default_factory=Deadlines)
+    group: Group = field(default_factory=lambda: Group(1))
+    committing: Group | None = None
+    committed: int = 0
+    effects: list[Any] = field(default_factory=list)
+    next_id: int = 1
+    next_token: int = 1
+    draining: bool = False
+    full: bool = False
+    folded: int = 0
+    messages: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def new_id(self) -> int:
+        """A number for a machine or a client, unique in this store."""
+        number = self.next_id
+        self.next_id += 1
+        return number
+
+    def channel(self, sender: bytes, receiver: bytes) -> Channel:
+        """The channel of a pair, new when there is none."""
+        key = (sender, receiver)
+        found = self.channels.get(key)
+        if found is None:
+            found = self.channels[key] = Channel(sender, receiver)
+        return found
+
+    def touch(self, *things: Machine | Channel | Client) -> None:
+        """Notes that these rows are to be written with the next commit."""
+        dirty = self.group.dirty
+        for thing in things:
+            if isinstance(thing, Machine):
+                dirty[("machine", thing.id)] = thing
+            elif isinstance(thing, Channel):
+                dirty[("channel", thing.sender, thing.receiver)] = thing
+            else:
+                dirty[("client", thing.address)] = thing
+
+    def owner(self, address: bytes) -> Machine | Client | None:
+        """Whose address this is on this host."""
+        return self.machines.get(address) or self.clients.get(address)

@@ -1,0 +1,124 @@
+"""Workers come, take too long, and die: nothing that was given to them is lost.
+
+Every unanswered batch of a dead worker is tried again alone in a fresh one; only dying alone
+counts against it, and after a few such tries its failure is journaled. Machines behind a slow turn
+move to another worker.
+"""
+
+from avm.host.dispatch import forget, kill, pump, take_back
+from avm.host.fold import suspend
+from avm.host.outbox import make_ready
+from avm.host.state import Flight, Host, Machine, Mode, Status, Worker
+
+LOADING_S = 600.0
+
+
+def worker_up(host: Host, number: int) -> None:
+    """A worker is ready for frames."""
+    host.workers[number] = Worker(number)
+    unloaded, host.unloaded = host.unloaded, []
+    for machine in unloaded:
+        machine.listed = False
+        make_ready(host, machine)
+    for worker in host.workers.values():
+        waiting = list(worker.waiting)
+        worker.waiting.clear()
+        for machine in waiting:
+            machine.listed = False
+            make_ready(host, machine)
+    pump(host)
+
+
+def worker_down(host: Host, number: int, why: str) -> None:
+    """A worker is dead; its sockets are closed and nothing more will come from it."""
+    worker = host.workers.pop(number, None)
+    if worker is None:
+        return
+    host.counts["worker_deaths"] += 1
+    reason = worker.killed_for or why
+    unanswered = [flight for flight in worker.flights if not flight.dropped]
+    alone = len(unanswered) == 1
+
+    def mark(flight: Flight) -> None:
+        batch = flight.batch
+        if batch is None or flight.judged is not None:
+            return
+        batch.suspect = True
+        batch.deaths += 1
+        batch.tries += alone
+        tries = host.limits.turn_tries
+        if batch.deaths >= tries and batch.tries >= tries - 1:
+            batch.died_of = reason
+
+    for machine in list(worker.machines.values()):
+        if machine.worker is worker:
+            take_back(machine, mark)
+            machine.worker = None
+            machine.loaded = False
+            make_ready(host, machine)
+    for machine in worker.waiting:
+        machine.listed = False
+        make_ready(host, machine)
+    if worker.flights and worker.flights[0].act is not None:
+        _act_died(host, worker.flights[0].machine, reason)
+    pump(host)
+
+
+def _act_died(host: Host, machine: Machine, reason: str) -> None:
+    """Gives up what kills every worker that tries it: a load, a creation, an upgrade."""
+    machine.act_deaths += 1
+    if machine.act_deaths < host.limits.turn_tries:
+        return
+    machine.act_deaths = 0
+    acts, machine.acts = machine.acts, None
+    for act in acts or ():
+        act.abandon(host, machine, reason)
+    if machine.status is Status.RUNNING:
+        suspend(host, machine, Mode.HOLD, reason)
+
+
+def watch(host: Host) -> None:
+    """Kills workers whose turn is over time, and moves machines away from slow ones."""
+    for worker in host.workers.values():
+        if not worker.flights or worker.killed_for:
+            continue
+        age_s = (host.now_ms - worker.head_since_ms) / 1000
+        if age_s >= _limit_s(host, worker):
+            kill(host, worker, "timed out")
+        elif age_s >= host.limits.slow_turn_s and not worker.slow:
+            worker.slow = True
+            _move_away(host, worker)
+
+
+def _limit_s(host: Host, worker: Worker) -> float:
+    head = worker.flights[0]
+    loading = head.act is not None and not head.act.again
+    return LOADING_S if loading else host.limits.turn_s
+
+
+def _move_away(host: Host, worker: Worker) -> None:
+    if not any(not one.slow and not one.killed_for for one in host.workers.values()):
+        return
+    stuck = worker.flights[0].machine
+    for machine in list(worker.machines.values()):
+        if machine is not stuck and machine.flights:
+            take_back(machine)
+            forget(host, machine)
+            make_ready(host, machine)
+    waiting = [machine for machine in worker.waiting if machine is not stuck]
+    worker.waiting.clear()
+    for machine in waiting:
+        machine.listed = False
+        make_ready(host, machine)
+    pump(host)
+
+
+def next_watch_ms(host: Host) -> int | None:
+    """When `watch` has to look again."""
+    times = [
+        worker.head_since_ms
+        + round((_limit_s(host, worker) if worker.slow else host.limits.slow_turn_s) * 1000)
+        for worker in host.workers.values()
+        if worker.flights and not worker.killed_for
+    ]
+    return min(times, default=None)

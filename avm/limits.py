@@ -1,0 +1,44 @@
+"""Every limit of a host, by name, with its unit last; each is a key of the configuration."""
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+DAY_S = 24 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a host allows; the defaults are those of the reference, `config` prints what holds."""
+
+    turn_s: float = 10.0
+    turn_tries: int = 3
+    slow_turn_s: float = 0.1
+    worker_bytes: int = 512 * MIB
+    worker_machines: int = 20_000
+    batch_messages: int = 10_000
+    batch_bytes: int = MIB
+    turn_bytes: int = 8 * MIB
+    turn_sends: int = 100_000
+    content_bytes: int = 256 * KIB
+    state_bytes: int = 64 * MIB
+    depth: int = 64
+    context_bytes: int = KIB
+    caveats: int = 16
+    ask_s: float = 60.0
+    send_s: float = 7.0 * DAY_S
+    inbox_batches: int = 1_000
+    outbox_bytes: int = 64 * MIB
+    failed_batches: int = 10_000
+    timers: int = 10_000
+    asks: int = 100_000
+    traceback_bytes: int = 8 * KIB
+    printed_bytes: int = 64 * KIB
+    word_bytes: int = KIB
+    flights_worker: int = 32
+    flights_machine: int = 8
+    snapshot_bytes: int = 4 * MIB
+    snapshot_turns: int = 20_000
+    client_idle_s: float = 600.0
+    clients: int = 100_000
+    unsealed_cache: int = 10_000

@@ -1,0 +1,114 @@
+"""The frames between the host and a worker: CBOR arrays, the first item says which.
+
+Both ends are of one version, so the arrays are positional. To a worker:
+
+    CODE      hash, bundle
+    LOAD      machine, code hash, state body or None, references, next slot, generation
+    AGAIN     machine, [[n, kind, input, output], ..]
+    LOADED    machine, token                            -> machine, token, why not, printed
+    TURN      machine, token, kind, input               -> machine, token, output, printed, names
+    SNAPSHOT  machine, token                            -> machine, token, body, references, why not
+    MIGRATE   machine, token, code hash                 -> the same, has a signal
+    EDIT      machine, token, body, references          -> the same as SNAPSHOT
+    FORGET    machine
+
+An input is [now in ms, channel, ordinal, from the host, messages], a message [context, content]
+or [context, content, reply, references, the context's references]. An output is
+[0, changed, sends by message] or [verdict, index, why, traceback].
+"""
+
+import hashlib
+from typing import Any
+
+import cbor2
+
+CODE, LOAD, AGAIN, LOADED, TURN, SNAPSHOT, MIGRATE, EDIT, FORGET = range(9)
+MESSAGES, INIT, SIGNAL = range(3)
+
+
+class BadFrame(Exception):
+    """The other end of a worker's socket sent no frame."""
+
+
+def pack(frame: list[Any]) -> bytes:
+    """The bytes of a frame or of a part of it."""
+    return cbor2.dumps(frame)
+
+
+def unpack(body: bytes) -> list[Any]:
+    """A frame from the host, or a part of one that the host has checked."""
+    frame: list[Any] = cbor2.loads(body)
+    return frame
+
+
+def unpack_untrusted(body: bytes) -> list[Any]:
+    """A frame from a worker, which may be broken; its own contexts nest at most 64 deep."""
+    try:
+        frame = cbor2.loads(
+            body,
+            max_depth=150,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            tag_hook=_no_tag,
+        )
+    except (cbor2.CBORError, ValueError, RecursionError) as error:
+        raise BadFrame(str(error)) from None
+    if type(frame) is not list or not frame:
+        raise BadFrame("not an array")
+    return frame
+
+
+def unpack_output_untrusted(body: bytes) -> list[Any]:
+    """The output of a turn; `BadFrame` when it has not the shape of one."""
+    output = unpack_untrusted(body)
+    verdict = output[0]
+    if verdict == 0 and type(verdict) is int:
+        if len(output) != 3 or type(output[1]) is not bool or type(output[2]) is not list:
+            raise BadFrame("not an output")
+        for said in output[2]:
+            if type(said) is not list or not all(map(_is_send, said)):
+                raise BadFrame("not a list of sends")
+    elif verdict not in (1, 2, 3) or [type(one) for one in output] != [int, int, str, str]:
+        raise BadFrame("not a verdict")
+    return output
+
+
+def _is_send(row: Any) -> bool:
+    if type(row) is not list or len(row) not in (1, 2, 7):
+        return False
+    if len(row) == 1:
+        return True
+    if type(row[1]) is not bytes:
+        return False
+    return len(row) == 2 or (
+        type(row[2]) is list
+        and all(part is None or (type(part) is int and 0 <= part < 2**53) for part in row[4:6])
+        and type(row[6]) is bool
+    )
+
+
+SHAPES: dict[int, list[tuple[type, ...]]] = {
+    TURN: [(bytes,), (str,), (list, type(None))],
+    LOADED: [(str,), (str,)],
+    SNAPSHOT: [(bytes,), (list,), (str,)],
+    MIGRATE: [(bytes,), (list,), (str,), (bool,)],
+    EDIT: [(bytes,), (list,), (str,)],
+}
+
+
+def check_answer(frame: list[Any], kind: int) -> None:
+    """Whether a worker's frame has the shape of an answer of this kind; else `BadFrame`."""
+    shape = SHAPES[kind]
+    if frame[0] != kind or len(frame) != 3 + len(shape):
+        raise BadFrame("an answer of another kind")
+    if not all(type(part) in types for part, types in zip(frame[3:], shape, strict=True)):
+        raise BadFrame("an answer of another shape")
+
+
+def channel_name(sender: bytes, receiver: bytes) -> str:
+    """The name of a channel, as it stands in message ids."""
+    return hashlib.blake2b(sender + receiver, digest_size=8, person=b"avm channel").hexdigest()
+
+
+def _no_tag(_tag: Any, _immutable: bool = False) -> Any:
+    raise BadFrame("a tag")

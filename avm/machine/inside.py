@@ -1,0 +1,384 @@
+"""A worker's inside: machines with their decoded states, driven by frames. Pure.
+
+Step 4 of the journey, as bytes: what it is given and what it answers are the bytes that the
+journal keeps. The same object runs in a worker process, in the simulator and under replay.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from avm.limits import Limits
+from avm.machine import frames
+from avm.machine.turn import EXHAUSTED, KINDS, REJECTED, References, Taken, frozen_state, take_turn
+from avm.message import Event, Message, Refused
+from caps.codec import decode_content_untrusted, decode_state, encode_state
+from caps.errors import CapsError
+from caps.map import Map
+from caps.slots import NULL, Common, Foreign, Me, Own
+from caps.value import Capability, Failed, Value
+
+CONTEXTS_MAX = 4096
+
+
+class Code(Protocol):
+    """A loaded bundle."""
+
+    step: Callable[[Message, Any], Any]
+    init: Callable[[Message, Any], Any]
+    signal: Callable[[Event, Any], Any] | None
+    migrate: Callable[[Any], Any] | None
+    records: dict[str, type]
+
+    def printed(self) -> str:
+        """What was printed since the last call."""
+        ...
+
+
+class CannotLoad(Exception):
+    """The bundle does not load; the text is one line that says why."""
+
+
+@dataclass(slots=True)
+class Live:
+    """A machine in a worker."""
+
+    code: Code
+    me: Me
+    state: Any
+    next_slot: int
+    contexts: dict[bytes, Value]
+    why_not: str = ""
+
+
+class Inside:
+    """Machines in a worker: `receive` takes a frame and returns the frames to answer."""
+
+    def __init__(self, limits: Limits, load: Callable[[bytes], Code]) -> None:
+        """`load` turns the bytes of a bundle into code, or raises `CannotLoad`."""
+        self._limits = limits
+        self._load = load
+        self._codes: dict[bytes, Code | str] = {}
+        self._live: dict[int, Live] = {}
+
+    def receive(self, frame: bytes) -> list[bytes]:
+        """Takes one frame from the host."""
+        kind, *rest = frames.unpack(frame)
+        if kind == frames.TURN:
+            return [self._turn(*rest)]
+        if kind == frames.CODE:
+            self._code(*rest)
+        elif kind == frames.LOAD:
+            self._load_machine(*rest)
+        elif kind == frames.AGAIN:
+            self._again(*rest)
+        elif kind == frames.LOADED:
+            return [self._loaded(*rest)]
+        elif kind == frames.SNAPSHOT:
+            return [self._snapshot(*rest)]
+        elif kind == frames.MIGRATE:
+            return [self._migrate(*rest)]
+        elif kind == frames.EDIT:
+            return [self._edit(*rest)]
+        elif kind == frames.FORGET:
+            self._live.pop(rest[0], None)
+        else:
+            raise frames.BadFrame(f"unknown kind {kind}")
+        return []
+
+    def state_of(self, machine: int) -> Any:
+        """The decoded state of a machine, for tests and for showing it."""
+        return self._live[machine].state
+
+    def _code(self, digest: bytes, bundle: bytes) -> None:
+        try:
+            self._codes[digest] = self._load(bundle)
+        except CannotLoad as error:
+            self._codes[digest] = str(error)
+
+    def _code_of(self, digest: bytes) -> Code:
+        code = self._codes.get(digest, "its code is missing")
+        if isinstance(code, str):
+            raise CannotLoad(code)
+        return code
+
+    def _load_machine(
+        self,
+        machine: int,
+        digest: bytes,
+        body: bytes | None,
+        references: list[Any],
+        next_slot: int,
+        generation: int,
+    ) -> None:
+        me = Me(generation)
+        try:
+            live = Live(self._code_of(digest), me, me, next_slot, {})
+        except CannotLoad as error:
+            self._live[machine] = Live(_NoCode(), me, me, next_slot, {}, str(error))
+            return
+        self._live[machine] = live
+        if body is None:
+            return
+        try:
+            live.state = self._decode_state(live, body, references)
+        except CapsError as error:
+            live.why_not = f"its snapshot does not load: {error}"
+
+    def _decode_state(
+        self, live: Live, body: bytes, references: list[Any], fresh: "_Fresh | None" = None
+    ) -> Value:
+        caps = [self._capability(live, reference, fresh) for reference in references]
+        return decode_state(body, caps, records=live.code.records, me=live.me)
+
+    def _again(self, machine: int, entries: list[list[Any]]) -> None:
+        """Takes recorded turns once more; stops at the first whose output differs."""
+        live = self._live[machine]
+        for n, kind, given, output in entries:
+            if live.why_not:
+                return
+            again, _names = self._take(live, kind, given)
+            if again != output:
+                live.why_not = f"turn {n} gives another output than it did"
+
+    def _loaded(self, machine: int, token: int) -> bytes:
+        live = self._live[machine]
+        printed = live.code.printed()
+        return frames.pack([frames.LOADED, machine, token, live.why_not, printed])
+
+    def _turn(self, machine: int, token: int, kind: int, given: bytes) -> bytes:
+        live = self._live[machine]
+        output, names = self._take(live, kind, given)
+        return frames.pack([frames.TURN, machine, token, output, live.code.printed(), names])
+
+    def _take(self, live: Live, kind: int, given: bytes) -> tuple[bytes, list[Any] | None]:
+        references = References(live.next_slot, self._limits.context_bytes)
+        fresh = _Fresh()
+        call: Callable[[Message, Any], Any] = live.code.step
+        if kind == frames.INIT:
+            call = live.code.init
+        elif kind == frames.SIGNAL:
+            call = _signal_call(live.code)
+        now, channel, ordinal, from_host, given_messages = frames.unpack(given)
+        messages = self._messages(
+            live, fresh, now / 1000, channel, ordinal, from_host, given_messages
+        )
+        taken = take_turn(call, live.state, messages, references, self._limits)
+        names = None
+        if kind == frames.INIT and taken.verdict == 0:
+            names = [live.code.signal is not None, *_names(taken, references, live)]
+        if taken.verdict:
+            return frames.pack([taken.verdict, taken.index, taken.why, taken.detail]), None
+        if taken.changed:
+            live.state = taken.state
+            live.next_slot += fresh.count
+        return frames.pack([0, taken.changed, taken.sends]), names
+
+    def _messages(
+        self,
+        live: Live,
+        fresh: "_Fresh",
+        now: float,
+        channel: str,
+        ordinal: int,
+        from_host: bool,
+        given: list[list[Any]],
+    ) -> Iterator[Message]:
+        """Decodes messages one at a time, as the step comes to them."""
+        most = self._limits.content_bytes
+        for message in given:
+            if not message:  # inert: to a reply capability that is used or expired
+                ordinal += 1
+                continue
+            reply: Capability = NULL
+            inner: list[Capability] = []
+            context_inner: list[Capability] = []
+            if len(message) > 2:
+                reply = self._capability(live, message[2], fresh)
+                inner = [self._capability(live, one, fresh) for one in message[3]]
+                context_inner = [self._capability(live, one, fresh) for one in message[4]]
+            context = self._context(live, message[0], context_inner)
+            content = decode_content_untrusted(
+                message[1], inner, max_bytes=most, depth=self._limits.depth
+            )
+            if type(content) is Failed and not from_host:
+                content = Failed("refused", content.detail)
+            yield Message(context, content, reply, f"{channel}.{ordinal}", now)
+            ordinal += 1
+
+    def _context(self, live: Live, body: bytes, caps: list[Capability]) -> Value:
+        if caps:
+            return decode_state(body, caps, records=live.code.records, me=live.me)
+        known = live.contexts
+        if body in known:
+            return known[body]
+        context = decode_state(body, (), records=live.code.records, me=live.me)
+        if len(known) >= CONTEXTS_MAX:
+            known.clear()
+        known[body] = context
+        return context
+
+    def _capability(self, live: Live, reference: Any, fresh: "_Fresh | None" = None) -> Capability:
+        if type(reference) is int:
+            if reference >= 0:
+                return Foreign(reference)
+            if fresh is not None:
+                fresh.count = max(fresh.count, -reference)
+            return Foreign(live.next_slot - reference - 1)
+        if type(reference) is str:
+            return Common(reference)
+        generation, priority, kind, expires, body, inner = reference
+        caps = [self._capability(live, one, fresh) for one in inner]
+        context = self._context(live, body, caps)
+        return Own(generation, context, priority, KINDS[kind], expires)
+
+    def _snapshot(self, machine: int, token: int) -> bytes:
+        live = self._live[machine]
+        return self._state_frame(frames.SNAPSHOT, machine, token, live, live.state)
+
+    def _state_frame(self, kind: int, machine: int, token: int, live: Live, state: Any) -> bytes:
+        try:
+            body, caps = encode_state(state, max_bytes=self._limits.state_bytes)
+        except CapsError as error:
+            return frames.pack([kind, machine, token, b"", [], f"the state: {error}"])
+        references = References(live.next_slot, self._limits.context_bytes)
+        inner = [references.of(cap) for cap in caps]
+        return frames.pack([kind, machine, token, body, inner, ""])
+
+    def _migrate(self, machine: int, token: int, digest: bytes) -> bytes:
+        """Moves the machine's state to new code; refused as a whole when it does not fit."""
+        live = self._live[machine]
+        references = References(live.next_slot, self._limits.context_bytes)
+        old_body, old_caps = encode_state(live.state, max_bytes=self._limits.state_bytes)
+        inner = [references.of(cap) for cap in old_caps]
+        try:
+            code = self._code_of(digest)
+            new = Live(code, live.me, live.state, live.next_slot, {})
+            new.state = _migrated(code, old_body, old_caps, live.me, self._limits)
+            frame = self._state_frame(frames.MIGRATE, machine, token, new, new.state)
+            has_signal = code.signal is not None
+        except (CannotLoad, CapsError) as error:
+            return frames.pack([frames.MIGRATE, machine, token, b"", inner, _line(error), False])
+        except Exception as error:  # noqa: BLE001 the machine's own migrate runs here
+            why = f"migrate raised {type(error).__name__}: {error}"
+            return frames.pack([frames.MIGRATE, machine, token, b"", inner, _line(why), False])
+        answer = frames.unpack(frame)
+        if not answer[5]:
+            self._live[machine] = new
+        return frames.pack([*answer, has_signal])
+
+    def _edit(self, machine: int, token: int, body: bytes, references: list[Any]) -> bytes:
+        live = self._live[machine]
+        fresh = _Fresh()
+        try:
+            state = self._decode_state(live, body, references, fresh)
+            frozen_state(state, self._limits)
+            left = generic_records(state)
+            if left:
+                raise CapsError(f"no record of the code fits {left}")
+        except CapsError as error:
+            return frames.pack([frames.EDIT, machine, token, b"", [], _line(error)])
+        live.state = state
+        live.next_slot += fresh.count
+        return self._state_frame(frames.EDIT, machine, token, live, state)
+
+
+@dataclass(slots=True)
+class _Fresh:
+    """How many capabilities of an input are new to the machine."""
+
+    count: int = 0
+
+
+class _NoCode:
+    """Stands where a machine's code could not be loaded; it is never run."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, type] = {}
+        self.signal: Callable[[Event, Any], Any] | None = None
+        self.migrate: Callable[[Any], Any] | None = None
+        self.step: Callable[[Message, Any], Any] = _refuse
+        self.init: Callable[[Message, Any], Any] = _refuse
+
+    def printed(self) -> str:
+        return ""
+
+
+def _refuse(message: Message, state: Any) -> Any:
+    raise Refused
+
+
+def _signal_call(code: Code) -> Callable[[Message, Any], Any]:
+    def call(message: Message, state: Any) -> Any:
+        if code.signal is None:
+            return (), state
+        return code.signal(Event(str(message.content), message.now), state)
+
+    return call
+
+
+def _migrated(
+    code: Code, body: bytes, caps: tuple[Capability, ...], me: Me, limits: Limits
+) -> Value:
+    if code.migrate is not None:
+        state = code.migrate(decode_state(body, caps, records={}, me=me))
+    else:
+        state = decode_state(body, caps, records=code.records, me=me)
+    state = frozen_state(state, limits)
+    again, again_caps = encode_state(state, max_bytes=limits.state_bytes)
+    loaded = decode_state(again, again_caps, records=code.records, me=me)
+    left = generic_records(loaded)
+    if left:
+        raise CapsError(f"the new code has no record that fits {left}; it needs a migrate")
+    return loaded
+
+
+def generic_records(value: Any) -> str:
+    """The name of the first record in a state that fits no class of the code, or ''."""
+    kind = type(value).__name__
+    if kind == "Record":
+        return str(value.name)
+    parts: Any = ()
+    if type(value) is tuple:
+        parts = value
+    elif isinstance(value, Map):
+        parts = value.values()
+    elif hasattr(value, "__record_name__"):
+        parts = [getattr(value, name) for name in value.__dataclass_fields__]
+    for part in parts:
+        found = generic_records(part)
+        if found:
+            return found
+    return ""
+
+
+def _names(taken: Taken, references: References, live: Live) -> list[Any]:
+    """The names in what `init` answered, with their references, for MACHINE.name."""
+    found: list[Any] = []
+    for said in taken.sends:
+        for send in said:
+            if len(send) < 2:
+                continue
+            caps = [] if len(send) == 2 else send[2]
+            decoded = _content_names(send[1], len(caps))
+            found += [[name, caps[index]] for name, index in decoded]
+    return found
+
+
+def _content_names(body: bytes, count: int) -> list[tuple[str, int]]:
+    marks = [Foreign(index) for index in range(count)]
+    content = decode_content_untrusted(body, marks)
+    if not isinstance(content, Map):
+        return []
+    return [
+        (name, value._slot)
+        for name, value in content.items()
+        if isinstance(name, str) and isinstance(value, Foreign)
+    ]
+
+
+def _line(error: object) -> str:
+    return " ".join(str(error).split())[:500]
+
+
+__all__ = ["EXHAUSTED", "REJECTED", "CannotLoad", "Code", "Inside", "Live", "generic_records"]

@@ -1,0 +1,184 @@
+"""One turn: the messages of a batch, given to a step one after another. Pure.
+
+Step 4 of the journey. What the step returns is checked and encoded here: the sends of each
+message, and whether the state is still the same object. A message that fails, fails the batch.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from traceback import TracebackException
+from typing import Any
+
+from avm.limits import Limits
+from avm.message import Cancel, Message, Refused, Send
+from caps.codec import encode_content, encode_state
+from caps.errors import CapsError, TooBig
+from caps.slots import Common, Foreign, Own
+from caps.value import Capability, Failed, Value, freeze
+
+APPLIED, REFUSED, REJECTED, EXHAUSTED = 0, 1, 2, 3
+
+# A reference: a slot number (from 0), the input's fresh capability (-1, -2, ..), the name of a
+# common capability, or an own capability as [generation, priority, kind, expires, context, [..]].
+Reference = int | str | list[Any]
+Call = Callable[[Message, Any], Any]
+KINDS = ("", "linear", "affine", "relevant")
+
+
+class NotASend(Exception):
+    """A step must return (sends, state), the sends a list or tuple of Send and Cancel."""
+
+
+class TooLarge(Exception):
+    """What one turn sends is too large."""
+
+    def __str__(self) -> str:
+        return "too large: " + super().__str__()
+
+
+@dataclass(slots=True)
+class Taken:
+    """What came of a turn: the verdict, the sends message by message and the new state."""
+
+    verdict: int
+    sends: list[list[list[Any]]]
+    state: Any
+    changed: bool
+    index: int = 0
+    why: str = ""
+    detail: str = ""
+
+
+class References:
+    """Turns the capabilities of one machine into references for the host."""
+
+    __slots__ = ("context_bytes", "first_fresh")
+
+    def __init__(self, first_fresh: int, context_bytes: int) -> None:
+        self.first_fresh = first_fresh
+        self.context_bytes = context_bytes
+
+    def of(self, cap: Capability) -> Reference:
+        """The reference of a capability; an own one carries its context along."""
+        match cap:
+            case Foreign():
+                slot = cap._slot
+                return slot if slot < self.first_fresh else self.first_fresh - slot - 1
+            case Own():
+                body, caps = encode_state(cap._context, max_bytes=self.context_bytes)
+                inner = [self.of(inside) for inside in caps]
+                kind = KINDS.index(cap._kind)
+                return [cap._generation, cap._priority, kind, cap._expires_ms, body, inner]
+            case Common():
+                return cap._name
+            case _:
+                raise NotASend(f"not a capability: {type(cap).__name__}")
+
+
+def take_turn(
+    call: Call, state: Any, messages: Iterable[Message], references: References, limits: Limits
+) -> Taken:
+    """Gives each message to the step; the first that fails undoes all of them."""
+    taken = Taken(APPLIED, [], state, False)
+    room = limits.turn_bytes
+    try:
+        for message in messages:
+            sends, after = _take_message(call, message, taken.state)
+            if after is not taken.state:
+                taken.state = frozen_state(after, limits)
+            said: list[list[Any]] = []
+            for send in sends:
+                entry, size = _encode_send(send, references, limits)
+                if entry is not None:
+                    room -= size
+                    said.append(entry)
+            if room < 0 or len(said) > limits.turn_sends:
+                raise TooLarge(f"a turn may send {limits.turn_bytes} bytes")
+            taken.sends.append(said)
+    except Refused as no:
+        return Taken(REFUSED, [], state, False, len(taken.sends), _cut(no.word, limits.word_bytes))
+    except (RecursionError, MemoryError) as limit:
+        return Taken(EXHAUSTED, [], state, False, len(taken.sends), type(limit).__name__)
+    except Exception as error:  # noqa: BLE001 the step's own code runs here
+        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        detail = trace(error, limits.traceback_bytes)
+        return Taken(
+            REJECTED, [], state, False, len(taken.sends), _cut(why, limits.word_bytes), detail
+        )
+    taken.changed = taken.state is not state
+    return taken
+
+
+def frozen_state(state: Any, limits: Limits) -> Value:
+    """The state as a value, checked whole; its parts that are frozen are not walked again."""
+    return freeze(state, depth=limits.depth)
+
+
+def _take_message(call: Call, message: Message, state: Any) -> tuple[Sequence[Any], Any]:
+    try:
+        result = call(message, state)
+    except Refused:
+        if isinstance(message.content, Failed):
+            return (), state
+        raise
+    if type(result) is tuple and len(result) == 2 and type(result[0]) in (list, tuple):
+        return result
+    if result is None:
+        if isinstance(message.content, Failed):
+            return (), state
+        raise Refused
+    raise NotASend(f"a step returns (sends, state), not {type(result).__name__}")
+
+
+def _encode_send(send: Any, references: References, limits: Limits) -> tuple[list[Any] | None, int]:
+    """A send as [to, content] or in full, and its size; None for what goes to `null~`."""
+    if type(send) is Cancel:
+        return [references.of(send.to)], 64
+    if type(send) is not Send:
+        raise NotASend(f"a send is a Send or a Cancel, not {type(send).__name__}")
+    content = send.content
+    if isinstance(content, Failed):
+        content = Failed("refused", content.detail)
+    try:
+        body, caps = encode_content(
+            freeze(content, depth=limits.depth), max_bytes=limits.content_bytes
+        )
+    except TooBig as error:
+        raise TooLarge(f"the content of a send: {error}") from None
+    except CapsError as error:
+        raise NotASend(f"the content of a send: {error}") from None
+    to = references.of(send.to)
+    if to == "null~" and send.reply is None:
+        return None, 0
+    size = len(body) + 64 + 64 * len(caps)
+    plain = send.reply is None and send.deadline_s is None and not send.after_s
+    if plain and not caps and not send.apart:
+        return [to, body], size
+    inside = [references.of(cap) for cap in caps]
+    reply = None if send.reply is None else references.of(send.reply)
+    deadline = _milliseconds("deadline_s", send.deadline_s)
+    after = _milliseconds("after_s", send.after_s or None)
+    return [to, body, inside, reply, deadline, after, bool(send.apart)], size
+
+
+def _milliseconds(name: str, seconds: float | None) -> int | None:
+    if seconds is None:
+        return None
+    if type(seconds) not in (int, float) or not isfinite(seconds) or not 0 <= seconds <= 1e10:
+        raise NotASend(f"{name} is a number of seconds, not {seconds!r}")
+    return round(seconds * 1000)
+
+
+def trace(error: BaseException, limit: int) -> str:
+    """The traceback for the operator: the machine's own lines, bounded."""
+    whole = TracebackException.from_exception(error, limit=-8, compact=True)
+    whole.stack = type(whole.stack).from_list(
+        [frame for frame in whole.stack if not frame.filename.endswith("/avm/machine/turn.py")]
+    )
+    return _cut("".join(whole.format(chain=False)), limit)
+
+
+def _cut(text: str, limit: int) -> str:
+    body = text.encode("utf-8", "replace")
+    return body.decode() if len(body) <= limit else body[:limit].decode("utf-8", "ignore") + " ..."
