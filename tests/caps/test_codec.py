@@ -124,20 +124,6 @@ def damaged(draw: st.DrawFn) -> tuple[bytes, tuple[Capability, ...]]:
     ), found
 
 
-def has_odd_capability_key(value: object) -> bool:
-    match value:
-        case tuple():
-            return any(map(has_odd_capability_key, value))
-        case Map():
-            refers = any(isinstance(key, Capability | tuple) for key in value)
-            return refers or any(map(has_odd_capability_key, value.values()))
-        case Linear():
-            return has_odd_capability_key(value.value)
-        case Record():
-            return has_odd_capability_key(value.fields)
-    return False
-
-
 @settings(max_examples=300)
 @given(damaged())
 def test_damaged_bytes_are_another_value_or_malformed(
