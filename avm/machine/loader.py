@@ -174,9 +174,7 @@ class _Modules:
         level: int = 0,
     ) -> ModuleType:
         """Stands in the place of `__import__` for the bundle's modules."""
-        if (
-            type(fromlist) is list
-        ):  # the interpreter itself, as for strftime; a statement's is no list
+        if type(fromlist) is list:  # the interpreter's own, as for strftime; no statement's
             return builtins.__import__(name)
         absolute = _absolute(name, globals or {}, level)
         wanted = tuple(fromlist or ())

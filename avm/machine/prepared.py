@@ -1,0 +1,181 @@
+"""The prepared process: imports what steps need once, then forks workers that have it at hand.
+
+Before step 4 of the journey. The host starts it before any key is loaded, so that no worker ever
+has one. It answers requests on a socket until the host is gone, and takes its workers with it.
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+
+from avm.limits import Limits
+from avm.machine import worker
+from avm.machine.bundle import BundleRefused, decode
+from avm.machine.inside import CannotLoad, Inside
+from avm.machine.loader import Code, load
+from avm.machine.requests import ANSWER, FORK, REQUEST, UNKNOWN
+from avm.machine.worker import Interior, MakeInside
+from caps.errors import Malformed
+
+WORKER_FD = 3
+WORKER_FILES_MAX = 16
+ENDED_MAX = 1024
+PR_SET_PDEATHSIG = 1
+
+
+def serve(control: socket.socket, worker_bytes: int) -> socket.socket | None:
+    """Answers the host: in each forked worker returns its socket, in this process None at the end.
+
+    A host that has gone in the middle of an answer is the same end.
+    """
+    running: set[int] = set()
+    prepared = os.getpid()
+    with contextlib.suppress(ConnectionError):
+        fd = _answer(control, running)
+    if os.getpid() != prepared:
+        return _become_worker(control, fd, prepared, worker_bytes)
+    for pid in running:
+        _kill(pid)
+    return None
+
+
+def _answer(control: socket.socket, running: set[int]) -> int:
+    """Answers until the host closes; in a worker returns its descriptor."""
+    ended: dict[int, int] = {}
+    while True:
+        request, fds, _flags, _address = socket.recv_fds(control, REQUEST.size, 1)
+        if not request:
+            return -1
+        kind, pid = REQUEST.unpack(request)
+        if kind == FORK:
+            _reap(running, ended)
+            error, pid = _fork()
+            if not error and not pid:
+                return fds[0]
+            os.close(fds[0])
+            ended.pop(pid, None)
+            running |= {pid} - {0}
+            control.send(ANSWER.pack(error, pid))
+        else:
+            control.send(ANSWER.pack(*_end(pid, running, ended)))
+
+
+def _fork() -> tuple[int, int]:
+    try:
+        return 0, os.fork()
+    except OSError as error:
+        return error.errno or UNKNOWN, 0
+
+
+def _end(pid: int, running: set[int], ended: dict[int, int]) -> tuple[int, int]:
+    if pid in running:
+        running.discard(pid)
+        return 0, _kill(pid)
+    code = ended.pop(pid, None)
+    return (UNKNOWN, 0) if code is None else (0, code)
+
+
+def _kill(pid: int) -> int:
+    os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _reap(running: set[int], ended: dict[int, int]) -> None:
+    """Takes leave of workers that have ended, and keeps the newest exit codes."""
+    for pid in tuple(running):
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            running.discard(pid)
+            ended[pid] = os.waitstatus_to_exitcode(status)
+    while len(ended) > ENDED_MAX:
+        ended.pop(next(iter(ended)))
+
+
+def _become_worker(
+    control: socket.socket, fd: int, parent: int, worker_bytes: int
+) -> socket.socket:
+    """Keeps nothing open but its own socket, and lays the limits on this process."""
+    die_with_parent()
+    if os.getppid() != parent:
+        os._exit(worker.EXIT_DONE)
+    control.detach()
+    if fd != WORKER_FD:
+        os.dup2(fd, WORKER_FD, inheritable=False)
+    os.closerange(WORKER_FD + 1, os.sysconf("SC_OPEN_MAX"))
+    confine(worker_bytes)
+    return socket.socket(fileno=WORKER_FD)
+
+
+def confine(worker_bytes: int) -> None:
+    """Limits memory to `worker_bytes` beyond what is mapped now, files to none that grow."""
+    sys.dont_write_bytecode = True
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as adjust:
+        adjust.write("1000")
+    with open("/proc/self/statm") as sizes:
+        mapped = int(sizes.read().split()[0]) * resource.getpagesize()
+    limit(resource.RLIMIT_AS, mapped + worker_bytes)
+    limit(resource.RLIMIT_NOFILE, WORKER_FILES_MAX)
+    limit(resource.RLIMIT_FSIZE, 0)
+    limit(resource.RLIMIT_CORE, 0)
+
+
+def limit(which: int, most: int) -> None:
+    """Lowers a limit of this process for good; one that is lower already stays."""
+    hard = resource.getrlimit(which)[1]
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(which, (most, most))
+
+
+def die_with_parent() -> None:
+    """Has the kernel kill this process when the one that made it ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def load_bytes(body: bytes, printed_bytes: int) -> Code:
+    """Loads the bytes of a bundle; raises `CannotLoad` with one line."""
+    try:
+        return load(decode(body), printed_bytes)
+    except (BundleRefused, Malformed) as error:
+        raise CannotLoad(str(error)) from None
+
+
+def main() -> None:
+    """`python -m avm.machine.prepared FD LIMITS`, the limits as a JSON object."""
+    limits = Limits(**json.loads(sys.argv[2]))
+
+    def inside() -> Interior:
+        return Inside(limits, lambda body: load_bytes(body, limits.printed_bytes))
+
+    start(int(sys.argv[1]), limits.worker_bytes, inside)
+
+
+def start(fd: int, worker_bytes: int, make_inside: MakeInside) -> None:
+    """Becomes the prepared process on this socket, or one of its workers; never returns."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()
+    gc.collect()
+    gc.freeze()
+    sock = serve(socket.socket(fileno=fd), worker_bytes)
+    if sock is None:
+        sys.exit()
+    try:
+        os._exit(worker.run(sock, make_inside))
+    finally:  # only an error comes here; the socket stays open until the exit code is certain
+        try:
+            traceback.print_exc()
+        finally:
+            os._exit(worker.EXIT_BROKEN)
+
+
+if __name__ == "__main__":
+    main()

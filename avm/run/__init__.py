@@ -1,0 +1,1 @@
+"""The shells of a running host: processes, sockets and tasks, wired in one visible place."""
