@@ -5,6 +5,7 @@ Before step 4 of the journey. Everything here blocks, a fork about a millisecond
 
 import json
 import os
+import site
 import socket
 import subprocess
 import sys
@@ -109,7 +110,7 @@ def _environment(hash_seed: int) -> dict[str, str]:
     kept |= {"PYTHONHASHSEED": str(hash_seed), "TZ": "UTC", "LC_ALL": "C.UTF-8"}
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     home = os.path.dirname(os.path.dirname(os.path.abspath(avm.__file__)))
-    if os.path.basename(home) not in ("site-packages", "dist-packages"):
+    if home not in site.getsitepackages():
         paths.insert(0, home)
     if paths:
         kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths))
