@@ -14,7 +14,17 @@ import cbor2
 (INIT, TURN, FAILED, REFUSED, VOID, SIGNAL, CODE, EDIT, GENERATION) = range(9)
 (SUSPEND, RESUME, HALT, COLLECT, SNAPSHOT, INCARNATION, RUNTIME) = range(9, 16)
 
-FORMS: tuple[str, ...] = ("init", "turn", "failed", "refused", "void", "signal", "code", "edit", "generation")
+FORMS: tuple[str, ...] = (
+    "init",
+    "turn",
+    "failed",
+    "refused",
+    "void",
+    "signal",
+    "code",
+    "edit",
+    "generation",
+)
 FORMS += ("suspend", "resume", "halt", "collect", "snapshot", "incarnation", "runtime")
 
 # The fields of each form after [form, before].

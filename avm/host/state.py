@@ -16,7 +16,7 @@ from avm.host.keys import Keyring
 from avm.host.scheduler import Queue
 from avm.limits import Limits
 
-Key = tuple[str | int | bytes, ...]
+Key = tuple[str, *tuple[int | str | bytes, ...]]
 
 
 class Status(Enum):

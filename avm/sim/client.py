@@ -1,0 +1,144 @@
+"""A client in a simulated world: a sender with channels, and an inbox. Pure.
+
+It holds capabilities as a step does, as opaque handles, and survives the host's crashes: it asks
+for the mark and offers again what was not taken.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from avm.host.batch import Batch, Said
+from avm.host.capability import Cap, Local, Named, Reply, address_of
+from avm.host.core import Core
+from avm.host.sender import Sender
+from caps.codec import decode_content_untrusted, encode_content
+from caps.slots import Common, Foreign
+from caps.value import Capability, Value, freeze
+
+
+class Client:
+    """A client of the simulated host."""
+
+    def __init__(self, address: bytes) -> None:
+        self.address = address
+        self.held: list[Cap] = []
+        self.senders: dict[bytes, Sender[list[Said]]] = {}
+        self.outgoing: deque[tuple[bytes, int]] = deque()
+        self.verdicts: list[tuple[int, list[Any]]] = []
+        self.inbox: list[tuple[Cap, Value]] = []
+        self.outcomes: dict[int, list[Value]] = {}
+        self.next_ask = 0
+        self.taken: set[tuple[bytes, int]] = set()
+        self.core: Core | None = None
+
+    def connect(self, core: Core) -> None:
+        """Meets a host, for the first time or after a crash."""
+        self.core = core
+        core.open_client(self.address)
+        self.outgoing.clear()
+        for receiver, sender in self.senders.items():
+            channel = core.host.channels.get((self.address, receiver))
+            taken = channel.taken if channel is not None else 0
+            verdicts = channel.verdicts if channel is not None else {}
+            for seq, verdict in sender.reopened(taken, verdicts):
+                self.hear(receiver, seq, verdict)
+            self.outgoing.extend((receiver, seq) for seq, _said in sender.unsettled_from(0))
+
+    def hold(self, cap: Cap) -> Capability:
+        """A handle for a capability."""
+        if type(cap) is Named:
+            return Common(cap.name)
+        self.held.append(cap)
+        return Foreign(len(self.held) - 1)
+
+    def held_as(self, handle: Capability) -> Cap:
+        """The capability behind a handle."""
+        if isinstance(handle, Common):
+            return Named(handle._name)
+        assert isinstance(handle, Foreign)
+        return self.held[handle._slot]
+
+    def send(self, to: Capability, *contents: object) -> int:
+        """Offers one batch of messages to one capability; returns its number."""
+        cap = self.held_as(to)
+        said: list[Said] = []
+        for content in contents:
+            body, caps = encode_content(freeze(content))
+            said.append(Said(cap, body, tuple(self.held_as(one) for one in caps), None))
+        return self.offer(address_of(cap), said)
+
+    def ask(self, to: Capability, content: object = None, timeout_s: float = 60.0) -> int:
+        """Offers a message that asks; its outcome will stand in `outcomes` under the number."""
+        assert self.core is not None
+        self.next_ask += 1
+        number = self.next_ask
+        deadline_ms = self.core.host.now_ms + round(timeout_s * 1000)
+        body, caps = encode_content(freeze(content))
+        cap = self.held_as(to)
+        reply = Reply(self.address, number, deadline_ms)
+        said = Said(cap, body, tuple(self.held_as(one) for one in caps), reply)
+        self.offer(address_of(cap), [said])
+        return number
+
+    def offer(self, receiver: bytes, said: Sequence[Said]) -> int:
+        """Offers a batch."""
+        sender = self.senders.setdefault(receiver, Sender())
+        seq = sender.offer(list(said))
+        self.outgoing.append((receiver, seq))
+        return seq
+
+    def speak(self) -> None:
+        """Says the next thing to the host."""
+        assert self.core is not None
+        receiver, seq = self.outgoing.popleft()
+        said = self.senders[receiver].waiting.get(seq)
+        if said is None:
+            return
+        deadlines = [one.reply.deadline_ms for one in said if type(one.reply) is Reply]
+        self.core.offer(self.address, receiver, seq, said, deadline_ms=min(deadlines, default=None))
+        self.core.pump()
+
+    def hear(self, receiver: bytes, seq: int, verdict: list[Any]) -> None:
+        """The host tells the verdict of a batch."""
+        assert self.core is not None
+        sender = self.senders[receiver]
+        said = sender.verdict(seq, verdict)
+        if said is None:
+            return
+        self.verdicts.append((seq, verdict))
+        self.core.confirm(self.address, receiver, sender.confirmed)
+        if verdict[0] == "applied":
+            return
+        for index, one in enumerate(said):
+            if type(one.reply) is Reply:
+                why, word = _outcome(verdict, index)
+                self.outcomes.setdefault(one.reply.ask, []).append((why, word))
+
+    def take(self, batch: Batch) -> None:
+        """The host delivers a batch."""
+        assert self.core is not None
+        self.core.received(self.address, batch.sender, batch.seq)
+        if (batch.sender, batch.seq) in self.taken:
+            return
+        self.taken.add((batch.sender, batch.seq))
+        for said in batch.messages:
+            handles = [self.hold(cap) for cap in said.caps]
+            content = decode_content_untrusted(said.content, handles)
+            if type(said.to) is Reply:
+                self.outcomes.setdefault(said.to.ask, []).append(content)
+            else:
+                self.inbox.append((said.to, content))
+
+    def ear(self, context: object = "ear") -> Capability:
+        """A capability to this client: what is sent to it comes into `inbox`."""
+        body = encode_content(freeze(context))[0]
+        return self.hold(Local(self.address, 0, 0, 0, None, body, ()))
+
+
+def _outcome(verdict: list[Any], index: int) -> tuple[str, str]:
+    if verdict[0] == "refused":
+        return ("refused", verdict[2]) if verdict[1] == index else ("rejected", "")
+    if verdict[0] == "undelivered":
+        return "undelivered", str(verdict[1]) if len(verdict) > 1 else ""
+    return "rejected", ""

@@ -1,0 +1,255 @@
+"""A world around one host core: a clock, a store, workers and clients that only exist here. Pure.
+
+The simulated workers exchange the real bytes with the core, through the same inside that a worker
+process has. Each call of `step` does one thing that could happen next, chosen by the seed.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from avm.host.capability import Cap
+from avm.host.core import ENTROPY_BYTES, Core
+from avm.host.effects import Deliver, Done, Kill, Load, SendCode, ToWorker, Verdict
+from avm.host.keys import Keyring
+from avm.host.operate import Created
+from avm.host.recover import recovery
+from avm.host.state import Machine, Mode
+from avm.limits import Limits
+from avm.machine import frames
+from avm.machine.inside import CannotLoad, Code, Inside
+from avm.sim.client import Client
+from avm.sim.entropy import Entropy
+from avm.store.errors import DiskFull
+from avm.store.interface import Transaction
+from avm.store.memory import MemoryStore
+from caps.codec import encode_content
+from caps.value import freeze
+
+START_MS = 1_700_000_000_000
+CodeOf = Callable[[bytes], Code]
+
+
+class Refusal(Exception):
+    """The host refused what an operator asked; the text says why."""
+
+
+class SimWorker:
+    """A worker: frames that wait, and the inside that takes them."""
+
+    def __init__(self, limits: Limits, load: CodeOf) -> None:
+        self.inside = Inside(limits, load)
+        self.frames: deque[bytes] = deque()
+
+
+class World:
+    """One host and its clients; deterministic in its seed."""
+
+    def __init__(self, seed: int = 0, *, limits: Limits | None = None, workers: int = 2) -> None:
+        self.entropy = Entropy(seed)
+        self.limits = limits or Limits()
+        self.now_ms = START_MS
+        self.store = MemoryStore()
+        self.keyring_seeds = (self.entropy.bytes(32), self.entropy.bytes(32))
+        self.codes: dict[bytes, Code] = {}
+        self.clients: dict[bytes, Client] = {}
+        self.answers: dict[int, Done] = {}
+        self.workers: dict[int, SimWorker] = {}
+        self.worker_count = workers
+        self.next_worker = 0
+        self.next_request = 0
+        self.crashes = 0
+        self.commit_failed = False
+        self.eager = True
+        self._start()
+
+    def _start(self) -> None:
+        keys = Keyring(*self.keyring_seeds)
+        self.core = Core(keys, self.limits, now_ms=self.now_ms, python="sim", version="sim")
+        self.core.load(self.store.rows)
+        self.workers = {}
+        self._group: Transaction | None = None
+        while len(self.workers) < self.worker_count:
+            self._new_worker()
+        for client in self.clients.values():
+            client.connect(self.core)
+
+    def _new_worker(self) -> None:
+        self.next_worker += 1
+        self.workers[self.next_worker] = SimWorker(self.limits, self._code)
+        self.core.worker_up(self.next_worker)
+
+    def _code(self, bundle: bytes) -> Code:
+        if bundle not in self.codes:
+            raise CannotLoad("its code is missing")
+        return self.codes[bundle]
+
+    # What happens.
+
+    def step(self) -> bool:
+        """Does one thing that could happen next; False when nothing is left to do."""
+        self._carry_out()
+        choices: list[Callable[[], None]] = []
+        for number, worker in self.workers.items():
+            if worker.frames:
+                choices.append(lambda number=number: self._work(number))  # type: ignore[misc]
+        if self._group is not None or self.core.host.group:
+            choices.append(self._commit)
+        for client in self.clients.values():
+            if client.outgoing:
+                choices.append(client.speak)
+        if not choices:
+            return False
+        if self.eager:
+            choices[0]()
+        else:
+            self.entropy.choice(choices)()
+        self._carry_out()
+        return True
+
+    def settle(self) -> None:
+        """Goes on until nothing is left to do now."""
+        while self.step():
+            pass
+
+    def advance(self, seconds: float) -> None:
+        """Lets time pass, stopping at each time that something is due."""
+        end = self.now_ms + round(seconds * 1000)
+        self.settle()
+        while True:
+            due = self.core.next_wake_ms()
+            if due is None or due > end:
+                break
+            self.now_ms = max(self.now_ms, due)
+            self.core.tick(self.now_ms)
+            self.settle()
+        self.now_ms = end
+        self.core.tick(end)
+        self.settle()
+
+    def crash(self) -> None:
+        """The host and its workers die at once; the store keeps what was committed."""
+        self.crashes += 1
+        self.store = self.store.copy()
+        self._start()
+
+    def kill_worker(self) -> None:
+        """A worker dies with what it was given."""
+        number = self.entropy.choice(sorted(self.workers))
+        self._lose(number, "died")
+
+    def _lose(self, number: int, why: str) -> None:
+        del self.workers[number]
+        self.core.worker_down(number, why)
+        self._new_worker()
+
+    def _work(self, number: int) -> None:
+        worker = self.workers[number]
+        for answer in worker.inside.receive(worker.frames.popleft()):
+            self.core.answer(number, answer)
+        self.core.pump()
+
+    def _commit(self) -> None:
+        """First hands a group to the store, later hears that it is durable."""
+        if self._group is None:
+            group = self.core.take_commit()
+            if group is None:
+                return
+            self._group = Transaction(group.dirty, group.journal, group.snapshots, group.cuts)
+            if not self.eager:
+                return
+        try:
+            self.store.commit([self._group])
+        except DiskFull:
+            self.core.refused()
+            self.commit_failed = True
+            return
+        self._group = None
+        self.core.committed()
+
+    def _carry_out(self) -> None:
+        effects = self.core.host.effects
+        while effects:
+            taken, effects[:] = list(effects), []
+            for effect in taken:
+                self._effect(effect)
+
+    def _effect(self, effect: Any) -> None:
+        match effect:
+            case ToWorker(worker, frame):
+                if worker in self.workers:
+                    self.workers[worker].frames.append(frame)
+            case Load():
+                self._load(effect)
+            case SendCode(worker, code):
+                bundle = self.store.get(("code", code))
+                if worker in self.workers and bundle is not None:
+                    frame = frames.pack([frames.CODE, code, bundle])
+                    self.workers[worker].frames.append(frame)
+            case Kill(worker, why):
+                self._lose(worker, why)
+            case Verdict(client, receiver, seq, verdict):
+                if client in self.clients:
+                    self.clients[client].hear(receiver, seq, verdict)
+            case Deliver(client, batch):
+                if client in self.clients:
+                    self.clients[client].take(batch)
+            case Done(request):
+                self.answers[request] = effect
+
+    def _load(self, load: Load) -> None:
+        if load.worker not in self.workers:
+            return
+        snapshot = self.store.snapshot(load.machine)
+        start = 0 if snapshot is None else snapshot[0] + 1
+        bundle = self.store.get(("code", load.code))
+        entries = self.store.entries(load.machine, start)
+        for frame in recovery(load, bundle, snapshot, entries):
+            self.workers[load.worker].frames.append(frame)
+
+    # The operator.
+
+    def ask(self, act: Callable[[int], None]) -> Any:
+        """Has the core do an operator's act, and waits for it; raises `Refusal`."""
+        self.next_request += 1
+        request = self.next_request
+        act(request)
+        self.core.pump()
+        self.settle()
+        answer = self.answers.pop(request)
+        if answer.error:
+            raise Refusal(answer.error)
+        return answer.value
+
+    def create(
+        self, name: str, code: Code, content: object = None, caps: tuple[Cap, ...] = ()
+    ) -> Created:
+        """Creates a machine from loaded code."""
+        bundle = name.encode() + self.entropy.bytes(8)
+        self.codes[bundle] = code
+        body = encode_content(freeze(content))[0]
+        entropy = self.entropy.bytes(ENTROPY_BYTES)
+        sender = self.core.host.address
+        created = self.ask(
+            lambda request: self.core.create(
+                request, sender, name, bundle[:32], bundle, body, caps, entropy
+            )
+        )
+        assert isinstance(created, Created)
+        return created
+
+    def machine(self, name: str) -> Machine:
+        """A machine by its name."""
+        return self.core.host.names[name]
+
+    def suspend(self, name: str, mode: Mode = Mode.HOLD) -> None:
+        """Suspends a machine."""
+        machine = self.machine(name)
+        self.ask(lambda request: self.core.change(request, machine, "suspend", mode))
+
+    def client(self) -> Client:
+        """A new client of the host."""
+        client = Client(self.entropy.bytes(32))
+        self.clients[client.address] = client
+        client.connect(self.core)
+        return client
