@@ -153,6 +153,7 @@ REFUSED = {
     "keys out of order": "a2616201616102",
     "a longer key first": "a262616101616102",
     "text before bytes": "a2616101416102",
+    "text before longer bytes": "a261610142616102",
     "an integer key in a map": "a10102",
     "half a float": "f93e00",
     "a single float": "fa3fc00000",
@@ -201,7 +202,14 @@ def test_content_of_another_form_is_malformed(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("body", "count"),
-    [("00", 1), ("d9a02800", 2), ("82d9a02801d9a02800", 2), ("f6", 1), ("6161", 1)],
+    [
+        ("00", 1),
+        ("d9a02800", 2),
+        ("82d9a02801d9a02800", 2),
+        ("83d9a02801d9a02800d9a02801", 2),
+        ("f6", 1),
+        ("6161", 1),
+    ],
 )
 def test_capabilities_unreferred_to_or_out_of_order_are_malformed(body: str, count: int) -> None:
     with pytest.raises(Malformed):
@@ -356,6 +364,24 @@ def test_any_bytes_are_plain_in_their_one_encoding_or_malformed(body: bytes) -> 
     except Malformed:
         return
     assert dumps_plain(value) == body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a1180100",
+        "a2020001 00",
+        "a2010001 00",
+        "a10001 00",
+        "a1f500",
+        "a1f93c0000",
+        "a101 1817",
+        "bf0100ff",
+    ],
+)
+def test_plain_maps_with_integer_keys_have_one_encoding(body: str) -> None:
+    with pytest.raises(Malformed):
+        loads_plain_untrusted(bytes.fromhex(body))
 
 
 @pytest.mark.parametrize(

@@ -21,19 +21,19 @@ changes = st.lists(
 )
 
 
-def check_tree(node: Node) -> tuple[int, int, int]:
+def check_tree(node: Node, least: int = 0) -> tuple[int, int, int]:
     """Check one subtree and return its size, depth and number of odd keys."""
     if isinstance(node, Leaf):
         places = [place(stored) for stored in node.entries]
         assert places == sorted(set(places))
-        assert len(places) <= WIDTH
+        assert least <= len(places) <= WIDTH
         odd = sum(type(stored) is tuple for stored in node.entries)
         found = (len(places), max(map(depth_of, node.entries.values()), default=0), odd)
     else:
         assert isinstance(node, Branch)
-        assert 1 < len(node.kids) <= WIDTH
+        assert max(least, 2) <= len(node.kids) <= WIDTH
         assert len(node.firsts) == len(node.kids) - 1
-        parts = [check_tree(kid) for kid in node.kids]
+        parts = [check_tree(kid, WIDTH // 4) for kid in node.kids]
         found = (sum(p[0] for p in parts), max(p[1] for p in parts), sum(p[2] for p in parts))
     assert found == (node.size, node.depth, node.odd)
     return found
@@ -90,6 +90,15 @@ def test_a_large_map_stays_a_tree_through_thousands_of_changes() -> None:
         del model[key]
     check(held, {})
     assert held == Map()
+
+
+def test_a_large_map_forgets_the_depth_of_what_is_gone() -> None:
+    flat: Map[object, object] = Map({f"k{n}": n for n in range(2000)})
+    deep = flat.put("k77", ((1,),))
+    assert (depth_of(flat), depth_of(deep)) == (1, 3)
+    assert depth_of(deep.put("k77", (1,))) == 2
+    assert depth_of(deep.drop("k77")) == 1
+    check_tree(deep.put("k77", 0)._root)
 
 
 @given(st.lists(plain_keys, max_size=12))

@@ -61,6 +61,8 @@ def test_equality_goes_by_the_exact_type() -> None:
     assert me("a") != me("a", kind="linear")
     assert me("a") != me("a", expires=1)
     assert me("a") != Me(1)("a")
+    assert me.within(1).open(me.within(True)("a")) is None
+    assert me.within(1) != me.within(True)
     assert Foreign(1) != Foreign(2)
     assert Foreign(1) != me(1)
     assert Common("null~") == NULL
