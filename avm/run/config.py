@@ -1,0 +1,147 @@
+"""The configuration of a host: every key, its default and its bounds, from the file and from `--set`.
+
+Before the journey. A key is `section.field`; a key there is not is refused with the nearest there is.
+"""
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from difflib import get_close_matches
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from avm.limits import Limits
+from avm.run.errors import ConfigRefused
+
+Number = int | float
+
+# What the formats bound: a key of the configuration can only be stricter.
+MOST: dict[str, Number] = {
+    "host.workers": 1024,
+    "host.check_share": 1.0,
+    "limits.batch_bytes": 8 * 1024 * 1024,
+    "limits.content_bytes": 8 * 1024 * 1024,
+    "limits.depth": 64,
+    "limits.context_bytes": 1024,
+    "limits.caveats": 16,
+}
+LEAST: dict[str, Number] = {"host.workers": 0, "host.check_share": 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What holds for a host: the section `host` is these fields, the section `limits` is `limits`.
+
+    `workers` 0 means one a core; `check_share` is the share of turns that run twice, 0 to 1.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    workers: int = 0
+    check_share: float = 0.0
+
+    @classmethod
+    def read(cls, file: Path, settings: Iterable[str] = ()) -> "Config":
+        """The defaults, then the file where there is one, then `KEY=VALUE` texts; ConfigRefused."""
+        said = _parse(file)
+        for setting in settings:
+            key, value = _setting(setting)
+            said[key] = (value, f"--set {key}")
+        return _made(said)
+
+    def items(self) -> Iterator[tuple[str, Number]]:
+        """Every key with what holds, in order."""
+        for one in _fields(Config):
+            yield f"host.{one.name}", getattr(self, one.name)
+        for one in fields(Limits):
+            yield f"limits.{one.name}", getattr(self.limits, one.name)
+
+    def to_toml(self) -> str:
+        """What holds, as a configuration file."""
+        lines: list[str] = []
+        section = ""
+        for key, value in self.items():
+            here, _, name = key.partition(".")
+            if here != section:
+                lines.append(f"\n[{here}]" if section else f"[{here}]")
+                section = here
+            lines.append(f"{name} = {value}")
+        return "\n".join(lines) + "\n"
+
+
+def _fields(cls: type[Config]) -> list[Field[Any]]:
+    return [one for one in fields(cls) if one.name != "limits"]
+
+
+def defaults() -> dict[str, Number]:
+    """Every key with its default."""
+    return dict(Config().items())
+
+
+def _parse(file: Path) -> dict[str, tuple[object, str]]:
+    try:
+        tables = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigRefused(f"{file} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigRefused(f"{file}: {error}") from None
+    return {key: (value, f"{file}: {key}") for key, value in _flat(tables, "")}
+
+
+def _flat(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _setting(text: str) -> tuple[str, object]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigRefused(f"--set {text}: write it as --set KEY=VALUE, like limits.turn_s=1")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise ConfigRefused(f"--set {text}: {value!r} is no number") from None
+
+
+def _made(said: Mapping[str, tuple[object, str]]) -> Config:
+    known = defaults()
+    host: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    for key, (value, place) in said.items():
+        if key not in known:
+            raise ConfigRefused(f"{place}: there is no such key{_nearest(key, known)}")
+        section, _, name = key.partition(".")
+        checked = _checked(key, value, place, whole=isinstance(known[key], int))
+        (limits if section == "limits" else host)[name] = checked
+    return replace(Config(), limits=replace(Limits(), **limits), **host)
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    by_name = {one.partition(".")[2]: one for one in known}
+    name = key.rpartition(".")[2]
+    near = get_close_matches(name, by_name, 1, 0.5)
+    if near:
+        return f"; did you mean {by_name[near[0]]}?"
+    return "; `avm-host config` prints those there are"
+
+
+def _checked(key: str, value: object, place: str, whole: bool) -> Number:
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        kind = "an integer" if whole else "a number"
+        raise ConfigRefused(f"{place}: {value!r} is not {kind}")
+    number: Number = value if whole else float(value)
+    least = LEAST.get(key, 1 if whole else 0.001)
+    most = MOST.get(key)
+    if not isfinite(number) or number < least:
+        raise ConfigRefused(f"{place}: {value!r} is too small: at least {least}")
+    if most is not None and number > most:
+        raise ConfigRefused(f"{place}: {value!r} is too large: at most {most}")
+    return number
+
+
+assert all(one.default is not MISSING for one in fields(Limits)), "every limit has a default"

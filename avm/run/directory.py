@@ -1,0 +1,210 @@
+"""A host's directory: where it is, what is in it, who holds it, and its keys. Shell.
+
+Before the journey: `find` says which directory is meant, `create` makes it, the lock says that it
+belongs to one running host.
+"""
+
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_IMODE
+
+from avm.host.keys import SECRET_BYTES, Keyring
+from avm.run.errors import DirectoryInUse, DirectoryRefused, KeysRefused
+from caps.identity import SEED_BYTES
+
+KEY_BYTES = SEED_BYTES + SECRET_BYTES
+# The kernel's bound on the path of a Unix socket, its final zero included (macOS has 104).
+SOCKET_PATH_BYTES_MAX = 103
+ENVIRONMENT = "AVM_HOST_DIR"
+NEAR = ".avm"
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The directory of one host, which need not exist yet."""
+
+    path: Path
+
+    @classmethod
+    def find(cls, explicit: str | None, environ: Mapping[str, str], cwd: Path) -> "Directory":
+        """The one that is meant: named, else AVM_HOST_DIR, else the nearest .avm, else the user's."""
+        named = explicit or environ.get(ENVIRONMENT)
+        if named:
+            return cls(cwd / Path(named).expanduser())
+        for here in (cwd, *cwd.parents):
+            if (here / NEAR).is_dir():
+                return cls(here / NEAR)
+        return cls(_of_the_user(environ))
+
+    @property
+    def store(self) -> Path:
+        """The journal and all that is durable."""
+        return self.path / "store.db"
+
+    @property
+    def socket(self) -> Path:
+        """Where a running host listens for its operator and clients."""
+        return self.path / "control.sock"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the running host; its text is the process id."""
+        return self.path / "lock"
+
+    @property
+    def operator_file(self) -> Path:
+        """The operator's capability, as text."""
+        return self.path / "operator.cap"
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration, where there is one."""
+        return self.path / "config.toml"
+
+    @property
+    def keys(self) -> Path:
+        """The directory of the keys."""
+        return self.path / "keys"
+
+    @property
+    def key_file(self) -> Path:
+        """The host's root seed, then its secret."""
+        return self.keys / "host.key"
+
+    def create(self) -> None:
+        """Makes the directory, for its owner only, where it is missing; DirectoryRefused."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.keys.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise DirectoryRefused(f"{self.path} cannot be made: {error.strerror}") from None
+
+    def keyring(self, entropy: Callable[[int], bytes]) -> Keyring:
+        """The keys of this host, made when there are none; call it before the store is made.
+
+        A store without its keys is never given new ones: KeysRefused.
+        """
+        if not self.key_file.exists():
+            if self.store.exists():
+                lost = f"{self.key_file} is missing, and the store needs it"
+                raise KeysRefused(f"{lost}: put it back from a backup")
+            self.create()
+            _check_mode(self.keys)
+            _write_private(self.key_file, entropy(KEY_BYTES))
+        return self.read_keyring()
+
+    def read_keyring(self) -> Keyring:
+        """The keys of this host; KeysRefused."""
+        try:
+            _check_mode(self.keys)
+            _check_mode(self.key_file)
+            body = self.key_file.read_bytes()
+        except OSError as error:
+            raise KeysRefused(f"{self.key_file} cannot be read: {error.strerror}") from None
+        if len(body) != KEY_BYTES:
+            what = f"{self.key_file} has {len(body)} bytes, not {KEY_BYTES}"
+            raise KeysRefused(f"{what}: put it back from a backup")
+        return Keyring(body[:SEED_BYTES], body[SEED_BYTES:])
+
+    def acquire_lock(self) -> "Lock":
+        """Makes the directory this process's until the lock is closed; DirectoryInUse."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            fd = os.open(self.lock_file, flags, 0o600)
+        except OSError as error:
+            raise DirectoryRefused(f"{self.lock_file}: {error.strerror}") from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pid = os.read(fd, 20).decode("ascii", "replace").strip()
+            os.close(fd)
+            raise DirectoryInUse(self._in_use(pid)) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        return Lock(fd)
+
+    def _in_use(self, pid: str) -> str:
+        whose = f"pid {pid}" if pid else "another process"
+        return f"{self.path} is in use by {whose}; `avm-host --dir {self.path} stop` stops it"
+
+    def write_operator(self, text: str) -> None:
+        """Keeps the operator's capability, for the owner of the directory only."""
+        _write_private(self.operator_file, text.encode() + b"\n")
+
+    def operator(self) -> str:
+        """The text of the operator's capability; DirectoryRefused when there is none."""
+        try:
+            _check_mode(self.operator_file)
+            return self.operator_file.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DirectoryRefused(f"{self.operator_file} cannot be read: {error}") from None
+
+    @contextmanager
+    def reachable_socket(self) -> Iterator[str]:
+        """A path of the socket short enough for the kernel, to bind or connect within."""
+        full = os.fspath(self.socket)
+        if len(os.fsencode(full)) <= SOCKET_PATH_BYTES_MAX:
+            yield full
+            return
+        if not sys.platform.startswith("linux"):
+            raise DirectoryRefused(f"{full} is too long for a socket: choose a shorter --dir")
+        fd = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield f"/proc/self/fd/{fd}/{self.socket.name}"
+        finally:
+            os.close(fd)
+
+
+@dataclass(slots=True)
+class Lock:
+    """A held directory."""
+
+    fd: int
+
+    def close(self) -> None:
+        """Gives the directory up; so does the end of the process."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def _of_the_user(environ: Mapping[str, str]) -> Path:
+    home = Path(environ.get("HOME") or Path.home())
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "avm-host"
+    data = environ.get("XDG_DATA_HOME", "")
+    # The XDG base directory specification: a relative path is invalid and ignored.
+    base = Path(data) if data.startswith("/") else home / ".local" / "share"
+    return base / "avm-host"
+
+
+def _check_mode(path: Path) -> None:
+    mode = S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        right = "700" if path.is_dir() else "600"
+        raise KeysRefused(f"others can open {path}; run `chmod {right} {path}`")
+
+
+def _write_private(path: Path, body: bytes) -> None:
+    fresh = path.with_name(path.name + ".new")
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        os.fchmod(fd, 0o600)
+        file.write(body)
+        file.flush()
+        os.fsync(fd)
+    os.replace(fresh, path)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,23 @@
+"""What can go wrong around a host's directory, its configuration and its keys: the operator's to mend."""
+
+from avm.errors import AvmError
+
+
+class RunError(AvmError):
+    """The host cannot run like that."""
+
+
+class ConfigRefused(RunError):
+    """A key or a value of the configuration is not one of those there are."""
+
+
+class DirectoryInUse(RunError):
+    """The directory is in use by another host."""
+
+
+class DirectoryRefused(RunError):
+    """The directory cannot be made, read or written."""
+
+
+class KeysRefused(RunError):
+    """The host's keys are not there, not whole, or others can read them."""
