@@ -5,6 +5,8 @@ Out: `effects` for the shell to carry out, `take_commit` for the store, `next_wa
 nothing, and all it knows is plain values. The runtime and the simulator drive the same object.
 """
 
+import cbor2
+
 from avm.host import capability, clients, dispatch, operate, rows, workers
 from avm.host.acts import Act, Signal
 from avm.host.batch import Batch, Said, from_bytes
@@ -268,15 +270,32 @@ class Core:
             acts.append(Signal("suspended"))
         operate.act_on(self.host, machine, *acts, operate.Change(request, verb, mode))
 
-    def retry(self, request: int, machine: Machine, n: int, row: bytes | None) -> None:
-        """Offers a failed batch again, or an edited one, from the operator's own channel."""
+    def retry(
+        self,
+        request: int,
+        machine: Machine,
+        n: int,
+        row: bytes | None,
+        edited: list[tuple[bytes, tuple[Cap, ...]]] | None = None,
+    ) -> None:
+        """Offers a failed batch again from the operator's own channel, without its old asks.
+
+        `row` is that of the store; `edited` holds other contents for its messages, one each.
+        """
         host = self.host
         if row is None:
             operate.refuse(host, request, f"{machine.name} has no failed batch at turn {n}")
             return
-        old = from_bytes(b"", machine.address, 0, row)
+        old = from_bytes(b"", machine.address, 0, cbor2.loads(row)[5])
+        if edited is not None and len(edited) != len(old.messages):
+            why = f"the batch has {len(old.messages)} messages, not {len(edited)}"
+            operate.refuse(host, request, why, 2)
+            return
         client = self.open_client(host.keys.client_address(OPERATOR), durable=True)
         messages = [Said(said.to, said.content, said.caps, None) for said in old.messages]
+        if edited is not None:
+            pairs = zip(messages, edited, strict=True)
+            messages = [Said(said.to, body, caps, None) for said, (body, caps) in pairs]
         deadline_ms = host.now_ms + round(host.limits.send_s * 1000)
         send(host, client.address, machine.address, messages, deadline_ms)
         self.drop_failed(request, machine, n)

@@ -14,18 +14,44 @@ from avm.host.core import Core
 from avm.host.sender import Sender
 from caps.codec import decode_content_untrusted, encode_content
 from caps.slots import Common, Foreign
-from caps.value import Capability, Value, freeze
+from caps.value import Capability, Failed, Value, freeze
+
+
+class Handles:
+    """Capabilities as opaque handles, for all clients of a world; one capability has one handle."""
+
+    def __init__(self) -> None:
+        self._caps: list[Cap] = []
+        self._places: dict[Cap, int] = {}
+
+    def hold(self, cap: Cap) -> Capability:
+        """A handle for a capability."""
+        if type(cap) is Named:
+            return Common(cap.name)
+        place = self._places.setdefault(cap, len(self._caps))
+        if place == len(self._caps):
+            self._caps.append(cap)
+        return Foreign(place)
+
+    def held_as(self, handle: Capability) -> Cap:
+        """The capability behind a handle; KeyError for one that is not of this world."""
+        if isinstance(handle, Common):
+            return Named(handle._name)
+        if not isinstance(handle, Foreign) or handle._slot >= len(self._caps):
+            raise KeyError(handle)
+        return self._caps[handle._slot]
 
 
 class Client:
     """A client of the simulated host."""
 
-    def __init__(self, address: bytes) -> None:
+    def __init__(self, address: bytes, handles: Handles | None = None) -> None:
         self.address = address
-        self.held: list[Cap] = []
+        self.handles = handles or Handles()
         self.senders: dict[bytes, Sender[list[Said]]] = {}
         self.outgoing: deque[tuple[bytes, int]] = deque()
         self.verdicts: list[tuple[int, list[Any]]] = []
+        self.settled: dict[tuple[bytes, int], list[Any]] = {}
         self.inbox: list[tuple[Cap, Value]] = []
         self.outcomes: dict[int, list[Value]] = {}
         self.next_ask = 0
@@ -47,17 +73,11 @@ class Client:
 
     def hold(self, cap: Cap) -> Capability:
         """A handle for a capability."""
-        if type(cap) is Named:
-            return Common(cap.name)
-        self.held.append(cap)
-        return Foreign(len(self.held) - 1)
+        return self.handles.hold(cap)
 
     def held_as(self, handle: Capability) -> Cap:
         """The capability behind a handle."""
-        if isinstance(handle, Common):
-            return Named(handle._name)
-        assert isinstance(handle, Foreign)
-        return self.held[handle._slot]
+        return self.handles.held_as(handle)
 
     def send(self, to: Capability, *contents: object) -> int:
         """Offers one batch of messages to one capability; returns its number."""
@@ -107,13 +127,13 @@ class Client:
         if said is None:
             return
         self.verdicts.append((seq, verdict))
+        self.settled[(receiver, seq)] = verdict
         self.core.confirm(self.address, receiver, sender.confirmed)
         if verdict[0] == "applied":
             return
         for index, one in enumerate(said):
             if type(one.reply) is Reply:
-                why, word = _outcome(verdict, index)
-                self.outcomes.setdefault(one.reply.ask, []).append((why, word))
+                self.outcomes.setdefault(one.reply.ask, []).append(_outcome(verdict, index))
 
     def take(self, batch: Batch) -> None:
         """The host delivers a batch."""
@@ -136,9 +156,9 @@ class Client:
         return self.hold(Local(self.address, 0, 0, 0, None, body, ()))
 
 
-def _outcome(verdict: list[Any], index: int) -> tuple[str, str]:
+def _outcome(verdict: list[Any], index: int) -> Failed:
     if verdict[0] == "refused":
-        return ("refused", verdict[2]) if verdict[1] == index else ("rejected", "")
+        return Failed("refused", verdict[2]) if verdict[1] == index else Failed("rejected")
     if verdict[0] == "undelivered":
-        return "undelivered", str(verdict[1]) if len(verdict) > 1 else ""
-    return "rejected", ""
+        return Failed("undelivered", str(verdict[1]) if len(verdict) > 1 else "")
+    return Failed("rejected")

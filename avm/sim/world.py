@@ -18,7 +18,7 @@ from avm.host.state import Machine, Mode
 from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.inside import CannotLoad, Code, Inside
-from avm.sim.client import Client
+from avm.sim.client import Client, Handles
 from avm.sim.entropy import Entropy
 from avm.store.errors import DiskFull
 from avm.store.interface import Transaction
@@ -52,6 +52,7 @@ class World:
         self.store = MemoryStore()
         self.keyring_seeds = (self.entropy.bytes(32), self.entropy.bytes(32))
         self.codes: dict[bytes, Code] = {}
+        self.handles = Handles()
         self.clients: dict[bytes, Client] = {}
         self.answers: dict[int, Done] = {}
         self.workers: dict[int, SimWorker] = {}
@@ -249,7 +250,7 @@ class World:
 
     def client(self) -> Client:
         """A new client of the host."""
-        client = Client(self.entropy.bytes(32))
+        client = Client(self.entropy.bytes(32), self.handles)
         self.clients[client.address] = client
         client.connect(self.core)
         return client

@@ -1,0 +1,428 @@
+"""The control socket: clients and the operator, as the core sees them.
+
+Steps 1 and 7 of the journey for what is no machine. A frame that is none ends its connection; a
+capability that is not valid has its batch rejected at the turn, like any other.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from avm.host.batch import Batch, Said
+from avm.host.capability import Cap, Local, Named, Reply
+from avm.host.core import ENTROPY_BYTES, OPERATOR, Core
+from avm.host.effects import Done
+from avm.host.operate import Created
+from avm.host.state import Machine, Mode
+from avm.run import protocol
+from avm.run.protocol import BadFrame, Frames
+from avm.run.stream import Stream
+from avm.store.interface import Store
+from caps.codec import encode_state
+from caps.errors import InvalidCapability
+
+INVALID = Named("invalid")
+WIRE_BYTES_MAX = 8 * 1024
+OPERATOR_CONTEXT = encode_state(OPERATOR)[0]
+Entropy = Callable[[int], bytes]
+
+
+def operator_capability(address: bytes) -> Local:
+    """The capability to all that an operator may do."""
+    return Local(address, 0, 0, 0, None, OPERATOR_CONTEXT, ())
+
+
+class NotDone(Exception):
+    """An operator's request that cannot be done: one line, and the exit code that fits."""
+
+    def __init__(self, text: str, code: int = 1) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Connection:
+    """One connection of a client."""
+
+    __slots__ = ("address", "ended", "frames", "stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.frames = Frames()
+        self.address: bytes | None = None
+        self.ended = False
+
+
+class Control:
+    """All clients of a host."""
+
+    def __init__(
+        self,
+        core: Core,
+        store: Store,
+        entropy: Entropy,
+        status: Callable[[], dict[str, Any]],
+        stop: Callable[[], None],
+        backup: Callable[[str, Callable[[Any, str], None]], None],
+    ) -> None:
+        self._core = core
+        self._store = store
+        self._entropy = entropy
+        self._status = status
+        self._stop = stop
+        self._backup = backup
+        self._by_address: dict[bytes, Connection] = {}
+        self._requests: dict[int, tuple[Connection, int]] = {}
+        self._next_request = 0
+        self._opened: OrderedDict[bytes, Cap] = OrderedDict()
+        self._operator = operator_capability(core.host.address)
+
+    # What comes in.
+
+    def take(self, connection: Connection, received: bytes) -> None:
+        """Takes what was received from a client; raises `BadFrame` when that is nothing."""
+        for body in connection.frames.feed(received):
+            frame = protocol.unpack_untrusted(body)
+            try:
+                self._frame(connection, frame)
+            except (TypeError, ValueError, AttributeError, IndexError) as error:
+                raise BadFrame(f"{type(error).__name__}: {error}") from None
+
+    def _frame(self, connection: Connection, frame: list[Any]) -> None:
+        kind, *rest = frame
+        if kind == protocol.HELLO:
+            self._hello(connection, *rest)
+            return
+        if connection.address is None:
+            raise BadFrame("no greeting")
+        if kind == protocol.OFFER:
+            self._offer(connection.address, *rest)
+        elif kind == protocol.GOT:
+            sender, seq = rest
+            self._core.received(connection.address, sender, seq)
+        elif kind == protocol.MARK:
+            self._mark(connection, *rest)
+        elif kind == protocol.ASK:
+            self._ask(connection, *rest)
+        elif kind == protocol.END:
+            connection.ended = True
+        else:
+            raise BadFrame(f"unknown kind {kind}")
+
+    def _hello(
+        self, connection: Connection, version: int, key: str, durable: bool, name: str
+    ) -> None:
+        if version != protocol.VERSION:
+            self._say(connection, [protocol.BYE, f"this host speaks version {protocol.VERSION}"])
+            raise BadFrame("another version")
+        host = self._core.host
+        address = host.keys.client_address(_text(key))
+        if address not in host.clients and len(host.clients) >= host.limits.clients:
+            self._say(connection, [protocol.BYE, f"{len(host.clients)} clients are here already"])
+            raise BadFrame("too many clients")
+        before = self._by_address.pop(address, None)
+        if before is not None and before is not connection:
+            self._say(before, [protocol.BYE, "this client has connected again elsewhere"])
+            before.address = None
+        connection.address = address
+        self._by_address[address] = connection
+        welcome = [protocol.WELCOME, protocol.VERSION, address, host.address, host.version]
+        self._say(connection, welcome)
+        self._core.open_client(address, bool(durable), _text(name))
+
+    def _mark(self, connection: Connection, receiver: bytes) -> None:
+        assert connection.address is not None
+        channel = self._core.host.channels.get((connection.address, receiver))
+        row: list[Any] = [0, 0, b"", []]
+        if channel is not None:
+            verdicts = [[seq, verdict] for seq, verdict in channel.verdicts.items()]
+            row = [channel.taken, channel.taken_ordinal, channel.position, verdicts]
+        after = self._core.host.group.after
+        after.append((connection, [protocol.MARK, receiver, *row]))
+
+    def _offer(
+        self,
+        client: bytes,
+        receiver: bytes,
+        seq: int,
+        deadline_in_ms: int | None,
+        position: bytes,
+        splits: bool,
+        targets: list[bytes],
+        messages: list[list[Any]],
+        confirmed: int,
+    ) -> None:
+        core = self._core
+        host = core.host
+        core.confirm(client, receiver, confirmed)
+        wait_ms = round(host.limits.send_s * 1000) if deadline_in_ms is None else deadline_in_ms
+        if type(receiver) is not bytes or type(seq) is not int or not 0 <= wait_ms < 2**50:
+            raise BadFrame("not an offer")
+        deadline_ms = host.now_ms + wait_ms
+        to = [self._target(wire, receiver) for wire in targets]
+        said: list[Said] = []
+        for index, content, wires, ask in messages:
+            if type(content) is not bytes or (ask is not None and not 0 <= int(ask) < 2**62):
+                raise BadFrame("not a message")
+            target = to[index]
+            caps: tuple[Cap, ...] = ()
+            if wires:
+                caps = tuple(self._open(wire) for wire in wires)
+                if INVALID in caps:
+                    target = INVALID
+            reply = None if ask is None else Reply(client, ask, deadline_ms)
+            said.append(Said(target, content, caps, reply))
+        core.offer(
+            client,
+            receiver,
+            seq,
+            said,
+            deadline_ms=deadline_ms,
+            position=bytes(position[:64]),
+            splits=bool(splits),
+        )
+
+    def _target(self, wire: bytes, receiver: bytes) -> Cap:
+        cap = self._open(wire)
+        if isinstance(cap, Named) or cap.address != receiver:
+            return INVALID
+        return cap
+
+    def _open(self, wire: bytes) -> Cap:
+        """Opens a capability, remembering the last ones; what is not valid is `INVALID`."""
+        opened = self._opened
+        cap = opened.get(wire)
+        if cap is not None:
+            return cap
+        if type(wire) is not bytes or len(wire) > WIRE_BYTES_MAX:
+            raise BadFrame("not a capability")
+        try:
+            cap = self._core.unseal_untrusted(wire)
+        except InvalidCapability:
+            return INVALID
+        opened[wire] = cap
+        if len(opened) > self._core.host.limits.unsealed_cache:
+            opened.popitem(last=False)
+        return cap
+
+    def closed(self, connection: Connection) -> None:
+        """A connection has ended."""
+        address = connection.address
+        if address is not None and self._by_address.get(address) is connection:
+            del self._by_address[address]
+            self._core.close_client(address, connection.ended)
+
+    # What goes out.
+
+    def _say(self, connection: Connection, frame: list[Any]) -> None:
+        connection.stream.queue(protocol.pack(frame))
+
+    def say(self, answer: tuple[Connection, list[Any]]) -> None:
+        """Sends an answer that waited for a commit."""
+        self._say(*answer)
+
+    def verdict(self, client: bytes, receiver: bytes, seq: int, verdict: list[Any]) -> None:
+        """Tells a client a verdict."""
+        connection = self._by_address.get(client)
+        if connection is not None:
+            self._say(connection, [protocol.VERDICT, receiver, seq, verdict])
+
+    def deliver(self, client: bytes, batch: Batch) -> None:
+        """Gives a client a batch, its capabilities sealed."""
+        connection = self._by_address.get(client)
+        if connection is None:
+            return
+        messages: list[list[Any]] = []
+        for said in batch.messages:
+            ask = said.to.ask if isinstance(said.to, Reply) else None
+            context = said.to.context if isinstance(said.to, Local) else None
+            wires = [self._core.seal(cap) for cap in said.caps]
+            messages.append([ask, context, said.content, wires])
+        self._say(connection, [protocol.DELIVER, batch.sender, batch.seq, messages])
+
+    def done(self, effect: Done) -> None:
+        """Answers an operator's request."""
+        found = self._requests.pop(effect.request, None)
+        if found is None:
+            return
+        connection, number = found
+        if effect.error:
+            self._say(connection, [protocol.ERROR, number, effect.code, effect.error])
+            return
+        value = effect.value
+        if isinstance(value, Created):
+            value = {
+                "address": value.machine.address,
+                "content": value.content,
+                "caps": [self._core.seal(cap) for cap in value.caps],
+                "names": {name: self._core.seal(cap) for name, cap in value.names.items()},
+            }
+        self._say(connection, [protocol.DONE, number, value])
+
+    def flush(self) -> None:
+        """Writes what is queued for all clients."""
+        for connection in list(self._by_address.values()):
+            connection.stream.flush()
+
+    # The operator.
+
+    def _ask(
+        self,
+        connection: Connection,
+        number: int,
+        operator: bytes,
+        verb: str,
+        params: dict[str, Any],
+    ) -> None:
+        if self._open(operator) != self._operator:
+            text = "not the operator of this host: its capability is in operator.cap"
+            self._say(connection, [protocol.ERROR, number, 1, text])
+            return
+        try:
+            value = self._act(connection, number, verb, params)
+        except NotDone as error:
+            self._say(connection, [protocol.ERROR, number, error.code, str(error)])
+            return
+        except KeyError as error:
+            raise BadFrame(f"{verb} lacks {error}") from None
+        if value is not None:
+            self._say(connection, [protocol.DONE, number, value])
+
+    def _request(self, connection: Connection, number: int) -> int:
+        self._next_request += 1
+        self._requests[self._next_request] = (connection, number)
+        return self._next_request
+
+    def _act(self, connection: Connection, number: int, verb: str, params: dict[str, Any]) -> Any:
+        """Does what the operator asks; None when the answer comes with a commit."""
+        core = self._core
+        assert connection.address is not None
+        match verb:
+            case "status":
+                return self._status()
+            case "stop":
+                self._stop()
+                return {}
+            case "ear":
+                ear = Local(connection.address, 0, 0, 0, None, bytes(params["context"]), ())
+                return core.seal(ear)
+            case "names":
+                machine = self._machine(params["machine"])
+                bound = core.host.bound.items()
+                return {name: core.seal(cap) for (n, name), cap in bound if n == machine.id}
+            case "name":
+                return self._name(self._machine(params["machine"]), params["name"])
+            case "create":
+                self._create(connection, number, params)
+                return None
+            case "backup":
+                self._back_up(connection, number, str(params["path"]))
+                return None
+        return self._act_on(connection, number, verb, params)
+
+    def _act_on(
+        self, connection: Connection, number: int, verb: str, params: dict[str, Any]
+    ) -> None:
+        core = self._core
+        machine = self._machine(params["machine"])
+        request = self._request(connection, number)
+        match verb:
+            case "upgrade":
+                bundle = bytes(params["bundle"])
+                core.upgrade(request, machine, _code_hash(bundle), bundle)
+            case "edit":
+                caps = self._caps(params["caps"])
+                core.edit(request, machine, bytes(params["body"]), caps)
+            case "suspend":
+                mode = Mode.FAIL if params.get("mode") == "fail" else Mode.HOLD
+                core.change(request, machine, verb, mode)
+            case "resume" | "halt" | "rm":
+                core.change(request, machine, verb)
+            case "retry":
+                self._retry(request, machine, params)
+            case "drop":
+                turn = int(params["turn"])
+                if self._store.get(("failed", machine.id, turn)) is None:
+                    raise NotDone(f"{machine.name} has no failed batch at turn {turn}")
+                core.drop_failed(request, machine, turn)
+            case "prune":
+                core.prune(request, machine, int(params["keep_from"]))
+            case _:
+                raise NotDone(f"this host knows no verb {verb}", 2)
+        core.pump()
+
+    def _machine(self, name: str) -> Machine:
+        host = self._core.host
+        found = host.names.get(name)
+        if found is not None:
+            return found
+        wanted = _text(name)
+        matches = [one for one in host.machines.values() if one.address.hex().startswith(wanted)]
+        if len(matches) == 1 and len(wanted) >= 4:
+            return matches[0]
+        if len(matches) > 1 and len(wanted) >= 4:
+            raise NotDone(f"several machines' addresses start with {wanted}: type more of it")
+        there = ", ".join(sorted(host.names)[:10]) or "none yet: `avm-host create FILE`"
+        raise NotDone(f"no machine {wanted}; there are: {there}")
+
+    def _name(self, machine: Machine, name: str) -> bytes:
+        cap = self._core.host.bound.get((machine.id, name))
+        if cap is None:
+            has = ", ".join(n for number, n in self._core.host.bound if number == machine.id)
+            raise NotDone(f"{machine.name} has no name {name}; it has: {has or 'none'}")
+        return self._core.seal(cap)
+
+    def _caps(self, wires: list[bytes]) -> tuple[Cap, ...]:
+        caps = tuple(self._open(wire) for wire in wires)
+        if INVALID in caps:
+            raise NotDone("a capability is not valid", 1)
+        return caps
+
+    def _create(self, connection: Connection, number: int, params: dict[str, Any]) -> None:
+        bundle = bytes(params["bundle"])
+        caps = self._caps(params["caps"])
+        request = self._request(connection, number)
+        assert connection.address is not None
+        self._core.create(
+            request,
+            connection.address,
+            _text(params["name"]),
+            _code_hash(bundle),
+            bundle,
+            bytes(params["content"]),
+            caps,
+            self._entropy(ENTROPY_BYTES),
+        )
+        self._core.pump()
+
+    def _retry(self, request: int, machine: Machine, params: dict[str, Any]) -> None:
+        turn = int(params["turn"])
+        row = self._store.get(("failed", machine.id, turn))
+        contents = params.get("contents")
+        edited = None
+        if contents is not None:
+            edited = [(bytes(body), self._caps(wires)) for body, wires in contents]
+        self._core.retry(request, machine, turn, row, edited)
+
+    def _back_up(self, connection: Connection, number: int, path: str) -> None:
+        def outcome(value: Any, error: str) -> None:
+            frame = [protocol.DONE, number, value]
+            if error:
+                frame = [protocol.ERROR, number, 1, error]
+            self._say(connection, frame)
+            connection.stream.flush()
+
+        self._backup(path, outcome)
+
+
+def _code_hash(bundle: bytes) -> bytes:
+    return hashlib.blake2b(bundle, digest_size=32, person=b"avm code").digest()
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str or len(value) > 1024:
+        raise BadFrame("not a text")
+    return value
+
+
+__all__ = ["Connection", "Control", "NotDone", "operator_capability"]

@@ -1,0 +1,166 @@
+"""The worker pool: worker processes, their sockets, and machines brought into them.
+
+Step 4 of the journey, seen from the host. A worker that dies is told to the core and another takes
+its place; which one gets what is the core's to decide.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import trio
+
+from avm.host.core import Core
+from avm.host.effects import Load, SendCode
+from avm.host.recover import recovery
+from avm.machine import frames
+from avm.machine.worker import EXIT_MEMORY
+from avm.run.protocol import BadFrame, Frames, framed
+from avm.run.spawn import Prepared
+from avm.run.stream import Stream
+from avm.store.interface import Store
+
+ANSWER_BYTES_MAX = 96 * 1024 * 1024
+INLINE_BYTES = 1024 * 1024
+PAGE_BYTES = 4096
+
+
+class Worker:
+    """One worker process."""
+
+    __slots__ = ("frames", "number", "pid", "stream", "turns")
+
+    def __init__(self, number: int, pid: int, stream: Stream) -> None:
+        self.number = number
+        self.pid = pid
+        self.stream = stream
+        self.frames = Frames(ANSWER_BYTES_MAX)
+        self.turns = 0
+
+    def rss_bytes(self) -> int:
+        """The memory that it holds; 0 where the system does not tell."""
+        try:
+            text = Path(f"/proc/{self.pid}/statm").read_text()
+        except OSError:
+            return 0
+        return int(text.split()[1]) * PAGE_BYTES
+
+
+class Pool:
+    """The workers of a host."""
+
+    def __init__(
+        self, core: Core, store: Store, prepared: Prepared, size: int, settle: Callable[[], None]
+    ) -> None:
+        """`settle` carries out what the core asks for after an event."""
+        self._core = core
+        self._store = store
+        self._prepared = prepared
+        self._size = size
+        self._settle = settle
+        self._count = 0
+        self._nursery: trio.Nursery | None = None
+        self.workers: dict[int, Worker] = {}
+        self.restarts = 0
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Starts all workers."""
+        self._nursery = nursery
+        for _ in range(self._size):
+            self._start_one()
+
+    def _start_one(self) -> None:
+        assert self._nursery is not None
+        pid, sock = self._prepared.fork()
+        self._count += 1
+        worker = Worker(self._count, pid, Stream(sock))
+        self.workers[worker.number] = worker
+        self._nursery.start_soon(worker.stream.write)
+        self._nursery.start_soon(self._read, worker)
+        self._core.worker_up(worker.number)
+
+    async def _read(self, worker: Worker) -> None:
+        while True:
+            received = await worker.stream.receive()
+            if not received:
+                break
+            try:
+                answers = worker.frames.feed(received)
+            except BadFrame:
+                break
+            if worker.number not in self.workers:
+                return
+            worker.turns += len(answers)
+            for answer in answers:
+                self._core.answer(worker.number, answer)
+            self._core.pump()
+            self._settle()
+        if worker.number in self.workers:
+            self._lose(worker, "died")
+            self._settle()
+
+    def kill(self, number: int, why: str) -> None:
+        """Kills a worker, reports its death and starts another."""
+        worker = self.workers.get(number)
+        if worker is not None:
+            self._lose(worker, why)
+
+    def _lose(self, worker: Worker, why: str) -> None:
+        del self.workers[worker.number]
+        worker.stream.close()
+        code = self._prepared.end(worker.pid)
+        self.restarts += 1
+        self._core.worker_down(worker.number, "memory" if code == EXIT_MEMORY else why)
+        self._start_one()
+
+    def send(self, number: int, frame: bytes) -> None:
+        """Queues a frame for a worker."""
+        worker = self.workers.get(number)
+        if worker is not None:
+            worker.stream.queue(framed(frame))
+
+    def send_code(self, effect: SendCode) -> None:
+        """Gives a worker a bundle."""
+        bundle = self._store.get(("code", effect.code))
+        if bundle is not None:
+            self.send(effect.worker, frames.pack([frames.CODE, effect.code, bundle]))
+
+    def load(self, effect: Load) -> None:
+        """Gives a machine to a worker: at once when it is small, else beside other work."""
+        worker = self.workers.get(effect.worker)
+        if worker is None:
+            return
+        coming = self._recovery(effect)
+        size = 0
+        for frame in coming:
+            worker.stream.queue(framed(frame))
+            size += len(frame)
+            if size > INLINE_BYTES:
+                assert self._nursery is not None
+                self._nursery.start_soon(self._load_rest, worker, coming)
+                return
+
+    async def _load_rest(self, worker: Worker, coming: Iterator[bytes]) -> None:
+        for frame in coming:
+            if worker.stream.closed:
+                return
+            worker.stream.queue(framed(frame))
+            worker.stream.flush()
+            while worker.stream.waiting_bytes > INLINE_BYTES and not worker.stream.closed:
+                await trio.lowlevel.wait_writable(worker.stream.sock)
+                await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+
+    def _recovery(self, effect: Load) -> Iterator[bytes]:
+        snapshot = self._store.snapshot(effect.machine)
+        start = 0 if snapshot is None else snapshot[0] + 1
+        bundle = self._store.get(("code", effect.code)) if effect.send_code else None
+        entries = self._store.entries(effect.machine, start)
+        return recovery(effect, bundle, snapshot, entries)
+
+    def flush(self) -> None:
+        """Writes what is queued for all workers."""
+        for worker in self.workers.values():
+            worker.stream.flush()
+
+
+__all__ = ["Pool", "Worker"]

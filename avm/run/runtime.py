@@ -1,0 +1,386 @@
+"""The runtime: the one place where the rooms of a host are wired together.
+
+Every event goes into the core; what the core asks for is carried out before the next one. Commits
+are made by the writer's thread, and while one is under way the next group gathers.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import trio
+
+from avm.errors import AvmError
+from avm.host.core import Core
+from avm.host.effects import Deliver, Done, Kill, Load, SendCode, ToWorker, Verdict
+from avm.host.state import Group
+from avm.run.config import Config
+from avm.run.control import Connection, Control, operator_capability
+from avm.run.directory import Directory
+from avm.run.pool import Pool
+from avm.run.protocol import BadFrame
+from avm.run.spawn import Prepared
+from avm.run.stream import Stream
+from avm.run.writer import Writer
+from avm.store.errors import DiskFull
+from avm.store.interface import Transaction
+from avm.store.sqlite import SqliteStore
+from caps.capability import parse_wire_untrusted, to_text
+
+HASH_SEED = 0
+RETRY_S = 0.2
+DRAIN_S = 30.0
+IDLE_S = 1.0
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def host_version() -> str:
+    """The version of this distribution."""
+    try:
+        return version("avm-host")
+    except PackageNotFoundError:
+        return "0"
+
+
+def run(directory: Directory, config: Config) -> int:
+    """Runs a host in the foreground until it is told to stop; returns the exit code.
+
+    Raises `AvmError` with one line when it cannot start.
+    """
+    directory.create()
+    lock = directory.acquire_lock()
+    prepared = Prepared.start(HASH_SEED, config.limits)
+    try:
+        keys = directory.keyring(os.urandom)
+        store = SqliteStore.create_or_open(directory.store)
+        try:
+            core = Core(
+                keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=host_version()
+            )
+            with store.reading():
+                core.load(store.rows)
+            runtime = Runtime(directory, config, core, store, prepared)
+            code: int = trio.run(runtime.main)
+            return code
+        finally:
+            store.close()
+    finally:
+        prepared.close()
+        lock.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def note(event: str, **fields: Any) -> None:
+    """A structured line about the host's own life, on standard error."""
+    print(json.dumps({"event": event, **fields}), file=sys.stderr, flush=True)
+
+
+class Runtime:
+    """A running host."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        config: Config,
+        core: Core,
+        store: SqliteStore,
+        prepared: Prepared,
+    ) -> None:
+        self._directory = directory
+        self._config = config
+        self._core = core
+        self._store = store
+        self._started_s = time.monotonic()
+        self._rates = (self._started_s, 0, 0)
+        size = config.workers or os.cpu_count() or 1
+        self._pool = Pool(core, store, prepared, size, self._settle)
+        self._control = Control(
+            core, store, os.urandom, self._status, self._begin_stop, self._back_up
+        )
+        self._stopping = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._writer: Writer | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._group: Group | None = None
+        self._alarm = trio.CancelScope()
+        self._alarm_ms: int | None = None
+        self._exit_code = 0
+        self._fatal = ""
+
+    async def main(self) -> int:
+        """Runs until stopped; the exit code."""
+        listener = self._listen()
+        self._token = trio.lowlevel.current_trio_token()
+        self._writer = Writer(self._store, self._tell)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self._pool.start(nursery)
+                nursery.start_soon(self._accept, listener)
+                nursery.start_soon(self._keep_time)
+                nursery.start_soon(self._hear_signals)
+                self._directory.write_operator(self._operator_text())
+                self._settle()
+                print(f"avm-host {host_version()} is ready in {self._directory.path}", flush=True)
+                await self._stopping.wait()
+                await self._drain()
+                nursery.cancel_scope.cancel()
+        finally:
+            listener.close()
+            with suppress(FileNotFoundError):
+                self._directory.socket.unlink()
+            self._writer.close()
+        if self._fatal:
+            raise AvmError(self._fatal)
+        return self._exit_code
+
+    def _operator_text(self) -> str:
+        wire = self._core.seal(operator_capability(self._core.host.address))
+        return to_text(parse_wire_untrusted(wire))
+
+    # Events, and what follows from them.
+
+    def _event(self) -> None:
+        """The clock is read before each event."""
+        self._core.host.now_ms = max(self._core.host.now_ms, _now_ms())
+
+    def _settle(self) -> None:
+        """Carries out what the core asks for, hands over what is to be committed, and writes."""
+        core = self._core
+        effects = core.host.effects
+        while True:
+            while effects:
+                taken, effects[:] = list(effects), []
+                for effect in taken:
+                    self._carry_out(effect)
+            if self._group is not None or not self._commit():
+                break
+        self._pool.flush()
+        self._control.flush()
+        self._set_alarm()
+
+    def _carry_out(self, effect: Any) -> None:
+        match effect:
+            case ToWorker(worker, frame):
+                self._pool.send(worker, frame)
+            case Verdict(client, receiver, seq, verdict):
+                self._control.verdict(client, receiver, seq, verdict)
+            case Deliver(client, batch):
+                self._control.deliver(client, batch)
+            case Load():
+                self._pool.load(effect)
+            case SendCode():
+                self._pool.send_code(effect)
+            case Kill(worker, why):
+                note("worker.killed", worker=worker, why=why)
+                self._pool.kill(worker, why)
+            case Done():
+                self._control.done(effect)
+            case _:
+                self._control.say(effect)
+
+    def _commit(self) -> bool:
+        """Hands the next group to the writer; True when it held nothing to write."""
+        group = self._core.take_commit()
+        if group is None:
+            return False
+        if not (group.dirty or group.journal or group.snapshots or group.cuts):
+            self._core.committed()
+            return True
+        self._group = group
+        self._write(group)
+        return False
+
+    def _write(self, group: Group) -> None:
+        assert self._writer is not None
+        transaction = Transaction(group.dirty, group.journal, group.snapshots, group.cuts)
+        self._writer.commit(transaction, self._committed)
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        assert self._token is not None
+        self._token.run_sync_soon(what)
+
+    def _committed(self, error: AvmError | None) -> None:
+        self._event()
+        if error is None:
+            if self._core.host.full:
+                note("store.has_room_again")
+            self._group = None
+            self._core.committed()
+            self._settle()
+        elif isinstance(error, DiskFull):
+            if not self._core.host.full:
+                note("store.full", text=str(error))
+            self._core.refused()
+            assert self._nursery is not None
+            self._nursery.start_soon(self._write_again)
+        else:
+            self._fatal = str(error)
+            self._exit_code = 5
+            self._stopping.set()
+
+    async def _write_again(self) -> None:
+        """A full disk may have room later; what was folded is never given up."""
+        await trio.sleep(RETRY_S)
+        assert self._group is not None
+        self._write(self._group)
+
+    # Time.
+
+    def _set_alarm(self) -> None:
+        due = self._core.next_wake_ms()
+        if due is not None and (self._alarm_ms is None or due < self._alarm_ms):
+            self._alarm_ms = due
+            self._alarm.deadline = trio.current_time() + max(0, due - _now_ms()) / 1000
+
+    async def _keep_time(self) -> None:
+        while True:
+            due = self._core.next_wake_ms()
+            wait_s = IDLE_S if due is None else min(IDLE_S, max(0, due - _now_ms()) / 1000)
+            self._alarm_ms = _now_ms() + round(wait_s * 1000)
+            with trio.move_on_after(wait_s) as self._alarm:
+                await trio.sleep_forever()
+            self._core.tick(_now_ms())
+            self._settle()
+
+    # Clients.
+
+    def _listen(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with suppress(FileNotFoundError):
+            self._directory.socket.unlink()
+        before = os.umask(0o177)
+        try:
+            with self._directory.reachable_socket() as path:
+                listener.bind(path)
+        finally:
+            os.umask(before)
+        listener.setblocking(False)
+        listener.listen(128)
+        return listener
+
+    async def _accept(self, listener: socket.socket) -> None:
+        assert self._nursery is not None
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            try:
+                accepted, _address = listener.accept()
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                note("socket.refused", text=str(error))
+                await trio.sleep(RETRY_S)
+                continue
+            connection = Connection(Stream(accepted))
+            self._nursery.start_soon(connection.stream.write)
+            self._nursery.start_soon(self._serve, connection)
+
+    async def _serve(self, connection: Connection) -> None:
+        stream = connection.stream
+        while received := await stream.receive():
+            self._event()
+            try:
+                self._control.take(connection, received)
+            except BadFrame as error:
+                note("client.broken", text=str(error))
+                break
+            self._core.pump()
+            self._settle()
+            stream.flush()
+        self._control.closed(connection)
+        self._settle()
+        stream.flush()
+        stream.close()
+
+    # The end.
+
+    async def _hear_signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _number in signals:
+                if self._stopping.is_set():
+                    return
+                self._begin_stop()
+
+    def _begin_stop(self) -> None:
+        self._stopping.set()
+
+    async def _drain(self) -> None:
+        """Finishes what is in flight; what waits stays in the store."""
+        if self._fatal:
+            return
+        self._core.drain()
+        self._settle()
+        with trio.move_on_after(DRAIN_S):
+            while not self._core.is_drained():
+                await trio.sleep(0.005)
+                self._settle()
+
+    # The operator.
+
+    def _status(self) -> dict[str, Any]:
+        host = self._core.host
+        now = time.monotonic()
+        since, turns, messages = self._rates
+        span = max(now - since, 0.001)
+        rates = {
+            "turns_per_s": round((host.folded - turns) / span, 1),
+            "messages_per_s": round((host.messages - messages) / span, 1),
+        }
+        if span > 1:
+            self._rates = (now, host.folded, host.messages)
+        return {
+            "version": host_version(),
+            "dir": str(self._directory.path),
+            "pid": os.getpid(),
+            "address": host.address.hex(),
+            "route": None,
+            "uptime_s": round(now - self._started_s, 3),
+            "machines": len(host.machines),
+            "workers": [
+                {
+                    "pid": worker.pid,
+                    "turns": worker.turns,
+                    "restarts": self._pool.restarts,
+                    "rss_bytes": worker.rss_bytes(),
+                }
+                for worker in self._pool.workers.values()
+            ],
+            "store": {
+                "kind": "sqlite",
+                "bytes": self._store.size(),
+                "turns": sum(machine.head for machine in host.machines.values()),
+            },
+            "rates": rates,
+            "failed": sum(machine.failed for machine in host.machines.values()),
+            "refused": sum(machine.refused for machine in host.machines.values()),
+            "waiting": sum(len(machine.queue or ()) for machine in host.machines.values()),
+            "counts": dict(sorted(host.counts.items())),
+            "store_full": host.full,
+        }
+
+    def _back_up(self, path: str, outcome: Callable[[Any, str], None]) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(partial(self._back_up_beside, path, outcome))
+
+    async def _back_up_beside(self, path: str, outcome: Callable[[Any, str], None]) -> None:
+        try:
+            size = await trio.to_thread.run_sync(self._copy_store, path)
+        except AvmError as error:
+            outcome(None, str(error))
+            return
+        outcome({"bytes": size}, "")
+
+    def _copy_store(self, path: str) -> int:
+        self._store.backup(path)
+        return os.path.getsize(path)

@@ -1,0 +1,93 @@
+"""A socket of the host, written without waiting and read as it comes."""
+
+import socket
+from collections import deque
+
+import trio
+
+RECEIVE_BYTES = 256 * 1024
+WAITING_BYTES_MAX = 256 * 1024 * 1024
+
+
+class Stream:
+    """A non-blocking stream socket with what still has to be written to it."""
+
+    __slots__ = ("_queued", "_waiting", "closed", "sock", "waiting_bytes", "wants")
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.closed = False
+        self.wants = trio.Event()
+        self.waiting_bytes = 0
+        self._waiting: deque[bytes] = deque()
+        self._queued: list[bytes] = []
+
+    def queue(self, frame: bytes) -> None:
+        """Has a frame written with the next `flush`."""
+        self._queued.append(frame)
+
+    def flush(self) -> None:
+        """Writes what was queued, as far as the socket takes it now; the rest waits."""
+        if not self._queued:
+            return
+        whole = self._queued[0] if len(self._queued) == 1 else b"".join(self._queued)
+        self._queued.clear()
+        if self.closed:
+            return
+        if not self._waiting:
+            try:
+                sent = self.sock.send(whole)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.close()
+                return
+            if sent == len(whole):
+                return
+            whole = whole[sent:]
+        self._waiting.append(whole)
+        self.waiting_bytes += len(whole)
+        self.wants.set()
+        if self.waiting_bytes > WAITING_BYTES_MAX:
+            self.close()
+
+    async def write(self) -> None:
+        """Writes what waits, for as long as the socket is open; a task of its own."""
+        while not self.closed:
+            if not self._waiting:
+                self.wants = trio.Event()
+                await self.wants.wait()
+                continue
+            try:
+                await trio.lowlevel.wait_writable(self.sock)
+                sent = self.sock.send(self._waiting[0])
+            except BlockingIOError:
+                continue
+            except (OSError, trio.ClosedResourceError):
+                self.close()
+                return
+            self.waiting_bytes -= sent
+            if sent == len(self._waiting[0]):
+                self._waiting.popleft()
+            else:
+                self._waiting[0] = self._waiting[0][sent:]
+
+    async def receive(self) -> bytes:
+        """What has come; empty at the end of the stream."""
+        while True:
+            try:
+                await trio.lowlevel.wait_readable(self.sock)
+                return self.sock.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                continue
+            except (OSError, trio.ClosedResourceError):
+                return b""
+
+    def close(self) -> None:
+        """Closes the socket; those who wait for it hear of it."""
+        if not self.closed:
+            self.closed = True
+            trio.lowlevel.notify_closing(self.sock)
+            self.sock.close()
+            self.wants.set()
