@@ -128,7 +128,8 @@ def _translate(path: Path, error: apsw.Error, table: str | None) -> StoreError |
             return DiskFull(f"the disk of {path} is full: free some room and it goes on")
         case apsw.IOError() if _is_full(error):
             return DiskFull(f"the disk of {path} is full: free some room and it goes on")
-        case apsw.CorruptError() | apsw.NotADBError() | apsw.FormatError():
+        case apsw.CorruptError() | apsw.NotADBError() | apsw.FormatError() | apsw.SQLError():
+            # Our statements do not change: where one does not fit, the file does not.
             return _damaged(path, str(error), table)
         case apsw.BusyError() | apsw.LockedError():
             return StoreBroken(f"{path} is held by another process: {error}")
@@ -196,7 +197,10 @@ def _prepare(path: Path, write: apsw.Connection, schema: Schema) -> None:
 def _bring_up(write: apsw.Connection, schema: Schema, found: int) -> None:
     with write:
         for sql in schema.create if found == 0 else schema.path_from(found):
-            write.execute(sql)
+            try:
+                write.execute(sql)
+            except apsw.SQLError as error:
+                raise AssertionError(f"the step from schema {found} is wrong: {sql}") from error
         write.pragma("application_id", APPLICATION_ID)
         write.pragma("user_version", schema.version)
 

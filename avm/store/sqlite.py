@@ -26,6 +26,7 @@ from avm.store.interface import ALL, Column, Columns, Key, Transaction
 from avm.store.schema import (
     SCHEMA,
     TABLES,
+    TYPES,
     Schema,
     entry_agrees,
     number_of,
@@ -212,12 +213,14 @@ class SqliteStore:
         order = f" ORDER BY {', '.join(columns)} LIMIT {ROWS_A_READ}"
         select = f'SELECT * FROM "{table}" WHERE true{fix}'
         found = self._all(table, select + order, fixed)
+        last: Columns | None = None
         while found:
+            last = self._rising(table, last, [row[:-2] for row in found])
             for row in found:
                 yield row[:-2], row[-2], row[-1]
             if len(found) < ROWS_A_READ:
                 return
-            found = self._all(table, select + after + order, (*fixed, *found[-1][:-2]))
+            found = self._all(table, select + after + order, (*fixed, *last))
 
     def get(self, key: Key) -> bytes | None:
         """The value of one row, None when there is none."""
@@ -256,6 +259,7 @@ class SqliteStore:
     ) -> list[tuple[int, bytes, str | None]]:
         sql = f"SELECT id, entry, printed, crc FROM journal WHERE {where} LIMIT {limit}"
         found = self._all("journal", sql, bindings)
+        self._rising("journal", (bindings[0] - 1,), [row[:1] for row in found])
         for row, entry, printed, crc in found:
             if not entry_agrees(row, entry, printed, crc):
                 raise self._damaged("journal", (row >> 40, number_of(row)))
@@ -277,6 +281,19 @@ class SqliteStore:
         with named(self.path, table):
             return self._read.execute(sql, bindings).fetchall()
 
+    def _rising(self, table: str, last: Columns | None, keys: list[Columns]) -> Columns:
+        """The last of `keys`; in a damaged tree they may go back and be read for ever."""
+        for key in keys:
+            if tuple(map(type, key)) != TYPES.get(table, (int,)) or (last and key <= last):
+                raise StoreDamaged(
+                    f"{self.path} is damaged in table {table}: rows are out of order; "
+                    "restore a backup",
+                    table,
+                )
+            last = key
+        assert last is not None
+        return last
+
     def _damaged(self, table: str, key: Columns) -> StoreDamaged:
         where = place(table, key)
         return StoreDamaged(
@@ -289,29 +306,39 @@ class SqliteStore:
 
     def verify(self) -> Iterator[str]:
         """One sentence for each damage found; none when the store is whole."""
-        try:
-            for (said,) in self._all(None, "PRAGMA integrity_check", ()):
-                if said != "ok":
-                    yield f"{self.path}: {said}"
-            yield from self._verify_rows()
-        except StoreDamaged as damage:
-            yield str(damage)
+        parts = (self._verify_structure(), *map(self._verify_table, TABLES))
+        for part in (*parts, self._verify_journal(), self._verify_snapshots()):
+            try:
+                yield from part
+            except StoreDamaged as damage:
+                yield str(damage)
 
-    def _verify_rows(self) -> Iterator[str]:
-        for table in TABLES:
-            for key, value, crc in self._raw_rows(table, ()):
-                if not row_agrees((table, *key), value, crc):
-                    yield str(self._damaged(table, key))
-        for table, sql, agrees in (
-            ("journal", "SELECT id, entry, printed, crc FROM journal", entry_agrees),
-            ("snapshot", "SELECT id, body, crc FROM snapshot", snapshot_agrees),
-        ):
-            row = -1
-            while found := self._all(table, f"{sql} WHERE id > ? ORDER BY id LIMIT 64", (row,)):
-                row = found[-1][0]
-                for columns in found:
-                    if not agrees(*columns):
-                        yield str(self._damaged(table, (columns[0] >> 40, number_of(columns[0]))))
+    def _verify_structure(self) -> Iterator[str]:
+        for (said,) in self._all(None, "PRAGMA integrity_check", ()):
+            if said != "ok":
+                yield f"{self.path}: {said}"
+
+    def _verify_table(self, table: str) -> Iterator[str]:
+        for key, value, crc in self._raw_rows(table, ()):
+            if not row_agrees((table, *key), value, crc):
+                yield str(self._damaged(table, key))
+
+    def _verify_journal(self) -> Iterator[str]:
+        for row, *columns in self._by_id("journal", "id, entry, printed, crc", ROWS_A_READ):
+            if not entry_agrees(row, *columns):
+                yield str(self._damaged("journal", (row >> 40, number_of(row))))
+
+    def _verify_snapshots(self) -> Iterator[str]:
+        for row, *columns in self._by_id("snapshot", "id, body, crc", 1):
+            if not snapshot_agrees(row, *columns):
+                yield str(self._damaged("snapshot", (row >> 40, number_of(row))))
+
+    def _by_id(self, table: str, columns: str, limit: int) -> Iterator[Found]:
+        sql = f"SELECT {columns} FROM {table} WHERE id > ? ORDER BY id LIMIT {limit}"
+        last: Columns = (-1,)
+        while found := self._all(table, sql, last):
+            last = self._rising(table, last, [row[:1] for row in found])
+            yield from found
 
     def backup(self, path: str | Path) -> None:
         """Write a consistent copy to a new file of mode 0600, from any thread, while others write.

@@ -391,7 +391,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     filled(path).close()
     broken = Schema(3, CREATE, {**TWO.migrations, 2: ("INSERT INTO absent VALUES (7)",)})
-    with pytest.raises(apsw.SQLError):
+    with pytest.raises(AssertionError, match="absent"):
         SqliteStore.create_or_open(path, schema=broken)
     store = SqliteStore.create_or_open(path)
     assert list(store.verify()) == []
@@ -466,16 +466,21 @@ def test_no_flipped_byte_is_read_as_if_nothing_were(tmp_path: Path) -> None:
     store.close()
     whole = path.read_bytes()
     told = 0
-    # Every byte of the page headers and cell pointers in steps, and some of everything else.
+    # The page headers, where a flip can send a reader in circles, and some of all else.
     offsets = {*range(0, 112, 3), *range(0, len(whole), 997)}
     for page in range(0, len(whole), 8192):
-        offsets |= {page + at for at in range(0, 24, 5)}
+        offsets |= set(range(page, page + 16))
     for offset in sorted(offsets):
-        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 0x41]) + whole[offset + 1 :])
+        path.write_bytes(
+            whole[:offset] + bytes([whole[offset] ^ (1 << offset % 8)]) + whole[offset + 1 :]
+        )
         try:
             with closing(SqliteStore.open_readonly(path)) as damaged:
-                # A journal's missing rows are its hash chain's to find; `verify` finds them too.
-                assert dump(damaged) == held or list(damaged.verify()), offset
+                found = dump(damaged)
+                # Only of journals and snapshots can rows be missing: the chain finds them.
+                silent = {part for part in held if found[part] != held[part]}
+                assert not silent & TABLES.keys(), offset
+                assert not silent or list(damaged.verify()), offset
         except StoreError:
             told += 1
     assert told > len(offsets) / 4
