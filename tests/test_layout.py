@@ -25,7 +25,7 @@ FLOORS = [
 ]
 PURE = ("caps", "dht", "avm.message", "avm.limits", "avm.cases", "avm.host", "avm.sim")
 PURE += ("avm.machine.turn", "avm.machine.inside", "avm.testing")
-IMPURE = ("dht.udp",)
+IMPURE = ("dht.udp", "avm.testing.files")
 
 
 def name_of(path: Path) -> str:

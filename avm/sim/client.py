@@ -123,6 +123,12 @@ class Client:
         """The host tells the verdict of a batch."""
         assert self.core is not None
         sender = self.senders[receiver]
+        if verdict[0] in ("busy", "expected"):
+            first = seq if verdict[0] == "busy" else verdict[1]
+            kept = [one for one in self.outgoing if one[0] != receiver]
+            again = [(receiver, number) for number, _said in sender.unsettled_from(first)]
+            self.outgoing = deque([*kept, *again])
+            return
         said = sender.verdict(seq, verdict)
         if said is None:
             return

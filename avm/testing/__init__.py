@@ -1,0 +1,24 @@
+"""The test kit: a step taken alone, or machines in a world of memory. Part of the public face.
+
+Around step 4 of the journey for the first (`message`, `me`, `cap`, `answer_of`), around all of it
+for the second (`World`): the same core as a real host's, without processes, files or sockets.
+"""
+
+from avm.testing.alone import answer_of, cap, me, message, sends_to
+from avm.testing.world import Asked, Client, Heard, Machine, NoAnswer, NotApplied, NotCreated, World
+
+__all__ = [
+    "Asked",
+    "Client",
+    "Heard",
+    "Machine",
+    "NoAnswer",
+    "NotApplied",
+    "NotCreated",
+    "World",
+    "answer_of",
+    "cap",
+    "me",
+    "message",
+    "sends_to",
+]
