@@ -1,0 +1,25 @@
+"""`config`: prints every setting that holds, as a configuration file or as JSON."""
+
+import argparse
+
+from avm.cli.arguments import add_json, add_settings
+from avm.cli.output import print_json
+from avm.run.config import Config
+from avm.run.directory import Directory
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the verb."""
+    add_json(parser)
+    add_settings(parser)
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Prints what holds."""
+    config = Config.read(directory.config_file, args.settings)
+    if args.json:
+        print_json(dict(config.items()))
+    else:
+        print(f"# {directory.config_file}")
+        print(config.to_toml(), end="")
+    return 0

@@ -1,0 +1,89 @@
+"""The door of the command line: finds the verb, runs it, and tells in one line what went wrong."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from traceback import extract_tb
+
+from avm.cli.arguments import find_verb, frame_parser, load, parse_verb, verb_parser
+from avm.cli.errors import DAMAGED, REFUSED, USAGE, CliError, Usage
+from avm.cli.output import one_line
+from avm.errors import AvmError
+from avm.run.errors import ConfigRefused
+from avm.store.errors import StoreDamaged, StoreNewer
+from caps.errors import CapsError
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+PLACE = "avm.cli.place"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone: what is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001
+        print(f"avm-host: {_told(error)}", file=sys.stderr)
+        return _code(error)
+
+
+def _run(words: Sequence[str]) -> int:
+    frame = frame_parser()
+    before = frame.parse_args(words)
+    if before.version:
+        print(f"avm-host {version('avm-host')}")
+        return 0
+    if before.verb is None:
+        if words:
+            raise Usage("which verb? `avm-host --help` lists them")
+        frame.print_help()
+        return 0
+    verb = find_verb(before.verb, words)
+    module = load(verb)
+    args = parse_verb(verb_parser(verb, module), before.rest, words)
+    if not hasattr(args, "dir"):
+        args.dir = before.dir
+    return module.run(args, _directory(args))
+
+
+def _directory(args: argparse.Namespace) -> object:
+    # Not imported above: it brings the cryptography, which the help does without.
+    found: object = import_module(PLACE).find(args)
+    return found
+
+
+def _code(error: Exception) -> int:
+    match error:
+        case CliError():
+            return error.code
+        case StoreDamaged() | StoreNewer():
+            return DAMAGED
+        case ConfigRefused() | CapsError():
+            return USAGE
+    return USAGE if type(error).__name__ == "BundleRefused" else REFUSED
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, AvmError | CapsError):
+        return one_line(str(error) or type(error).__doc__ or type(error).__name__)
+    if isinstance(error, OSError) and error.filename:
+        return one_line(f"{os.fsdecode(error.filename)}: {error.strerror}")
+    where = extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(where.filename)}:{where.lineno}"
+    return one_line(f"a defect of avm-host at {place}: {type(error).__name__}: {error}; report it")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

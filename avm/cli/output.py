@@ -1,0 +1,74 @@
+"""Printing: what people read, JSON for programs, and progress where a person is watching."""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from time import monotonic
+from typing import TextIO
+
+PROGRESS_S = 0.1
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def safe(text: str) -> str:
+    """The text with nothing in it that a terminal would obey."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """A text of several lines as one: the first, and the last where there is another."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    return safe(lines[0] if len(lines) == 1 else f"{lines[0]}: {lines[-1]}")
+
+
+def say(text: str) -> None:
+    """Prints a line for people."""
+    print(safe(text), flush=True)
+
+
+def print_json(value: object) -> None:
+    """Prints one JSON value on one line."""
+    print(json_text(value), flush=True)
+
+
+def json_text(value: object) -> str:
+    """One JSON value as one line that a terminal can show."""
+    return safe(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def warn(text: str) -> None:
+    """Prints a line on standard error."""
+    print(safe(text), file=sys.stderr, flush=True)
+
+
+@dataclass(slots=True)
+class Progress:
+    """One line on standard error that is written over; nothing where that is no terminal."""
+
+    stream: TextIO
+    shown: bool = False
+    last: float = -1.0
+
+    @classmethod
+    def on_stderr(cls) -> "Progress":
+        """The progress line of this command."""
+        return cls(sys.stderr)
+
+    def show(self, text: str) -> None:
+        """Writes the line, at most ten times a second."""
+        now = monotonic()
+        if now - self.last < PROGRESS_S or not self.stream.isatty():
+            return
+        self.last, self.shown = now, True
+        self.stream.write("\r\x1b[K" + safe(text))
+        self.stream.flush()
+
+    def clear(self) -> None:
+        """Takes the line away."""
+        if self.shown:
+            self.shown = False
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()

@@ -1,0 +1,78 @@
+"""The table of the verbs: where each is, what it is for, and how it is used.
+
+The help is made of this table alone, so that it loads nothing else.
+"""
+
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    """A verb: its name, its module, a line of help, the group it stands in, and examples."""
+
+    name: str
+    module: str
+    summary: str
+    group: str
+    examples: tuple[str, ...]
+
+
+BEGIN = "writing a machine"
+HOST = "the host"
+MACHINES = "machines"
+MESSAGES = "messages"
+JOURNAL = "journal and failures"
+GROUPS = (BEGIN, HOST, MACHINES, MESSAGES, JOURNAL)
+
+VERBS = (
+    Verb("new", "avm.cli.new", "make a folder with a machine, a test and a README", BEGIN, ("new counter",)),
+    Verb("dev", "avm.cli.dev", "run a machine here with a prompt, reloading on save", BEGIN, ("dev counter.py",)),
+    Verb("check", "avm.cli.check", "check a file before it becomes a machine", BEGIN, ("check counter.py",)),
+    Verb("run", "avm.cli.run", "run the host in the foreground", HOST, ("run", "run --set limits.turn_s=1")),
+    Verb("stop", "avm.cli.stop", "let the running host finish its turns and end", HOST, ("stop",)),
+    Verb("status", "avm.cli.status", "show the running host", HOST, ("status", "status --wait 10 --json")),
+    Verb("config", "avm.cli.config", "print every setting that holds", HOST, ("config", "config --json")),
+    Verb("completion", "avm.cli.completion", "print shell completion for bash, zsh or tcsh", HOST, ("completion bash",)),
+    Verb(
+        "create",
+        "avm.cli.create",
+        "create a machine from a file",
+        MACHINES,
+        (
+            "create counter.py",
+            "create shop.py --name shop2 --params '{\"open\": true}' --grant bank=bank.deposit",
+        ),
+    ),
+    Verb("ls", "avm.cli.ls", "list the machines", MACHINES, ("ls", "ls --json")),
+    Verb("show", "avm.cli.show", "show all of one machine", MACHINES, ("show counter",)),
+    Verb("state", "avm.cli.state", "print a machine's state, now or at a turn", MACHINES, ("state counter --at 0",)),
+    Verb("edit", "avm.cli.edit", "put another state in the place of a machine's", MACHINES, ("edit counter '{\"$record\": [\"Counter\", {\"me\": {\"$me\": []}, \"total\": 0}]}'",)),
+    Verb("upgrade", "avm.cli.upgrade", "give a machine new code, its state kept", MACHINES, ("upgrade counter counter.py",)),
+    Verb("suspend", "avm.cli.lifecycle", "stop a machine; what comes waits, or fails", MACHINES, ("suspend counter", "suspend counter --fail")),
+    Verb("resume", "avm.cli.lifecycle", "let a suspended machine go on", MACHINES, ("resume counter",)),
+    Verb("halt", "avm.cli.lifecycle", "end a machine for good; its journal stays", MACHINES, ("halt counter",)),
+    Verb("rm", "avm.cli.lifecycle", "remove a halted machine and its journal", MACHINES, ("rm counter",)),
+    Verb(
+        "send",
+        "avm.cli.send",
+        "send a message, or one a line of a file, exactly once",
+        MESSAGES,
+        (
+            "send counter.add 5",
+            "send log.line --lines access.log",
+            "send log.event --jsonl - --resume nightly < events.jsonl",
+        ),
+    ),
+    Verb("call", "avm.cli.call", "send a message that asks, and print the answer", MESSAGES, ("call counter.add 5", "call counter.add -5.5e3", "call greeter.hello --text world")),
+    Verb("listen", "avm.cli.listen", "print a capability, then each message sent to it", MESSAGES, ("listen", "listen inbox --json")),
+    Verb("log", "avm.cli.log", "print a machine's journal, an entry a line", JOURNAL, ("log counter --follow", "log counter --since 10m")),
+    Verb("replay", "avm.cli.replay", "take a machine's turns again and compare", JOURNAL, ("replay counter", "replay counter --code counter.py")),
+    Verb("verify", "avm.cli.verify", "check every chain, seal and reference in the store", JOURNAL, ("verify",)),
+    Verb("failed", "avm.cli.failed", "list, show, retry, edit or drop batches that broke a machine", JOURNAL, ("failed", "failed show counter 12", "failed retry counter 12", "failed edit counter 12 '[5]'", "failed drop counter 12")),
+    Verb("backup", "avm.cli.backup", "copy the store and the keys into one file, while running", JOURNAL, ("backup monday.avm",)),
+    Verb("prune", "avm.cli.prune", "forget the oldest turns of a machine", JOURNAL, ("prune counter --keep 1000",)),
+)  # fmt: skip
+
+
+def verb_named(name: str) -> Verb | None:
+    """The verb of that name."""
+    return next((verb for verb in VERBS if verb.name == name), None)
