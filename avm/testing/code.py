@@ -55,14 +55,25 @@ def _function(source: object, name: str) -> Callable[..., Any]:
 
 
 def _records(source: object) -> dict[str, type]:
-    """The records that an object's own names and the modules among them hold, by record name."""
-    found: dict[str, type] = {}
-    places: list[dict[str, Any]] = [getattr(source, "__dict__", {})]
+    """The records that can be reached from an object, by record name; its own come first.
+
+    They are those among its attributes, in the modules among these, and beside its functions.
+    """
+    own = _names_in(source)
+    places = [own, *(vars(value) for value in own.values() if isinstance(value, ModuleType))]
     for function in ("init", "step"):
         places.append(getattr(getattr(source, function), "__globals__", {}))
-    places += [vars(value) for value in places[0].values() if isinstance(value, ModuleType)]
+    found: dict[str, type] = {}
     for place in places:
         for value in list(place.values()):
             if isinstance(value, type) and issubclass(value, Typed) and value is not Typed:
                 found.setdefault(value.__record_name__, value)
     return found
+
+
+def _names_in(source: object) -> dict[str, Any]:
+    classes = (source if isinstance(source, type) else type(source)).__mro__
+    names: dict[str, Any] = {}
+    for place in (*reversed(classes), source):
+        names.update(getattr(place, "__dict__", {}))
+    return names
