@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from traceback import extract_tb
 
 from avm.cli.arguments import find_verb, frame_parser, load, parse_verb, verb_parser
@@ -43,7 +42,7 @@ def _run(words: Sequence[str]) -> int:
     frame = frame_parser()
     before = frame.parse_args(words)
     if before.version:
-        print(f"avm-host {version('avm-host')}")
+        print(f"avm-host {import_module('importlib.metadata').version('avm-host')}")
         return 0
     if before.verb is None:
         if words:

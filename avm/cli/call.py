@@ -1,0 +1,154 @@
+"""`call`: a message that asks; prints the answer, or says which outcome it had instead."""
+
+import argparse
+from time import monotonic
+from typing import Any, NoReturn
+
+from avm.cli import values
+from avm.cli.arguments import add_json
+from avm.cli.errors import NO_ANSWER, REFUSED, USAGE, CliError, Lost, NoAnswer, NoHost, Usage
+from avm.cli.link import Link, fresh_key, reopen
+from avm.cli.sending import BUSY_S
+from avm.cli.values import Encoded, Holder
+from avm.run import protocol
+from avm.run.directory import Directory
+from caps.value import Failed
+
+ASK = 1
+GRACE_S = 2.0
+STEP_S = 0.5
+TIMEOUT_S_MAX = 365 * 24 * 3600.0
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the verb."""
+    values.add_content(parser)
+    timeout_text = "seconds to wait for the answer (default 60)"
+    parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=timeout_text)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Asks and prints the answer as JSON."""
+    if not 0 < args.timeout <= TIMEOUT_S_MAX:
+        raise Usage("--timeout is a number of seconds above 0")
+    holder = Holder(directory)
+    wire = holder.resolve(args.cap)
+    content = holder.encode(values.content_of(args, holder))
+    call = Call(directory, wire, content, args.timeout)
+    body, wires = call.run()
+    answer = holder.decode(body, wires)
+    if isinstance(answer, Failed):
+        _fail(answer.why, answer.detail)
+    print(holder.to_json(answer), flush=True)
+    return 0
+
+
+def _fail(why: str, word: Any = "") -> NoReturn:
+    said = f"{why}: {word}" if word else why
+    if why == "too large":
+        raise CliError("the message is larger than the host takes: see `avm-host config`", USAGE)
+    if why in ("late", "unknown"):
+        meant = {
+            "late": "it was applied, without an answer in time",
+            "unknown": "its fate is unknown",
+        }
+        raise CliError(said if word else f"{why}: {meant[why]}", NO_ANSWER)
+    raise CliError(said, REFUSED)
+
+
+class Call:
+    """One ask, from the offer to its outcome, through the host's end and its return."""
+
+    def __init__(
+        self, directory: Directory, wire: bytes, content: Encoded, timeout_s: float
+    ) -> None:
+        self._directory = directory
+        self._wire = wire
+        self._receiver = values.receiver_of(wire)
+        self._content = content
+        self._until = monotonic() + timeout_s
+        self._key = fresh_key()
+        self._again_at: float | None = None
+        self._known = ""
+
+    def run(self) -> Encoded:
+        """The answer's body and capabilities; CliError for the outcomes that are known at once."""
+        link = Link.open(self._directory, self._key)
+        self._offer(link)
+        try:
+            while True:
+                try:
+                    found = self._step(link)
+                except Lost:
+                    link.close()
+                    link = self._reopened()
+                    continue
+                if found is not None:
+                    link.end()
+                    return found
+        finally:
+            link.close()
+
+    def _offer(self, link: Link) -> None:
+        body, caps = self._content
+        deadline_ms = max(1, round((self._until - monotonic()) * 1000))
+        message = [0, body, caps, ASK]
+        head = [protocol.OFFER, self._receiver, 1, deadline_ms, b"", False]
+        link.write([*head, [self._wire], [message], 0])
+        self._again_at = None
+
+    def _reopened(self) -> Link:
+        try:
+            link = reopen(self._directory, self._key, False, "", self._until)
+        except (NoHost, Lost) as error:
+            raise NoAnswer(f"{self._fate()}; {error}") from None
+        link.write([protocol.MARK, self._receiver])
+        return link
+
+    def _fate(self) -> str:
+        return self._known or "unknown: the host ended before it said what became of the message"
+
+    def _step(self, link: Link) -> Encoded | None:
+        now = monotonic()
+        if now > self._until + GRACE_S:
+            raise NoAnswer(self._known or "unknown: no word of the message in time")
+        if self._again_at is not None and now >= self._again_at:
+            self._offer(link)
+        link.pump(STEP_S if self._again_at is None else BUSY_S)
+        found: Encoded | None = None
+        while link.came:
+            found = self._take(link, link.came.popleft()) or found
+        return found
+
+    def _take(self, link: Link, frame: list[Any]) -> Encoded | None:
+        match frame:
+            case [protocol.VERDICT, self._receiver, 1, [why, *words]]:
+                self._verdict(why, words)
+            case [protocol.MARK, self._receiver, taken, _, _, verdicts]:
+                if taken:
+                    why, *words = dict(verdicts).get(1, ["applied"])
+                    self._verdict(why, words)
+                else:
+                    self._again_at = monotonic()
+            case [protocol.DELIVER, sender, seq, messages]:
+                link.write([protocol.GOT, sender, seq])
+                for ask, _context, body, wires in messages:
+                    if ask == ASK:
+                        return body, wires
+        return None
+
+    def _verdict(self, why: str, words: list[Any]) -> None:
+        match why:
+            case "applied":
+                self._known = "late: it was applied, without an answer in time"
+            case "held":
+                self._known = "unknown: the host keeps it, and its machine is suspended"
+            case "busy" | "expected":
+                self._again_at = monotonic() + BUSY_S
+            case "refused":
+                _fail(why, words[1])
+            case "undelivered":
+                _fail(why, words[0] if words else "")
+            case _:
+                _fail(why)

@@ -1,0 +1,183 @@
+"""`send`: one message, or one a line of a file or stream, each taken exactly once."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from avm.cli import delivery, values
+from avm.cli.arguments import add_json
+from avm.cli.delivery import Delivery, Parse
+from avm.cli.errors import NO_ANSWER, REFUSED, USAGE, CliError, NoAnswer, NoHost, Usage
+from avm.cli.lines import Source
+from avm.cli.output import Progress, print_json, say, warn
+from avm.cli.sending import BATCH_LINES, WINDOW, Bad, Line, Sending, Start
+from avm.cli.values import Holder
+from avm.run.directory import Directory
+from caps.errors import CapsError
+
+BATCH_LINES_MAX = 10_000
+WINDOW_MAX = 64
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the verb."""
+    values.add_content(parser)
+    parser.add_argument("--jsonl", metavar="FILE", help="a JSON value a line; - for standard input")
+    parser.add_argument("--lines", metavar="FILE", help="a text a line; - for standard input")
+    size_text = f"messages a batch, at most {BATCH_LINES_MAX:,} (default {BATCH_LINES})"
+    parser.add_argument("--batch-size", metavar="N", type=int, default=BATCH_LINES, help=size_text)
+    window_text = f"batches on their way at once; 1 keeps strict order (default {WINDOW})"
+    parser.add_argument("--window", metavar="N", type=int, default=WINDOW, help=window_text)
+    resume_text = "remember what was taken, so that the same command goes on where it stopped"
+    parser.add_argument("--resume", metavar="KEY", help=resume_text)
+    timeout_text = "seconds to wait for a host that has gone (default 60)"
+    parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=timeout_text)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Sends; the exit code says whether all of it was taken."""
+    _check(args)
+    holder = Holder(directory)
+    path = args.jsonl or args.lines
+    route = _route(args, directory, holder)
+    if path is None:
+        return _send_one(args, route, holder)
+    source = Source.open(path)
+    try:
+        return _send_lines(args, route, source, _parser(args, holder))
+    finally:
+        source.close()
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.jsonl is not None and args.lines is not None:
+        raise Usage("--jsonl and --lines are two inputs: give one of them")
+    if (args.jsonl or args.lines) and (args.value is not None or args.text is not None):
+        raise Usage("a file of lines and a content of its own: give one of them")
+    if not 1 <= args.batch_size <= BATCH_LINES_MAX:
+        raise Usage(f"--batch-size is from 1 to {BATCH_LINES_MAX:,}")
+    if not 1 <= args.window <= WINDOW_MAX:
+        raise Usage(f"--window is from 1 to {WINDOW_MAX}")
+    if args.resume is not None and not (args.jsonl or args.lines):
+        raise Usage("--resume is for --jsonl and --lines")
+
+
+def _route(args: argparse.Namespace, directory: Directory, holder: Holder) -> delivery.Route:
+    wire = holder.resolve(args.cap)
+    route = delivery.Route(directory, wire, values.receiver_of(wire))
+    if args.resume is not None:
+        route.key, route.durable, route.name = f"resume:{args.resume}", True, args.resume
+    return route
+
+
+def _send_one(args: argparse.Namespace, route: delivery.Route, holder: Holder) -> int:
+    body, caps = holder.encode(values.content_of(args, holder))
+    sending = Sending()
+    bad: list[Bad] = []
+    carried = Delivery(route, route.connect(), sending, args.timeout, bad.append, _nothing)
+    sending.add(Line(1, 1, body, tuple(caps)))
+    try:
+        carried.run(None, _no_lines)
+    finally:
+        if args.json:
+            print_json(_summary(sending))
+    if bad:
+        raise CliError(bad[0].reason, USAGE if bad[0].why == "too large" else REFUSED)
+    if sending.all_held:
+        raise NoAnswer(
+            "the message is kept by the host; the machine is suspended and takes it later"
+        )
+    return 0
+
+
+def _nothing(sending: Sending) -> None:
+    return None
+
+
+def _no_lines(place: int, number: int, text: bytes) -> Line:
+    raise AssertionError("there is no file of lines")
+
+
+def _parser(args: argparse.Namespace, holder: Holder) -> Parse:
+    def parse_text(text: str) -> object:
+        return text
+
+    read: Callable[[str], Any] = holder.from_json if args.jsonl is not None else parse_text
+
+    def parse(place: int, number: int, text: bytes) -> Line:
+        try:
+            body, caps = holder.encode(read(text.decode()))
+        except UnicodeDecodeError:
+            raise Usage(f"line {number} is not UTF-8 text") from None
+        except CapsError as error:
+            raise Usage(f"line {number}: {error}") from None
+        except CliError as error:
+            raise CliError(f"line {number}: {error}", error.code) from None
+        return Line(place, number, body, tuple(caps))
+
+    return parse
+
+
+def _send_lines(
+    args: argparse.Namespace, route: delivery.Route, source: Source, parse: Parse
+) -> int:
+    link = route.connect()
+    start = delivery.mark_of(route, link) if route.durable else Start()
+    sending = Sending(start, batch_lines=args.batch_size, window=args.window)
+    progress = Progress.on_stderr()
+
+    def on_bad(bad: Bad) -> None:
+        progress.clear()
+        warn(f"avm-host: {bad}")
+
+    def on_step(now: Sending) -> None:
+        tally = now.tally
+        progress.show(f"{tally.skipped + tally.settled:,} of {tally.lines:,} lines")
+
+    carried = Delivery(route, link, sending, args.timeout, on_bad, on_step)
+    stopped: CliError | None = None
+    try:
+        carried.run(source, parse)
+    except (NoHost, NoAnswer) as error:
+        stopped = error
+    progress.clear()
+    _report(args, sending)
+    stopped = carried.malformed or stopped
+    if stopped is not None:
+        known = f"{sending.tally.committed:,} lines before it were committed"
+        raise CliError(f"{stopped}; {known}" if carried.malformed else str(stopped), stopped.code)
+    return _code(sending)
+
+
+def _code(sending: Sending) -> int:
+    tally = sending.tally
+    if tally.refused + tally.rejected + tally.undelivered:
+        return REFUSED
+    return NO_ANSWER if sending.unknown else 0
+
+
+def _report(args: argparse.Namespace, sending: Sending) -> None:
+    if args.json:
+        print_json(_summary(sending))
+        return
+    parts = [f"{count:,} {what}" for what, count in _counts(sending).items() if count]
+    tally = sending.tally
+    rest = ", ".join(parts) or "nothing to do"
+    say(f"{tally.lines:,} lines in {tally.batches:,} batches: {rest}")
+
+
+def _counts(sending: Sending) -> dict[str, int]:
+    tally = sending.tally
+    counts = {name: getattr(tally, name) for name in ("committed", "refused", "rejected")}
+    counts["undelivered"] = tally.undelivered
+    held = sending.unknown if sending.all_held else 0
+    counts["unknown"] = sending.unknown - held
+    return {**counts, "skipped": tally.skipped, "held": held, "unsent": sending.unsent}
+
+
+def _summary(sending: Sending) -> dict[str, Any]:
+    tally = sending.tally
+    head = {"lines": tally.lines, "batches": tally.batches}
+    first = None if tally.first is None else str(tally.first)
+    return {**head, **_counts(sending), "first_error": first}

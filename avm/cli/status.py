@@ -1,0 +1,85 @@
+"""`status`: the running host in a few lines, or all of it as JSON."""
+
+import argparse
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+
+from avm.cli.arguments import add_json
+from avm.cli.errors import Usage
+from avm.cli.link import fresh_key, reopen
+from avm.cli.output import print_json, say
+from avm.run.directory import Directory
+
+ANSWER_S = 30.0
+UNITS = ("B", "KiB", "MiB", "GiB")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the verb."""
+    wait_text = "wait at most so many seconds for the host to be ready"
+    parser.add_argument("--wait", metavar="S", type=float, default=0.0, help=wait_text)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Prints how the host is."""
+    if not args.wait >= 0:
+        raise Usage("--wait is a number of seconds")
+    link = reopen(directory, fresh_key(), False, "", monotonic() + args.wait)
+    try:
+        status = link.ask("status", {}, ANSWER_S)
+    finally:
+        link.end()
+    status = {key: _text(value) for key, value in status.items()}
+    if args.json:
+        print_json(status)
+    else:
+        _show(status)
+    return 0
+
+
+def _text(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _show(status: Mapping[str, Any]) -> None:
+    uptime = _duration(status["uptime_s"])
+    say(f"avm-host {status['version']} in {status['dir']}, pid {status['pid']}, up {uptime}")
+    say(f"  address   {status['address']}")
+    if status.get("route"):
+        say(f"  route     {status['route']}")
+    store, rates = status["store"], status["rates"]
+    say(f"  store     {store['kind']}, {_size(store['bytes'])}, {store['turns']:,} turns")
+    say(
+        f"  rates     {rates['turns_per_s']:,.0f} turns/s, {rates['messages_per_s']:,.0f} messages/s"
+    )
+    waiting, failed, refused = (_count(status[key]) for key in ("waiting", "failed", "refused"))
+    say(
+        f"  machines  {status['machines']:,}; {waiting} waiting, {failed} failed, {refused} refused"
+    )
+    for worker in status["workers"]:
+        size = _size(worker["rss_bytes"])
+        turns, restarts = worker["turns"], worker["restarts"]
+        say(f"  worker    pid {worker['pid']}, {turns:,} turns, {restarts} restarts, {size}")
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(len(value))
+
+
+def _size(count: float) -> str:
+    unit = 0
+    while count >= 1024 and unit < len(UNITS) - 1:
+        count, unit = count / 1024, unit + 1
+    return f"{count:,.0f} {UNITS[unit]}" if unit == 0 else f"{count:,.1f} {UNITS[unit]}"
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    days, rest = divmod(whole, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    shown = [f"{count} {unit}" for count, unit in parts if count]
+    return " ".join(shown[:2]) or "0 s"
