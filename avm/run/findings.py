@@ -1,0 +1,215 @@
+"""What is suspicious in the text of a machine's file, found without running it. Pure.
+
+Before the journey. Each finding has its line; an error is a mistake for certain, a warning is one
+most likely.
+"""
+
+import ast
+import builtins
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeGuard
+
+MUTABLE_CALLS = frozenset(
+    ("list", "dict", "set", "bytearray", "defaultdict", "deque", "Counter", "OrderedDict")
+)
+MUTATORS = frozenset(
+    (
+        *("append", "extend", "insert", "remove", "pop", "popitem", "clear", "add", "discard"),
+        *("update", "setdefault", "sort", "reverse", "appendleft", "popleft", "extendleft"),
+        *("rotate", "subtract"),
+    )
+)
+BUILTINS = frozenset(name for name in vars(builtins) if not name.startswith("_"))
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """Something to look at: where, how sure, and what."""
+
+    line: int
+    error: bool
+    text: str
+
+
+def findings(text: str) -> list[Finding]:
+    """Everything suspicious in a module that parses, by line."""
+    tree = ast.parse(text)
+    top = top_names(tree)
+    found = {*_shadowed(tree, top), *_captures(tree, top), *_together(tree), *_globals(tree)}
+    return sorted(found)
+
+
+def top_names(tree: ast.Module) -> dict[str, int]:
+    """The names a module binds outside functions and classes, with their lines."""
+    return {name: line for name, line, _definition in _bound_at_top(tree)}
+
+
+def _bound_at_top(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
+    for node in tree.body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name, node.lineno, True
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                for one in aliases:
+                    yield one.asname or one.name.partition(".")[0], node.lineno, False
+            case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
+                for inner in ast.walk(node):
+                    if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+                        yield inner.id, node.lineno, False
+
+
+def _shadowed(tree: ast.Module, top: dict[str, int]) -> Iterator[Finding]:
+    defined: dict[str, int] = {}
+    for name, line, definition in _bound_at_top(tree):
+        if name in BUILTINS:
+            yield Finding(line, False, f"`{name}` hides Python's own: rename it")
+        if definition and name in defined:
+            yield Finding(line, True, f"`{name}` is defined in line {defined[name]} already")
+        if definition:
+            defined[name] = line
+    for function in _functions(tree):
+        for name, line in _locals(function):
+            if name in top:
+                where = f"what line {top[name]} gives that name"
+                yield Finding(line, False, f"`{name}` hides {where}: rename it")
+
+
+def _functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def _locals(function: Function) -> Iterator[tuple[str, int]]:
+    arguments = function.args
+    for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        yield one.arg, one.lineno
+    if isinstance(function, ast.Lambda):
+        return
+    shared = {
+        name for node in ast.walk(function) if isinstance(node, ast.Global) for name in node.names
+    }
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id not in shared:
+            yield node.id, node.lineno
+
+
+def _captures(tree: ast.Module, top: dict[str, int]) -> Iterator[Finding]:
+    for match in ast.walk(tree):
+        if not isinstance(match, ast.Match):
+            continue
+        for case in match.cases:
+            for pattern in _bare(case.pattern):
+                name, line = str(pattern.name), pattern.lineno
+                if name in top or (name.isupper() and len(name) > 1):
+                    why = f"`case {name}` takes anything and binds it; it does not compare"
+                    yield Finding(line, True, f"{why}: write the value itself, or a dotted name")
+            head = _head(case.pattern)
+            if head and head.name not in top and not _is_used(str(head.name), case):
+                why = f"`{head.name}` takes any context and is not used"
+                yield Finding(head.lineno, False, f'{why}: "{head.name}" in quotes compares')
+
+
+def _bare(pattern: ast.pattern) -> Iterator[ast.MatchAs]:
+    """The patterns that are a mere name."""
+    for node in ast.walk(pattern):
+        if isinstance(node, ast.MatchAs) and node.pattern is None and node.name:
+            yield node
+
+
+def _head(pattern: ast.pattern) -> ast.MatchAs | None:
+    match pattern:
+        case ast.MatchSequence(patterns=[ast.MatchAs(pattern=None, name=str(name)) as head, _, *_]):
+            return None if name.startswith("_") or name == "context" else head
+    return None
+
+
+def _is_used(name: str, case: ast.match_case) -> bool:
+    nodes = [*case.body, *([case.guard] if case.guard else [])]
+    inner = (node for whole in nodes for node in ast.walk(whole))
+    return any(isinstance(node, ast.Name) and node.id == name for node in inner)
+
+
+def _together(tree: ast.Module) -> Iterator[Finding]:
+    """Sends to each of many capabilities that would share a batch."""
+    for loop in ast.walk(tree):
+        match loop:
+            case ast.For(target=target, body=body):
+                inside: list[ast.AST] = list(body)
+                targets: list[ast.AST] = [target]
+            case ast.ListComp(elt=element, generators=generators):
+                inside, targets = [element], [one.target for one in generators]
+            case ast.GeneratorExp(elt=element, generators=generators):
+                inside, targets = [element], [one.target for one in generators]
+            case _:
+                continue
+        names = _names_in(targets)
+        for node in (node for whole in inside for node in ast.walk(whole)):
+            if not _is_send(node) or _keyword(node, "apart"):
+                continue
+            if _names_in([*node.args[:1], *_keyword(node, "to")]) & names:
+                yield Finding(node.lineno, False, APART)
+
+
+APART = (
+    "sends to each of several capabilities go in one batch per machine, so that one that refuses "
+    "takes the others down: add apart=True where they are of several parties"
+)
+
+
+def _is_send(node: ast.AST) -> TypeGuard[ast.Call]:
+    match node:
+        case ast.Call(func=ast.Name(id="Send") | ast.Attribute(attr="Send")):
+            return True
+    return False
+
+
+def _keyword(call: ast.Call, name: str) -> list[ast.expr]:
+    return [one.value for one in call.keywords if one.arg == name]
+
+
+def _names_in(nodes: list[ast.AST] | list[ast.expr]) -> set[str]:
+    inner = (node for whole in nodes for node in ast.walk(whole))
+    return {node.id for node in inner if isinstance(node, ast.Name)}
+
+
+def _globals(tree: ast.Module) -> Iterator[Finding]:
+    """What functions change outside themselves: it is no part of the state."""
+    mutable = {name for node in tree.body for name in _mutable(node)}
+    for function in _functions(tree):
+        own = {name for name, _line in _locals(function)}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Global):
+                names = ", ".join(node.names)
+                yield Finding(node.lineno, True, f"`global {names}`: keep it in the state")
+            name = _changed(node)
+            if name in mutable and name not in own:
+                why = f"`{name}` is changed outside the state, and is lost or doubled"
+                yield Finding(node.lineno, True, f"{why}: keep it in the state")  # type: ignore[attr-defined]
+
+
+def _mutable(node: ast.stmt) -> list[str]:
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            pass
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            pass
+        case _:
+            return []
+    match value:
+        case ast.List() | ast.Dict() | ast.Set() | ast.ListComp() | ast.DictComp() | ast.SetComp():
+            return [name]
+        case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called)):
+            return [name] if called in MUTABLE_CALLS else []
+    return []
+
+
+def _changed(node: ast.AST) -> str | None:
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
+            return name if method in MUTATORS else None
+        case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()):
+            return name
+        case ast.AugAssign(target=ast.Name(id=name)):
+            return name
+    return None
