@@ -117,6 +117,8 @@ class SqliteStore:
                 self._commit(write.cursor(), group)
         except DiskFull:
             self._roll_back(write)
+            # With the log copied, the next commit writes over it and needs less room.
+            self._checkpoint(write)
             raise
         except StoreError as error:
             self._break(write, error)
