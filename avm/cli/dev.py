@@ -1,0 +1,274 @@
+"""`dev`: a host in `./.avm` with one machine, a prompt for it, and its code reloaded on save.
+
+Around the journey. Everything here goes through the same doors as the other verbs: the host is a
+child process, and may be killed at the prompt to see that nothing is lost.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from select import select
+from time import monotonic
+
+from avm.cli.call import Call
+from avm.cli.create import NAME
+from avm.cli.errors import CliError, Usage
+from avm.cli.link import ask
+from avm.cli.main import main
+from avm.cli.output import one_line, safe
+from avm.cli.values import Holder
+from avm.errors import AvmError
+from avm.host import journal
+from avm.machine.bundle import BundleRefused
+from avm.machine.source import NotParsed, parse
+from avm.run.child import HostProcess
+from avm.run.directory import Directory
+from avm.run.files import bundle_of
+from avm.run.reading import NoSuchMachine, Reader
+from avm.run.watching import Watch
+from caps.errors import CapsError
+from caps.value import Failed, Value
+
+POLL_S = 0.2
+CALL_S = 60.0
+READ_BYTES = 64 * 1024
+HELP = """\
+NAME [JSON]  calls NAME with a value; words that are no JSON are a text
+:names       what can be called
+:state       the machine's state
+:log         its journal
+:crash       kills the host with -9 and brings it back
+:quit        ends; .avm keeps the machine"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments."""
+    help_text = "the machine's file (default: the only one here with a `step`)"
+    parser.add_argument("file", metavar="FILE", nargs="?", help=help_text)
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Runs until the end of what is typed."""
+    file = _the_file(Path.cwd()) if args.file is None else Path(args.file)
+    if not file.is_file():
+        raise Usage(f"{file}: there is no such file")
+    name = file.name.removesuffix(".py")
+    if not NAME.fullmatch(name):
+        raise Usage(f"{file}: a machine's name is small letters, digits and -: rename the file")
+    if args.dir is None:
+        directory = Directory(Path.cwd() / ".avm")
+    directory.create()
+    # The keys of a host do not belong into a repository.
+    (directory.path / ".gitignore").write_text("*\n", encoding="ascii")
+    before = signal.signal(signal.SIGTERM, _end)
+    session = Session(directory, file, name)
+    try:
+        session.run()
+    finally:
+        session.host.stop()
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+def _end(_number: int, _frame: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _the_file(folder: Path) -> Path:
+    """The only file of a folder that is a machine's."""
+    found = [path for path in sorted(folder.glob("*.py")) if _has_step(path)]
+    if len(found) == 1:
+        return Path(found[0].name)
+    if not found:
+        raise Usage("no file here has a `step`: `avm-host new NAME` makes one")
+    names = ", ".join(path.name for path in found)
+    raise Usage(f"several files here have a `step` ({names}): `avm-host dev {found[0].name}`")
+
+
+def _has_step(path: Path) -> bool:
+    try:
+        return "step" in parse(path.read_text("utf-8"), "").bound
+    except (OSError, UnicodeDecodeError, NotParsed):
+        return False
+
+
+class Session:
+    """A host, a machine and somebody at the prompt."""
+
+    def __init__(self, directory: Directory, file: Path, name: str) -> None:
+        self._directory = directory
+        self._file = file
+        self._name = name
+        self._watch = Watch(file)
+        self._names: list[str] = []
+        self._seen = 0
+        self.host = HostProcess.start(directory)
+
+    def run(self) -> None:
+        """Takes line after line, and looks at the files in between."""
+        _say(f"{self._name} in {self._directory.path}; :help shows what can be typed")
+        self._reload()
+        terminal = sys.stdin.isatty()
+        for line in self._lines(terminal):
+            self._reload()
+            if not terminal:
+                _say(f"> {line}")
+            if line.strip() in (":quit", ":q"):
+                return
+            try:
+                self._take(line.strip())
+            except (AvmError, CapsError) as error:
+                _say(one_line(str(error)))
+            self._show_news()
+
+    def _lines(self, terminal: bool) -> Iterator[str]:
+        """What is typed, by lines; while nothing is, the files are looked at."""
+        source = sys.stdin.fileno()
+        rest = b""
+        self._prompt(terminal)
+        while True:
+            readable, _, _ = select([source], [], [], POLL_S)
+            if not readable:
+                if self._reload():
+                    self._prompt(terminal)
+                continue
+            received = os.read(source, READ_BYTES)
+            if not received:
+                if rest:
+                    yield rest.decode("utf-8", "replace")
+                return
+            *whole, rest = (rest + received).split(b"\n")
+            for line in whole:
+                yield line.decode("utf-8", "replace")
+                self._prompt(terminal)
+
+    def _prompt(self, terminal: bool) -> None:
+        if terminal:
+            print("> ", end="", flush=True)
+
+    def _take(self, line: str) -> None:
+        name, _, rest = line.partition(" ")
+        if not line:
+            return
+        if not self.host.is_running():
+            self._restart("the host had ended")
+        match name:
+            case ":help":
+                print(HELP, flush=True)
+            case ":names":
+                self._show_names()
+            case ":state" | ":log":
+                main(["--dir", str(self._directory.path), name[1:], self._name])
+            case ":crash":
+                self._crash()
+            case _ if name.startswith(":"):
+                _say(f"there is no {name}; :help shows what there is")
+            case _:
+                self._call(name, rest.strip())
+
+    def _call(self, name: str, said: str) -> None:
+        if name not in self._names:
+            _say(f"there is no {name}; it has: {', '.join(self._names) or 'nothing'}")
+            return
+        holder = Holder(self._directory)
+        wire = holder.resolve(f"{self._name}.{name}")
+        content = holder.encode(_content(said, holder))
+        body, wires = Call(self._directory, wire, content, CALL_S).run()
+        answer = holder.decode(body, wires)
+        if isinstance(answer, Failed):
+            _say(f"{answer.why}: {answer.detail}" if answer.detail else answer.why)
+        else:
+            print(holder.to_json(answer), flush=True)
+
+    # The host.
+
+    def _crash(self) -> None:
+        self.host.kill()
+        self._restart("the host was killed (-9)")
+
+    def _restart(self, why: str) -> None:
+        start = monotonic()
+        self.host = HostProcess.start(self._directory)
+        _say(f"{why}, and is back after {monotonic() - start:.1f} s")
+
+    # The code.
+
+    def _reload(self) -> bool:
+        """Creates or upgrades the machine when a file was saved; whether something was said."""
+        if not self._watch.has_changed():
+            return False
+        try:
+            bundle = bundle_of(str(self._file))
+            self._watch.follow(bundle)
+            running = self._code_now()
+            if running == bundle.hash:
+                said = "" if self._names else f"{self._name} goes on where it was"
+            elif running is None:
+                params = {"name": self._name, "content": b"\xf6", "caps": []}
+                ask(self._directory, "create", {**params, "bundle": bundle.encode()})
+                said = f"{self._name} is created"
+            else:
+                params = {"machine": self._name, "bundle": bundle.encode()}
+                done = ask(self._directory, "upgrade", params)
+                said = f"{self._name} runs the new code from turn {done['turn']} on"
+        except (BundleRefused, CliError) as error:
+            said = one_line(str(error))
+            if self._names:
+                said += "; the old code goes on"
+        if said:
+            _say(said)
+        if not self._names:
+            self._show_names()
+        self._show_news()
+        return bool(said)
+
+    def _code_now(self) -> bytes | None:
+        with Reader.open(self._directory) as reader:
+            try:
+                return reader.machine(self._name).code
+            except NoSuchMachine:
+                return None
+
+    def _show_names(self) -> None:
+        if self._code_now() is not None:
+            self._names = sorted(ask(self._directory, "names", {"machine": self._name}))
+            _say(f"it has: {', '.join(self._names) or 'no names'}")
+
+    def _show_news(self) -> None:
+        """What was printed and what broke since the last look."""
+        with Reader.open(self._directory) as reader:
+            try:
+                machine = reader.machine(self._name)
+            except NoSuchMachine:
+                return
+            for n, body, printed in reader.store.entries(machine.id, self._seen):
+                self._seen = n + 1
+                if printed:
+                    _say_lines(printed)
+                entry = journal.decode(n, body)
+                if entry.form == journal.FAILED and entry["detail"]:
+                    _say_lines(str(entry["detail"]))
+
+
+def _content(said: str, holder: Holder) -> Value:
+    """The value that is typed: JSON, or a text where it does not look like JSON."""
+    if not said:
+        return None
+    try:
+        return holder.from_json(said)
+    except CapsError:
+        if said[0] in '{["':
+            raise
+        return said
+
+
+def _say(text: str) -> None:
+    print(safe(text), flush=True)
+
+
+def _say_lines(text: str) -> None:
+    for line in text.rstrip("\n").split("\n"):
+        _say(f"  | {line}")
