@@ -4,6 +4,7 @@ Step 4 of the journey, seen from the host. A worker that dies is told to the cor
 its place; which one gets what is the core's to decide.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,7 +28,7 @@ PAGE_BYTES = 4096
 class Worker:
     """One worker process."""
 
-    __slots__ = ("frames", "number", "pid", "stream", "turns")
+    __slots__ = ("behind", "frames", "number", "pid", "stream", "turns")
 
     def __init__(self, number: int, pid: int, stream: Stream) -> None:
         self.number = number
@@ -35,6 +36,7 @@ class Worker:
         self.stream = stream
         self.frames = Frames(ANSWER_BYTES_MAX)
         self.turns = 0
+        self.behind: deque[Iterator[bytes]] = deque()
 
     def rss_bytes(self) -> int:
         """The memory that it holds; 0 where the system does not tell."""
@@ -113,9 +115,11 @@ class Pool:
         self._start_one()
 
     def send(self, number: int, frame: bytes) -> None:
-        """Queues a frame for a worker."""
+        """Queues a frame for a worker, behind a machine that is still being loaded."""
         worker = self.workers.get(number)
-        if worker is not None:
+        if worker is not None and worker.behind:
+            worker.behind.append(iter((frame,)))
+        elif worker is not None:
             worker.stream.queue(framed(frame))
 
     def send_code(self, effect: SendCode) -> None:
@@ -130,25 +134,28 @@ class Pool:
         if worker is None:
             return
         coming = self._recovery(effect)
+        if worker.behind:
+            worker.behind.append(coming)
+            return
         size = 0
         for frame in coming:
             worker.stream.queue(framed(frame))
             size += len(frame)
             if size > INLINE_BYTES:
+                worker.behind.append(coming)
                 assert self._nursery is not None
-                self._nursery.start_soon(self._load_rest, worker, coming)
+                self._nursery.start_soon(self._load_rest, worker)
                 return
 
-    async def _load_rest(self, worker: Worker, coming: Iterator[bytes]) -> None:
-        for frame in coming:
-            if worker.stream.closed:
-                return
-            worker.stream.queue(framed(frame))
-            worker.stream.flush()
-            while worker.stream.waiting_bytes > INLINE_BYTES and not worker.stream.closed:
-                await trio.lowlevel.wait_writable(worker.stream.sock)
+    async def _load_rest(self, worker: Worker) -> None:
+        """Writes what is left of a machine, and then what was to come behind it, in its order."""
+        while worker.behind and not worker.stream.closed:
+            for frame in worker.behind[0]:
+                worker.stream.queue(framed(frame))
+                worker.stream.flush()
                 await trio.lowlevel.checkpoint()
-            await trio.lowlevel.checkpoint()
+                await worker.stream.wait_room(INLINE_BYTES)
+            worker.behind.popleft()
 
     def _recovery(self, effect: Load) -> Iterator[bytes]:
         snapshot = self._store.snapshot(effect.machine)

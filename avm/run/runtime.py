@@ -120,6 +120,7 @@ class Runtime:
 
     async def main(self) -> int:
         """Runs until stopped; the exit code."""
+        self._directory.write_operator(self._operator_text())
         listener = self._listen()
         self._token = trio.lowlevel.current_trio_token()
         self._writer = Writer(self._store, self._tell)
@@ -130,7 +131,6 @@ class Runtime:
                 nursery.start_soon(self._accept, listener)
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self._hear_signals)
-                self._directory.write_operator(self._operator_text())
                 self._settle()
                 print(f"avm-host {host_version()} is ready in {self._directory.path}", flush=True)
                 await self._stopping.wait()

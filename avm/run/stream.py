@@ -12,13 +12,14 @@ WAITING_BYTES_MAX = 256 * 1024 * 1024
 class Stream:
     """A non-blocking stream socket with what still has to be written to it."""
 
-    __slots__ = ("_queued", "_waiting", "closed", "sock", "waiting_bytes", "wants")
+    __slots__ = ("_moved", "_queued", "_waiting", "closed", "sock", "waiting_bytes", "wants")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.sock = sock
         self.closed = False
         self.wants = trio.Event()
+        self._moved = trio.Event()
         self.waiting_bytes = 0
         self._waiting: deque[bytes] = deque()
         self._queued: list[bytes] = []
@@ -68,14 +69,21 @@ class Stream:
                 self.close()
                 return
             self.waiting_bytes -= sent
+            self._moved.set()
             if sent == len(self._waiting[0]):
                 self._waiting.popleft()
             else:
                 self._waiting[0] = self._waiting[0][sent:]
 
+    async def wait_room(self, most: int) -> None:
+        """Waits until no more than `most` bytes wait to be written, or the socket is closed."""
+        while self.waiting_bytes > most and not self.closed:
+            self._moved = trio.Event()
+            await self._moved.wait()
+
     async def receive(self) -> bytes:
         """What has come; empty at the end of the stream."""
-        while True:
+        while not self.closed:
             try:
                 await trio.lowlevel.wait_readable(self.sock)
                 return self.sock.recv(RECEIVE_BYTES)
@@ -83,6 +91,7 @@ class Stream:
                 continue
             except (OSError, trio.ClosedResourceError):
                 return b""
+        return b""
 
     def close(self) -> None:
         """Closes the socket; those who wait for it hear of it."""
@@ -91,3 +100,4 @@ class Stream:
             trio.lowlevel.notify_closing(self.sock)
             self.sock.close()
             self.wants.set()
+            self._moved.set()

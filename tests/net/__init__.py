@@ -1,0 +1,1 @@
+"""Real processes, sockets and signals: the host as its users meet it."""
