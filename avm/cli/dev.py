@@ -15,7 +15,7 @@ from time import monotonic
 
 from avm.cli.call import Call
 from avm.cli.create import NAME
-from avm.cli.errors import CliError, Usage
+from avm.cli.errors import CliError, Lost, NoHost, Usage
 from avm.cli.link import ask
 from avm.cli.main import main
 from avm.cli.output import one_line, safe
@@ -34,6 +34,7 @@ from caps.value import Failed, Value
 
 POLL_S = 0.2
 CALL_S = 60.0
+ENDING_S = 5.0
 READ_BYTES = 64 * 1024
 HELP = """\
 NAME [JSON]  calls NAME with a value; words that are no JSON are a text
@@ -153,7 +154,7 @@ class Session:
         name, _, rest = line.partition(" ")
         if not line:
             return
-        if not self.host.is_running():
+        if self.host.has_ended_within(0):
             self._restart("the host had ended")
         match name:
             case ":help":
@@ -167,7 +168,17 @@ class Session:
             case _ if name.startswith(":"):
                 _say(f"there is no {name}; :help shows what there is")
             case _:
-                self._call(name, rest.strip())
+                self._call_again(name, rest.strip())
+
+    def _call_again(self, name: str, said: str) -> None:
+        """Calls, once more when the host died before it was offered anything."""
+        try:
+            self._call(name, said)
+        except (NoHost, Lost):
+            if not self.host.has_ended_within(ENDING_S):
+                raise
+            self._restart("the host had ended")
+            self._call(name, said)
 
     def _call(self, name: str, said: str) -> None:
         if name not in self._names:

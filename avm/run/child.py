@@ -53,9 +53,13 @@ class HostProcess:
         readable, _, _ = select([out], [], [], max(0.0, until - monotonic()))
         return bool(readable and out.readline())
 
-    def is_running(self) -> bool:
-        """Whether it has not ended."""
-        return self._process.poll() is None
+    def has_ended_within(self, wait_s: float) -> bool:
+        """Whether it has ended, waiting for that at most so long."""
+        try:
+            self._process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def kill(self) -> None:
         """Ends it as a power cut would (-9)."""
