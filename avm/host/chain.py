@@ -148,7 +148,9 @@ def output_of(entry: Entry) -> list[list[list[Any]]]:
     body = entry.fields.get("output")
     if not body:
         return []
-    _verdict, _changed, sends = cbor2.loads(body)
+    _verdict, changed, sends = cbor2.loads(body)
+    if entry.fields.get("changed", changed) is not changed:
+        raise ValueError("the entry and its output disagree")
     found: list[list[list[Any]]] = sends
     return found
 

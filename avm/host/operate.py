@@ -126,7 +126,8 @@ class Create:
         for name, cap in names.items():
             host.bound[(machine.id, name)] = cap
             host.group.dirty[("name", machine.id, name)] = cap
-        intern(host, machine, flight)
+        if answer[1]:
+            intern(host, machine, flight)
         carry_out(host, machine, plan, flight.now_ms)
         content = own[0].content if own else None
         answered = own[0].caps if own else ()

@@ -81,7 +81,8 @@ def _timer(timer: Timer) -> bytes:
     return cbor2.dumps([to, timer.content, inner, reply, *times])
 
 
-def _decode_timer(body: bytes) -> Timer:
+def decode_timer(body: bytes) -> Timer:
+    """The timer of a row."""
     to, content, inner, reply, due_ms, deadline_ms, apart = cbor2.loads(body)
     caps = tuple(capability.from_row(row) for row in inner)
     back: Cap | None = None if reply is None else capability.from_row(reply)
@@ -153,7 +154,7 @@ def _load_owned(host: Host, rows: Rows) -> None:
             host.deadlines.put(("ask", number, ask_number), ask.deadline_ms)
     for (number, key), body in rows("timer"):
         machine = host.by_id[number]
-        timer = _decode_timer(body)
+        timer = decode_timer(body)
         machine.timers = machine.timers or {}
         machine.timers[key] = timer
         host.deadlines.put(("timer", number, key), timer.due_ms)

@@ -278,9 +278,13 @@ class Inside:
                 raise CapsError(f"no record of the code fits {left}")
         except CapsError as error:
             return frames.pack([frames.EDIT, machine, token, b"", [], _line(error)])
-        live.state = state
         live.next_slot += fresh.count
-        return self._state_frame(frames.EDIT, machine, token, live, state)
+        frame = self._state_frame(frames.EDIT, machine, token, live, state)
+        if frames.unpack(frame)[5]:
+            live.next_slot -= fresh.count
+        else:
+            live.state = state
+        return frame
 
 
 @dataclass(slots=True)

@@ -1,0 +1,139 @@
+"""Where two outputs of one turn differ: the first message, and the path in it. Pure.
+
+Beside the journey, for replay. Both are decoded with the machine's references as names.
+"""
+
+import json
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import cbor2
+
+from avm.host.chain import Input
+from avm.machine.turn import APPLIED, EXHAUSTED, REFUSED
+from avm.run.labels import Lens
+from caps.jsonform import Json
+
+TEXT_CHARS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first difference of a re-execution: turn, message, path, recorded and found."""
+
+    turn: int
+    message: int | None
+    path: str
+    was: str
+    now: str
+
+    def __str__(self) -> str:
+        place = "" if self.message is None else f", message {self.message}"
+        return f"turn {self.turn}{place}: {self.path} was {self.was}, now {self.now}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a turn, apart from its sends."""
+
+    verdict: str
+    index: int | None = None
+
+    def __str__(self) -> str:
+        return self.verdict
+
+
+def outcome_of(output: list[Any], places: list[int]) -> Outcome:
+    """The outcome of a worker's output; an index counts the messages it saw."""
+    verdict, index = output[0], output[1]
+    if verdict == APPLIED:
+        return Outcome("applied")
+    place = places[index] if index < len(places) else len(places)
+    if verdict == REFUSED:
+        return Outcome(f"refused: {output[2]}" if output[2] else "refused", place)
+    why = f"exhausted: {output[2]}" if verdict == EXHAUSTED else "rejected"
+    return Outcome(why, place)
+
+
+def between(turn: int, given: Input | None, was: bytes, now: bytes, lens: Lens) -> Difference:
+    """The first difference of two applied outputs that are not the same bytes."""
+    old, new = cbor2.loads(was), cbor2.loads(now)
+    places = given.places if given is not None else [0]
+    for index, (before, after) in enumerate(zip_longest(old[2], new[2])):
+        message = places[index] if index < len(places) else index
+        found = _in_message(before or [], after or [], lens)
+        if found is not None:
+            return Difference(turn, message, *found)
+    if old[1] != new[1]:
+        words = {True: "changed", False: "kept as it was"}
+        return Difference(turn, None, "the state", words[bool(old[1])], words[bool(new[1])])
+    return Difference(turn, None, "the output's bytes", was.hex()[:40], now.hex()[:40])
+
+
+def _in_message(before: list[Any], after: list[Any], lens: Lens) -> tuple[str, str, str] | None:
+    for index, (old, new) in enumerate(zip(before, after, strict=False)):
+        if old != new:
+            return _in_send(f"sends[{index}]", old, new, lens)
+    if len(before) != len(after):
+        return "the number of sends", str(len(before)), str(len(after))
+    return None
+
+
+def _in_send(path: str, old: list[Any], new: list[Any], lens: Lens) -> tuple[str, str, str]:
+    was, now = shown_send(old, lens), shown_send(new, lens)
+    for name in sorted(was.keys() | now.keys(), key=list(ORDER).index):
+        if was.get(name) != now.get(name):
+            return _in_json(f"{path}.{name}", was.get(name), now.get(name))
+    return path, "its references", "others of the same names"
+
+
+ORDER = ("cancel", "to", "content", "reply", "deadline_s", "after_s", "apart")
+
+
+def shown_send(send: list[Any], lens: Lens) -> dict[str, Json]:
+    """A send as JSON; what is not said is left out."""
+    to = lens.reference(send[0])
+    if len(send) == 1:
+        return {"cancel": to}
+    if len(send) == 2:
+        return {"to": to, "content": lens.content_json(send[1], [])}
+    shown: dict[str, Json] = {"to": to, "content": lens.content_json(send[1], send[2])}
+    if send[3] is not None:
+        shown["reply"] = lens.reference(send[3])
+    for name, milliseconds in (("deadline_s", send[4]), ("after_s", send[5])):
+        if milliseconds is not None:
+            shown[name] = milliseconds / 1000
+    if send[6]:
+        shown["apart"] = True
+    return shown
+
+
+def _in_json(path: str, was: Json, now: Json) -> tuple[str, str, str]:
+    """The deepest path at which two JSON values first differ."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in [*was, *(key for key in now if key not in was)]:
+            if key not in was or key not in now:
+                return f"{path}.{key}", cut(was, key), cut(now, key)
+            if was[key] != now[key] or type(was[key]) is not type(now[key]):
+                return _in_json(f"{path}.{key}", was[key], now[key])
+    if isinstance(was, list) and isinstance(now, list):
+        for index, (old, new) in enumerate(zip(was, now, strict=False)):
+            if old != new or type(old) is not type(new):
+                return _in_json(f"{path}[{index}]", old, new)
+        return f"the length of {path}", str(len(was)), str(len(now))
+    return path, text(was), text(now)
+
+
+def cut(held: dict[str, Json], key: str) -> str:
+    """The value of a key as text, or that there is none."""
+    return text(held[key]) if key in held else "absent"
+
+
+def text(value: Json) -> str:
+    """JSON on one line, cut."""
+    whole = json.dumps(value, ensure_ascii=False)
+    return whole if len(whole) <= TEXT_CHARS_MAX else whole[:TEXT_CHARS_MAX] + ".."
+
+
+__all__ = ["Difference", "Outcome", "between", "outcome_of", "shown_send", "text"]

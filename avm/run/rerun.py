@@ -1,0 +1,452 @@
+"""A journal executed again: the state at any turn, and whether every output is what it was. Shell.
+
+Beside the journey. Inputs go to a worker as they were recorded, answers are held against the
+record, and nothing has an effect. Time-outs, memory, dead workers and what the host itself judged
+are trusted from the record: they are not the code's doing alone.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from avm.errors import AvmError
+from avm.host import journal
+from avm.host.chain import Fault, Link, Slots, changes, input_of, is_signal
+from avm.host.effects import Load
+from avm.host.journal import Entry
+from avm.host.recover import recovery
+from avm.host.state import Machine
+from avm.machine import frames
+from avm.run.difference import Difference, Outcome, between, outcome_of
+from avm.run.labels import Lens
+from avm.run.reading import Kept, NoSuchTurn, Reader
+from avm.run.worker import Worker, WorkerLost
+
+HASH_SEED = 7
+FLIGHT_BYTES = 32 * 1024
+FLIGHT_FRAMES = 256
+TRACEBACK = "Traceback (most recent call last)"
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+FROM_STEP = (journal.TURN, journal.INIT, journal.SIGNAL)
+
+Progress = Callable[[int], None]
+
+
+class OtherPython(AvmError):
+    """The turns were taken under another minor version of Python, which may compute otherwise."""
+
+
+class CannotRerun(AvmError):
+    """The journal cannot be executed again; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """Every output and every digest is what it was, from turn `first` on."""
+
+    turns: int
+    trusted: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewCode:
+    """Other code for the whole journal: the dry run of an upgrade."""
+
+    hash: bytes
+    bundle: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An answer that is due, and what was recorded in its place."""
+
+    entry: Entry
+    kind: int
+    next_slot: int
+    digest: bytes | None = None
+
+
+@dataclass(slots=True)
+class Rerun:
+    """One machine's journal going through a worker."""
+
+    machine: int
+    worker: Worker
+    bundle_of: Callable[[bytes], bytes | None]
+    lens: Lens
+    new: NewCode | None = None
+    any_python: bool = False
+    progress: Progress | None = None
+    generation: int = 0
+    slots: Slots = field(default_factory=Slots)
+    code: bytes = b""
+    sent: set[bytes] = field(default_factory=set)
+    pending: list[bytes] = field(default_factory=list)
+    due: list[Expected] = field(default_factory=list)
+    lined_up: int = 0
+    turns: int = 0
+    trusted: int = 0
+
+    def run(
+        self, links: Iterable[Link | Fault], start: Kept | None = None
+    ) -> Agreed | Difference | Fault:
+        """Takes the entries in order, those after `start` again; stops at the first that differs."""
+        first = 0 if start is None else start.n
+        for link in links:
+            if isinstance(link, Fault):
+                return self._flush() or link
+            entry = link.entry
+            if start is not None and entry.n <= start.n:
+                if entry.n == start.n:
+                    self._begin(entry, start)
+                continue
+            found = self._take(entry)
+            if found is not None:
+                return found
+        return self._flush() or Agreed(self.turns, self.trusted, first)
+
+    def _begin(self, entry: Entry, start: Kept) -> None:
+        """Begins with a snapshot, the turns before it being gone."""
+        self.slots = Slots(start.next_slot)
+        self.code = start.code
+        self._load(entry, start.body, start.references)
+
+    def _take(self, entry: Entry) -> Difference | None:
+        form = entry.form
+        if form in (journal.INIT, journal.RUNTIME):
+            self._check_python(entry["python"])
+        if form == journal.INIT:
+            self.code = entry["code"]
+            code = self._running()
+            self._send([frames.LOAD, self.machine, code, None, [], 0, 0])
+        if form in FROM_STEP or form in (journal.REFUSED, journal.FAILED):
+            self._turn(entry)
+        elif form == journal.SNAPSHOT and self.new is None:
+            self._ask(entry, frames.SNAPSHOT, digest=entry["digest"])
+        elif form == journal.CODE:
+            self._switch(entry)
+        elif form == journal.EDIT:
+            return self._edit(entry)
+        elif form == journal.GENERATION:
+            raise CannotRerun(f"turn {entry.n} begins a key generation, which is not replayed yet")
+        self.slots.take(entry)
+        # New code may never end, and then the turn is to be known: one at a time.
+        most = FLIGHT_FRAMES if self.new is None else 0
+        if self.lined_up > FLIGHT_BYTES or len(self.pending) > most:
+            return self._flush()
+        return None
+
+    def _check_python(self, python: str) -> None:
+        found = re.match(r"\d+\.\d+", python)
+        if found is None or found.group() == PYTHON or self.any_python or self.new is not None:
+            return
+        other = found.group()
+        raise OtherPython(
+            f"the turns were taken under Python {other}, and this is {PYTHON}, which may compute "
+            f"otherwise: replay with Python {other}, or add --force"
+        )
+
+    def _turn(self, entry: Entry) -> None:
+        self.turns += 1
+        if entry.form == journal.FAILED and not _is_the_steps(entry):
+            self.trusted += 1
+            return
+        kind = frames.MESSAGES
+        if entry.form == journal.INIT:
+            kind = frames.INIT
+        elif is_signal(entry):
+            kind = frames.SIGNAL
+        self._ask(entry, frames.TURN, kind, entry["input"])
+
+    def _switch(self, entry: Entry) -> None:
+        """New code, as recorded: the worker migrates, and the digest is compared."""
+        self.code = entry["code"]
+        if self.new is None:
+            self._send_code(self.code)
+            self._ask(entry, frames.MIGRATE, self.code, digest=entry["digest"])
+
+    def _edit(self, entry: Entry) -> Difference | None:
+        """A state by hand is taken as recorded; it must be what its digest says."""
+        found = self._flush()
+        if found is not None:
+            return found
+        body, references = entry["body"], entry["references"]
+        if journal.digest_of(body, references) != entry["digest"]:
+            return Difference(entry.n, None, "the edited state", "its digest", "another")
+        self.slots.take(entry)
+        self._load(entry, body, references)
+        if self.new is None:
+            self._ask(entry, frames.SNAPSHOT, digest=entry["digest"])
+        return None
+
+    def _load(self, entry: Entry, body: bytes, references: list[Any]) -> None:
+        """Puts a recorded state into the worker, under the code of its time, migrated if need be."""
+        self._send_code(self.code)
+        place = [self.code, body, references, self.slots.next, self.generation]
+        self._send([frames.LOAD, self.machine, *place])
+        self._ask(entry, frames.LOADED)
+        if self.new is not None:
+            self._ask(entry, frames.MIGRATE, self._running())
+
+    def _running(self) -> bytes:
+        """The hash of the code that is executed, which the worker then has."""
+        code = self.code if self.new is None else self.new.hash
+        self._send_code(code)
+        return code
+
+    def _send_code(self, code: bytes) -> None:
+        if code in self.sent:
+            return
+        new = self.new is not None and code == self.new.hash
+        bundle = self.new.bundle if new and self.new is not None else self.bundle_of(code)
+        if bundle is None:
+            raise CannotRerun(f"the store has no code {code.hex()[:8]}: it is damaged")
+        self.sent.add(code)
+        self._send([frames.CODE, code, bundle])
+
+    def _ask(self, entry: Entry, kind: int, *rest: Any, digest: bytes | None = None) -> None:
+        self.due.append(Expected(entry, kind, self.slots.next, digest))
+        self._send([kind, self.machine, entry.n, *rest])
+
+    def _send(self, frame: list[Any]) -> None:
+        """Lines up a frame; a large one is to stand alone, so that neither end waits for both."""
+        body = frames.pack(frame)
+        self.pending.append(body)
+        self.lined_up += len(body)
+
+    def _flush(self) -> Difference | None:
+        """Sends what is lined up, and compares its answers."""
+        pending, due = self.pending, self.due
+        self.pending, self.due, self.lined_up = [], [], 0
+        waiting = iter(due)
+        at = due[0] if due else None
+        try:
+            for part in _parts(pending):
+                answers = sum(frames.unpack(frame)[0] in frames.SHAPES for frame in part)
+                for answer in self.worker.exchange(part, answers):
+                    at = next(waiting)
+                    found = self._compare(at, frames.unpack_untrusted(answer))
+                    if found is not None:
+                        return found
+        except WorkerLost as lost:
+            late = next(waiting, at)
+            assert late is not None, "something was asked"
+            after = due[-1].entry.n - late.entry.n
+            why = f"{lost}, here or up to {after} turns later" if after else str(lost)
+            return Difference(late.entry.n, None, "the verdict", _was(late.entry), why)
+        if self.progress is not None and due:
+            self.progress(due[-1].entry.n)
+        return None
+
+    def _compare(self, expected: Expected, answer: list[Any]) -> Difference | None:
+        entry = expected.entry
+        frames.check_answer(answer, expected.kind)
+        if expected.kind == frames.TURN:
+            return self._compare_turn(expected, answer[3])
+        if expected.kind == frames.LOADED:
+            why = answer[3]
+        else:
+            why = answer[5]
+            digest = None if why else journal.digest_of(answer[3], answer[4])
+            if not why and expected.digest is not None and digest != expected.digest:
+                assert digest is not None
+                was, now = expected.digest.hex()[:16], digest.hex()[:16]
+                return Difference(entry.n, None, "the state's digest", was, now)
+        return Difference(entry.n, None, "the state", "loaded", why) if why else None
+
+    def _compare_turn(self, expected: Expected, output: bytes) -> Difference | None:
+        entry = expected.entry
+        if entry.form in FROM_STEP and output == entry["output"]:
+            return None
+        answer = frames.unpack_output_untrusted(output)
+        given = input_of(entry)
+        now = outcome_of(answer, given.places if given is not None else [])
+        was = _outcome(entry)
+        if was != now:
+            index = now.index if was.index is None else was.index
+            if was.verdict == now.verdict:
+                return Difference(entry.n, index, "the message", str(was.index), str(now.index))
+            return Difference(entry.n, index, "the verdict", str(was), str(now))
+        if entry.form not in FROM_STEP:
+            return None
+        self.lens.next_slot, self.lens.interned = expected.next_slot, changes(entry)
+        return between(entry.n, given, entry["output"], output, self.lens)
+
+
+def _is_the_steps(entry: Entry) -> bool:
+    """Whether a failure is an exception of the machine's code, and not a judgment of the host."""
+    by_step = entry["reason"] == "exception" and entry["detail"].startswith(TRACEBACK)
+    return bool(by_step and entry["input"])
+
+
+def _outcome(entry: Entry) -> Outcome:
+    """The outcome that was recorded; the class of an exception is not compared."""
+    if entry.form == journal.REFUSED:
+        word = entry["word"]
+        return Outcome(f"refused: {word}" if word else "refused", entry["index"])
+    if entry.form == journal.FAILED:
+        return Outcome("rejected", entry["index"])
+    return Outcome("applied")
+
+
+def _was(entry: Entry) -> str:
+    return (
+        "applied" if entry.form not in (journal.REFUSED, journal.FAILED) else str(_outcome(entry))
+    )
+
+
+def _parts(pending: list[bytes]) -> Iterator[list[bytes]]:
+    """Frames in runs that fit a socket's buffer; one that does not goes alone."""
+    part: list[bytes] = []
+    size = 0
+    for frame in pending:
+        if part and size + len(frame) > FLIGHT_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(frame)
+        size += len(frame) + 4
+    if part:
+        yield part
+
+
+def replay(
+    reader: Reader,
+    machine: Machine,
+    worker: Worker,
+    *,
+    to: int | None = None,
+    new: NewCode | None = None,
+    any_python: bool = False,
+    progress: Progress | None = None,
+) -> Agreed | Difference | Fault:
+    """Executes a machine's journal again up to a turn; raises OtherPython, CannotRerun, NoSuchTurn.
+
+    From `init` on, or from the oldest snapshot where the turns before it have been pruned.
+    """
+    if to is not None:
+        check_turn(reader, machine, to)
+    start = _start(reader, machine)
+    if start is not None and to is not None and to < start.n:
+        raise NoSuchTurn(_pruned(machine, start.n))
+    lens = Lens(machine.address, reader.slots(machine), reader.labels())
+    rerun = Rerun(
+        machine.id, worker, reader.bundle, lens, new, any_python, progress, machine.generation
+    )
+    links = reader.walk(machine, 0, None if to is None else to + 1)
+    return rerun.run(links, start)
+
+
+def _start(reader: Reader, machine: Machine) -> Kept | None:
+    """The oldest snapshot when the journal does not reach back to `init`."""
+    if not reader.first(machine):
+        return None
+    oldest = None
+    for kept in reader.snapshots(machine):
+        oldest = kept
+    if oldest is None:
+        raise CannotRerun(f"the journal of {machine.name} was cut, and there is no snapshot")
+    return oldest
+
+
+def check_turn(reader: Reader, machine: Machine, turn: int) -> None:
+    """Whether a machine has taken this turn; NoSuchTurn."""
+    head = reader.head(machine)
+    if not 0 <= turn < head:
+        why = f"{machine.name} has no turn {turn}"
+        raise NoSuchTurn(f"{why}: its newest is {head - 1}")
+
+
+def _pruned(machine: Machine, first: int) -> str:
+    return f"the journal of {machine.name} was pruned: the oldest state there is is of turn {first}"
+
+
+def state_at(
+    reader: Reader,
+    machine: Machine,
+    worker: Worker,
+    turn: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[bytes, list[Any]]:
+    """The state after a turn, the newest unless said: body and references, whole.
+
+    Raises NoSuchTurn, CannotRerun, WorkerLost.
+    """
+    at = reader.head(machine) - 1 if turn is None else turn
+    check_turn(reader, machine, at)
+    _loading(reader, machine, worker, at, progress)
+    answer = _only(worker, [frames.SNAPSHOT, machine.id, 0])
+    frames.check_answer(answer, frames.SNAPSHOT)
+    if answer[5]:
+        raise CannotRerun(f"{machine.name}: {answer[5]}")
+    return answer[3], answer[4]
+
+
+def _loading(
+    reader: Reader, machine: Machine, worker: Worker, at: int, progress: Progress | None
+) -> None:
+    """Brings the state after a turn into a worker."""
+    kept = reader.kept(machine, at)
+    if kept is None and reader.first(machine):
+        oldest = _start(reader, machine)
+        assert oldest is not None, "the journal does not begin at init"
+        raise NoSuchTurn(_pruned(machine, oldest.n))
+    code = _init_code(reader, machine) if kept is None else kept.code
+    load = Load(0, machine.id, code, True, 0, machine.generation, 0)
+    entries = reader.store.entries(machine.id, 0 if kept is None else kept.n + 1, at + 1)
+    snapshot = reader.store.snapshot(machine.id, at)
+    steps = recovery(load, reader.bundle(code), snapshot, _told(entries, progress))
+    answers: list[bytes] = []
+    for frame in steps:
+        last = frames.unpack(frame)[0] == frames.LOADED
+        answers += worker.exchange([frame], int(last))
+    answer = frames.unpack_untrusted(answers[0])
+    frames.check_answer(answer, frames.LOADED)
+    if answer[3]:
+        raise CannotRerun(f"the state of {machine.name} cannot be shown: {answer[3]}")
+
+
+def _init_code(reader: Reader, machine: Machine) -> bytes:
+    for n, body, _printed in reader.store.entries(machine.id, 0, 1):
+        found: bytes = journal.decode(n, body)["code"]
+        return found
+    raise CannotRerun(f"{machine.name} has no journal")
+
+
+def _told(
+    entries: Iterable[tuple[int, bytes, str | None]], progress: Progress | None
+) -> Iterator[tuple[int, bytes, str | None]]:
+    for row in entries:
+        if progress is not None:
+            progress(row[0])
+        yield row
+
+
+def _only(worker: Worker, frame: list[Any]) -> list[Any]:
+    return frames.unpack_untrusted(next(iter(worker.exchange([frames.pack(frame)], 1))))
+
+
+def try_upgrade(reader: Reader, machine: Machine, worker: Worker, new: NewCode) -> str:
+    """Why the machine as it stands would not take new code; nothing when it would."""
+    _loading(reader, machine, worker, reader.head(machine) - 1, None)
+    for _answer in worker.exchange([frames.pack([frames.CODE, new.hash, new.bundle])], 0):
+        raise AssertionError("a bundle is not answered")
+    answer = _only(worker, [frames.MIGRATE, machine.id, 0, new.hash])
+    frames.check_answer(answer, frames.MIGRATE)
+    return str(answer[5])
+
+
+__all__ = [
+    "HASH_SEED",
+    "Agreed",
+    "CannotRerun",
+    "NewCode",
+    "OtherPython",
+    "Rerun",
+    "check_turn",
+    "replay",
+    "state_at",
+    "try_upgrade",
+]
