@@ -13,7 +13,7 @@ from avm.cli.errors import CliError, Lost, NoAnswer, NoHost
 from avm.cli.lines import Source
 from avm.cli.link import Link, fresh_key, reopen
 from avm.cli.output import warn
-from avm.cli.sending import Bad, Line, Offer, Sending, Start, start_at
+from avm.cli.sending import AGAIN_S, Bad, Line, Offer, Sending, Start, start_at
 from avm.run import protocol
 from avm.run.directory import Directory
 
@@ -127,7 +127,7 @@ class Delivery:
     def _wait_s(self) -> float:
         until = [STEP_S]
         if self._sending.again is not None:
-            until.append(self._again_at - monotonic())
+            until.append(max(AGAIN_S, self._again_at - monotonic()))
         if self._sending.partial:
             until.append(self._flush_at - monotonic())
         return max(0.0, min(until))

@@ -147,6 +147,7 @@ class Sending:
     _partial_bytes: int = 0
     _fresh: deque[Lines] = field(default_factory=deque)
     _retry: deque[Line] = field(default_factory=deque)
+    _flying: set[int] = field(default_factory=set)
     _oldest: dict[int, int] = field(default_factory=dict)
     _confirmed: int = 0
 
@@ -204,6 +205,9 @@ class Sending:
     def offers(self) -> Iterator[Offer]:
         """What is to be offered now; all in flight again after a break or when the host said so."""
         if self.again is not None:
+            # Each offer has one answer. All are waited for, or an old one would be taken for a new.
+            if any(seq >= self.again for seq in self._flying):
+                return
             again, self.again, self.again_s = self.again, None, 0.0
             for seq, lines in list(self._sender.unsettled_from(again)):
                 yield self._offer(seq, lines)
@@ -222,26 +226,34 @@ class Sending:
         return None
 
     def _offer(self, seq: int, lines: Lines) -> Offer:
+        self._flying.add(seq)
         self._oldest.setdefault(seq, min(self._sender.waiting))
         return Offer(seq, lines, self._position(seq), len(lines) > 1, self._confirmed)
 
     def _position(self, seq: int) -> bytes:
+        """Where it stands when this batch is taken: those offered after it are not."""
+        left = [(line.place, line.place) for line in self._retry]
+        flying: list[int] = []
+        for number, lines in self._sender.unsettled_from(0):
+            first, last = lines[0].place, lines[-1].place
+            if number <= seq:
+                flying += (number, first, last)
+            else:
+                left.append((first, last))
         ranges: list[int] = []
-        for first, last in (*((line.place, line.place) for line in self._retry), *self._left):
+        for first, last in sorted([*left, *self._left]):
             if ranges and ranges[-1] + 1 == first:
                 ranges[-1] = last
             else:
                 ranges += (first, last)
-        flying: list[int] = []
-        for number, lines in self._sender.unsettled_from(0):
-            if number <= seq:
-                flying += (number, lines[0].place, lines[-1].place)
         return cbor2.dumps([self._following, ranges, flying])
 
     # Verdicts in.
 
     def verdict(self, seq: int, verdict: Verdict) -> list[Bad]:
         """Takes a verdict; the lines that it settles badly."""
+        if verdict[0] != "held":
+            self._flying.discard(seq)
         match verdict[0]:
             case "busy":
                 self._offer_again(seq, BUSY_S)
@@ -308,6 +320,7 @@ class Sending:
         for seq, verdict in self._sender.reopened(taken, dict(verdicts)):
             bad += self.verdict(seq, verdict)
         self._sender.held.clear()
+        self._flying.clear()
         self.again, self.again_s = 0, 0.0
         return bad
 
