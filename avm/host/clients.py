@@ -114,7 +114,7 @@ def hold(host: Host, batch: Batch) -> None:
     """Makes a client's batch durable that its machine cannot take yet, and says so."""
     key = (batch.receiver, batch.sender, batch.seq)
     host.inbox[key] = batch
-    host.group.dirty[("inbox", *key)] = batch
+    host.group.add(("inbox", *key), batch)
     host.group.after.append(Verdict(batch.sender, batch.receiver, batch.seq, ["held"]))
 
 

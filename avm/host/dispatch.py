@@ -26,11 +26,19 @@ def pump(host: Host) -> None:
     if host.full:
         return
     ready = host.ready
-    while ready:
+    while ready or _wake_all(host):
         machine = ready.popleft()
         machine.listed = False
         if has_work(host, machine):
             _advance(host, machine)
+
+
+def _wake_all(host: Host) -> bool:
+    """Lists machines that wait at workers with room; some that were listed may not have used it."""
+    for worker in host.workers.values():
+        if worker.waiting and not worker.alone and not worker.killed_for:
+            wake(host, worker)
+    return bool(host.ready)
 
 
 def has_work(host: Host, machine: Machine) -> bool:
@@ -155,27 +163,36 @@ def worker_for(host: Host, machine: Machine, alone: bool) -> Worker | None:
         if not worker.flights and not worker.killed_for:
             return worker
         forget(host, machine)
-    free = [
+    return _choose(host, machine, alone)
+
+
+def _choose(host: Host, machine: Machine, alone: bool) -> Worker | None:
+    """A worker for a machine that lives in none, the least laden; None puts it in a line."""
+    quick = [
         one
         for one in host.workers.values()
         if not one.killed_for and not one.slow and not one.alone
-        if (not one.flights if alone else len(one.flights) < host.limits.flights_worker)
     ]
-    if not free:
-        waiting = min(
-            (one for one in host.workers.values() if not one.killed_for),
-            key=lambda one: (one.slow, len(one.waiting), one.id),
-            default=None,
-        )
-        if waiting is None:
-            host.unloaded.append(machine)
-        else:
-            waiting.waiting.append(machine)
-        machine.listed = True
-        return None
-    chosen = min(free, key=lambda one: (len(one.flights), len(one.machines), one.id))
-    machine.worker = chosen
-    return chosen
+    room = 1 if alone else host.limits.flights_worker
+    free = [one for one in quick if len(one.flights) < room]
+    if free:
+        chosen = min(free, key=lambda one: (len(one.flights), len(one.machines), one.id))
+        machine.worker = chosen
+        return chosen
+    machine.listed = True
+    if quick and not alone:
+        min(quick, key=lambda one: (len(one.waiting), one.id)).waiting.append(machine)
+    else:
+        host.stranded.append(machine)
+    return None
+
+
+def list_stranded(host: Host) -> None:
+    """Has the machines looked at again that found no worker fit for them."""
+    stranded, host.stranded = host.stranded, []
+    for machine in stranded:
+        machine.listed = False
+        make_ready(host, machine)
 
 
 def _has_quick(host: Host) -> bool:
@@ -352,6 +369,8 @@ def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
         fold_ready(host, flight.machine)
         make_ready(host, flight.machine)
     wake(host, worker)
+    if host.stranded:
+        list_stranded(host)
 
 
 def kill(host: Host, worker: Worker, why: str) -> None:

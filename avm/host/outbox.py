@@ -74,7 +74,7 @@ def keep(host: Host, batch: Batch) -> None:
     """Keeps a batch in its sender's outbox until its verdict."""
     key = (batch.sender, batch.receiver, batch.seq)
     host.outbox[key] = batch
-    host.group.dirty[("outbox", *key)] = batch
+    host.group.add(("outbox", *key), batch)
     sender = host.machines.get(batch.sender)
     if sender is not None:
         sender.outbox_bytes += batch.size
@@ -97,7 +97,7 @@ def settle(host: Host, batch: Batch) -> None:
     else:
         host.deadlines.drop(("batch", *key))
         return
-    if isinstance(dirty.get(row), Batch):
+    if row in host.group.new:
         del dirty[row]
     else:
         dirty[row] = None

@@ -189,7 +189,13 @@ class Group:
     snapshots: list[tuple[int, int, bytes]] = field(default_factory=list)
     cuts: list[tuple[int, int]] = field(default_factory=list)
     dirty: dict[Key, Any] = field(default_factory=dict)
+    new: set[Key] = field(default_factory=set)
     after: list[Any] = field(default_factory=list)
+
+    def add(self, key: Key, thing: Any) -> None:
+        """Notes a row that the store does not have yet."""
+        self.dirty[key] = thing
+        self.new.add(key)
 
     def __bool__(self) -> bool:
         return bool(self.dirty or self.journal or self.snapshots or self.cuts or self.after)
@@ -216,6 +222,7 @@ class Host:
     workers: dict[int, Worker] = field(default_factory=dict)
     ready: deque[Machine] = field(default_factory=deque)
     unloaded: list[Machine] = field(default_factory=list)
+    stranded: list[Machine] = field(default_factory=list)
     deadlines: Deadlines[Key] = field(default_factory=Deadlines)
     group: Group = field(default_factory=lambda: Group(1))
     committing: Group | None = None

@@ -5,7 +5,7 @@ counts against it, and after a few such tries its failure is journaled. Machines
 move to another worker.
 """
 
-from avm.host.dispatch import forget, kill, pump, take_back
+from avm.host.dispatch import forget, kill, list_stranded, pump, take_back
 from avm.host.fold import suspend
 from avm.host.outbox import make_ready
 from avm.host.state import Flight, Host, Machine, Mode, Status, Worker
@@ -16,17 +16,19 @@ LOADING_S = 600.0
 def worker_up(host: Host, number: int) -> None:
     """A worker is ready for frames."""
     host.workers[number] = Worker(number)
-    unloaded, host.unloaded = host.unloaded, []
-    for machine in unloaded:
+    list_stranded(host)
+    for worker in host.workers.values():
+        _list_again(host, worker)
+    pump(host)
+
+
+def _list_again(host: Host, worker: Worker) -> None:
+    """Has all that waited for a worker looked at again."""
+    waiting = list(worker.waiting)
+    worker.waiting.clear()
+    for machine in waiting:
         machine.listed = False
         make_ready(host, machine)
-    for worker in host.workers.values():
-        waiting = list(worker.waiting)
-        worker.waiting.clear()
-        for machine in waiting:
-            machine.listed = False
-            make_ready(host, machine)
-    pump(host)
 
 
 def worker_down(host: Host, number: int, why: str) -> None:
@@ -56,9 +58,8 @@ def worker_down(host: Host, number: int, why: str) -> None:
             machine.worker = None
             machine.loaded = False
             make_ready(host, machine)
-    for machine in worker.waiting:
-        machine.listed = False
-        make_ready(host, machine)
+    _list_again(host, worker)
+    list_stranded(host)
     if worker.flights and worker.flights[0].act is not None:
         _act_died(host, worker.flights[0].machine, reason)
     pump(host)
@@ -105,11 +106,7 @@ def _move_away(host: Host, worker: Worker) -> None:
             take_back(machine)
             forget(host, machine)
             make_ready(host, machine)
-    waiting = [machine for machine in worker.waiting if machine is not stuck]
-    worker.waiting.clear()
-    for machine in waiting:
-        machine.listed = False
-        make_ready(host, machine)
+    _list_again(host, worker)
     pump(host)
 
 

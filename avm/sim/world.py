@@ -248,6 +248,18 @@ class World:
         machine = self.machine(name)
         self.ask(lambda request: self.core.change(request, machine, "suspend", mode))
 
+    def resume(self, name: str) -> None:
+        """Resumes a machine."""
+        machine = self.machine(name)
+        self.ask(lambda request: self.core.change(request, machine, "resume"))
+
+    def upgrade(self, name: str, code: Code) -> Any:
+        """Switches a machine to other code."""
+        machine = self.machine(name)
+        bundle = name.encode() + self.entropy.bytes(8)
+        self.codes[bundle] = code
+        return self.ask(lambda request: self.core.upgrade(request, machine, bundle[:32], bundle))
+
     def client(self) -> Client:
         """A new client of the host."""
         client = Client(self.entropy.bytes(32), self.handles)
