@@ -1,0 +1,270 @@
+"""The verbs against a real host: what is printed, the exit codes, and the host's death in the middle."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.net.hosts import MACHINES, ROOT, wait_until
+
+pytestmark = pytest.mark.net
+COMMAND = (sys.executable, "-m", "avm.cli.main")
+WITHIN_S = 60.0
+
+
+class Shell:
+    """Commands about one directory, and the host that runs on it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.directory = path / "host"
+        self.host: subprocess.Popen[bytes] | None = None
+        self.environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.environ["AVM_HOST_DIR"] = str(self.directory)
+
+    def begin(self, *words: str, stdin: int | None = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        command = [*COMMAND, *words]
+        return subprocess.Popen(
+            command, stdin=stdin, stdout=pipe, stderr=pipe, cwd=self.path, env=self.environ
+        )
+
+    def __call__(self, *words: str, given: str | None = None) -> tuple[int, str, str]:
+        process = self.begin(*words, stdin=subprocess.PIPE)
+        out, err = process.communicate((given or "").encode(), WITHIN_S)
+        return process.returncode, out.decode(), err.decode()
+
+    def ok(self, *words: str, given: str | None = None) -> str:
+        code, out, err = self(*words, given=given)
+        assert code == 0, err
+        return out
+
+    def start(self) -> None:
+        log = (self.path / "host.log").open("ab")
+        with log:
+            self.host = subprocess.Popen(
+                [*COMMAND, "run"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.path,
+                env=self.environ,
+            )
+        self.ok("status", "--wait", "30")
+
+    def kill(self) -> None:
+        if self.host is not None:
+            self.host.kill()
+            self.host.wait(WITHIN_S)
+            self.host = None
+
+    def total(self) -> list[int]:
+        read: list[int] = json.loads(self.ok("call", "tot.read"))
+        return read
+
+    def wait_for(self, count: int) -> None:
+        """Until so many numbers were added."""
+        wait_until(lambda: self.total()[1] >= count)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    one = Shell(tmp_path)
+    one.start()
+    one.ok("create", str(MACHINES / "tot.py"))
+    yield one
+    one.kill()
+
+
+def one_line(text: str) -> str:
+    assert text.startswith("avm-host: ") and text.count("\n") == 1, text
+    return text
+
+
+def test_create_prints_what_init_answered_and_names_it(shell: Shell) -> None:
+    out = shell.ok("create", str(MACHINES / "tot.py"), "--name", "other", "--json")
+    names = json.loads(out)
+    assert sorted(names) == ["add", "mute", "read", "tell"]
+    cap = names["add"]["$cap"]
+    assert cap.startswith("avm:")
+    assert shell.ok("call", cap, "2").strip() == "2"
+    assert shell.ok("call", json.dumps({"$cap": cap}), "3").strip() == "5"
+    assert shell.ok("call", json.dumps({"$cap": "other.add"}), "1").strip() == "6"
+    code, _, err = shell("create", str(MACHINES / "tot.py"))
+    assert code == 1 and "exists; `upgrade tot FILE`" in one_line(err)
+    code, _, err = shell("create", str(MACHINES / "tot.py"), "--name", "Other_1")
+    assert code == 2 and "--name other-1" in one_line(err)
+
+
+def test_call_prints_the_answer_or_says_the_outcome(shell: Shell) -> None:
+    assert shell.ok("call", "tot.add", "5").strip() == "5"
+    assert shell("call", "tot.add", "-5")[0::2] == (1, "avm-host: refused: negative\n")
+    assert shell("call", "tot.add", "-5.5e3")[0::2] == (1, "avm-host: refused\n")
+    code, _, err = shell("call", "tot.add", "1000000")
+    assert code == 1 and one_line(err).startswith("avm-host: rejected")
+    code, _, err = shell("call", "tot.add", "five")
+    assert code == 2 and "`avm-host call tot.add --text five`" in one_line(err)
+    assert shell("call", "tot.mute", "--timeout", "0.3")[0] in (1, 4)
+
+
+def test_what_is_not_there_is_told_with_what_is(shell: Shell) -> None:
+    code, _, err = shell("send", "nobody.add", "1")
+    assert code == 1 and "there are: tot" in one_line(err)
+    code, _, err = shell("send", "tot.sub", "1")
+    assert code == 1 and "it has: add" in one_line(err)
+    cap = json.loads(shell.ok("create", str(MACHINES / "tot.py"), "--name", "b", "--json"))
+    text = cap["add"]["$cap"]
+    code, _, err = shell("send", text[:-1] + ("a" if text[-1] != "a" else "b"), "1")
+    assert code == 2
+    assert "mistyped" in one_line(err)
+
+
+def test_lines_are_sent_and_the_bad_ones_listed(shell: Shell) -> None:
+    lines = [str(n) for n in range(1, 501)]
+    lines[99], lines[249] = "-1", "1000000"
+    lines.insert(10, "  ")
+    code, out, err = shell("send", "tot.add", "--jsonl", "-", "--json", given="\n".join(lines))
+    assert code == 1
+    assert err.splitlines() == [
+        "avm-host: line 101: refused: negative",
+        "avm-host: line 251: rejected",
+    ]
+    told = json.loads(out)
+    assert told["first_error"] == "line 101: refused: negative"
+    counted = {key: told[key] for key in ("lines", "committed", "refused", "rejected", "unknown")}
+    assert counted == {"lines": 500, "committed": 498, "refused": 1, "rejected": 1, "unknown": 0}
+    assert shell.total() == [sum(range(1, 501)) - 100 - 250, 498]
+    assert json.loads(shell.ok("status", "--json"))["failed"] == 1
+
+
+def test_a_malformed_line_stops_there(shell: Shell) -> None:
+    code, _, err = shell("send", "tot.add", "--jsonl", "-", given="1\n2\n{\n4\n")
+    assert code == 2
+    assert re.search(r"line 3: .*2 lines before it were committed", one_line(err))
+    assert shell.total() == [3, 2]
+
+
+def test_a_stream_is_flushed_when_it_pauses(shell: Shell) -> None:
+    process = shell.begin("send", "tot.add", "--jsonl", "-", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(b"1\n")
+    process.stdin.flush()
+    wait_until(lambda: shell.total() == [1, 1])
+    process.stdin.close()
+    assert process.wait(WITHIN_S) == 0
+    process.stdout and process.stdout.close()
+    process.stderr and process.stderr.close()
+
+
+def test_each_line_is_taken_once_though_the_host_is_killed(shell: Shell) -> None:
+    file = shell.path / "lines"
+    file.write_text("".join(f"{n}\n" for n in range(1, 20_001)))
+    process = shell.begin("send", "tot.add", "--jsonl", str(file), "--batch-size", "20", "--json")
+    for at in (500, 5_000, 12_000):
+        shell.wait_for(at)
+        shell.kill()
+        shell.start()
+    out, err = process.communicate(timeout=WITHIN_S)
+    assert process.returncode == 0, err
+    assert json.loads(out)["committed"] == 20_000
+    assert shell.total() == [sum(range(1, 20_001)), 20_000]
+
+
+def test_with_resume_the_same_command_goes_on_after_its_death(shell: Shell) -> None:
+    file = shell.path / "lines"
+    numbers = [(-1 if n % 1000 == 0 else n) for n in range(1, 20_001)]
+    file.write_text("".join(f"{n}\n" for n in numbers))
+    words = ("send", "tot.add", "--jsonl", str(file), "--resume", "k", "--json")
+    for at in (500, 6_000, 13_000):
+        process = shell.begin(*words, "--batch-size", str(10 + at % 7))
+        shell.wait_for(at)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=WITHIN_S)
+    code, out, err = shell(*words)
+    assert code in (0, 1), err
+    told = json.loads(out)
+    assert told["lines"] == 20_000
+    assert told["skipped"] + told["committed"] + told["refused"] == 20_000
+    assert shell.total() == [sum(n for n in numbers if n > 0), 19_980]
+    code, out, err = shell(*words)
+    assert (code, json.loads(out)["skipped"]) == (0, 20_000), err
+
+
+def test_a_call_lives_through_the_hosts_death(shell: Shell) -> None:
+    shell.ok("suspend", "tot")
+    process = shell.begin("call", "tot.add", "7", "--timeout", "30")
+    wait_until(lambda: json.loads(shell.ok("status", "--json"))["waiting"] >= 1)
+    shell.kill()
+    shell.start()
+    shell.ok("resume", "tot")
+    out, err = process.communicate(timeout=WITHIN_S)
+    assert (process.returncode, out) == (0, b"7\n"), err
+
+
+def test_listen_prints_what_comes(shell: Shell) -> None:
+    ear = shell.begin("listen", "door", "--count", "2")
+    assert ear.stdout is not None
+    text = ear.stdout.readline().decode().strip()
+    assert text.startswith("avm:")
+    for what in ({"a": [1, 2.5]}, "hello"):
+        shell.ok("send", "tot.tell", json.dumps({"ear": {"$cap": text}, "what": what}))
+    out, err = ear.communicate(timeout=WITHIN_S)
+    assert ear.returncode == 0, err
+    assert out.decode().splitlines() == ['{"a": [1, 2.5]}', '"hello"']
+
+
+def test_a_machines_life(shell: Shell) -> None:
+    assert json.loads(shell.ok("suspend", "tot", "--json"))["status"] == "suspended"
+    assert shell("send", "tot.add", "1")[0] == 4
+    assert shell("rm", "tot")[0] == 1
+    shell.ok("resume", "tot")
+    wait_until(lambda: shell.total() == [1, 1])
+    assert "turn" in json.loads(shell.ok("upgrade", "tot", str(MACHINES / "tot.py"), "--json"))
+    state = {"$record": ["Tot", {"me": {"$me": []}, "total": 9, "count": 4, "echo": 0}]}
+    shell.ok("edit", "tot", json.dumps(state))
+    assert shell.total() == [9, 4]
+    assert shell("edit", "tot", "{")[0] == 2
+    shell.ok("prune", "tot", "--keep", "1")
+    shell.ok("halt", "tot")
+    code, _, err = shell("send", "tot.add", "1")
+    assert code == 1 and "undelivered" in one_line(err)
+    shell.ok("rm", "tot")
+    assert shell("send", "tot.add", "1")[0] == 1
+
+
+def test_what_broke_a_machine_can_be_sent_again(shell: Shell) -> None:
+    assert shell("send", "tot.add", "1000000")[0] == 1
+    failed = json.loads(shell.ok("failed", "ls", "--json"))
+    turn = str(failed[0]["turn"])
+    shell.ok("failed", "edit", "tot", turn, "[5]")
+    wait_until(lambda: shell.total() == [5, 1])
+    assert json.loads(shell.ok("failed", "ls", "--json")) == []
+    assert shell("failed", "drop", "tot", turn)[0] == 1
+    assert shell("failed", "keep", "tot", turn)[0] == 2
+
+
+def test_backup_is_the_owners_alone(shell: Shell) -> None:
+    out = json.loads(shell.ok("backup", "copy.avm", "--json"))
+    path = Path(out["file"])
+    assert path == shell.path / "copy.avm" and path.stat().st_size == out["bytes"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert shell("backup", "copy.avm")[0] == 1
+
+
+def test_status_has_its_keys_and_stop_frees_the_directory(shell: Shell) -> None:
+    status = json.loads(shell.ok("status", "--json"))
+    keys = "version dir pid address route uptime_s machines workers store rates failed refused"
+    assert set(status) >= {*keys.split(), "waiting"}
+    assert set(status["workers"][0]) >= {"pid", "turns", "restarts", "rss_bytes"}
+    assert set(status["store"]) >= {"kind", "bytes", "turns"}
+    code, _, err = shell("run")
+    assert code == 1 and f"in use by pid {status['pid']}" in one_line(err)
+    shell.ok("stop")
+    assert shell("status")[0] == 3
+    assert shell("stop")[0] == 3
