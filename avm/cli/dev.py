@@ -111,6 +111,9 @@ class Session:
     def run(self) -> None:
         """Takes line after line, and looks at the files in between."""
         _say(f"{self._name} in {self._directory.path}; :help shows what can be typed")
+        with Reader.open(self._directory) as reader:
+            known = [one for one in reader.machines() if one.name == self._name]
+            self._seen = reader.head(known[0]) if known else 0
         self._reload()
         terminal = sys.stdin.isatty()
         for line in self._lines(terminal):
@@ -133,7 +136,10 @@ class Session:
         while True:
             readable, _, _ = select([source], [], [], POLL_S)
             if not readable:
-                if self._reload():
+                if self._watch.has_changed():
+                    if terminal:
+                        print()
+                    self._update()
                     self._prompt(terminal)
                 continue
             received = os.read(source, READ_BYTES)
@@ -207,16 +213,20 @@ class Session:
 
     # The code.
 
-    def _reload(self) -> bool:
-        """Creates or upgrades the machine when a file was saved; whether something was said."""
-        if not self._watch.has_changed():
-            return False
+    def _reload(self) -> None:
+        if self._watch.has_changed():
+            self._update()
+
+    def _update(self) -> None:
+        """Creates the machine, or upgrades it when its code is another; tells what came of it."""
+        said = ""
         try:
             bundle = bundle_of(str(self._file))
             self._watch.follow(bundle)
             running = self._code_now()
             if running == bundle.hash:
-                said = "" if self._names else f"{self._name} goes on where it was"
+                if not self._names:
+                    said = f"{self._name} goes on where it was"
             elif running is None:
                 params = {"name": self._name, "content": b"\xf6", "caps": []}
                 ask(self._directory, "create", {**params, "bundle": bundle.encode()})
@@ -234,7 +244,6 @@ class Session:
         if not self._names:
             self._show_names()
         self._show_news()
-        return bool(said)
 
     def _code_now(self) -> bytes | None:
         with Reader.open(self._directory) as reader:
