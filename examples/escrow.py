@@ -56,7 +56,7 @@ def step(message: Message, state: Escrow) -> Step[Escrow]:
             return [Send(answer, "paid", apart=True)], replace(
                 state, vaults=vaults.put(side, vault)
             )
-        case Moved(_, vault, _) as rest, Failed("late" | "unknown"):
+        case Moved(_, vault, _) as rest, Failed("late" | "unknown" | "dropped"):
             return [Send(vault, None, reply=me(rest))], state  # only its balance tells
         case ((Opened(side, _, answer) | Moved(side, _, answer)), said):
             why = said if isinstance(said, Failed) else Failed("refused", "not paid")

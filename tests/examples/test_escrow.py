@@ -1,11 +1,13 @@
 """The escrow: two sides exchange, or neither does, and money is in a purse at every moment."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avm import Me, Message, Refused, Step, record
 from avm.testing import Asked, Client, Machine, NoAnswer, World
 from caps.value import Capability
 
@@ -86,6 +88,46 @@ def test_a_side_that_cannot_pay_is_told_and_may_pay_again(steps: int, seed: int)
         asked.answer()
     assert deal.pay("a").answer() == "paid"
     assert deal.totals() == (17, 11)
+
+
+@record(name="Drawer")
+class Drawer:
+    me: Me
+    balance: int = 0
+
+
+class ForgetfulMint:
+    """Takes the money and does not answer: whether it has it, only the balance tells."""
+
+    @staticmethod
+    def init(message: Message, me: Me) -> Step[Drawer]:
+        return message.answer({"brand": me("brand")}), Drawer(me)
+
+    @staticmethod
+    def step(message: Message, state: Drawer) -> Step[Drawer]:
+        match message.context, message.content:
+            case "brand", "sprout":
+                return message.answer(state.me("vault")), state
+            case "vault", None:
+                return message.answer(state.balance), state
+            case "vault", {"amount": int(amount)}:
+                return [], replace(state, balance=state.balance + amount)
+        raise Refused
+
+
+def test_money_of_which_nobody_said_whether_it_came_is_found_by_its_balance() -> None:
+    world = World()
+    mints = [world.machine(ForgetfulMint()) for _side in "ab"]
+    grants = {side: mint.cap("brand") for side, mint in zip("ab", mints, strict=True)}
+    escrow = world.machine(EXAMPLES / "escrow.py", params={"prices": (7, 3)}, grants=grants)
+    client = world.client()
+    for side, mint, price in zip("ab", mints, (7, 3), strict=True):
+        asked = client.ask(escrow.cap(side), {"pay": client.cap("mine")}, timeout_s=300)
+        world.step()
+        world.crash()
+        assert asked.answer() == "paid"
+        assert mint.state.balance == price
+    assert client.call(given_by(client, escrow.cap("a"), "claim")) == 3
 
 
 def test_nobody_claims_before_both_have_paid() -> None:
