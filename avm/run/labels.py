@@ -26,12 +26,15 @@ class Labels:
     machines: Mapping[bytes, str] = field(default_factory=dict)
     clients: Mapping[bytes, str] = field(default_factory=dict)
     named: Mapping[Cap, str] = field(default_factory=dict)
+    host: bytes = b""
 
-    def of_address(self, address: bytes, host: str = "") -> str:
-        """A machine's or a client's name, else the start of the address."""
-        known = self.machines.get(address) or host
+    def of_address(self, address: bytes) -> str:
+        """A machine's or a client's name, `host`, else the start of the address."""
+        known = self.machines.get(address)
         if known:
             return known
+        if address == self.host:
+            return "host"
         start = f"{address.hex()[:SHOWN]}.."
         return f"client {start}" if address in self.clients else start
 

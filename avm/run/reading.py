@@ -151,8 +151,8 @@ class Reader:
         """The addresses of the clients the store knows."""
         return [key[0] for key, _body in self._rows("client")]
 
-    def labels(self) -> Labels:
-        """What capabilities and addresses are called in this store."""
+    def labels(self, host: bytes = b"") -> Labels:
+        """What capabilities and addresses are called in this store, `host` being the host's."""
         machines = self.machines()
         named = {
             cap: f"{machine.name}.{name}"
@@ -162,7 +162,7 @@ class Reader:
         clients = {
             key[0]: str(cbor2.loads(body)[2]) or "client" for key, body in self._rows("client")
         }
-        return Labels({one.address: one.name for one in machines}, clients, named)
+        return Labels({one.address: one.name for one in machines}, clients, named, host)
 
     # Journal, snapshots, code
 

@@ -1,0 +1,86 @@
+"""`failed ls` and `failed show`: the batches that broke a machine, whether or not a host runs."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from avm.cli.log import cut
+from avm.cli.ls import print_table
+from avm.cli.output import print_json, say
+from avm.cli.show import keys_of, text_of
+from avm.cli.times import utc
+from avm.host.capability import Cap
+from avm.run.directory import Directory
+from avm.run.labels import BodyLens, Labels
+from avm.run.reading import FailedBatch, Reader
+from caps.jsonform import Json
+
+COLUMNS = ("machine", "turn", "time", "sender", "messages", "reason", "why")
+WHY_CHARS_MAX = 60
+
+
+def ls(directory: Directory, args: argparse.Namespace) -> int:
+    """Prints a line for each failed batch, of one machine or of all."""
+    with Reader.open(directory) as reader, reader.reading():
+        labels = reader.labels()
+        machines = [reader.machine(args.machine)] if args.machine else reader.machines()
+        rows = [
+            _listed(machine.name, batch, labels)
+            for machine in machines
+            for batch in reader.failed(machine)
+        ]
+    if args.json:
+        print_json(rows)
+    elif rows:
+        print_table([list(COLUMNS), *([str(row[name]) for name in COLUMNS] for row in rows)])
+    else:
+        say("no failed batches")
+    return 0
+
+
+def show(directory: Directory, args: argparse.Namespace) -> int:
+    """Prints one failed batch: why, the traceback, and its contents."""
+    with Reader.open(directory) as reader, reader.reading():
+        machine = reader.machine(args.machine)
+        batch = reader.failed_at(machine, args.turn)
+        labels = reader.labels()
+        row = _listed(machine.name, batch, labels)
+        row["index"], row["detail"] = batch.index, batch.detail
+        if args.json:
+            keys = keys_of(reader, directory)
+            row["contents"] = contents(batch, labels, lambda cap: text_of(cap, keys))
+            print_json(row)
+            return 0
+        row["contents"] = contents(batch, labels, labels.of_cap)
+    _print(row)
+    return 0
+
+
+def _listed(machine: str, batch: FailedBatch, labels: Labels) -> dict[str, Any]:
+    lines = [line for line in batch.detail.splitlines() if line.strip()]
+    return {
+        "machine": machine,
+        "turn": batch.n,
+        "time": utc(batch.now_ms),
+        "sender": labels.of_address(batch.sender),
+        "messages": batch.batch.count,
+        "reason": batch.reason,
+        "why": lines[-1].strip()[:WHY_CHARS_MAX] if lines else "",
+    }
+
+
+def contents(batch: FailedBatch, labels: Labels, text: Callable[[Cap], str]) -> list[Json]:
+    """The contents of the messages as JSON, in order."""
+    return [
+        BodyLens(labels, said.caps).content_json(said.content, text)
+        for said in batch.batch.messages
+    ]
+
+
+def _print(row: dict[str, Any]) -> None:
+    say(f"{row['machine']}, turn {row['turn']}, {row['time']}, from {row['sender']}")
+    say(f"message {row['index']} of {row['messages']}: {row['reason']}")
+    for line in row["detail"].splitlines():
+        say(f"    {line}")
+    for index, content in enumerate(row["contents"]):
+        say(f"{index:>4}  {cut(content)}")

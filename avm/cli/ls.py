@@ -1,0 +1,63 @@
+"""`ls`: lists the machines, whether or not a host runs."""
+
+import argparse
+
+from avm.cli.arguments import add_json
+from avm.cli.output import print_json, say
+from avm.run.directory import Directory
+from avm.run.reading import Reader
+
+SHOWN = 8
+COLUMNS = ("name", "address", "status", "turns", "waiting", "failed", "code")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the verb."""
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Prints a line a machine."""
+    with Reader.open(directory) as reader, reader.reading():
+        listed = _listed(reader)
+    if args.json:
+        print_json(listed)
+        return 0
+    if not listed:
+        say("no machines yet: `avm-host create FILE` makes one")
+        return 0
+    print_table([list(COLUMNS), *(_row(one) for one in listed)])
+    return 0
+
+
+def _listed(reader: Reader) -> list[dict[str, object]]:
+    waiting = reader.waiting()
+    return [
+        {
+            "name": machine.name,
+            "address": machine.address.hex(),
+            "status": machine.status.name.lower(),
+            "turns": machine.head,
+            "waiting": waiting.get(machine.address, 0),
+            "failed": machine.failed,
+            "code": machine.code.hex(),
+        }
+        for machine in reader.machines()
+    ]
+
+
+def _row(one: dict[str, object]) -> list[str]:
+    cut = {"address", "code"}
+    return [str(one[name])[:SHOWN] if name in cut else str(one[name]) for name in COLUMNS]
+
+
+def print_table(rows: list[list[str]]) -> None:
+    """Prints rows in columns as wide as they need; numbers stand to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    right = [all(cell.isdigit() for cell in column[1:]) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        say("  ".join(cells).rstrip())
