@@ -24,6 +24,9 @@ from caps.errors import InvalidCapability
 
 INVALID = Named("invalid")
 WIRE_BYTES_MAX = 8 * 1024
+POSITION_BYTES_MAX = 1024
+NUMBER_MAX = 2**62
+WAIT_MS_MAX = 2**50
 OPERATOR_CONTEXT = encode_state(OPERATOR)[0]
 Entropy = Callable[[int], bytes]
 
@@ -116,6 +119,8 @@ class Control:
             self._say(connection, [protocol.BYE, f"this host speaks version {protocol.VERSION}"])
             raise BadFrame("another version")
         host = self._core.host
+        if connection.address is not None:
+            raise BadFrame("a second greeting")
         address = host.keys.client_address(_text(key))
         if address not in host.clients and len(host.clients) >= host.limits.clients:
             self._say(connection, [protocol.BYE, f"{len(host.clients)} clients are here already"])
@@ -154,15 +159,17 @@ class Control:
     ) -> None:
         core = self._core
         host = core.host
-        core.confirm(client, receiver, confirmed)
+        core.confirm(client, receiver, _number(confirmed))
         wait_ms = round(host.limits.send_s * 1000) if deadline_in_ms is None else deadline_in_ms
-        if type(receiver) is not bytes or type(seq) is not int or not 0 <= wait_ms < 2**50:
+        if type(receiver) is not bytes or _number(seq) < 1:
             raise BadFrame("not an offer")
+        if not 0 <= _number(wait_ms) < WAIT_MS_MAX:
+            raise BadFrame("not a deadline")
         deadline_ms = host.now_ms + wait_ms
         to = [self._target(wire, receiver) for wire in targets]
         said: list[Said] = []
         for index, content, wires, ask in messages:
-            if type(content) is not bytes or (ask is not None and not 0 <= int(ask) < 2**62):
+            if type(content) is not bytes or (ask is not None and _number(ask) < 0):
                 raise BadFrame("not a message")
             target = to[index]
             caps: tuple[Cap, ...] = ()
@@ -178,7 +185,7 @@ class Control:
             seq,
             said,
             deadline_ms=deadline_ms,
-            position=bytes(position[:64]),
+            position=bytes(position[:POSITION_BYTES_MAX]),
             splits=bool(splits),
         )
 
@@ -304,7 +311,7 @@ class Control:
                 self._stop()
                 return {}
             case "ear":
-                ear = Local(connection.address, 0, 0, 0, None, bytes(params["context"]), ())
+                ear = Local(connection.address, 0, 0, 0, None, _bytes(params["context"]), ())
                 return core.seal(ear)
             case "names":
                 machine = self._machine(params["machine"])
@@ -328,11 +335,11 @@ class Control:
         request = self._request(connection, number)
         match verb:
             case "upgrade":
-                bundle = bytes(params["bundle"])
+                bundle = _bytes(params["bundle"])
                 core.upgrade(request, machine, _code_hash(bundle), bundle)
             case "edit":
                 caps = self._caps(params["caps"])
-                core.edit(request, machine, bytes(params["body"]), caps)
+                core.edit(request, machine, _bytes(params["body"]), caps)
             case "suspend":
                 mode = Mode.FAIL if params.get("mode") == "fail" else Mode.HOLD
                 core.change(request, machine, verb, mode)
@@ -341,12 +348,12 @@ class Control:
             case "retry":
                 self._retry(request, machine, params)
             case "drop":
-                turn = int(params["turn"])
+                turn = _number(params["turn"])
                 if self._store.get(("failed", machine.id, turn)) is None:
                     raise NotDone(f"{machine.name} has no failed batch at turn {turn}")
                 core.drop_failed(request, machine, turn)
             case "prune":
-                core.prune(request, machine, int(params["keep_from"]))
+                core.prune(request, machine, _number(params["keep_from"]))
             case _:
                 raise NotDone(f"this host knows no verb {verb}", 2)
         core.pump()
@@ -379,7 +386,7 @@ class Control:
         return caps
 
     def _create(self, connection: Connection, number: int, params: dict[str, Any]) -> None:
-        bundle = bytes(params["bundle"])
+        bundle = _bytes(params["bundle"])
         caps = self._caps(params["caps"])
         request = self._request(connection, number)
         assert connection.address is not None
@@ -389,19 +396,19 @@ class Control:
             _text(params["name"]),
             _code_hash(bundle),
             bundle,
-            bytes(params["content"]),
+            _bytes(params["content"]),
             caps,
             self._entropy(ENTROPY_BYTES),
         )
         self._core.pump()
 
     def _retry(self, request: int, machine: Machine, params: dict[str, Any]) -> None:
-        turn = int(params["turn"])
+        turn = _number(params["turn"])
         row = self._store.get(("failed", machine.id, turn))
         contents = params.get("contents")
         edited = None
         if contents is not None:
-            edited = [(bytes(body), self._caps(wires)) for body, wires in contents]
+            edited = [(_bytes(body), self._caps(wires)) for body, wires in contents]
         self._core.retry(request, machine, turn, row, edited)
 
     def _back_up(self, connection: Connection, number: int, path: str) -> None:
@@ -417,6 +424,18 @@ class Control:
 
 def _code_hash(bundle: bytes) -> bytes:
     return hashlib.blake2b(bundle, digest_size=32, person=b"avm code").digest()
+
+
+def _bytes(value: Any) -> bytes:
+    if type(value) is not bytes:
+        raise BadFrame("not bytes")
+    return value
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or abs(value) > NUMBER_MAX:
+        raise BadFrame("not a number")
+    return value
 
 
 def _text(value: Any) -> str:

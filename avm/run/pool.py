@@ -7,6 +7,7 @@ its place; which one gets what is the core's to decide.
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from signal import SIGKILL
 
 import trio
 
@@ -16,7 +17,7 @@ from avm.host.recover import recovery
 from avm.machine import frames
 from avm.machine.worker import EXIT_MEMORY
 from avm.run.protocol import BadFrame, Frames, framed
-from avm.run.spawn import Prepared
+from avm.run.spawn import Prepared, PreparedLost
 from avm.run.stream import Stream
 from avm.store.interface import Store
 
@@ -28,15 +29,23 @@ PAGE_BYTES = 4096
 class Worker:
     """One worker process."""
 
-    __slots__ = ("behind", "frames", "number", "pid", "stream", "turns")
+    __slots__ = ("_prepared", "behind", "frames", "number", "pid", "stream", "turns")
 
-    def __init__(self, number: int, pid: int, stream: Stream) -> None:
+    def __init__(self, number: int, pid: int, stream: Stream, prepared: Prepared) -> None:
+        self._prepared = prepared
         self.number = number
         self.pid = pid
         self.stream = stream
         self.frames = Frames(ANSWER_BYTES_MAX)
         self.turns = 0
         self.behind: deque[Iterator[bytes]] = deque()
+
+    def end(self) -> int:
+        """Kills it if it still runs; its exit code, negative for a signal."""
+        try:
+            return self._prepared.end(self.pid)
+        except PreparedLost:
+            return -SIGKILL
 
     def rss_bytes(self) -> int:
         """The memory that it holds; 0 where the system does not tell."""
@@ -51,12 +60,22 @@ class Pool:
     """The workers of a host."""
 
     def __init__(
-        self, core: Core, store: Store, prepared: Prepared, size: int, settle: Callable[[], None]
+        self,
+        core: Core,
+        store: Store,
+        prepared: Prepared,
+        prepare: Callable[[], Prepared],
+        size: int,
+        settle: Callable[[], None],
     ) -> None:
-        """`settle` carries out what the core asks for after an event."""
+        """`prepare` starts another prepared process when that one has ended.
+
+        `settle` carries out what the core asks for after an event.
+        """
         self._core = core
         self._store = store
         self._prepared = prepared
+        self._prepare = prepare
         self._size = size
         self._settle = settle
         self._count = 0
@@ -72,9 +91,14 @@ class Pool:
 
     def _start_one(self) -> None:
         assert self._nursery is not None
-        pid, sock = self._prepared.fork()
+        try:
+            pid, sock = self._prepared.fork()
+        except PreparedLost:
+            self._prepared.close()
+            self._prepared = self._prepare()
+            pid, sock = self._prepared.fork()
         self._count += 1
-        worker = Worker(self._count, pid, Stream(sock))
+        worker = Worker(self._count, pid, Stream(sock), self._prepared)
         self.workers[worker.number] = worker
         self._nursery.start_soon(worker.stream.write)
         self._nursery.start_soon(self._read, worker)
@@ -109,7 +133,7 @@ class Pool:
     def _lose(self, worker: Worker, why: str) -> None:
         del self.workers[worker.number]
         worker.stream.close()
-        code = self._prepared.end(worker.pid)
+        code = worker.end()
         self.restarts += 1
         self._core.worker_down(worker.number, "memory" if code == EXIT_MEMORY else why)
         self._start_one()
@@ -163,6 +187,10 @@ class Pool:
         bundle = self._store.get(("code", effect.code)) if effect.send_code else None
         entries = self._store.entries(effect.machine, start)
         return recovery(effect, bundle, snapshot, entries)
+
+    def close(self) -> None:
+        """Ends all workers."""
+        self._prepared.close()
 
     def flush(self) -> None:
         """Writes what is queued for all workers."""

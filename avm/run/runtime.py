@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -81,6 +81,12 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def note(event: str, **fields: Any) -> None:
     """A structured line about the host's own life, on standard error."""
     print(json.dumps({"event": event, **fields}), file=sys.stderr, flush=True)
@@ -104,7 +110,8 @@ class Runtime:
         self._started_s = time.monotonic()
         self._rates = (self._started_s, 0, 0)
         size = config.workers or os.cpu_count() or 1
-        self._pool = Pool(core, store, prepared, size, self._settle)
+        prepare = partial(Prepared.start, HASH_SEED, config.limits)
+        self._pool = Pool(core, store, prepared, prepare, size, self._settle)
         self._control = Control(
             core, store, os.urandom, self._status, self._begin_stop, self._back_up
         )
@@ -115,11 +122,18 @@ class Runtime:
         self._group: Group | None = None
         self._alarm = trio.CancelScope()
         self._alarm_ms: int | None = None
-        self._exit_code = 0
-        self._fatal = ""
+        self._fatal: AvmError | None = None
 
     async def main(self) -> int:
         """Runs until stopped; the exit code."""
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            try:
+                return await self._live(signals)
+            except* AvmError as group:
+                first = _first(group)
+        raise first
+
+    async def _live(self, signals: AsyncIterator[int]) -> int:
         self._directory.write_operator(self._operator_text())
         listener = self._listen()
         self._token = trio.lowlevel.current_trio_token()
@@ -130,7 +144,7 @@ class Runtime:
                 self._pool.start(nursery)
                 nursery.start_soon(self._accept, listener)
                 nursery.start_soon(self._keep_time)
-                nursery.start_soon(self._hear_signals)
+                nursery.start_soon(self._hear, signals)
                 self._settle()
                 print(f"avm-host {host_version()} is ready in {self._directory.path}", flush=True)
                 await self._stopping.wait()
@@ -140,10 +154,11 @@ class Runtime:
             listener.close()
             with suppress(FileNotFoundError):
                 self._directory.socket.unlink()
+            self._pool.close()
             self._writer.close()
         if self._fatal:
-            raise AvmError(self._fatal)
-        return self._exit_code
+            raise self._fatal
+        return 0
 
     def _operator_text(self) -> str:
         wire = self._core.seal(operator_capability(self._core.host.address))
@@ -226,8 +241,7 @@ class Runtime:
             assert self._nursery is not None
             self._nursery.start_soon(self._write_again)
         else:
-            self._fatal = str(error)
-            self._exit_code = 5
+            self._fatal = error
             self._stopping.set()
 
     async def _write_again(self) -> None:
@@ -305,12 +319,9 @@ class Runtime:
 
     # The end.
 
-    async def _hear_signals(self) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for _number in signals:
-                if self._stopping.is_set():
-                    return
-                self._begin_stop()
+    async def _hear(self, signals: AsyncIterator[int]) -> None:
+        async for _number in signals:
+            self._begin_stop()
 
     def _begin_stop(self) -> None:
         self._stopping.set()
@@ -376,7 +387,7 @@ class Runtime:
     async def _back_up_beside(self, path: str, outcome: Callable[[Any, str], None]) -> None:
         try:
             size = await trio.to_thread.run_sync(self._copy_store, path)
-        except AvmError as error:
+        except (AvmError, OSError, ValueError) as error:
             outcome(None, str(error))
             return
         outcome({"bytes": size}, "")
