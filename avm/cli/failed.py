@@ -3,9 +3,9 @@
 import argparse
 from typing import Any
 
-from avm.cli import failed_read
 from avm.cli.arguments import add_json
 from avm.cli.errors import Usage
+from avm.cli.failed_read import ls, show
 from avm.cli.link import ask
 from avm.cli.output import print_json, say
 from avm.cli.values import Holder
@@ -30,13 +30,13 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.act not in ACTS:
         raise Usage(f"`avm-host failed {args.act}`: it is one of {', '.join(ACTS)}")
     if args.act == "ls":
-        return failed_read.ls(directory, args)
+        return ls(directory, args)
     if args.machine is None or args.turn is None:
         raise Usage(f"`avm-host failed {args.act} N TURN`: `avm-host failed` lists them")
     if (args.act == "edit") != (args.value is not None):
         raise Usage("the contents go with edit: `avm-host failed edit N TURN '[5]'`")
     if args.act == "show":
-        return failed_read.show(directory, args)
+        return show(directory, args)
     return _act(args, directory)
 
 
