@@ -140,17 +140,16 @@ def _encode_send(send: Any, references: References, limits: Limits) -> tuple[lis
     content = send.content
     if isinstance(content, Failed):
         content = Failed("refused", content.detail)
+    to = references.of(send.to)
     try:
-        body, caps = encode_content(
-            freeze(content, depth=limits.depth), max_bytes=limits.content_bytes
-        )
+        content = freeze(content, depth=limits.depth)
+        if to == "null~" and send.reply is None:
+            return None, 0
+        body, caps = encode_content(content, max_bytes=limits.content_bytes)
     except TooBig as error:
         raise TooLarge(f"the content of a send: {error}") from None
     except CapsError as error:
         raise NotASend(f"the content of a send: {error}") from None
-    to = references.of(send.to)
-    if to == "null~" and send.reply is None:
-        return None, 0
     size = len(body) + 64 + 64 * len(caps)
     plain = send.reply is None and send.deadline_s is None and not send.after_s
     if plain and not caps and not send.apart:

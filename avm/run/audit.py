@@ -11,7 +11,7 @@ import cbor2
 
 from avm.host import journal
 from avm.host.capability import Cap, Local, Reply, from_wire_untrusted, to_wire
-from avm.host.chain import STATES, Fault, Link, Slots
+from avm.host.chain import STATES, Fault, Slots
 from avm.host.journal import Entry
 from avm.host.keys import Keyring
 from avm.host.refer import slots_in
@@ -82,13 +82,11 @@ class Audit:
         self, machine: Machine, slots: Slots, states: dict[int, Entry]
     ) -> Iterator[Problem]:
         """The chain, and that it refers only to what the machine held."""
-        follows = self._from_the_start(machine)
-        for link in self._links(machine):
-            if isinstance(link, Problem):
-                follows = False
-                yield link
-                continue
+        follows = not self.reader.first(machine)
+        for link in self.reader.walk(machine):
             if isinstance(link, Fault):
+                follows = False
+                self.told.add(link.why)
                 yield Problem(machine.name, link.n, link.why)
                 continue
             self.entries += 1
@@ -115,34 +113,6 @@ class Audit:
             return False
         slots.next = kept.next_slot
         return True
-
-    def _from_the_start(self, machine: Machine) -> bool:
-        try:
-            return not self.reader.first(machine)
-        except StoreDamaged:
-            return False
-
-    def _links(self, machine: Machine) -> Iterator[Link | Fault | Problem]:
-        """The entries, going on behind each that cannot be read."""
-        start = 0
-        while True:
-            try:
-                yield from self._read_from(machine, start)
-                return
-            except StoreDamaged as damage:
-                if damage.table != "journal" or len(damage.key) != 2:
-                    yield self._damage(machine.name, None, damage)
-                    return
-                at = int(damage.key[1])
-                yield from self.reader.walk(machine, start, at)
-                yield self._damage(machine.name, at, damage)
-                start = at + 1
-
-    def _read_from(self, machine: Machine, start: int) -> Iterator[Link | Fault]:
-        """The entries when all of them can be read; raises StoreDamaged before the first else."""
-        for _row in self.reader.store.entries(machine.id, start):
-            pass
-        yield from self.reader.walk(machine, start)
 
     def _kept(self, machine: Machine) -> Iterator[Kept | Problem]:
         """The snapshots, newest first, going on behind each that cannot be read."""

@@ -75,6 +75,7 @@ class Control:
         self._stop = stop
         self._backup = backup
         self._by_address: dict[bytes, Connection] = {}
+        self._spoken: dict[Connection, None] = {}
         self._requests: dict[int, tuple[Connection, int]] = {}
         self._next_request = 0
         self._opened: OrderedDict[bytes, Cap] = OrderedDict()
@@ -223,6 +224,7 @@ class Control:
 
     def _say(self, connection: Connection, frame: list[Any]) -> None:
         connection.stream.queue(protocol.pack(frame))
+        self._spoken[connection] = None
 
     def say(self, answer: tuple[Connection, list[Any]]) -> None:
         """Sends an answer that waited for a commit."""
@@ -267,9 +269,10 @@ class Control:
         self._say(connection, [protocol.DONE, number, value])
 
     def flush(self) -> None:
-        """Writes what is queued for all clients."""
-        for connection in list(self._by_address.values()):
+        """Writes what is queued for clients."""
+        for connection in self._spoken:
             connection.stream.flush()
+        self._spoken.clear()
 
     # The operator.
 

@@ -6,6 +6,7 @@ its place; which one gets what is the core's to decide.
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from signal import SIGKILL
 
@@ -66,18 +67,18 @@ class Pool:
         prepared: Prepared,
         prepare: Callable[[], Prepared],
         size: int,
-        settle: Callable[[], None],
+        watch: Callable[[Stream, Callable[[bytes], None]], None],
     ) -> None:
         """`prepare` starts another prepared process when that one has ended.
 
-        `settle` carries out what the core asks for after an event.
+        `watch` has what a stream receives taken.
         """
         self._core = core
         self._store = store
         self._prepared = prepared
         self._prepare = prepare
         self._size = size
-        self._settle = settle
+        self._watch = watch
         self._count = 0
         self._nursery: trio.Nursery | None = None
         self.workers: dict[int, Worker] = {}
@@ -101,28 +102,21 @@ class Pool:
         worker = Worker(self._count, pid, Stream(sock), self._prepared)
         self.workers[worker.number] = worker
         self._nursery.start_soon(worker.stream.write)
-        self._nursery.start_soon(self._read, worker)
+        self._watch(worker.stream, partial(self._take, worker))
         self._core.worker_up(worker.number)
 
-    async def _read(self, worker: Worker) -> None:
-        while True:
-            received = await worker.stream.receive()
-            if not received:
-                break
-            try:
-                answers = worker.frames.feed(received)
-            except BadFrame:
-                break
-            if worker.number not in self.workers:
-                return
-            worker.turns += len(answers)
-            for answer in answers:
-                self._core.answer(worker.number, answer)
-            self._core.pump()
-            self._settle()
-        if worker.number in self.workers:
+    def _take(self, worker: Worker, received: bytes) -> None:
+        """Takes what a worker answered; one that is gone or answers nonsense is replaced."""
+        try:
+            answers = worker.frames.feed(received)
+        except BadFrame:
+            answers = []
+            received = b""
+        worker.turns += len(answers)
+        for answer in answers:
+            self._core.answer(worker.number, answer)
+        if not received and worker.number in self.workers:
             self._lose(worker, "died")
-            self._settle()
 
     def kill(self, number: int, why: str) -> None:
         """Kills a worker, reports its death and starts another."""

@@ -19,6 +19,7 @@ from avm.host.chain import Fault, Link, Row, walk
 from avm.host.state import Channel, Machine, Timer
 from avm.run.directory import Directory
 from avm.run.labels import Labels
+from avm.store.errors import StoreDamaged
 from avm.store.interface import ALL, Store
 from avm.store.sqlite import SqliteStore
 
@@ -175,12 +176,29 @@ class Reader:
         self, machine: Machine, start: int = 0, stop: int | None = None
     ) -> Iterator[Link | Fault]:
         """The entries from `start` up to, not including, `stop`, with every fault in its place."""
-        entries: Iterator[Row] = self.store.entries(machine.id, start, stop)
+        entries = self._entries(machine, start, stop)
         return walk(entries, (machine.head, machine.chain) if stop is None else None)
 
     def first(self, machine: Machine) -> int | None:
         """The number of the oldest entry that is kept."""
-        return next((n for n, _entry, _printed in self.store.entries(machine.id)), None)
+        return next((n for n, _entry, _printed in self._entries(machine, 0, None)), None)
+
+    def _entries(self, machine: Machine, start: int, stop: int | None) -> Iterator[Row]:
+        """The rows of a journal, going on behind each that is damaged."""
+        at = start
+        while True:
+            try:
+                for row in self.store.entries(machine.id, at, stop):
+                    yield row
+                    at = row[0] + 1
+                return
+            except StoreDamaged as damage:
+                if damage.table != "journal" or len(damage.key) != 2:
+                    raise
+                n = int(damage.key[1])
+                yield from self.store.entries(machine.id, at, n)
+                yield n, None, str(damage)
+                at = n + 1
 
     def kept(self, machine: Machine, at_most: int | None = None) -> Kept | None:
         """The newest snapshot not above a turn; None when there is none."""

@@ -27,6 +27,7 @@ from avm.run.control import Connection, Control, operator_capability
 from avm.run.directory import Directory
 from avm.run.pool import Pool
 from avm.run.protocol import BadFrame
+from avm.run.reactor import Reactor
 from avm.run.spawn import Prepared
 from avm.run.stream import Stream
 from avm.run.writer import Writer
@@ -111,7 +112,8 @@ class Runtime:
         self._rates = (self._started_s, 0, 0)
         size = config.workers or os.cpu_count() or 1
         prepare = partial(Prepared.start, HASH_SEED, config.limits)
-        self._pool = Pool(core, store, prepared, prepare, size, self._settle)
+        self._reactor = Reactor(self._event, self._pump_and_settle)
+        self._pool = Pool(core, store, prepared, prepare, size, self._reactor.watch)
         self._control = Control(
             core, store, os.urandom, self._status, self._begin_stop, self._back_up
         )
@@ -142,6 +144,7 @@ class Runtime:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 self._pool.start(nursery)
+                nursery.start_soon(self._reactor.run)
                 nursery.start_soon(self._accept, listener)
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self._hear, signals)
@@ -184,6 +187,10 @@ class Runtime:
         self._pool.flush()
         self._control.flush()
         self._set_alarm()
+
+    def _pump_and_settle(self) -> None:
+        self._core.pump()
+        self._settle()
 
     def _carry_out(self, effect: Any) -> None:
         match effect:
@@ -298,24 +305,19 @@ class Runtime:
                 continue
             connection = Connection(Stream(accepted))
             self._nursery.start_soon(connection.stream.write)
-            self._nursery.start_soon(self._serve, connection)
+            self._reactor.watch(connection.stream, partial(self._take, connection))
 
-    async def _serve(self, connection: Connection) -> None:
-        stream = connection.stream
-        while received := await stream.receive():
-            self._event()
-            try:
-                self._control.take(connection, received)
-            except BadFrame as error:
-                note("client.broken", text=str(error))
-                break
-            self._core.pump()
-            self._settle()
-            stream.flush()
-        self._control.closed(connection)
-        self._settle()
-        stream.flush()
-        stream.close()
+    def _take(self, connection: Connection, received: bytes) -> None:
+        """Takes what a client said; one that is gone or says nonsense is let go."""
+        try:
+            self._control.take(connection, received)
+        except BadFrame as error:
+            note("client.broken", text=str(error))
+            received = b""
+        if not received:
+            self._control.closed(connection)
+            connection.stream.flush()
+            connection.stream.close()
 
     # The end.
 

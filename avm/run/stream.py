@@ -2,6 +2,7 @@
 
 import socket
 from collections import deque
+from collections.abc import Callable
 
 import trio
 
@@ -12,12 +13,22 @@ WAITING_BYTES_MAX = 256 * 1024 * 1024
 class Stream:
     """A non-blocking stream socket with what still has to be written to it."""
 
-    __slots__ = ("_moved", "_queued", "_waiting", "closed", "sock", "waiting_bytes", "wants")
+    __slots__ = (
+        "_moved",
+        "_queued",
+        "_waiting",
+        "closed",
+        "closing",
+        "sock",
+        "waiting_bytes",
+        "wants",
+    )
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.sock = sock
         self.closed = False
+        self.closing: Callable[[], None] = _nothing
         self.wants = trio.Event()
         self._moved = trio.Event()
         self.waiting_bytes = 0
@@ -81,23 +92,27 @@ class Stream:
             self._moved = trio.Event()
             await self._moved.wait()
 
-    async def receive(self) -> bytes:
-        """What has come; empty at the end of the stream."""
-        while not self.closed:
-            try:
-                await trio.lowlevel.wait_readable(self.sock)
-                return self.sock.recv(RECEIVE_BYTES)
-            except BlockingIOError:
-                continue
-            except (OSError, trio.ClosedResourceError):
-                return b""
-        return b""
+    def read_now(self) -> bytes | None:
+        """What has come; empty at the end of the stream, None when there is nothing now."""
+        if self.closed:
+            return None
+        try:
+            return self.sock.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
 
     def close(self) -> None:
         """Closes the socket; those who wait for it hear of it."""
         if not self.closed:
             self.closed = True
+            self.closing()
             trio.lowlevel.notify_closing(self.sock)
             self.sock.close()
             self.wants.set()
             self._moved.set()
+
+
+def _nothing() -> None:
+    return None
