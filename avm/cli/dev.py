@@ -35,6 +35,8 @@ from caps.value import Failed, Value
 POLL_S = 0.2
 CALL_S = 60.0
 ENDING_S = 5.0
+# A closed terminal is an end too: no host is left behind.
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 READ_BYTES = 64 * 1024
 HELP = """\
 NAME [JSON]  calls NAME with a value; words that are no JSON are a text
@@ -64,18 +66,19 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     directory.create()
     # The keys of a host do not belong into a repository.
     (directory.path / ".gitignore").write_text("*\n", encoding="ascii")
-    before = signal.signal(signal.SIGTERM, _end)
+    before = {number: signal.signal(number, _end) for number in ENDINGS}
     session = Session(directory, file, name)
     try:
         session.run()
     finally:
         session.host.stop()
-        signal.signal(signal.SIGTERM, before)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
     return 0
 
 
-def _end(_number: int, _frame: object) -> None:
-    raise SystemExit(128 + signal.SIGTERM)
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _the_file(folder: Path) -> Path:

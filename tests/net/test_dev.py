@@ -165,11 +165,12 @@ def test_a_host_that_died_by_itself_is_brought_back(dev: Dev, folder: Path) -> N
     assert dev.wait_for("") == "5"
 
 
-def test_a_terminated_dev_leaves_no_host(dev: Dev, folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_dev_that_is_ended_leaves_no_host(dev: Dev, folder: Path, number: int) -> None:
     dev.wait_for("it has: add, read")
     pid = host_pid(folder)
-    dev.process.terminate()
-    assert dev.process.wait(PATIENCE_S) == 128 + signal.SIGTERM
+    dev.process.send_signal(number)
+    assert dev.process.wait(PATIENCE_S) == 128 + number
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
