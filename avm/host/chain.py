@@ -13,7 +13,8 @@ from avm.host import journal
 from avm.host.journal import DamagedEntry, Entry
 from avm.host.refer import slots_in
 
-Row = tuple[int, bytes, str | None]
+# Number, entry and what was printed; no entry where it cannot be read, and then why.
+Row = tuple[int, bytes | None, str | None]
 
 ADDRESS_BYTES = 32
 TYPES: dict[str, tuple[type, ...]] = {
@@ -71,6 +72,10 @@ def walk(rows: Iterable[Row], end: tuple[int, bytes] | None = None) -> Iterator[
         if last >= 0 and n != last + 1:
             yield Fault(last + 1, f"missing: turn {n} is the next")
             chain = None
+        if body is None:
+            yield Fault(n, printed or "cannot be read")
+            last, chain = n, None
+            continue
         try:
             entry = journal.decode(n, body)
         except DamagedEntry as damage:

@@ -1,4 +1,4 @@
-"""A journal executed again: the state at any turn, and whether every output is what it was. Shell.
+"""A journal executed again, to see whether every output is what it was. Shell.
 
 Beside the journey. Inputs go to a worker as they were recorded, answers are held against the
 record, and nothing has an effect. Time-outs, memory, dead workers and what the host itself judged
@@ -14,9 +14,7 @@ from typing import Any
 from avm.errors import AvmError
 from avm.host import journal
 from avm.host.chain import Fault, Link, Slots, changes, input_of, is_signal
-from avm.host.effects import Load
 from avm.host.journal import Entry
-from avm.host.recover import recovery
 from avm.host.state import Machine
 from avm.machine import frames
 from avm.run.difference import Difference, Outcome, between, outcome_of
@@ -328,9 +326,9 @@ def replay(
     """
     if to is not None:
         check_turn(reader, machine, to)
-    start = _start(reader, machine)
+    start = oldest(reader, machine)
     if start is not None and to is not None and to < start.n:
-        raise NoSuchTurn(_pruned(machine, start.n))
+        raise NoSuchTurn(pruned(machine, start.n))
     lens = Lens(machine.address, reader.slots(machine), reader.labels())
     rerun = Rerun(
         machine.id, worker, reader.bundle, lens, new, any_python, progress, machine.generation
@@ -339,16 +337,16 @@ def replay(
     return rerun.run(links, start)
 
 
-def _start(reader: Reader, machine: Machine) -> Kept | None:
+def oldest(reader: Reader, machine: Machine) -> Kept | None:
     """The oldest snapshot when the journal does not reach back to `init`."""
     if not reader.first(machine):
         return None
-    oldest = None
+    first = None
     for kept in reader.snapshots(machine):
-        oldest = kept
-    if oldest is None:
+        first = kept
+    if first is None:
         raise CannotRerun(f"the journal of {machine.name} was cut, and there is no snapshot")
-    return oldest
+    return first
 
 
 def check_turn(reader: Reader, machine: Machine, turn: int) -> None:
@@ -359,83 +357,9 @@ def check_turn(reader: Reader, machine: Machine, turn: int) -> None:
         raise NoSuchTurn(f"{why}: its newest is {head - 1}")
 
 
-def _pruned(machine: Machine, first: int) -> str:
+def pruned(machine: Machine, first: int) -> str:
+    """What is said of a turn that the journal does not reach back to."""
     return f"the journal of {machine.name} was pruned: the oldest state there is is of turn {first}"
-
-
-def state_at(
-    reader: Reader,
-    machine: Machine,
-    worker: Worker,
-    turn: int | None = None,
-    progress: Progress | None = None,
-) -> tuple[bytes, list[Any]]:
-    """The state after a turn, the newest unless said: body and references, whole.
-
-    Raises NoSuchTurn, CannotRerun, WorkerLost.
-    """
-    at = reader.head(machine) - 1 if turn is None else turn
-    check_turn(reader, machine, at)
-    _loading(reader, machine, worker, at, progress)
-    answer = _only(worker, [frames.SNAPSHOT, machine.id, 0])
-    frames.check_answer(answer, frames.SNAPSHOT)
-    if answer[5]:
-        raise CannotRerun(f"{machine.name}: {answer[5]}")
-    return answer[3], answer[4]
-
-
-def _loading(
-    reader: Reader, machine: Machine, worker: Worker, at: int, progress: Progress | None
-) -> None:
-    """Brings the state after a turn into a worker."""
-    kept = reader.kept(machine, at)
-    if kept is None and reader.first(machine):
-        oldest = _start(reader, machine)
-        assert oldest is not None, "the journal does not begin at init"
-        raise NoSuchTurn(_pruned(machine, oldest.n))
-    code = _init_code(reader, machine) if kept is None else kept.code
-    load = Load(0, machine.id, code, True, 0, machine.generation, 0)
-    entries = reader.store.entries(machine.id, 0 if kept is None else kept.n + 1, at + 1)
-    snapshot = reader.store.snapshot(machine.id, at)
-    steps = recovery(load, reader.bundle(code), snapshot, _told(entries, progress))
-    answers: list[bytes] = []
-    for frame in steps:
-        last = frames.unpack(frame)[0] == frames.LOADED
-        answers += worker.exchange([frame], int(last))
-    answer = frames.unpack_untrusted(answers[0])
-    frames.check_answer(answer, frames.LOADED)
-    if answer[3]:
-        raise CannotRerun(f"the state of {machine.name} cannot be shown: {answer[3]}")
-
-
-def _init_code(reader: Reader, machine: Machine) -> bytes:
-    for n, body, _printed in reader.store.entries(machine.id, 0, 1):
-        found: bytes = journal.decode(n, body)["code"]
-        return found
-    raise CannotRerun(f"{machine.name} has no journal")
-
-
-def _told(
-    entries: Iterable[tuple[int, bytes, str | None]], progress: Progress | None
-) -> Iterator[tuple[int, bytes, str | None]]:
-    for row in entries:
-        if progress is not None:
-            progress(row[0])
-        yield row
-
-
-def _only(worker: Worker, frame: list[Any]) -> list[Any]:
-    return frames.unpack_untrusted(next(iter(worker.exchange([frames.pack(frame)], 1))))
-
-
-def try_upgrade(reader: Reader, machine: Machine, worker: Worker, new: NewCode) -> str:
-    """Why the machine as it stands would not take new code; nothing when it would."""
-    _loading(reader, machine, worker, reader.head(machine) - 1, None)
-    for _answer in worker.exchange([frames.pack([frames.CODE, new.hash, new.bundle])], 0):
-        raise AssertionError("a bundle is not answered")
-    answer = _only(worker, [frames.MIGRATE, machine.id, 0, new.hash])
-    frames.check_answer(answer, frames.MIGRATE)
-    return str(answer[5])
 
 
 __all__ = [
@@ -446,7 +370,7 @@ __all__ = [
     "OtherPython",
     "Rerun",
     "check_turn",
+    "oldest",
+    "pruned",
     "replay",
-    "state_at",
-    "try_upgrade",
 ]

@@ -14,7 +14,7 @@ from avm.cli.errors import Usage
 from avm.cli.log import cut
 from avm.cli.times import parse_since, utc
 from avm.host import journal
-from avm.host.chain import Fault, Link, Slots, walk
+from avm.host.chain import Fault, Link, Row, Slots, walk
 from avm.host.keys import Keyring
 from avm.limits import Limits
 from avm.run.audit import Audit, Problem
@@ -33,10 +33,10 @@ SMALL = Limits(snapshot_turns=7)
 SENDER = bytes(32)
 
 
-def chain_of(count: int) -> tuple[list[tuple[int, bytes, str | None]], bytes]:
+def chain_of(count: int) -> tuple[list[Row], bytes]:
     given = cbor2.dumps([1, "host", 0, True, []])
     output = cbor2.dumps([0, True, []])
-    entries: list[tuple[int, bytes, str | None]] = []
+    entries: list[Row] = []
     before = b""
     for n in range(count):
         if n == 0:
@@ -49,7 +49,7 @@ def chain_of(count: int) -> tuple[list[tuple[int, bytes, str | None]], bytes]:
     return entries, before
 
 
-def faults(rows: list[tuple[int, bytes, str | None]], end: tuple[int, bytes]) -> list[Fault]:
+def faults(rows: list[Row], end: tuple[int, bytes]) -> list[Fault]:
     return [one for one in walk(rows, end) if isinstance(one, Fault)]
 
 
@@ -61,7 +61,7 @@ def test_p03_any_flipped_byte_of_a_chain_is_a_fault_at_its_turn(
     rows, end = chain_of(count)
     assert not faults(rows, (count, end))
     n %= count
-    body = bytearray(rows[n][1])
+    body = bytearray(rows[n][1] or b"")
     body[at % len(body)] ^= flip
     rows[n] = (n, bytes(body), None)
     found = faults(rows, (count, end))
@@ -85,7 +85,7 @@ def test_entries_out_of_place_or_of_another_shape_are_faults() -> None:
     rows, end = chain_of(3)
     twice = [rows[0], rows[1], (2, rows[0][1], None)]
     assert any("does not stand here" in fault.why for fault in faults(twice, (3, end)))
-    wrong = journal.encode(journal.RESUME, journal.hash_of(rows[1][1]), "now")
+    wrong = journal.encode(journal.RESUME, journal.hash_of(rows[1][1] or b""), "now")
     assert faults([*rows[:2], (2, wrong, None)], (3, journal.hash_of(wrong))) == [
         Fault(2, "its now_ms is a str")
     ]

@@ -20,9 +20,8 @@ from avm.run.rerun import (
     NewCode,
     OtherPython,
     replay,
-    state_at,
-    try_upgrade,
 )
+from avm.run.states import state_at, try_upgrade
 from avm.run.worker import forked
 from avm.sim.world import Refusal, World
 from caps.codec import encode_content, encode_state

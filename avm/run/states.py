@@ -1,0 +1,95 @@
+"""The state of a machine after any turn, and whether new code would take it. Shell.
+
+Beside the journey, for `state` and for the dry run of an upgrade: the newest snapshot, then the
+turns since, taken again by a worker.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from avm.host import journal
+from avm.host.effects import Load
+from avm.host.recover import recovery
+from avm.host.state import Machine
+from avm.machine import frames
+from avm.run.reading import NoSuchTurn, Reader
+from avm.run.rerun import CannotRerun, NewCode, Progress, check_turn, oldest, pruned
+from avm.run.worker import Worker
+
+
+def state_at(
+    reader: Reader,
+    machine: Machine,
+    worker: Worker,
+    turn: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[bytes, list[Any]]:
+    """The state after a turn, the newest unless said: body and references, whole.
+
+    Raises NoSuchTurn, CannotRerun, WorkerLost.
+    """
+    at = reader.head(machine) - 1 if turn is None else turn
+    check_turn(reader, machine, at)
+    _loading(reader, machine, worker, at, progress)
+    answer = _only(worker, [frames.SNAPSHOT, machine.id, 0])
+    frames.check_answer(answer, frames.SNAPSHOT)
+    if answer[5]:
+        raise CannotRerun(f"{machine.name}: {answer[5]}")
+    return answer[3], answer[4]
+
+
+def _loading(
+    reader: Reader, machine: Machine, worker: Worker, at: int, progress: Progress | None
+) -> None:
+    """Brings the state after a turn into a worker."""
+    kept = reader.kept(machine, at)
+    if kept is None and reader.first(machine):
+        first = oldest(reader, machine)
+        assert first is not None, "the journal does not begin at init"
+        raise NoSuchTurn(pruned(machine, first.n))
+    code = _init_code(reader, machine) if kept is None else kept.code
+    load = Load(0, machine.id, code, True, 0, machine.generation, 0)
+    entries = reader.store.entries(machine.id, 0 if kept is None else kept.n + 1, at + 1)
+    snapshot = reader.store.snapshot(machine.id, at)
+    steps = recovery(load, reader.bundle(code), snapshot, _told(entries, progress))
+    answers: list[bytes] = []
+    for frame in steps:
+        last = frames.unpack(frame)[0] == frames.LOADED
+        answers += worker.exchange([frame], int(last))
+    answer = frames.unpack_untrusted(answers[0])
+    frames.check_answer(answer, frames.LOADED)
+    if answer[3]:
+        raise CannotRerun(f"the state of {machine.name} cannot be shown: {answer[3]}")
+
+
+def _init_code(reader: Reader, machine: Machine) -> bytes:
+    for n, body, _printed in reader.store.entries(machine.id, 0, 1):
+        found: bytes = journal.decode(n, body)["code"]
+        return found
+    raise CannotRerun(f"{machine.name} has no journal")
+
+
+def _told(
+    entries: Iterable[tuple[int, bytes, str | None]], progress: Progress | None
+) -> Iterator[tuple[int, bytes, str | None]]:
+    for row in entries:
+        if progress is not None:
+            progress(row[0])
+        yield row
+
+
+def _only(worker: Worker, frame: list[Any]) -> list[Any]:
+    return frames.unpack_untrusted(next(iter(worker.exchange([frames.pack(frame)], 1))))
+
+
+def try_upgrade(reader: Reader, machine: Machine, worker: Worker, new: NewCode) -> str:
+    """Why the machine as it stands would not take new code; nothing when it would."""
+    _loading(reader, machine, worker, reader.head(machine) - 1, None)
+    for _answer in worker.exchange([frames.pack([frames.CODE, new.hash, new.bundle])], 0):
+        raise AssertionError("a bundle is not answered")
+    answer = _only(worker, [frames.MIGRATE, machine.id, 0, new.hash])
+    frames.check_answer(answer, frames.MIGRATE)
+    return str(answer[5])
+
+
+__all__ = ["state_at", "try_upgrade"]

@@ -1,0 +1,154 @@
+"""The verbs that only read, with a host running and with none, and on a damaged store."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from avm.store.schema import entry_crc
+from tests.net.hosts import MACHINES, wait_until
+from tests.net.test_cli_verbs import Shell
+
+pytestmark = pytest.mark.net
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    one = Shell(tmp_path)
+    one.start()
+    one.ok("create", str(MACHINES / "tot.py"))
+    for n in (1, 2, 3):
+        one.ok("call", "tot.add", str(n))
+    one("call", "tot.add", "-1")
+    one("call", "tot.add", "1000000")
+    one.ok("call", "tot.read")
+    yield one
+    one.kill()
+
+
+READING = (
+    ("ls", "--json"),
+    ("show", "tot", "--json"),
+    ("state", "tot"),
+    ("state", "tot", "--at", "2", "--json"),
+    ("log", "tot", "--json", "--hashes"),
+    ("replay", "tot", "--json"),
+    ("verify", "--json"),
+    ("failed", "ls", "--json"),
+    ("failed", "show", "tot", "5", "--json"),
+)
+
+
+def test_what_only_reads_says_the_same_with_a_host_and_without(shell: Shell) -> None:
+    running = [shell.ok(*words) for words in READING]
+    shell.kill()
+    assert [shell.ok(*words) for words in READING] == running
+
+
+def test_each_says_what_it_is_asked(shell: Shell) -> None:
+    shell.kill()
+    (listed,) = json.loads(shell.ok("ls", "--json"))
+    assert (listed["name"], listed["turns"], listed["failed"]) == ("tot", 7, 1)
+    assert re.search(r"tot +[0-9a-f]{8} +running +7 +0 +1 ", shell.ok("ls"))
+    shown = json.loads(shell.ok("show", "tot", "--json"))
+    assert shown["names"]["add"]["$cap"].startswith("avm:")
+    assert "avm:" not in shell.ok("show", listed["address"][:10])
+    assert json.loads(shell.ok("state", "tot"))["$record"][1]["total"] == 6
+    assert json.loads(shell.ok("state", "tot", "--at", "0"))["$record"][1]["total"] == 0
+    told = shell.ok("log", "tot", "--hashes")
+    assert "avm:" not in told and "refused: negative" in told and "ValueError: a million" in told
+    assert shell.ok("log", "tot", "--since", "1h") == shell.ok("log", "tot")
+    assert shell.ok("log", "tot", "--since", "2999-01-01") == ""
+    assert shell.ok("replay", "tot") == "tot: 7 turns, every digest agrees\n"
+    assert shell.ok("replay", "tot", "--to", "2") == "tot: 3 turns, every digest agrees\n"
+    assert "every chain, seal and reference holds" in shell.ok("verify")
+    failed = json.loads(shell.ok("failed", "show", "tot", "5", "--json"))
+    assert failed["contents"] == [1_000_000] and "a million" in failed["detail"]
+
+
+def test_what_is_not_there_is_one_line_and_an_exit_code(shell: Shell, tmp_path: Path) -> None:
+    for words, code, text in (
+        (("show", "nobody"), 1, "there is no machine nobody"),
+        (("state", "tot", "--at", "99"), 1, "its newest is 6"),
+        (("log", "tot", "--since", "soon"), 2, "write 10m"),
+        (("replay", "tot", "--code", "none.py"), 2, "there is no such file"),
+        (("failed", "show", "tot", "1"), 1, "no failed batch at turn 1"),
+        (("--dir", str(tmp_path / "none"), "ls"), 1, "avm-host run"),
+    ):
+        got, out, err = shell(*words)
+        assert (got, out) == (code, "") and text in err and err.count("\n") == 1, (words, err)
+
+
+def test_p03_the_dry_run_of_an_upgrade_names_what_differs(shell: Shell) -> None:
+    file = shell.path / "tot.py"
+    text = (MACHINES / "tot.py").read_text()
+    file.write_text(text)
+    assert "every answer is the same" in shell.ok("replay", "tot", "--code", str(file))
+    file.write_text(text.replace("state.total + n,", "state.total + n * (n != 3),"))
+    code, out, _err = shell("replay", "tot", "--code", str(file))
+    assert (code, out) == (1, "tot: turn 3, message 0: sends[0].content was 6, now 3\n")
+
+
+def test_a_log_that_follows_goes_on_with_what_comes(shell: Shell) -> None:
+    following = shell.begin("log", "tot", "--follow", "--json")
+    try:
+        assert following.stdout is not None
+        lines = [json.loads(following.stdout.readline()) for _ in range(7)]
+        assert [line["turn"] for line in lines] == list(range(7))
+        shell.ok("call", "tot.add", "40")
+        more = json.loads(following.stdout.readline())
+        assert more["turn"] == 7 and more["messages"][0]["content"] == 40
+    finally:
+        following.kill()
+        following.communicate()
+
+
+def test_a_step_that_prints_secrets_of_others_has_none(shell: Shell) -> None:
+    text = json.loads(shell.ok("show", "tot", "--json"))["names"]["read"]["$cap"]
+    shell.ok("send", "tot.tell", json.dumps({"ear": {"$cap": text}, "what": {"$cap": text}}))
+    wait_until(lambda: json.loads(shell.ok("ls", "--json"))[0]["turns"] >= 9)
+    told = shell.ok("log", "tot")
+    assert "<tot.read>" in told and "avm:" not in told and text[4:] not in told
+
+
+@pytest.mark.parametrize("mend", [False, True])
+def test_p03_w22_one_flipped_byte_names_its_turn(shell: Shell, mend: bool) -> None:
+    shell.kill()
+    store = shell.directory / "store.db"
+    raw = apsw.Connection(str(store))
+    (found,) = raw.execute("SELECT id, entry, printed FROM journal WHERE id & 0xffff = 3")
+    row, entry, printed = found
+    flipped = bytearray(entry)
+    flipped[-3] ^= 1
+    body = bytes(flipped)
+    if mend:
+        crc = entry_crc(row, body, printed)
+        raw.execute("UPDATE journal SET entry = ?, crc = ? WHERE id = ?", (body, crc, row))
+    else:
+        raw.execute("UPDATE journal SET entry = ? WHERE id = ?", (body, row))
+    raw.close()
+    code, out, _err = shell("verify")
+    assert code == 5 and out.startswith("tot, turn 3: ")
+    code, out, _err = shell("replay", "tot")
+    assert code == (1 if mend else 5) and out.startswith(
+        "tot, turn 3" if not mend else "tot: turn 3"
+    )
+
+
+def test_a_pipe_that_is_closed_ends_a_log_quietly(shell: Shell) -> None:
+    process = shell.begin("log", "tot", "--follow")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    shell.ok("call", "tot.read")
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.stderr.read() == b""
+    process.stderr.close()
