@@ -150,7 +150,7 @@ class Delivery:
             self._again_at = monotonic() + self._sending.again_s
         if self._sending.some_held and not self._told_held:
             self._told_held = True
-            warn("the machine is suspended: what is sent waits until `avm-host resume`")
+            warn("avm-host: the machine is suspended: what is sent waits until `avm-host resume`")
 
     def _tell(self, bad: list[Bad]) -> None:
         for one in bad:

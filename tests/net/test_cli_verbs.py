@@ -45,11 +45,11 @@ class Shell:
         assert code == 0, err
         return out
 
-    def start(self) -> None:
+    def start(self, *settings: str) -> None:
         log = (self.path / "host.log").open("ab")
         with log:
             self.host = subprocess.Popen(
-                [*COMMAND, "run"],
+                [*COMMAND, "run", *(f"--set={one}" for one in settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -217,6 +217,66 @@ def test_listen_prints_what_comes(shell: Shell) -> None:
     out, err = ear.communicate(timeout=WITHIN_S)
     assert ear.returncode == 0, err
     assert out.decode().splitlines() == ['{"a": [1, 2.5]}', '"hello"']
+
+
+def test_a_named_listener_hears_what_came_while_it_was_away(shell: Shell) -> None:
+    first = shell.begin("listen", "door", "--count", "1", "--json")
+    assert first.stdout is not None
+    said = json.loads(first.stdout.readline())
+    tell = json.dumps({"ear": said, "what": 1})
+    shell.kill()
+    shell.start()
+    shell.ok("send", "tot.tell", tell)
+    out, err = first.communicate(timeout=WITHIN_S)
+    assert (first.returncode, out) == (0, b"1\n"), err
+    for what in (2, 3):
+        shell.ok("send", "tot.tell", json.dumps({"ear": said, "what": what}))
+    again = shell.ok("listen", "door", "--count", "2", "--json")
+    assert [json.loads(line) for line in again.splitlines()] == [said, 2, 3]
+
+
+def test_what_is_too_large_for_the_host_is_told_alone(shell: Shell) -> None:
+    shell.kill()
+    shell.start("limits.batch_bytes=150")
+    lines = [str(n) for n in range(1, 121)]
+    lines[60] = json.dumps("x" * 200)
+    code, out, err = shell("send", "tot.add", "--jsonl", "-", "--json", given="\n".join(lines))
+    assert (code, err) == (1, "avm-host: line 61: too large\n")
+    assert json.loads(out)["committed"] == 119
+    assert shell.total() == [sum(range(1, 121)) - 61, 119]
+    for verb in ("send", "call"):
+        code, _, err = shell(verb, "tot.add", "--text", "x" * 200)
+        assert code == 2
+        one_line(err)
+
+
+def test_lines_wait_for_a_suspended_machine(shell: Shell) -> None:
+    shell.ok("suspend", "tot")
+    code, out, err = shell("send", "tot.add", "--jsonl", "-", "--json", given="1\n2\n")
+    told = json.loads(out)
+    assert (code, told["held"], told["unknown"]) == (4, 2, 0), err
+    file = shell.path / "lines"
+    file.write_text("".join(f"{n}\n" for n in range(1, 301)))
+    process = shell.begin("send", "tot.add", "--jsonl", str(file), "--batch-size", "10")
+    wait_until(lambda: json.loads(shell.ok("status", "--json"))["waiting"] >= 9)
+    shell.ok("resume", "tot")
+    _, err_bytes = process.communicate(timeout=WITHIN_S)
+    assert process.returncode == 0, err_bytes
+    assert shell.total() == [3 + sum(range(1, 301)), 302]
+
+
+def test_a_host_that_stays_away_is_told_after_the_time_out(shell: Shell) -> None:
+    words = ("send", "tot.add", "--jsonl", "-", "--timeout", "0.2", "--json")
+    process = shell.begin(*words, stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(b"1\n")
+    process.stdin.flush()
+    shell.wait_for(1)
+    shell.kill()
+    out, err = process.communicate(timeout=WITHIN_S)
+    assert process.returncode == 3, err
+    told = json.loads(out)
+    assert (told["committed"], told["unknown"]) == (1, 0)
 
 
 def test_a_machines_life(shell: Shell) -> None:
