@@ -35,9 +35,10 @@ class Limits:
     traceback_bytes: int = 8 * KIB
     printed_bytes: int = 64 * KIB
     word_bytes: int = KIB
-    flights_worker: int = 32
-    flights_machine: int = 8
-    snapshot_bytes: int = 4 * MIB
+    flights_worker: int = 256
+    flights_machine: int = 128
+    flight_messages: int = 1_000
+    snapshot_bytes: int = 256 * KIB
     snapshot_turns: int = 20_000
     client_idle_s: float = 600.0
     clients: int = 100_000

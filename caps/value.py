@@ -46,6 +46,7 @@ and contexts also Me and records. Records are any number of classes, so no type 
 T = TypeVar("T")
 
 _SURE = frozenset((type(None), bool, bytes))
+_SMALL = 1 << 62
 
 
 def _settle_slots(whole: Settled, names: tuple[str, ...]) -> None:
@@ -53,7 +54,8 @@ def _settle_slots(whole: Settled, names: tuple[str, ...]) -> None:
     deepest = 0
     for name in names:
         part: object = getattr(whole, name)
-        if type(part) in _SURE:
+        kind = type(part)
+        if kind in _SURE or (kind is int and -_SMALL < part < _SMALL):  # type: ignore[operator]
             continue
         try:
             frozen, depth = settle(part, DEPTH_MAX - 1)

@@ -1,6 +1,6 @@
 """A batch: messages from one sender to one receiver that happen together or not at all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import cbor2
@@ -40,12 +40,16 @@ class Batch:
     deaths: int = 0
     tries: int = 0
     died_of: str = ""
+    priority: int = field(init=False)
 
-    @property
-    def priority(self) -> int:
-        """The batch's priority in thousandths: the mean of its messages' (common ones count 0)."""
-        total = sum(said.to.priority for said in self.messages if type(said.to) is Local)
-        return total // (len(self.messages) or 1)
+    def __post_init__(self) -> None:
+        """A batch's priority is the mean of its messages', in thousandths; replies count 0."""
+        first = self.messages[0].to if self.messages else None
+        if all(said.to is first for said in self.messages):
+            self.priority = first.priority if type(first) is Local else 0
+        else:
+            total = sum(said.to.priority for said in self.messages if type(said.to) is Local)
+            self.priority = total // self.count
 
     def own_replies(self) -> list[tuple[int, Reply]]:
         """The asks in it that are its sender's own, with the place of their message."""

@@ -6,7 +6,7 @@ after the commit, and after a break asks for the mark and offers the rest again.
 
 from avm.host.batch import Batch, Said
 from avm.host.effects import Deliver, Verdict
-from avm.host.outbox import enqueue, settle, size_of
+from avm.host.outbox import CAP_BYTES, enqueue, settle
 from avm.host.state import Channel, Client, Host, Machine, Mode, Status
 
 
@@ -50,7 +50,11 @@ def offer(
     """A client offers a batch; it is taken once, in order, or told why not."""
     channel = host.channel(client.address, receiver)
     client.channels.add((client.address, receiver))
-    size = sum(size_of(said.content, said.caps) for said in messages)
+    content = caps = 0
+    for said in messages:
+        content += len(said.content)
+        caps += len(said.caps)
+    size = content + CAP_BYTES * (len(messages) + caps)
     after = host.group.after
     if seq <= channel.taken:
         verdict = channel.verdicts.get(seq, ["applied"])
@@ -62,7 +66,6 @@ def offer(
         after.append(Verdict(client.address, receiver, seq, ["expected", channel.received + 1]))
         return
     limits = host.limits
-    content = sum(len(said.content) for said in messages)
     if len(messages) > limits.batch_messages or content > limits.batch_bytes or not messages:
         after.append(Verdict(client.address, receiver, seq, ["too large"]))
         return

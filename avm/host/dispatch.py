@@ -83,6 +83,10 @@ def _advance(host: Host, machine: Machine) -> None:
     if flights:
         if len(flights) >= host.limits.flights_machine:
             return
+        if worker.flying >= host.limits.flight_messages:
+            worker.waiting.append(machine)
+            machine.listed = True
+            return
         if alone or not _may_pipeline(machine, head):
             return
     _dispatch(host, machine, worker, queue.pop(), alone)
@@ -264,6 +268,7 @@ def _dispatch(
         return
     flight.alone = alone
     worker.alone = alone
+    worker.flying += batch.count
     board(host, worker, flight)
     frame = frames.pack([frames.TURN, machine.id, flight.token, frames.MESSAGES, flight.given])
     host.effects.append(ToWorker(worker.id, frame))
@@ -301,6 +306,7 @@ def _prepare(host: Host, flight: Flight, batch: Batch) -> bool:
         if not said.caps and not context_caps and (said.reply is None or said.reply == NULL):
             given.append([context, said.content])
             continue
+        flight.replies = flight.replies or type(said.reply) is Reply
         reply = to_reference(machine, said.reply or NULL, flight)
         inner = [to_reference(machine, cap, flight) for cap in said.caps]
         context_inner = [to_reference(machine, cap, flight) for cap in context_caps]
@@ -361,6 +367,8 @@ def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
         kill(host, worker, str(answer[2]))
         return
     worker.flights.popleft()
+    if flight.batch is not None:
+        worker.flying -= flight.batch.count
     worker.head_since_ms = host.now_ms
     worker.slow = False
     worker.alone = worker.alone and not flight.alone
@@ -382,6 +390,8 @@ def kill(host: Host, worker: Worker, why: str) -> None:
 def wake(host: Host, worker: Worker) -> None:
     """Lists the machines again that waited for room at a worker."""
     room = host.limits.flights_worker - len(worker.flights)
+    if worker.flying >= host.limits.flight_messages:
+        room = 0
     waiting = worker.waiting
     while waiting and room > 0:
         machine = waiting.popleft()

@@ -112,7 +112,8 @@ def _fold_applied(host: Host, flight: Flight, plan: Plan) -> None:
         return
     take_mark(host, batch)
     tell(host, batch, ["applied"])
-    _late_or_dropped(host, flight, batch, changed)
+    if flight.replies:
+        _late_or_dropped(host, flight, batch, changed)
     limits = host.limits
     if machine.bytes_since > max(limits.snapshot_bytes, machine.state_bytes) or (
         machine.turns_since >= limits.snapshot_turns

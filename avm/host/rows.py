@@ -49,27 +49,38 @@ def _channel(channel: Channel) -> bytes:
 
 
 def _machine(machine: Machine) -> bytes:
-    life = [machine.address, machine.name, machine.status.value, machine.mode.value, machine.why]
-    code = [machine.code, machine.has_signal, machine.python, machine.version]
-    keys = [machine.identity, machine.sealed_keys, machine.generation]
     chain = [machine.head, machine.chain, machine.now_ms, machine.next_slot, machine.next_ask]
     since = [machine.snapshot_at, machine.bytes_since, machine.turns_since, machine.state_bytes]
-    return cbor2.dumps([life, code, keys, chain, since, machine.failed, machine.refused])
+    counts = [machine.failed, machine.refused]
+    return cbor2.dumps([_lasting(machine), chain, since, counts])
+
+
+def _lasting(machine: Machine) -> bytes:
+    """What seldom changes of a machine, encoded once."""
+    state = (machine.status, machine.mode, machine.why)
+    code = (machine.code, machine.has_signal, machine.python, machine.version)
+    about = (*state, *code, machine.generation)
+    if machine.lasting is None or machine.lasting[0] != about:
+        life = [machine.address, machine.name, machine.status.value, machine.mode.value]
+        keys = [machine.identity, machine.sealed_keys, machine.generation]
+        machine.lasting = (about, cbor2.dumps([life, [machine.why, *code], keys]))
+    return machine.lasting[1]
 
 
 def decode_machine(number: int, body: bytes) -> Machine:
     """The machine of a row."""
-    life, code, keys, chain, since, failed, refused = cbor2.loads(body)
+    lasting, chain, since, counts = cbor2.loads(body)
+    life, code, keys = cbor2.loads(lasting)
     machine = Machine(
-        number, life[0], life[1], Status(life[2]), code[0], keys[1], keys[0], bool(code[1])
+        number, life[0], life[1], Status(life[2]), code[1], keys[1], keys[0], bool(code[2])
     )
-    machine.mode, machine.why = Mode(life[3]), life[4]
-    machine.python, machine.version = code[2], code[3]
+    machine.mode, machine.why = Mode(life[3]), code[0]
+    machine.python, machine.version = code[3], code[4]
     machine.generation = keys[2]
     machine.head, machine.chain, machine.now_ms = chain[:3]
     machine.next_slot, machine.next_ask = chain[3:]
     machine.snapshot_at, machine.bytes_since, machine.turns_since, machine.state_bytes = since
-    machine.failed, machine.refused = failed, refused
+    machine.failed, machine.refused = counts
     return machine
 
 

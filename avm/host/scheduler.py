@@ -15,7 +15,7 @@ BATCH_COST = 8
 
 
 class Queued(Protocol):
-    """What can wait in a queue."""
+    """What can wait in a queue; its priority is in thousandths, from -1000 to 1000."""
 
     sender: bytes
 
@@ -24,10 +24,7 @@ class Queued(Protocol):
         """Its messages; their number is its cost."""
         ...
 
-    @property
-    def priority(self) -> int:
-        """In thousandths, from -1000 to 1000."""
-        ...
+    priority: int
 
 
 Q = TypeVar("Q", bound=Queued)
@@ -36,7 +33,7 @@ Q = TypeVar("Q", bound=Queued)
 class Queue(Generic[Q]):
     """The batches that wait for one machine."""
 
-    __slots__ = ("_clock", "_clocks", "_count", "_heads", "_senders")
+    __slots__ = ("_clock", "_clocks", "_count", "_heads", "_senders", "_size")
 
     def __init__(self) -> None:
         self._senders: dict[bytes, deque[Q]] = {}
@@ -44,9 +41,10 @@ class Queue(Generic[Q]):
         self._heads: list[tuple[float, int, bytes]] = []
         self._clock = 0.0
         self._count = 0
+        self._size = 0
 
     def __len__(self) -> int:
-        return sum(len(waiting) for waiting in self._senders.values())
+        return self._size
 
     def __bool__(self) -> bool:
         return bool(self._senders)
@@ -57,6 +55,7 @@ class Queue(Generic[Q]):
 
     def push(self, batch: Q) -> None:
         """Puts a batch behind those of its sender."""
+        self._size += 1
         waiting = self._senders.get(batch.sender)
         if waiting is not None:
             waiting.append(batch)
@@ -67,6 +66,7 @@ class Queue(Generic[Q]):
 
     def push_front(self, batch: Q) -> None:
         """Puts back a batch that was taken, before all others of its sender."""
+        self._size += 1
         waiting = self._senders.get(batch.sender)
         if waiting is not None:
             waiting.appendleft(batch)
@@ -75,7 +75,9 @@ class Queue(Generic[Q]):
         self._offer(batch, self._clock)
 
     def _offer(self, head: Q, clock: float) -> None:
-        cost = (BATCH_COST + len(head.messages)) * float(4 ** (-head.priority / 1000))
+        cost: float = BATCH_COST + len(head.messages)
+        if head.priority:
+            cost *= 4 ** (-head.priority / 1000)
         self._count += 1
         self._clocks[head.sender] = clock + cost
         heappush(self._heads, (clock + cost, self._count, head.sender))
@@ -94,6 +96,7 @@ class Queue(Generic[Q]):
         """Takes the next batch; the queue must not be empty."""
         batch = self.peek()
         assert batch is not None, "the queue is empty"
+        self._size -= 1
         clock, _count, sender = heappop(self._heads)
         waiting = self._senders[sender]
         waiting.popleft()
@@ -110,6 +113,7 @@ class Queue(Generic[Q]):
         waiting = self._senders.get(batch.sender)
         if waiting is None or not any(one is batch for one in waiting):
             return False
+        self._size -= 1
         if waiting[0] is batch and len(waiting) > 1:
             waiting.popleft()
         else:

@@ -100,6 +100,7 @@ class Flight:
     judged: tuple[str, int] | None = None
     alone: bool = False
     dropped: bool = False
+    replies: bool = False
     act: Any = None
 
 
@@ -148,6 +149,7 @@ class Machine:
     group: int = 0
     outbox_bytes: int = 0
     act_deaths: int = 0
+    lasting: tuple[tuple[Any, ...], bytes] | None = None
 
 
 @dataclass(slots=True)
@@ -171,6 +173,7 @@ class Worker:
 
     id: int
     flights: deque[Flight] = field(default_factory=deque)
+    flying: int = 0
     waiting: deque[Machine] = field(default_factory=deque)
     machines: dict[int, Machine] = field(default_factory=dict)
     codes: set[bytes] = field(default_factory=set)

@@ -14,7 +14,7 @@ Both ends are of one version, so the arrays are positional. To a worker:
 
 An input is [now in ms, channel, ordinal, from the host, messages], a message [context, content]
 or [context, content, reply, references, the context's references]. An output is
-[0, changed, sends by message] or [verdict, index, why, traceback].
+[0, changed, sends by message up to the last that sends] or [verdict, index, why, traceback].
 """
 
 import hashlib
@@ -101,8 +101,9 @@ def check_answer(frame: list[Any], kind: int) -> None:
     shape = SHAPES[kind]
     if frame[0] != kind or len(frame) != 3 + len(shape):
         raise BadFrame("an answer of another kind")
-    if not all(type(part) in types for part, types in zip(frame[3:], shape, strict=True)):
-        raise BadFrame("an answer of another shape")
+    for place, types in enumerate(shape, 3):
+        if type(frame[place]) not in types:
+            raise BadFrame("an answer of another shape")
 
 
 def channel_name(sender: bytes, receiver: bytes) -> str:

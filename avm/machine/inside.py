@@ -172,7 +172,10 @@ class Inside:
         if taken.changed:
             live.state = taken.state
             live.next_slot += fresh.count
-        return frames.pack([0, taken.changed, taken.sends]), names
+        sends = taken.sends
+        while sends and not sends[-1]:
+            sends.pop()
+        return frames.pack([0, taken.changed, sends]), names
 
     def _messages(
         self,

@@ -170,9 +170,14 @@ class Control:
         to = [self._target(wire, receiver) for wire in targets]
         said: list[Said] = []
         for index, content, wires, ask in messages:
-            if type(content) is not bytes or (ask is not None and _number(ask) < 0):
+            if type(content) is not bytes:
                 raise BadFrame("not a message")
             target = to[index]
+            if not wires and ask is None:
+                said.append(Said(target, content, (), None))
+                continue
+            if ask is not None and _number(ask) < 0:
+                raise BadFrame("not an ask")
             caps: tuple[Cap, ...] = ()
             if wires:
                 caps = tuple(self._open(wire) for wire in wires)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import trio
 
-RECEIVE_BYTES = 256 * 1024
+RECEIVE_BYTES = 64 * 1024
 WAITING_BYTES_MAX = 256 * 1024 * 1024
 
 
