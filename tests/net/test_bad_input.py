@@ -297,3 +297,25 @@ def test_a_second_host_in_one_directory_is_refused(host: RunningHost, tmp_path: 
     assert second.exit_code() == 1
     assert f"in use by pid {host.pid}" in second.said()
     scene.count()
+
+
+def test_a_flipped_byte_in_a_journal_ends_the_host_when_it_is_met_and_says_where(
+    host: RunningHost,
+) -> None:
+    host.start()
+    scene = Scene(host)
+    hoard: Any = host.create(scene.client, "hoard.py")
+    for word in ("one", "a marked word", "three"):
+        assert scene.client.send(hoard["put"], word) == ["applied"]
+    assert host.stop() == 0
+    body = host.directory.store.read_bytes()
+    assert body.count(b"a marked word") == 1
+    host.directory.store.write_bytes(body.replace(b"a marked word", b"a harked word"))
+    host.start()
+    scene.client.connect()
+    scene.count()
+    scene.client.offer(hoard["put"], "four")
+    assert host.exit_code() == 5
+    last = host.said().splitlines()[-1]
+    assert "damaged in" in last and "journal" in last
+    assert "Traceback" not in host.said()

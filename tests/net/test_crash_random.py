@@ -40,6 +40,19 @@ def test_c02_apples_are_neither_lost_nor_doubled_when_host_and_workers_are_kille
     assert "Traceback" not in host.said()
 
 
+def test_c04_a_host_stopped_in_the_middle_of_work_goes_on_where_it_was(host: RunningHost) -> None:
+    host.settings.extend(SETTINGS)
+    host.start()
+    orchards = Orchards(host, 7, orchards=3, movers=2)
+    orchards.plant()
+    for _ in range(3):
+        orchards.work(0.2)
+        assert host.stop() == 0
+        orchards.go_on()
+    orchards.check()
+    assert "Traceback" not in host.said()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10, 20))
 def test_c02_apples_are_neither_lost_nor_doubled_in_the_long_run(
