@@ -56,7 +56,8 @@ class Shell:
                 cwd=self.path,
                 env=self.environ,
             )
-        self.ok("status", "--wait", "30")
+        code, _, err = self("status", "--wait", "30")
+        assert code == 0, err + (self.path / "host.log").read_text()
 
     def kill(self) -> None:
         if self.host is not None:
@@ -274,9 +275,10 @@ def test_a_host_that_stays_away_is_told_after_the_time_out(shell: Shell) -> None
     shell.wait_for(1)
     shell.kill()
     out, err = process.communicate(timeout=WITHIN_S)
-    assert process.returncode == 3, err
     told = json.loads(out)
-    assert (told["committed"], told["unknown"]) == (1, 0)
+    # The verdict may have been on its way when the host was killed.
+    assert told["committed"] + told["unknown"] == 1
+    assert process.returncode == (4 if told["unknown"] else 3), err
 
 
 def test_a_machines_life(shell: Shell) -> None:
