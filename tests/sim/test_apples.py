@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cbor2
 import pytest
 
 from avm.host import journal
@@ -143,3 +144,63 @@ def test_clients_hear_each_verdict_once() -> None:
         assert isinstance(client, Client)
         seqs = [seq for seq, _verdict in client.verdicts]
         assert len(seqs) == sum(sender.sent for sender in client.senders.values())
+
+
+class Watched(Apples):
+    """Apples whose store is compared with all that leaves the host."""
+
+    def step(self) -> None:
+        before = [len(client.verdicts) for client in self.clients]
+        heard = [
+            sum(map(len, client.outcomes.values())) + len(client.inbox) for client in self.clients
+        ]
+        self.world.step()
+        for c, client in enumerate(self.clients):
+            if len(client.verdicts) > before[c]:
+                self.acknowledged_is_stored(client)
+            told = sum(map(len, client.outcomes.values())) + len(client.inbox)
+            if told > heard[c]:
+                self.answered_is_stored()
+
+    def acknowledged_is_stored(self, client: Client) -> None:
+        stored = {
+            (sender, receiver): cbor2.loads(body)[2]
+            for (sender, receiver), body in self.world.store.rows("channel")
+        }
+        for receiver, sender in client.senders.items():
+            if sender.confirmed:
+                assert stored.get((client.address, receiver), 0) >= sender.confirmed
+
+    def answered_is_stored(self) -> None:
+        for name in self.names:
+            machine = self.world.machine(name)
+            answered = {key[1] for key in self.world.core.host.outbox if key[0] == machine.address}
+            for address in answered & self.world.clients.keys():
+                sent = self.world.core.host.channels[(machine.address, address)].sent
+                row = self.world.store.get(("channel", machine.address, address))
+                assert row is not None and cbor2.loads(row)[0] >= min(sent, 1)
+
+
+def test_an_acknowledged_batch_is_in_the_store() -> None:
+    apples = Watched(3)
+    apples.world.eager = False
+    for _ in range(60):
+        apples.move()
+        for _ in range(4):
+            apples.step()
+
+
+def test_no_output_without_its_committed_record() -> None:
+    """An answer that a client has heard is in the journal, whenever the host dies."""
+    for crash_after in range(1, 16):
+        apples = Apples(4)
+        world, client = apples.world, apples.clients[0]
+        world.eager = False
+        ask = client.ask(apples.go[0][0], ("0", 1, 0, 1))
+        for _ in range(crash_after):
+            world.step()
+        answered = bool(client.outcomes.get(ask))
+        world.crash()
+        turns = [entry for entry in entries(world, "pouch0") if entry.form == journal.TURN]
+        asked = [turn for turn in turns if turn["sender"] == client.address]
+        assert len(asked) >= 2 or not answered

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from avm import (
-    NULL,
     Cancel,
     Capability,
     Event,
@@ -26,6 +25,7 @@ from avm.host.state import Mode, Status
 from avm.limits import Limits
 from avm.sim.client import Client
 from avm.sim.world import Refusal, World
+from caps.sealing import MachineKeys
 from tests.sim.code import entries, replayed
 
 
@@ -51,10 +51,12 @@ class Steps:
         signal: Callable[[Event, Any], Any] | None = None,
         migrate: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.step, self.signal, self.migrate = step, signal, migrate
+        self.step: Callable[[Message, Any], Any] = step
+        self.signal: Callable[[Event, Any], Any] | None = signal
+        self.migrate: Callable[[Any], Any] | None = migrate
         self.records: dict[str, type] = {"Held": Held, "Note": Note}
         self.names = names.split()
-        self.init = self._init
+        self.init: Callable[[Message, Any], Any] = self._init
 
     def _init(self, message: Message, me: Me) -> Step[Held]:
         caps = message.content if isinstance(message.content, tuple) else ()
@@ -690,8 +692,7 @@ def test_a_late_offer_of_what_was_taken_is_answered_as_before() -> None:
     world.settle()
     assert outcome(world, client, ask) == "seen"
     receiver, sender = next(iter(client.senders.items()))
-    said = [*client.senders.values()][0]
-    assert said is sender and not sender.waiting
+    assert not sender.waiting
     world.advance(100)
     client.verdicts.clear()
     sender.waiting[1] = []
@@ -738,3 +739,65 @@ def test_a_map_of_the_whole_environment_is_the_content_of_the_first_message() ->
     friend = second(world, client)["a"]
     made = world.create("m", code, {"friend": friend}, (client.held_as(friend),))
     assert outcome(world, client, client.ask(names(client, made)["a"])) == 1
+
+
+def test_a_turn_with_one_unfit_send_sends_nothing() -> None:
+    def step(message: Message, state: Held) -> Step[Held]:
+        first = Send(state.caps[0], "first")
+        return [first, Send(state.caps[0], "second", reply=state.caps[0])], state
+
+    world = World(12)
+    client = world.client()
+    n = world.create("n", Steps(see))
+    made = create_with(world, "m", Steps(step), client, [client.hold(n.names["a"])])
+    client.send(names(client, made)["a"], None)
+    world.settle()
+    assert client.verdicts == [(1, ["rejected", 0])] and seen(world, "n") == ()
+
+
+def test_a_refused_batch_undoes_its_first_messages() -> None:
+    def step(message: Message, state: Held) -> Step[Held]:
+        if message.content == "no":
+            raise Refused("no")
+        return [], replace(state, seen=(*state.seen, message.content))
+
+    world, client, m = start(step)
+    client.send(m["a"], 1, 2, "no")
+    world.settle()
+    assert client.verdicts == [(1, ["refused", 2, "no"])] and seen(world) == ()
+
+
+def test_t01_local_traffic_needs_no_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches between local machines, with capabilities in them, never touch a sealing key."""
+
+    def step(message: Message, state: Held) -> Step[Held]:
+        match message.context, message.content:
+            case "a", None:
+                return [Send(state.caps[0], state.me("b"), reply=state.me("c"))], state
+        return [], replace(state, seen=(*state.seen, message.context))
+
+    def back(message: Message, state: Held) -> Step[Held]:
+        assert isinstance(message.content, Capability)
+        return [*message.answer("ok"), Send(message.content, "hello")], replace(
+            state, caps=(message.content,)
+        )
+
+    world = World(13)
+    client = world.client()
+    n = world.create("n", Steps(back))
+    made = create_with(world, "m", Steps(step), client, [client.hold(n.names["a"])])
+    touched: list[object] = []
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            touched.append(given)
+            return real(*given, **named)
+
+        return call
+
+    for name in ("seal", "unseal", "__init__"):
+        monkeypatch.setattr(MachineKeys, name, counted(getattr(MachineKeys, name)))
+    for _ in range(20):
+        client.send(names(client, made)["a"], None)
+    world.settle()
+    assert len(seen(world)) == 40 and not touched

@@ -1,0 +1,162 @@
+"""The seeded faults: what is changed, and the test that is known to catch it."""
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """A fault: in `file` the text `old` becomes `new`; `caught_by` must then fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    caught_by: str
+
+
+ROWS = "tests/sim/test_rows.py"
+APPLES = "tests/sim/test_apples.py"
+UNITS = "tests/avm/test_host_units.py"
+
+FAULTS = [
+    Fault(
+        "acknowledge before commit",
+        "avm/host/outbox.py",
+        "    host.group.after.append(Verdict(client.address, batch.receiver, batch.seq, verdict))",
+        "    host.effects.append(Verdict(client.address, batch.receiver, batch.seq, verdict))",
+        f"{APPLES}::test_an_acknowledged_batch_is_in_the_store",
+    ),
+    Fault(
+        "mark and state in two transactions",
+        "avm/host/core.py",
+        "        for key, thing in group.dirty.items():\n",
+        "        for key in [key for key in group.dirty if key[0] == 'channel']:\n"
+        "            host.group.dirty[key] = group.dirty.pop(key)\n"
+        "        for key, thing in group.dirty.items():\n",
+        f"{APPLES}::test_c02_tokens_are_conserved_under_crashes",
+    ),
+    Fault(
+        "output before commit",
+        "avm/host/outbox.py",
+        "        host.group.after.append(Deliver(client.address, batch))\n",
+        "        host.effects.append(Deliver(client.address, batch))\n",
+        f"{APPLES}::test_no_output_without_its_committed_record",
+    ),
+    Fault(
+        "unfolded turn delivered locally",
+        "avm/host/fold.py",
+        "        except (Unfit, ContextTooLarge, BadReference) as error:\n",
+        "        except (Unfit, ContextTooLarge, BadReference) as error:\n"
+        "            for said in answer[2]:\n"
+        "                for row in said[:1]:\n"
+        "                    early = Plan()\n"
+        "                    _plan_send(host, flight, early, row)\n"
+        "                    carry_out(host, machine, early, flight.now_ms)\n",
+        f"{ROWS}::test_a_turn_with_one_unfit_send_sends_nothing",
+    ),
+    Fault(
+        "slot numbers reused",
+        "avm/host/refer.py",
+        "        machine.next_slot += 1\n",
+        "        machine.next_slot = len(machine.slots)\n",
+        f"{ROWS}::test_slot_numbers_are_never_used_again",
+    ),
+    Fault(
+        "digest over sealed bytes",
+        "avm/host/fold.py",
+        "    output = flight.output\n",
+        "    output = flight.output + b''.join(\n"
+        "        host.keys(cap.address).seal(b'x' + cap.context, generation=0, priority=0, kind=0,\n"
+        "                                    expires_ms=None).sealed\n"
+        "        for cap in flight.fresh if isinstance(cap, Local))\n",
+        f"{ROWS}::test_t01_local_traffic_needs_no_cryptography",
+    ),
+    Fault(
+        "expiry before deduplication",
+        "avm/host/clients.py",
+        "    if seq <= channel.taken:\n",
+        "    if deadline_ms <= host.now_ms:\n"
+        "        after.append(Verdict(client.address, receiver, seq, ['undelivered']))\n"
+        "        return\n"
+        "    if seq <= channel.taken:\n",
+        f"{ROWS}::test_a_late_offer_of_what_was_taken_is_answered_as_before",
+    ),
+    Fault(
+        "unfair queue",
+        "avm/host/scheduler.py",
+        "        clock = max(self._clocks.get(batch.sender, 0.0), self._clock)\n",
+        "        clock = float(self._count * 1000)\n",
+        f"{UNITS}::test_w07_a_slow_sender_waits_for_one_batch_of_each_other",
+    ),
+    Fault(
+        "client resend without mark",
+        "avm/host/clients.py",
+        "    if seq <= channel.taken:\n",
+        "    if False:\n",
+        f"{APPLES}::test_c02_tokens_are_conserved_under_crashes",
+    ),
+    Fault(
+        "a second reply is taken",
+        "avm/host/outbox.py",
+        "        ask = client.asks.pop(said.to.ask, None)\n",
+        "        ask = client.asks.get(said.to.ask) or Ask(said.to.ask, None, 0, b'', 0)\n",
+        f"{ROWS}::test_s01_a_second_reply_is_inert_and_counted",
+    ),
+    Fault(
+        "a failed batch keeps what its first messages did",
+        "avm/machine/turn.py",
+        "        return Taken(REFUSED, [], state, False, len(taken.sends), _cut(no.word, "
+        "limits.word_bytes))",
+        "        return Taken(APPLIED, taken.sends, taken.state, True)",
+        f"{ROWS}::test_a_refused_batch_undoes_its_first_messages",
+    ),
+    Fault(
+        "a row that is stored is dropped from the commit instead of deleted",
+        "avm/host/outbox.py",
+        "    if row in host.group.new:\n",
+        "    if isinstance(dirty.get(row), Batch):\n",
+        f"{APPLES}::test_c02_tokens_are_conserved_under_crashes",
+    ),
+    Fault(
+        "failed and read-only turns intern",
+        "avm/host/fold.py",
+        "    if changed and flight.fresh:\n",
+        "    if flight.fresh:\n",
+        f"{ROWS}::test_failed_and_read_only_turns_intern_nothing",
+    ),
+    Fault(
+        "a timer fires twice",
+        "avm/host/fold.py",
+        "    set_timer(host, machine, key, None)\n    plan = Plan()\n",
+        "    plan = Plan()\n",
+        f"{ROWS}::test_p06_a_timer_fires_once_over_restarts_and_suspension",
+    ),
+    Fault(
+        "what is in flight is put back in the wrong order",
+        "avm/host/dispatch.py",
+        "        flight = flights.pop()\n        flight.dropped = True\n",
+        "        flight = flights.popleft()\n        flight.dropped = True\n",
+        f"{APPLES}::test_c02_tokens_are_conserved_under_crashes",
+    ),
+    Fault(
+        "an outcome for an ask that is decided",
+        "avm/host/outbox.py",
+        "    if ask is None or ask.closing:\n        return\n    host.counts[why] += 1\n",
+        "    if ask is None:\n        return\n    host.counts[why] += 1\n",
+        f"{ROWS}::test_s01_a_late_reply_is_inert",
+    ),
+    Fault(
+        "a step's Failed passes for the host's",
+        "avm/machine/turn.py",
+        '        content = Failed("refused", content.detail)\n    to =',
+        "        content = Failed(content.why, content.detail)\n    to =",
+        f"{ROWS}::test_w28_each_outcome_reaches_a_machine_once_over_crashes",
+    ),
+    Fault(
+        "any context opens as one's own",
+        "caps/slots.py",
+        "        if type(capability) is not Own:\n",
+        "        if type(capability) is Foreign:\n            return self._within or 1\n"
+        "        if type(capability) is not Own:\n",
+        f"{ROWS}::test_an_own_capability_comes_back_as_itself",
+    ),
+]
