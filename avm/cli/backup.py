@@ -1,4 +1,4 @@
-"""`backup`: the store and the keys in one file, consistent while the host runs."""
+"""`backup`: the store in one file, consistent while the host runs."""
 
 import argparse
 from pathlib import Path
@@ -22,5 +22,5 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.json:
         print_json({"file": str(path), **done})
     else:
-        say(f"{path}: {done['bytes']:,} bytes; the keys are in it, keep it as safe as they are")
+        say(f"{path}: {done['bytes']:,} bytes")
     return 0
