@@ -1,6 +1,7 @@
 """`python -m bench [--quick] [--without-peers] [--out FILE]`: measures, and writes the results."""
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -58,10 +59,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="the file to write (a quick run prints)")
     asked = parser.parse_args()
     scale = QUICK if asked.quick else FULL
-    begun = perf_counter()
+    begun, load = perf_counter(), os.getloadavg()[0]
     own = run(OWN, scale)
     others = [] if asked.without_peers else run(PEERS, scale)
-    text = page(own + others, ratios(own, others), asked.quick, perf_counter() - begun)
+    text = page(own + others, ratios(own, others), asked.quick, perf_counter() - begun, load)
     print(text)
     out = asked.out or (None if asked.quick else RESULTS)
     if out is not None:

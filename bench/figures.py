@@ -7,6 +7,8 @@ from datetime import date
 from pathlib import Path
 from platform import python_version
 
+BUSY_SHARE = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -66,8 +68,27 @@ class Section:
     figures: Sequence[Figure]
 
 
-def page(sections: Sequence[Section], ratios: Sequence[Figure], quick: bool, took_s: float) -> str:
-    """The page of results."""
+def load_line(load: float, cores: int) -> list[str]:
+    """A warning when others were at work on the machine before the run began."""
+    if load < cores * BUSY_SHARE:
+        return []
+    text = (
+        f"**Others were at work on this machine** (a load of {load:.1f} on {cores} cores before the"
+    )
+    return [
+        text,
+        "run): the figures are worse than alone, and the ratios uneven. Run it again when it is idle.",
+    ]
+
+
+def page(
+    sections: Sequence[Section],
+    ratios: Sequence[Figure],
+    quick: bool,
+    took_s: float,
+    load: float = 0.0,
+) -> str:
+    """The page of results; `load` is the machine's load average before the run."""
     lines = ["# Results of `make bench`", ""]
     if quick:
         lines += ["A quick run on tiny sizes: it shows that the bench works, and nothing else.", ""]
@@ -75,6 +96,7 @@ def page(sections: Sequence[Section], ratios: Sequence[Figure], quick: bool, too
         f"{machine_line()}; {date.today().isoformat()}; the run took {took_s:.0f} s.",
         "Everything is durable: a message counts when its turn is committed to the disk.",
         "Steps run in worker processes. The loads come from another process on the same cores.",
+        *load_line(load, len(os.sched_getaffinity(0))),
         "",
     ]
     for section in sections:

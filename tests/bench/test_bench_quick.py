@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.figures import Figure, Section, number, page
+from bench.figures import Figure, Section, load_line, number, page
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -34,6 +34,11 @@ def test_a_missed_target_is_told_at_the_end_and_a_quick_run_judges_nothing() -> 
     assert "Targets met: 1 of 2." in full and "- the slow one" in full
     quick = page([section], [], quick=True, took_s=1.0)
     assert "missed" not in quick and "| met |" not in quick
+
+
+def test_a_busy_machine_is_told_of() -> None:
+    assert load_line(0.4, 2) == []
+    assert "a load of 3.5 on 2 cores" in load_line(3.5, 2)[0]
 
 
 @pytest.mark.parametrize(
