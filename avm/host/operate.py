@@ -25,7 +25,7 @@ from avm.host.refer import (
     slots_in,
     to_reference,
 )
-from avm.host.state import Flight, Host, Machine, Mode, Status
+from avm.host.state import Flight, Host, Machine, Mode, Status, Worker
 from avm.machine import frames
 from caps.codec import encode_state
 from caps.slots import Me
@@ -87,13 +87,11 @@ class Create:
         said = [context, self.content, inner[0], inner[1:], []]
         channel = frames.channel_name(self.sender, machine.address)
         flight.given = frames.pack([flight.now_ms, channel, 0, False, [said]])
-        worker.codes.add(machine.code)
-        to_worker = [
-            [frames.CODE, machine.code, self.bundle],
+        to_worker: list[list[Any]] = [
             [frames.LOAD, machine.id, machine.code, None, [], 0, 0],
             [frames.TURN, machine.id, flight.token, frames.INIT, flight.given],
         ]
-        return [ToWorker(worker.id, frames.pack(frame)) for frame in to_worker]
+        return _to_worker(worker, machine.code, self.bundle, to_worker)
 
     def finish(self, host: Host, flight: Flight) -> bool:
         machine, answer = flight.machine, flight.answer
@@ -165,12 +163,8 @@ class Upgrade:
         machine = flight.machine
         worker = machine.worker
         assert worker is not None
-        worker.codes.add(self.code)
-        to_worker = [
-            [frames.CODE, self.code, self.bundle],
-            [frames.MIGRATE, machine.id, flight.token, self.code],
-        ]
-        return [ToWorker(worker.id, frames.pack(frame)) for frame in to_worker]
+        migrate = [frames.MIGRATE, machine.id, flight.token, self.code]
+        return _to_worker(worker, self.code, self.bundle, [migrate])
 
     def finish(self, host: Host, flight: Flight) -> bool:
         assert flight.answer is not None
@@ -195,6 +189,16 @@ class Upgrade:
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
         refuse(host, self.request, f"{machine.name} cannot be upgraded: {why}")
+
+
+def _to_worker(
+    worker: Worker, code: bytes, bundle: bytes, to_worker: list[list[Any]]
+) -> list[ToWorker]:
+    """Frames for a worker, the code before them when it does not have it."""
+    if code not in worker.codes:
+        worker.codes.add(code)
+        to_worker = [[frames.CODE, code, bundle], *to_worker]
+    return [ToWorker(worker.id, frames.pack(frame)) for frame in to_worker]
 
 
 def _note_runtime(host: Host, machine: Machine) -> None:

@@ -37,11 +37,20 @@ class Sender(Generic[P]):
             return None
         payload = self.waiting.pop(seq, None)
         self.held.discard(seq)
+        if verdict[0] == "too large" and payload is not None:
+            self._close_gap(seq)
         if not self.waiting:
             self.confirmed = self.sent
         else:
             self.confirmed = min(self.waiting) - 1
         return payload
+
+    def _close_gap(self, gone: int) -> None:
+        """What was too large has taken no number: those behind it move up."""
+        self.sent -= 1
+        behind = {seq - (seq > gone): payload for seq, payload in self.waiting.items()}
+        self.waiting = dict(sorted(behind.items()))
+        self.held = {seq - (seq > gone) for seq in self.held}
 
     def unsettled_from(self, seq: int) -> Iterator[tuple[int, P]]:
         """What is to be offered again, in order."""

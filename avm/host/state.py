@@ -181,6 +181,8 @@ class Worker:
     alone: bool = False
     killed_for: str = ""
     slow: bool = False
+    looked: int = 0
+    look_again_ms: int = 0
 
 
 @dataclass(slots=True)

@@ -84,11 +84,21 @@ def watch(host: Host) -> None:
         if not worker.flights or worker.killed_for:
             continue
         age_s = (host.now_ms - worker.head_since_ms) / 1000
-        if age_s >= _limit_s(host, worker):
+        if worker.slow and age_s >= _limit_s(host, worker):
             kill(host, worker, "timed out")
         elif age_s >= host.limits.slow_turn_s and not worker.slow:
-            worker.slow = True
-            _move_away(host, worker)
+            _look(host, worker)
+
+
+def _look(host: Host, worker: Worker) -> None:
+    """Takes a worker for slow at the second look at one turn: its answers were read in between."""
+    token = worker.flights[0].token
+    if worker.looked != token:
+        worker.looked = token
+        worker.look_again_ms = host.now_ms + round(host.limits.slow_turn_s * 500)
+    elif host.now_ms >= worker.look_again_ms:
+        worker.slow = True
+        _move_away(host, worker)
 
 
 def _limit_s(host: Host, worker: Worker) -> float:
@@ -113,9 +123,16 @@ def _move_away(host: Host, worker: Worker) -> None:
 def next_watch_ms(host: Host) -> int | None:
     """When `watch` has to look again."""
     times = [
-        worker.head_since_ms
-        + round((_limit_s(host, worker) if worker.slow else host.limits.slow_turn_s) * 1000)
+        _next_look_ms(host, worker)
         for worker in host.workers.values()
         if worker.flights and not worker.killed_for
     ]
     return min(times, default=None)
+
+
+def _next_look_ms(host: Host, worker: Worker) -> int:
+    if worker.slow:
+        return worker.head_since_ms + round(_limit_s(host, worker) * 1000)
+    if worker.looked == worker.flights[0].token:
+        return worker.look_again_ms
+    return worker.head_since_ms + round(host.limits.slow_turn_s * 1000)

@@ -19,26 +19,24 @@ Number = int | float
 # What the formats bound: a key of the configuration can only be stricter.
 MOST: dict[str, Number] = {
     "host.workers": 1024,
-    "host.check_share": 1.0,
     "limits.batch_bytes": 8 * 1024 * 1024,
     "limits.content_bytes": 8 * 1024 * 1024,
     "limits.depth": 64,
     "limits.context_bytes": 1024,
     "limits.caveats": 16,
 }
-LEAST: dict[str, Number] = {"host.workers": 0, "host.check_share": 0.0}
+LEAST: dict[str, Number] = {"host.workers": 0}
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """What holds for a host: the section `host` is these fields, the section `limits` is `limits`.
 
-    `workers` 0 means one a core; `check_share` is the share of turns that run twice, 0 to 1.
+    `workers` 0 means one a core.
     """
 
     limits: Limits = field(default_factory=Limits)
     workers: int = 0
-    check_share: float = 0.0
 
     @classmethod
     def read(cls, file: Path, settings: Iterable[str] = ()) -> "Config":

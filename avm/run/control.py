@@ -238,7 +238,12 @@ class Control:
     def verdict(self, client: bytes, receiver: bytes, seq: int, verdict: list[Any]) -> None:
         """Tells a client a verdict."""
         connection = self._by_address.get(client)
-        if connection is not None:
+        if connection is None:
+            return
+        if verdict[0] == "applied" and len(receiver) == 32:
+            connection.stream.queue(protocol.pack_applied(receiver, seq))
+            self._spoken[connection] = None
+        else:
             self._say(connection, [protocol.VERDICT, receiver, seq, verdict])
 
     def deliver(self, client: bytes, batch: Batch) -> None:

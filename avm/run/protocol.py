@@ -56,6 +56,12 @@ def pack(frame: list[Any]) -> bytes:
     return len(body).to_bytes(4, "little") + body
 
 
+def pack_applied(receiver: bytes, seq: int) -> bytes:
+    """The frame of the verdict *applied*, which is most of what a host says."""
+    body = b"".join((b"\x84\x02\x58\x20", receiver, cbor2.dumps(seq), b"\x81\x67applied"))
+    return len(body).to_bytes(4, "little") + body
+
+
 def framed(body: bytes) -> bytes:
     """A packed body with its length."""
     return len(body).to_bytes(4, "little") + body

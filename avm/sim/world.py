@@ -60,7 +60,6 @@ class World:
         self.next_worker = 0
         self.next_request = 0
         self.crashes = 0
-        self.commit_failed = False
         self.eager = True
         self._start()
 
@@ -70,6 +69,7 @@ class World:
         self.core.load(self.store.rows)
         self.workers = {}
         self._group: Transaction | None = None
+        self._written = False
         while len(self.workers) < self.worker_count:
             self._new_worker()
         for client in self.clients.values():
@@ -151,7 +151,7 @@ class World:
         self.core.pump()
 
     def _commit(self) -> None:
-        """First hands a group to the store, later hears that it is durable."""
+        """Hands a group to the store, then commits it, then hears of it; each a step of its own."""
         if self._group is None:
             group = self.core.take_commit()
             if group is None:
@@ -159,13 +159,16 @@ class World:
             self._group = Transaction(group.dirty, group.journal, group.snapshots, group.cuts)
             if not self.eager:
                 return
-        try:
-            self.store.commit([self._group])
-        except DiskFull:
-            self.core.refused()
-            self.commit_failed = True
-            return
-        self._group = None
+        if not self._written:
+            try:
+                self.store.commit([self._group])
+            except DiskFull:
+                self.core.refused()
+                return
+            self._written = True
+            if not self.eager:
+                return
+        self._group, self._written = None, False
         self.core.committed()
 
     def _carry_out(self) -> None:

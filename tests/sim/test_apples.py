@@ -66,6 +66,7 @@ class Apples:
         assert sorted(tokens) == list(range(TOKENS)), "each token in exactly one place"
         assert not world.core.host.outbox, "outboxes drain"
         for client in self.clients:
+            assert not any(sender.waiting for sender in client.senders.values()), "all is settled"
             assert all(verdict == ["applied"] for _seq, verdict in client.verdicts)
 
 

@@ -801,3 +801,16 @@ def test_t01_local_traffic_needs_no_cryptography(monkeypatch: pytest.MonkeyPatch
         client.send(names(client, made)["a"], None)
     world.settle()
     assert len(seen(world)) == 40 and not touched
+
+
+def test_a_client_cannot_imitate_the_host() -> None:
+    def step(message: Message, state: Held) -> Step[Held]:
+        match message.content:
+            case Failed(why, detail):
+                return [], replace(state, seen=(*state.seen, (why, detail)))
+        raise Refused
+
+    world, client, m = start(step)
+    client.send(m["a"], Failed("late", "not really"))
+    world.settle()
+    assert seen(world) == (("refused", "not really"),)
