@@ -3,6 +3,7 @@
 import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
@@ -53,7 +54,7 @@ class Stream:
             except BlockingIOError:
                 sent = 0
             except OSError:
-                self.close()
+                self.fail()
                 return
             if sent == len(whole):
                 return
@@ -62,7 +63,7 @@ class Stream:
         self.waiting_bytes += len(whole)
         self.wants.set()
         if self.waiting_bytes > WAITING_BYTES_MAX:
-            self.close()
+            self.fail()
 
     async def write(self) -> None:
         """Writes what waits, for as long as the socket is open; a task of its own."""
@@ -77,7 +78,7 @@ class Stream:
             except BlockingIOError:
                 continue
             except (OSError, trio.ClosedResourceError):
-                self.close()
+                self.fail()
                 return
             self.waiting_bytes -= sent
             self._moved.set()
@@ -102,6 +103,15 @@ class Stream:
             return None
         except OSError:
             return b""
+
+    def fail(self) -> None:
+        """Gives the stream up; whoever reads it comes upon its end, and closes it."""
+        self._waiting.clear()
+        self.waiting_bytes = 0
+        self._moved.set()
+        if not self.closed:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Closes the socket; those who wait for it hear of it."""

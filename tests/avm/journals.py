@@ -146,6 +146,6 @@ def rechained(world: World, n: int, **fields: object) -> Reader:
         own[at] = (entry, own[at][1])
         before = journal.hash_of(entry)
     row = cbor2.loads(store._tables["machine"][(machine.id,)])
-    row[3][1] = before
+    row[1][1] = before
     store._tables["machine"][(machine.id,)] = cbor2.dumps(row)
     return Reader(store)

@@ -15,7 +15,11 @@ from avm.run import samples
 from avm.run.findings import findings
 from caps.value import freeze
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+EXAMPLES = [
+    path
+    for path in sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+    if path.stem != "demo"
+]
 
 HEAD = """\
 from avm import Me, Message, Refused, Send, Step, record

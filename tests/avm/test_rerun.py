@@ -103,7 +103,7 @@ def test_p03_a_changed_output_names_its_turn_and_path(turn: int, key: str) -> No
         if cbor2.loads(body)[0] == journal.TURN and cbor2.loads(body)[2:][4][2:3] == b"\xf5"
     )
     output = cbor2.loads(entry["output"])
-    if not output[2][0]:
+    if not output[2] or not output[2][0]:
         return
     output[2][0][0][1] = encode_content({key: 10**6})[0]
     changed = rechained(world, entry.n, output=cbor2.dumps(output))

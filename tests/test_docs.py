@@ -1,0 +1,182 @@
+"""The documents: what they say is so, what they point at is there, and what they show runs."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from avm import __all__ as face
+from avm.cli.arguments import load, options_of, verb_parser
+from avm.cli.verbs import VERBS
+from avm.limits import Limits
+from tests.net.test_tutorial import BLOCK, Reader, expected
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").glob("*.md")])
+PAGES += sorted((ROOT / "bench").glob("*.md"))
+GUARANTEES = (DOCS / "guarantees.md").read_text()
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+NAMED_TEST = re.compile(r"`(test_[a-z0-9_]+)`")
+TEST = re.compile(r"def (test_[a-z0-9_]+)")
+ROWS = "W01 W02 W03 W04 W06 W12 W13 W14 W15 W19 W21 W22 W28 S01 S03 C01 C02 C03 C04 C06 P01 P06"
+ROWS += " T01 T02 X02 X10"
+HOUSE = ROOT.parent.name
+OUTSIDE = re.compile(
+    r"\b(DESIGN|CONTRACT|FEATURES|FACTS|STYLE)\.md\b|/root\b|(?<![\w.])/work/|/tmp/brief|"
+    r"\bbrief\b|\bthe issue\b|(?<![.\w])issue #?[0-9]|\bTODO\b|\bTBD\b|\bFIXME\b"
+)
+HOW_TO = sorted(page for page in (DOCS / "how-to").glob("*.md") if "```console" in page.read_text())
+SESSION = re.compile(r"<!-- session -->\n```sh\n(.*?)```", re.DOTALL)
+PRINTED = re.compile(r"<!-- printed -->\n```text\n(.*?)```", re.DOTALL)
+PART = re.compile(r"<!-- part of: (\S+) -->\n```python\n(.*?)```", re.DOTALL)
+SESSION_S_MAX = 60.0
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def existing_tests() -> set[str]:
+    return {
+        name for path in (ROOT / "tests").rglob("*.py") for name in TEST.findall(path.read_text())
+    }
+
+
+def anchor(heading: str) -> str:
+    """The anchor of a heading, as the usual renderers make it."""
+    kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+    return kept.replace(" ", "-")
+
+
+def headings(page: Path) -> set[str]:
+    without_code = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    return {anchor(line) for line in re.findall(r"^#+ (.+)$", without_code, flags=re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text()):
+        if link.startswith("https://"):
+            continue
+        path, _, part = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} leads nowhere"
+        if part:
+            assert part in headings(target), f"{link}: there is no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_no_page_names_what_is_outside_of_the_project(page: Path) -> None:
+    found = OUTSIDE.search(page.read_text())
+    assert found is None, found
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        for link in LINK.findall(page.read_text()):
+            target = (page.parent / link.partition("#")[0]).resolve()
+            if not link.startswith("https://") and target.suffix == ".md":
+                waiting.append(target)
+    assert not {page.resolve() for page in PAGES} - {page.resolve() for page in reached}
+
+
+def test_every_promise_names_tests_that_exist_and_has_one_named_after_its_row() -> None:
+    tests = existing_tests()
+    missing = set(NAMED_TEST.findall(GUARANTEES)) - tests
+    assert not missing
+    paragraphs = re.findall(
+        r"^\*\*([A-Z][0-9]{2})\.(.*?)\n\n", GUARANTEES, re.DOTALL | re.MULTILINE
+    )
+    assert {row for row, _text in paragraphs} == set(ROWS.split())
+    for row, text in paragraphs:
+        named_here = NAMED_TEST.findall(text)
+        assert any(f"_{row.lower()}_" in name for name in named_here), f"{row} has no test here"
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_verb_and_option_is_documented(verb: object) -> None:
+    assert verb in VERBS
+    text = (REFERENCE / "command-line.md").read_text()
+    one = next(known for known in VERBS if known is verb)
+    sections = [part for part in re.split(r"^###? ", text, flags=re.MULTILINE) if "\n" in part]
+    mine = "".join(
+        part for part in sections if re.search(rf"`{one.name}[ `]", part.partition("\n")[0])
+    )
+    assert mine, f"{one.name} has no section"
+    for option in options_of(verb_parser(one, load(one))):
+        if option not in ("-h", "--help", "--dir"):
+            assert option in mine, f"{one.name} {option} is not documented"
+
+
+def test_every_key_of_the_configuration_is_documented_with_its_default() -> None:
+    text = (REFERENCE / "configuration.md").read_text()
+    for limit in fields(Limits):
+        assert f"| `limits.{limit.name}` | {limit.default} |" in text, limit.name
+    known = set(re.findall(r"^\| `limits\.(\w+)` ", text, re.MULTILINE))
+    assert known == {limit.name for limit in fields(Limits)}
+
+
+def test_every_name_of_the_step_authors_face_is_documented() -> None:
+    text = (REFERENCE / "step.md").read_text()
+    for name in face:
+        assert re.search(rf"\b{name}\b", text), f"{name} is not documented"
+
+
+def test_parts_that_the_readme_shows_are_what_the_files_say() -> None:
+    parts = PART.findall((ROOT / "README.md").read_text())
+    assert parts
+    for file, text in parts:
+        assert text in (ROOT / file).read_text()
+
+
+@pytest.mark.net
+def test_the_readmes_session_works_when_pasted(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    (session,), (printed,) = SESSION.findall(readme), PRINTED.findall(readme)
+    reader = Reader(tmp_path)
+    ran = subprocess.run(
+        ["bash"],
+        cwd=tmp_path,
+        env=reader.environment,
+        input=session,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=SESSION_S_MAX,
+        check=False,
+    )
+    assert re.fullmatch(expected(printed), ran.stdout), ran.stdout + ran.stderr
+    assert ran.returncode == 0
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    one = Reader(tmp_path)
+    yield one
+    one.close()
+
+
+@pytest.mark.net
+@pytest.mark.parametrize("page", HOW_TO, ids=named)
+def test_a_how_to_does_what_it_says(page: Path, reader: Reader) -> None:
+    for block in BLOCK.finditer(page.read_text()):
+        reader.follow(block)
+    assert reader.commands == page.read_text().count("\n$ ")
+
+
+def test_the_house_is_not_named() -> None:
+    assert str(ROOT) not in "".join(page.read_text() for page in PAGES)
+    assert sys.prefix not in "".join(page.read_text() for page in PAGES)
