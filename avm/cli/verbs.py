@@ -68,7 +68,7 @@ VERBS = (
     Verb("replay", "avm.cli.replay", "take a machine's turns again and compare", JOURNAL, ("replay counter", "replay counter --code counter.py")),
     Verb("verify", "avm.cli.verify", "check every chain, seal and reference in the store", JOURNAL, ("verify",)),
     Verb("failed", "avm.cli.failed", "list, show, retry, edit or drop batches that broke a machine", JOURNAL, ("failed", "failed show counter 12", "failed retry counter 12", "failed edit counter 12 '[5]'", "failed drop counter 12")),
-    Verb("backup", "avm.cli.backup", "copy the store into one file, while running", JOURNAL, ("backup monday.avm",)),
+    Verb("backup", "avm.cli.backup", "copy the store and its keys into one file, while running", JOURNAL, ("backup monday.avm",)),
     Verb("prune", "avm.cli.prune", "forget the oldest turns of a machine", JOURNAL, ("prune counter --keep 1000",)),
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ after the commit, and after a break asks for the mark and offers the rest again.
 
 from avm.host.batch import Batch, Said
 from avm.host.effects import Deliver, Verdict
-from avm.host.outbox import CAP_BYTES, enqueue, settle
+from avm.host.outbox import CAP_BYTES, enqueue, hold, settle
 from avm.host.state import Channel, Client, Host, Machine, Mode, Status
 
 
@@ -111,14 +111,6 @@ def _not_taken(host: Host, channel: Channel, batch: Batch, machine: Machine | No
     channel.verdicts[batch.seq] = verdict
     host.touch(channel)
     host.group.after.append(Verdict(batch.sender, batch.receiver, batch.seq, verdict))
-
-
-def hold(host: Host, batch: Batch) -> None:
-    """Makes a client's batch durable that its machine cannot take yet, and says so."""
-    key = (batch.receiver, batch.sender, batch.seq)
-    host.inbox[key] = batch
-    host.group.add(("inbox", *key), batch)
-    host.group.after.append(Verdict(batch.sender, batch.receiver, batch.seq, ["held"]))
 
 
 def confirm(host: Host, client: Client, receiver: bytes, seq: int) -> None:

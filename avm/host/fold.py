@@ -13,7 +13,7 @@ from avm.host import journal
 from avm.host.batch import Batch, Said, to_bytes
 from avm.host.capability import Cap, Local, Named, Reply, address_of
 from avm.host.capability import to_bytes as cap_bytes
-from avm.host.outbox import make_ready, outcome, outcomes, send, size_of, take_mark, tell
+from avm.host.outbox import hold, make_ready, outcome, outcomes, send, size_of, take_mark, tell
 from avm.host.refer import BadReference, ContextTooLarge, from_reference, intern
 from avm.host.state import Ask, Flight, Host, Machine, Mode, Status, Timer
 from avm.machine.turn import APPLIED, REFUSED
@@ -266,9 +266,13 @@ def _fold_failed(host: Host, flight: Flight, reason: str, index: int, detail: st
 
 
 def suspend(host: Host, machine: Machine, mode: Mode, why: str) -> None:
-    """Suspends a machine in the next commit."""
+    """Suspends a machine in the next commit; what clients offered it is made durable."""
     machine.status, machine.mode, machine.why = Status.SUSPENDED, mode, why
     append(host, machine, journal.SUSPEND, host.now_ms, mode.name.lower(), why)
+    if mode is Mode.HOLD:
+        for batch in machine.queue or ():
+            if batch.sender in host.clients:
+                hold(host, batch)
 
 
 def fold_void(host: Host, machine: Machine, batch: Batch) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 from avm.host import journal
 from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.capability import Cap, Reply
-from avm.host.clients import hold
 from avm.host.dispatch import forget
 from avm.host.effects import Done, ToWorker
-from avm.host.fold import Unfit, append, carry_out, fold_void, plan_sends
+from avm.host.fold import Unfit, append, carry_out, fold_void, plan_sends, suspend
 from avm.host.outbox import make_ready, outcomes, tell
 from avm.host.refer import (
     BadReference,
@@ -281,14 +280,9 @@ class Change:
 def _suspend(host: Host, machine: Machine, mode: Mode) -> str:
     if machine.status is Status.HALTED:
         return f"{machine.name} is halted for good"
-    machine.status, machine.mode, machine.why = Status.SUSPENDED, mode, ""
-    append(host, machine, journal.SUSPEND, host.now_ms, mode.name.lower(), "")
+    suspend(host, machine, mode, "")
     if mode is Mode.FAIL:
         void_all(host, machine, "the machine is suspended")
-        return ""
-    for batch in list(machine.queue or ()):
-        if batch.sender in host.clients:
-            hold(host, batch)
     return ""
 
 

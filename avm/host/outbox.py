@@ -80,6 +80,16 @@ def keep(host: Host, batch: Batch) -> None:
         sender.outbox_bytes += batch.size
 
 
+def hold(host: Host, batch: Batch) -> None:
+    """Makes a client's batch durable that its machine cannot take yet, and says so."""
+    key = (batch.receiver, batch.sender, batch.seq)
+    if key in host.inbox or (batch.sender, batch.receiver, batch.seq) in host.outbox:
+        return
+    host.inbox[key] = batch
+    host.group.add(("inbox", *key), batch)
+    host.group.after.append(Verdict(batch.sender, batch.receiver, batch.seq, ["held"]))
+
+
 def settle(host: Host, batch: Batch) -> None:
     """Takes a batch with its verdict out of the outbox or inbox, in the verdict's commit."""
     key = (batch.sender, batch.receiver, batch.seq)

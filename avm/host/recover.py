@@ -29,7 +29,12 @@ def recovery(
     yield frames.pack([frames.LOAD, *start])
     for chunk in again(entries):
         yield frames.pack([frames.AGAIN, load.machine, chunk])
-    yield frames.pack([frames.LOADED, load.machine, load.token])
+    yield frames.pack([frames.LOADED, load.machine, load.token, ""])
+
+
+def unrecovered(load: Load, why: str) -> bytes:
+    """The frame that ends a recovery which the store cannot go on with."""
+    return frames.pack([frames.LOADED, load.machine, load.token, why])
 
 
 def again(entries: Iterable[tuple[int, bytes, str | None]]) -> Iterator[list[list[Any]]]:

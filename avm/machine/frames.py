@@ -5,7 +5,7 @@ Both ends are of one version, so the arrays are positional. To a worker:
     CODE      hash, bundle
     LOAD      machine, code hash, state body or None, references, next slot, generation
     AGAIN     machine, [[n, kind, input, output], ..]
-    LOADED    machine, token                            -> machine, token, why not, printed
+    LOADED    machine, token, why not                   -> machine, token, why not, printed
     TURN      machine, token, kind, input               -> machine, token, output, printed, names
     SNAPSHOT  machine, token                            -> machine, token, body, references, why not
     MIGRATE   machine, token, code hash                 -> the same, has a signal

@@ -141,7 +141,9 @@ class Inside:
             if again != output:
                 live.why_not = f"turn {n} gives another output than it did"
 
-    def _loaded(self, machine: int, token: int) -> bytes:
+    def _loaded(self, machine: int, token: int, why_not: str = "") -> bytes:
+        if why_not:
+            return frames.pack([frames.LOADED, machine, token, why_not, ""])
         live = self._live[machine]
         printed = live.code.printed()
         return frames.pack([frames.LOADED, machine, token, live.why_not, printed])

@@ -98,6 +98,12 @@ class Directory:
             _write_private(self.key_file, entropy(KEY_BYTES))
         return self.read_keyring()
 
+    def write_keys(self, body: bytes) -> None:
+        """Keeps the keys that a backup brought."""
+        self.create()
+        _check_mode(self.keys)
+        _write_private(self.key_file, body)
+
     def read_keyring(self) -> Keyring:
         """The keys of this host; KeysRefused."""
         try:

@@ -14,12 +14,13 @@ import trio
 
 from avm.host.core import Core
 from avm.host.effects import Load, SendCode
-from avm.host.recover import recovery
+from avm.host.recover import recovery, unrecovered
 from avm.machine import frames
 from avm.machine.worker import EXIT_MEMORY
 from avm.run.protocol import BadFrame, Frames, framed
 from avm.run.spawn import Prepared, PreparedLost
 from avm.run.stream import Stream
+from avm.store.errors import StoreDamaged
 from avm.store.interface import Store
 
 ANSWER_BYTES_MAX = 96 * 1024 * 1024
@@ -176,11 +177,15 @@ class Pool:
             worker.behind.popleft()
 
     def _recovery(self, effect: Load) -> Iterator[bytes]:
-        snapshot = self._store.snapshot(effect.machine)
-        start = 0 if snapshot is None else snapshot[0] + 1
-        bundle = self._store.get(("code", effect.code)) if effect.send_code else None
-        entries = self._store.entries(effect.machine, start)
-        return recovery(effect, bundle, snapshot, entries)
+        """What gives a machine to a worker; where the store is damaged, why it cannot be."""
+        try:
+            snapshot = self._store.snapshot(effect.machine)
+            start = 0 if snapshot is None else snapshot[0] + 1
+            bundle = self._store.get(("code", effect.code)) if effect.send_code else None
+            entries = self._store.entries(effect.machine, start)
+            yield from recovery(effect, bundle, snapshot, entries)
+        except StoreDamaged as damage:
+            yield unrecovered(effect, str(damage))
 
     def close(self) -> None:
         """Ends all workers."""

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -22,6 +23,7 @@ from avm.errors import AvmError
 from avm.host.core import Core
 from avm.host.effects import Deliver, Done, Kill, Load, SendCode, ToWorker, Verdict
 from avm.host.state import Group
+from avm.run.backup import back_up, take_keys
 from avm.run.config import Config
 from avm.run.control import Connection, Control, operator_capability
 from avm.run.directory import Directory
@@ -60,6 +62,7 @@ def run(directory: Directory, config: Config) -> int:
     lock = directory.acquire_lock()
     prepared = Prepared.start(HASH_SEED, config.limits)
     try:
+        take_keys(directory)
         keys = directory.keyring(os.urandom)
         store = SqliteStore.create_or_open(directory.store)
         try:
@@ -395,5 +398,4 @@ class Runtime:
         outcome({"bytes": size}, "")
 
     def _copy_store(self, path: str) -> int:
-        self._store.backup(path)
-        return os.path.getsize(path)
+        return back_up(self._store, self._directory, Path(path))

@@ -1,0 +1,51 @@
+"""Backups: the store and the host's keys in one file, and a host that starts from it.
+
+A backup put as `store.db` into an empty directory is a host again: its keys move out of it into
+the key file when the host first runs there.
+"""
+
+import os
+from pathlib import Path
+
+from avm.run.directory import Directory
+from avm.store.errors import BackupExists
+from avm.store.interface import Key, Transaction
+from avm.store.sqlite import SqliteStore
+
+KEYS: Key = ("meta", "keys")
+
+
+def back_up(store: SqliteStore, directory: Directory, path: Path) -> int:
+    """Makes one file of mode 0600 with the store and the keys in it; returns its bytes.
+
+    The file appears whole. Raises `BackupExists` and what a store raises.
+    """
+    if path.exists():
+        raise BackupExists(f"{path} exists: name another file")
+    part = path.with_name(f"{path.name}.new")
+    part.unlink(missing_ok=True)
+    try:
+        store.backup(part)
+        copy = SqliteStore.create_or_open(part)
+        try:
+            copy.commit([Transaction({KEYS: directory.key_file.read_bytes()})])
+        finally:
+            copy.close()
+        os.rename(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path.stat().st_size
+
+
+def take_keys(directory: Directory) -> None:
+    """Moves the keys of a backup out of the store, where the directory has none of its own."""
+    if directory.key_file.exists() or not directory.store.exists():
+        return
+    store = SqliteStore.create_or_open(directory.store)
+    try:
+        body = store.get(KEYS)
+        if body is not None:
+            directory.write_keys(body)
+            store.commit([Transaction({KEYS: None})])
+    finally:
+        store.close()
