@@ -46,6 +46,6 @@ def take_keys(directory: Directory) -> None:
         body = store.get(KEYS)
         if body is not None:
             directory.write_keys(body)
-            store.commit([Transaction({KEYS: None})])
+            store.erase(KEYS)
     finally:
         store.close()

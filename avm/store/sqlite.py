@@ -342,6 +342,15 @@ class SqliteStore:
             last = self._rising(table, last, [row[:1] for row in found])
             yield from found
 
+    def erase(self, key: Key) -> None:
+        """Delete a row so that none of its bytes stay in the file; call it before any other work."""
+        assert self._write is not None, "the store is open to be read only"
+        with named(self.path):
+            self._write.execute("PRAGMA secure_delete = ON")
+        self.commit([Transaction({key: None})])
+        with named(self.path):
+            self._write.execute("PRAGMA secure_delete = OFF")
+
     def backup(self, path: str | Path) -> None:
         """Write a consistent copy to a new file of mode 0600, from any thread, while others write.
 
