@@ -16,7 +16,6 @@ from avm.cli.arguments import (
     NEGATIVE,
     frame_parser,
     load,
-    options_of,
     parse_verb,
     verb_parser,
 )
@@ -172,33 +171,7 @@ def test_text_from_machines_cannot_move_the_terminal() -> None:
     assert output.one_line("first\n  second\nlast\n") == "first: last"
 
 
-REFERENCE = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
-
-
-@pytest.mark.parametrize("name", [verb.name for verb in VERBS])
-def test_each_verb_and_option_is_in_the_reference(name: str) -> None:
-    text = (REFERENCE / "command-line.md").read_text()
-    verb = verb_named(name)
-    assert verb is not None
-    headings = [
-        line for line in text.splitlines() if line.startswith("### ") and f"`{name}" in line
-    ]
-    assert headings, f"{name} is not in the reference"
-    for option in options_of(verb_parser(verb, load(verb))):
-        if option.startswith("--") and option not in ("--help", "--dir"):
-            assert any(option in line for line in headings), f"{name} {option}"
-
-
 # The configuration.
-
-
-def test_each_key_is_in_the_reference_with_its_default() -> None:
-    text = (REFERENCE / "configuration.md").read_text()
-    assert [f"| `{key}` | {value} |" for key, value in defaults().items()] == [
-        line[: line.index("|", line.index("|", 2) + 1) + 1]
-        for line in text.splitlines()
-        if line.startswith("| `")
-    ]
 
 
 def test_config_prints_every_key_and_takes_it_back(
