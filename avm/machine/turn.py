@@ -7,7 +7,7 @@ message, and whether the state is still the same object. A message that fails, f
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from traceback import TracebackException
+from traceback import TracebackException, format_exception_only
 from typing import Any
 
 from avm.limits import Limits
@@ -81,7 +81,7 @@ def take_turn(
 ) -> Taken:
     """Gives each message to the step; the first that fails undoes all of them."""
     taken = Taken(APPLIED, [], state, False)
-    room = limits.turn_bytes
+    room, left = limits.turn_bytes, limits.turn_sends
     try:
         for message in messages:
             sends, after = _take_message(call, message, taken.state)
@@ -93,15 +93,18 @@ def take_turn(
                 if entry is not None:
                     room -= size
                     said.append(entry)
-            if room < 0 or len(said) > limits.turn_sends:
+            left -= len(said)
+            if room < 0:
                 raise TooLarge(f"a turn may send {limits.turn_bytes} bytes")
+            if left < 0:
+                raise TooLarge(f"a turn may send {limits.turn_sends} messages")
             taken.sends.append(said)
     except Refused as no:
         return Taken(REFUSED, [], state, False, len(taken.sends), _cut(no.word, limits.word_bytes))
     except (RecursionError, MemoryError) as limit:
         return Taken(EXHAUSTED, [], state, False, len(taken.sends), type(limit).__name__)
     except Exception as error:  # noqa: BLE001 the step's own code runs here
-        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        why = format_exception_only(error)[-1].strip()
         detail = trace(error, limits.traceback_bytes)
         return Taken(
             REJECTED, [], state, False, len(taken.sends), _cut(why, limits.word_bytes), detail
