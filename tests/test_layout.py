@@ -23,7 +23,7 @@ FLOORS = [
     ("avm.run",),
     ("avm.cli",),
 ]
-PURE = ("caps", "dht", "avm.message", "avm.limits", "avm.cases", "avm.host", "avm.sim")
+PURE: tuple[str, ...] = ("caps", "dht", "avm.message", "avm.limits", "avm.cases", "avm.host", "avm.sim")
 PURE += ("avm.machine.turn", "avm.machine.inside", "avm.testing")
 IMPURE = ("dht.udp", "avm.testing.files")
 

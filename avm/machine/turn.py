@@ -23,6 +23,7 @@ APPLIED, REFUSED, REJECTED, EXHAUSTED = 0, 1, 2, 3
 # common capability, or an own capability as [generation, priority, kind, expires, context, [..]].
 Reference = int | str | list[Any]
 Call = Callable[[Message, Any], Any]
+SCALARS = frozenset((type(None), bool, int, float))
 KINDS = ("", "linear", "affine", "relevant")
 
 
@@ -66,7 +67,10 @@ class References:
                 slot = cap._slot
                 return slot if slot < self.first_fresh else self.first_fresh - slot - 1
             case Own():
-                body, caps = encode_state(cap._context, max_bytes=self.context_bytes)
+                try:
+                    body, caps = encode_state(cap._context, max_bytes=self.context_bytes)
+                except TooBig as error:
+                    raise TooLarge(f"a context: {error}") from None
                 inner = [self.of(inside) for inside in caps]
                 kind = KINDS.index(cap._kind)
                 return [cap._generation, cap._priority, kind, cap._expires_ms, body, inner]
@@ -146,13 +150,16 @@ def _encode_send(send: Any, references: References, limits: Limits) -> tuple[lis
     to = references.of(send.to)
     try:
         content = freeze(content, depth=limits.depth)
-        if to == "null~" and send.reply is None:
+        nobody = to == "null~" and send.reply is None
+        if nobody and type(content) in SCALARS:
             return None, 0
         body, caps = encode_content(content, max_bytes=limits.content_bytes)
     except TooBig as error:
         raise TooLarge(f"the content of a send: {error}") from None
     except CapsError as error:
         raise NotASend(f"the content of a send: {error}") from None
+    if nobody:
+        return None, 0
     size = len(body) + 64 + 64 * len(caps)
     plain = send.reply is None and send.deadline_s is None and not send.after_s
     if plain and not caps and not send.apart:
