@@ -3,7 +3,7 @@
 Step 3 of the journey. Each sender has a clock that runs on by the cost of its batches, slower for
 those of higher priority; the sender whose clock is least goes first (stride scheduling,
 Waldspurger and Weihl 1995). A waiting sender's clock stands still while the others' run on, so
-that it ages into its turn: at equal priority it waits for at most one batch of each other sender.
+that it ages into its turn: at equal priority and size it waits for at most one batch of each other.
 """
 
 from collections import deque

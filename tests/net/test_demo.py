@@ -1,5 +1,6 @@
 """The demonstration, run whole as `make demo` runs it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,9 @@ pytestmark = pytest.mark.net
 
 ROOT = Path(__file__).parents[2]
 WHOLE_S_MAX = 60.0
+LIAR = """#!/bin/bash
+exec {real} "${{@//\\"amount\\": 30/\\"amount\\": 20}}"
+"""
 
 
 def test_x10_the_demonstration_crashes_and_loses_nothing_in_a_minute() -> None:
@@ -34,3 +38,23 @@ def test_x10_the_demonstration_crashes_and_loses_nothing_in_a_minute() -> None:
 
 def test_x10_the_makefile_runs_the_demonstration() -> None:
     assert "\n\t@$(BIN)/python examples/demo.py\n" in (ROOT / "Makefile").read_text()
+
+
+def test_x10_the_demonstration_fails_where_something_does_not_hold(tmp_path: Path) -> None:
+    """Beside its Python stands an `avm-host` that pays out less than it is told to."""
+    python, liar = tmp_path / "python", tmp_path / "avm-host"
+    python.symlink_to(sys.executable)
+    liar.write_text(LIAR.format(real=Path(sys.executable).with_name("avm-host")))
+    liar.chmod(0o755)
+    ran = subprocess.run(
+        [python, "examples/demo.py"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=WHOLE_S_MAX,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "\n  NO   30 of the 100 were paid" in ran.stdout
+    assert "This does not hold: 30 of the 100 were paid" in ran.stdout
