@@ -326,11 +326,14 @@ class Core:
                 operate.act_on(host, machine, Signal("will-stop"))
         pump(host)
 
+    def is_busy(self) -> bool:
+        """Whether a worker has something to answer."""
+        return any(worker.flights for worker in self.host.workers.values())
+
     def is_drained(self) -> bool:
         """Whether nothing is in flight or uncommitted any more."""
         host = self.host
-        busy = any(worker.flights for worker in host.workers.values())
-        return not busy and not host.group and host.committing is None
+        return not self.is_busy() and not host.group and host.committing is None
 
 
 def _place(batch: Batch) -> Key:

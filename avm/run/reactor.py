@@ -5,13 +5,17 @@ from workers and clients since the last pass is taken together.
 """
 
 import selectors
+import socket
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
 from avm.run.stream import Stream
 
 Take = Callable[[bytes], None]
+Events = list[tuple[selectors.SelectorKey, int]]
 
 
 class Reactor:
@@ -22,6 +26,11 @@ class Reactor:
         self._before = before
         self._settle = settle
         self._selector = selectors.DefaultSelector()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._bell, self._ring = socket.socketpair()
+        self._bell.setblocking(False)
+        self._ring.setblocking(False)
+        self._selector.register(self._bell, selectors.EVENT_READ, None)
 
     def watch(self, stream: Stream, take: Take) -> None:
         """Gives what a stream receives to `take`, and at its end nothing (b"")."""
@@ -32,18 +41,35 @@ class Reactor:
     def _unwatch(self, key: int) -> None:
         self._selector.unregister(key)
 
+    def call_soon(self, what: Callable[[], None]) -> None:
+        """Has a function called in the next pass; from any thread."""
+        self._calls.append(what)
+        with suppress(BlockingIOError):
+            self._ring.send(b"!")
+
     async def run(self) -> None:
         """Reads until cancelled."""
         ready = self._selector.fileno()
         try:
             while True:
                 await trio.lowlevel.wait_readable(ready)
-                self._before()
-                for key, _events in self._selector.select(0):
-                    stream, take = key.data
-                    received = stream.read_now()
-                    if received is not None:
-                        take(received)
-                self._settle()
+                self._pass(self._selector.select(0))
         finally:
             self._selector.close()
+            self._bell.close()
+            self._ring.close()
+
+    def _pass(self, events: Events) -> None:
+        self._before()
+        for key, _events in events:
+            if key.data is None:
+                with suppress(BlockingIOError):
+                    self._bell.recv(4096)
+                continue
+            stream, take = key.data
+            received = stream.read_now()
+            if received is not None:
+                take(received)
+        while self._calls:
+            self._calls.popleft()()
+        self._settle()

@@ -123,7 +123,6 @@ class Runtime:
         self._stopping = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._writer: Writer | None = None
-        self._token: trio.lowlevel.TrioToken | None = None
         self._group: Group | None = None
         self._alarm = trio.CancelScope()
         self._alarm_ms: int | None = None
@@ -141,8 +140,7 @@ class Runtime:
     async def _live(self, signals: AsyncIterator[int]) -> int:
         self._directory.write_operator(self._operator_text())
         listener = self._listen()
-        self._token = trio.lowlevel.current_trio_token()
-        self._writer = Writer(self._store, self._tell)
+        self._writer = Writer(self._store, self._reactor.call_soon)
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -231,10 +229,6 @@ class Runtime:
         assert self._writer is not None
         transaction = Transaction(group.dirty, group.journal, group.snapshots, group.cuts)
         self._writer.commit(transaction, self._committed)
-
-    def _tell(self, what: Callable[[], None]) -> None:
-        assert self._token is not None
-        self._token.run_sync_soon(what)
 
     def _committed(self, error: AvmError | None) -> None:
         self._event()
