@@ -7,7 +7,7 @@ message, and whether the state is still the same object. A message that fails, f
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from traceback import TracebackException, format_exception_only
+from traceback import TracebackException
 from typing import Any
 
 from avm.limits import Limits
@@ -108,7 +108,7 @@ def take_turn(
     except (RecursionError, MemoryError) as limit:
         return Taken(EXHAUSTED, [], state, False, len(taken.sends), type(limit).__name__)
     except Exception as error:  # noqa: BLE001 the step's own code runs here
-        why = format_exception_only(error)[-1].strip()
+        why = _named(error)
         detail = trace(error, limits.traceback_bytes)
         return Taken(
             REJECTED, [], state, False, len(taken.sends), _cut(why, limits.word_bytes), detail
@@ -186,6 +186,15 @@ def trace(error: BaseException, limit: int) -> str:
         [frame for frame in whole.stack if not frame.filename.endswith("/avm/machine/turn.py")]
     )
     return _cut("".join(whole.format(chain=False)), limit)
+
+
+def _named(error: Exception) -> str:
+    """The exception in one line, though its own text may raise again."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 the step's own code runs here too
+        said = ""
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _cut(text: str, limit: int) -> str:
