@@ -23,8 +23,18 @@ FLOORS = [
     ("avm.run",),
     ("avm.cli",),
 ]
-PURE: tuple[str, ...] = ("caps", "dht", "avm.message", "avm.limits", "avm.cases", "avm.host", "avm.sim")
-PURE += ("avm.machine.turn", "avm.machine.inside", "avm.testing")
+PURE: tuple[str, ...] = (
+    "caps",
+    "dht",
+    "avm.message",
+    "avm.limits",
+    "avm.cases",
+    "avm.host",
+    "avm.sim",
+    "avm.machine.turn",
+    "avm.machine.inside",
+    "avm.testing",
+)
 IMPURE = ("dht.udp", "avm.testing.files")
 
 
