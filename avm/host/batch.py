@@ -45,7 +45,7 @@ class Batch:
     def __post_init__(self) -> None:
         """A batch's priority is the mean of its messages', in thousandths; replies count 0."""
         first = self.messages[0].to if self.messages else None
-        if all(said.to is first for said in self.messages):
+        if len(self.messages) < 2 or all(said.to is first for said in self.messages):
             self.priority = first.priority if type(first) is Local else 0
         else:
             total = sum(said.to.priority for said in self.messages if type(said.to) is Local)

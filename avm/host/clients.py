@@ -9,6 +9,9 @@ from avm.host.effects import Deliver, Verdict
 from avm.host.outbox import CAP_BYTES, enqueue, hold, settle
 from avm.host.state import Channel, Client, Host, Machine, Mode, Status
 
+# A later deadline is noted when the batch becomes durable, and judged at its turn in any case.
+SOON_MS = 60 * 60 * 1000
+
 
 def open_client(host: Host, address: bytes, durable: bool, name: str = "") -> Client:
     """A client connects, for the first time or again; what waits for it is delivered."""
@@ -83,7 +86,8 @@ def offer(
     if machine is None or not _takes(machine):
         _not_taken(host, channel, batch, machine)
         return
-    host.deadlines.put(("batch", client.address, receiver, seq), deadline_ms)
+    if deadline_ms < host.now_ms + SOON_MS:
+        host.deadlines.put(("batch", client.address, receiver, seq), deadline_ms)
     if machine.status is Status.SUSPENDED:
         hold(host, batch)
     enqueue(host, machine, batch)

@@ -270,7 +270,7 @@ def _dispatch(
     worker.alone = alone
     worker.flying += batch.count
     board(host, worker, flight)
-    frame = frames.pack([frames.TURN, machine.id, flight.token, frames.MESSAGES, flight.given])
+    frame = frames.pack_turn(machine.id, flight.token, flight.given)
     host.effects.append(ToWorker(worker.id, frame))
 
 

@@ -1,13 +1,12 @@
 """What the core asks of the shell around it; the simulator's shell does the same."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from avm.host.batch import Batch
 
 
-@dataclass(frozen=True, slots=True)
-class ToWorker:
+class ToWorker(NamedTuple):
     """Write a frame to a worker."""
 
     worker: int
@@ -47,8 +46,7 @@ class Kill:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Tell a client what became of its batch."""
 
     client: bytes

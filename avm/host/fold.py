@@ -69,7 +69,7 @@ def fold(host: Host, flight: Flight) -> bool:
     verdict = answer[0]
     if verdict == APPLIED:
         try:
-            plan = plan_sends(host, flight, answer[2])
+            plan = plan_sends(host, flight, answer[2]) if answer[2] else None
         except (Unfit, ContextTooLarge, BadReference) as error:
             why = str(error) or "a context is too large: 1 KiB with the capabilities in it"
             _fold_failed(host, flight, "exception", 0, why)
@@ -90,7 +90,7 @@ def _place(flight: Flight, index: int) -> int:
     return flight.places[index] if index < len(flight.places) else len(flight.places)
 
 
-def _fold_applied(host: Host, flight: Flight, plan: Plan) -> None:
+def _fold_applied(host: Host, flight: Flight, plan: Plan | None) -> None:
     machine, batch, answer = flight.machine, flight.batch, flight.answer
     assert answer is not None
     changed = bool(answer[1])
@@ -107,7 +107,8 @@ def _fold_applied(host: Host, flight: Flight, plan: Plan) -> None:
     if changed and flight.fresh:
         intern(host, machine, flight)
     _close_claimed(host, flight)
-    carry_out(host, machine, plan, flight.now_ms)
+    if plan is not None:
+        carry_out(host, machine, plan, flight.now_ms)
     if batch is None:
         return
     take_mark(host, batch)

@@ -8,10 +8,12 @@ END                                               BYE why
 ASK id, operator, verb, params                    DONE id, value; ERROR id, code, text
 """
 
+from struct import Struct
 from typing import Any
 
 import cbor2
 
+LENGTH = Struct("<I")
 VERSION = 1
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 HELLO, MARK, OFFER, GOT, END, ASK = range(6)
@@ -25,28 +27,37 @@ class BadFrame(Exception):
 class Frames:
     """Cuts a stream of bytes into frames."""
 
-    __slots__ = ("_buffer", "_most")
+    __slots__ = ("_buffer", "_most", "_wanted")
 
     def __init__(self, most: int = FRAME_BYTES_MAX) -> None:
         self._buffer = bytearray()
         self._most = most
+        self._wanted = 0
 
     def feed(self, received: bytes) -> list[bytes]:
         """Takes what was received; the frames that are whole now. Raises `BadFrame`."""
         buffer = self._buffer
-        buffer += received
+        if buffer:
+            buffer += received
+            if len(buffer) < self._wanted:
+                return []
+            received = bytes(buffer)
+            buffer.clear()
         frames: list[bytes] = []
-        start, end = 0, len(buffer)
+        start, end = 0, len(received)
+        self._wanted = 4
         while end - start >= 4:
-            length = int.from_bytes(buffer[start : start + 4], "little")
+            (length,) = LENGTH.unpack_from(received, start)
             if length > self._most:
                 raise BadFrame(f"a frame of {length} bytes")
-            if end - start - 4 < length:
+            after = start + 4 + length
+            if after > end:
+                self._wanted = 4 + length
                 break
-            frames.append(bytes(buffer[start + 4 : start + 4 + length]))
-            start += 4 + length
-        if start:
-            del buffer[:start]
+            frames.append(received[start + 4 : after])
+            start = after
+        if start < end:
+            buffer += received[start:]
         return frames
 
 

@@ -11,6 +11,8 @@ from avm.host.batch import Batch, Said
 from avm.host.capability import Cap, Local, Named, Reply, Sealed, from_bytes, to_bytes
 from avm.host.deadlines import Deadlines
 from avm.host.scheduler import Queue
+from avm.machine import frames
+from avm.run.protocol import Frames
 
 
 @dataclass(eq=False)
@@ -141,3 +143,20 @@ def test_a_batch_survives_the_store(
     place = (b"s" * 32, b"r" * 32, seq, 7, deadline_ms)
     batch = Batch(*place, tuple(said), 99, len(said), position, splits)
     assert batches.from_bytes(batch.sender, batch.receiver, seq, batches.to_bytes(batch)) == batch
+
+
+@given(st.integers(0, 2**40), st.integers(0, 2**40), st.integers(0, 400) | st.just(70_000))
+def test_a_turns_frame_by_hand_is_that_of_the_codec(machine: int, token: int, size: int) -> None:
+    given_bytes = bytes(size)
+    frame = [frames.TURN, machine, token, frames.MESSAGES, given_bytes]
+    assert frames.pack_turn(machine, token, given_bytes) == frames.pack(frame)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8), st.lists(st.integers(1, 9), max_size=60))
+def test_frames_are_cut_the_same_however_they_come(bodies: list[bytes], cuts: list[int]) -> None:
+    whole = b"".join(len(body).to_bytes(4, "little") + body for body in bodies)
+    stream, found, start = Frames(), [], 0
+    for cut in [*cuts, len(whole)]:
+        found += stream.feed(whole[start : start + cut])
+        start += cut
+    assert found == bodies
