@@ -4,6 +4,7 @@ Every event goes into the core; what the core asks for is carried out before the
 are made by the writer's thread, and while one is under way the next group gathers.
 """
 
+import gc
 import json
 import os
 import signal
@@ -39,6 +40,8 @@ from avm.store.sqlite import SqliteStore
 from caps.capability import parse_wire_untrusted, to_text
 
 HASH_SEED = 0
+# New objects between two looks for circles, of which a host makes few.
+GARBAGE = 20_000
 RETRY_S = 0.2
 DRAIN_S = 30.0
 IDLE_S = 1.0
@@ -69,8 +72,12 @@ def run(directory: Directory, config: Config) -> int:
             core = Core(
                 keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=host_version()
             )
+            gc.disable()
             with store.reading():
                 core.load(store.rows)
+            gc.freeze()
+            gc.set_threshold(GARBAGE)
+            gc.enable()
             runtime = Runtime(directory, config, core, store, prepared)
             code: int = trio.run(runtime.main)
             return code
