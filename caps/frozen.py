@@ -39,7 +39,7 @@ class Settled:
     _depth: int
 
     def _order(self) -> bytes:
-        raise NotImplementedError
+        raise AssertionError(f"{type(self).__name__} has no place among values")
 
     def __copy__(self) -> "Settled":
         return self

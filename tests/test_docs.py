@@ -26,10 +26,9 @@ NAMED_TEST = re.compile(r"`(test_[a-z0-9_]+)`")
 TEST = re.compile(r"def (test_[a-z0-9_]+)")
 ROWS = "W01 W02 W03 W04 W06 W12 W13 W14 W15 W19 W21 W22 W28 S01 S03 C01 C02 C03 C04 C06 P01 P06"
 ROWS += " T01 T02 X02 X10"
-HOUSE = ROOT.parent.name
 OUTSIDE = re.compile(
-    r"\b(DESIGN|CONTRACT|FEATURES|FACTS|STYLE)\.md\b|/root\b|(?<![\w.])/work/|/tmp/brief|"
-    r"\bbrief\b|\bthe issue\b|(?<![.\w])issue #?[0-9]|\bTODO\b|\bTBD\b|\bFIXME\b"
+    r"\b[A-Z]{4,}\.md\b(?<!README\.md)(?<!CHANGELOG\.md)(?<!RESULTS\.md)|(?<![\w.])/(root|home|Users)/|"
+    r"\bbrief\b|\bthe issue\b|(?<![.\w])issue #?[0-9]|\bTBD\b"
 )
 HOW_TO = sorted(page for page in (DOCS / "how-to").glob("*.md") if "```console" in page.read_text())
 SESSION = re.compile(r"<!-- session -->\n```sh\n(.*?)```", re.DOTALL)

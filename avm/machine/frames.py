@@ -27,7 +27,7 @@ MESSAGES, INIT, SIGNAL = range(3)
 
 
 class BadFrame(Exception):
-    """The other end of a worker's socket sent no frame."""
+    """The other end of a socket sent no frame."""
 
 
 def pack(frame: list[Any]) -> bytes:
@@ -53,7 +53,7 @@ def unpack(body: bytes) -> list[Any]:
 
 
 def unpack_untrusted(body: bytes) -> list[Any]:
-    """A frame from a worker, which may be broken; its own contexts nest at most 64 deep."""
+    """A frame from a worker or a client, which may be broken; contexts nest at most 64 deep."""
     try:
         frame = cbor2.loads(
             body,

@@ -13,15 +13,14 @@ from typing import Any
 
 import cbor2
 
+from avm.machine import frames
+from avm.machine.frames import BadFrame
+
 LENGTH = Struct("<I")
 VERSION = 1
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 HELLO, MARK, OFFER, GOT, END, ASK = range(6)
 WELCOME, _MARK, VERDICT, DELIVER, DONE, ERROR, BYE = range(7)
-
-
-class BadFrame(Exception):
-    """The other end of the control socket sent no frame."""
 
 
 class Frames:
@@ -79,21 +78,31 @@ def framed(body: bytes) -> bytes:
 
 
 def unpack_untrusted(body: bytes) -> list[Any]:
-    """A frame's array; raises `BadFrame`."""
-    try:
-        frame = cbor2.loads(
-            body,
-            max_depth=32,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            tag_hook=_no_tag,
-        )
-    except (cbor2.CBORError, ValueError, RecursionError) as error:
-        raise BadFrame(str(error)) from None
-    if type(frame) is not list or not frame or type(frame[0]) is not int:
+    """A frame's array with its kind first; raises `BadFrame`."""
+    frame = frames.unpack_untrusted(body)
+    if type(frame[0]) is not int:
         raise BadFrame("not an array with its kind")
     return frame
 
 
-def _no_tag(_tag: Any, _immutable: bool = False) -> Any:
-    raise BadFrame("a tag")
+__all__ = [
+    "ASK",
+    "BYE",
+    "DELIVER",
+    "DONE",
+    "END",
+    "ERROR",
+    "GOT",
+    "HELLO",
+    "MARK",
+    "OFFER",
+    "VERDICT",
+    "VERSION",
+    "WELCOME",
+    "BadFrame",
+    "Frames",
+    "framed",
+    "pack",
+    "pack_applied",
+    "unpack_untrusted",
+]
