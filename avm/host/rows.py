@@ -4,6 +4,7 @@ A row is encoded once for each commit, with what holds when the store takes the 
 """
 
 from collections.abc import Callable, Iterator
+from struct import Struct
 from typing import Any
 
 import cbor2
@@ -14,6 +15,7 @@ from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.outbox import enqueue
 from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status, Timer
 
+MARKS = Struct(">4Q")
 Rows = Callable[[str], Iterator[tuple[tuple[Any, ...], bytes]]]
 
 
@@ -43,9 +45,21 @@ def encode(thing: Any) -> bytes | None:
 
 
 def _channel(channel: Channel) -> bytes:
-    sent = [channel.sent, channel.sent_ordinal]
-    taken = [channel.taken, channel.taken_ordinal, channel.position]
-    return cbor2.dumps([*sent, *taken, list(map(list, channel.verdicts.items()))])
+    marks = MARKS.pack(channel.sent, channel.sent_ordinal, channel.taken, channel.taken_ordinal)
+    if not channel.position and not channel.verdicts:
+        return marks
+    return marks + cbor2.dumps([channel.position, list(map(list, channel.verdicts.items()))])
+
+
+def decode_channel(sender: bytes, receiver: bytes, body: bytes) -> Channel:
+    """The channel of a row; nothing is received that was not taken."""
+    sent, sent_ordinal, taken, taken_ordinal = MARKS.unpack_from(body)
+    channel = Channel(sender, receiver, sent, sent_ordinal, taken, taken_ordinal)
+    channel.received, channel.received_ordinal = taken, taken_ordinal
+    if len(body) > MARKS.size:
+        channel.position, verdicts = cbor2.loads(body[MARKS.size :])
+        channel.verdicts = dict(verdicts)
+    return channel
 
 
 def _machine(machine: Machine) -> bytes:
@@ -112,11 +126,7 @@ def load(host: Host, rows: Rows) -> None:
     _load_machines(host, rows)
     _load_clients(host, rows)
     for (sender, receiver), body in rows("channel"):
-        sent, sent_ordinal, taken, taken_ordinal, position, verdicts = cbor2.loads(body)
-        channel = Channel(sender, receiver, sent, sent_ordinal, taken, taken_ordinal)
-        channel.received, channel.received_ordinal = taken, taken_ordinal
-        channel.position, channel.verdicts = position, dict(verdicts)
-        host.channels[(sender, receiver)] = channel
+        host.channels[(sender, receiver)] = decode_channel(sender, receiver, body)
         for address in (sender, receiver):
             if address in host.clients:
                 host.clients[address].channels.add((sender, receiver))

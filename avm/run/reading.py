@@ -133,10 +133,7 @@ class Reader:
         found: list[Channel] = []
         for (sender, receiver), body in self._rows("channel"):
             if machine.address in (sender, receiver):
-                marks = cbor2.loads(body)
-                channel = Channel(sender, receiver, *marks[:4])
-                channel.position, channel.verdicts = marks[4], dict(marks[5])
-                found.append(channel)
+                found.append(rows.decode_channel(sender, receiver, body))
         return found
 
     def waiting(self) -> dict[bytes, int]:

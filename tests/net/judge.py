@@ -8,7 +8,7 @@ import cbor2
 
 from avm.host import journal
 from avm.host.journal import FAILED, FIELDS, INIT, REFUSED, SIGNAL, TURN, VOID
-from avm.host.rows import decode_machine
+from avm.host.rows import decode_channel, decode_machine
 from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.bundle import decode
@@ -45,10 +45,10 @@ def judge(path: Path, again: bool = True) -> Judged:
 def _judge(store: SqliteStore, again: bool) -> Judged:
     found = Judged()
     for (sender, receiver), body in store.rows("channel"):
-        sent, _ordinal, taken, *_rest = cbor2.loads(body)
         assert isinstance(sender, bytes) and isinstance(receiver, bytes)
-        found.marks[(sender, receiver)] = taken
-        found.sent[(sender, receiver)] = sent
+        channel = decode_channel(sender, receiver, body)
+        found.marks[(sender, receiver)] = channel.taken
+        found.sent[(sender, receiver)] = channel.sent
     for table in ("outbox", "inbox", "ask", "timer", "failed"):
         found.left[table] = sum(1 for _ in store.rows(table))
     inside = Inside(Limits(), _code)

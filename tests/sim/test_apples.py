@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-import cbor2
 import pytest
 
-from avm.host import journal
+from avm.host import journal, rows
 from avm.host.state import Status
 from avm.limits import Limits
 from avm.sim.client import Client
@@ -165,8 +164,8 @@ class Watched(Apples):
 
     def acknowledged_is_stored(self, client: Client) -> None:
         stored = {
-            (sender, receiver): cbor2.loads(body)[2]
-            for (sender, receiver), body in self.world.store.rows("channel")
+            key: rows.decode_channel(b"", b"", body).taken
+            for key, body in self.world.store.rows("channel")
         }
         for receiver, sender in client.senders.items():
             if sender.confirmed:
@@ -179,7 +178,9 @@ class Watched(Apples):
             for address in answered & self.world.clients.keys():
                 sent = self.world.core.host.channels[(machine.address, address)].sent
                 row = self.world.store.get(("channel", machine.address, address))
-                assert row is not None and cbor2.loads(row)[0] >= min(sent, 1)
+                assert row is not None
+                stored = rows.decode_channel(machine.address, address, row)
+                assert stored.sent >= min(sent, 1)
 
 
 def test_an_acknowledged_batch_is_in_the_store() -> None:
