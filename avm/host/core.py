@@ -11,11 +11,12 @@ from avm.host import capability, clients, dispatch, operate, rows, workers
 from avm.host.acts import Act, Signal
 from avm.host.batch import Batch, Said, from_bytes
 from avm.host.capability import Cap
-from avm.host.dispatch import kill, pump
+from avm.host.dispatch import pump
 from avm.host.effects import Done, Verdict
 from avm.host.fold import fire_timer, fold_void
 from avm.host.keys import Keyring
 from avm.host.outbox import make_ready, outcome, outcomes, send, settle, withdraw
+from avm.host.placing import kill
 from avm.host.state import Client, Group, Host, Key, Machine, Mode, Status
 from avm.limits import Limits
 from avm.machine import frames

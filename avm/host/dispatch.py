@@ -11,11 +11,12 @@ from typing import Any
 
 from avm.host.acts import Act, Loading, Needs, Signal, Snapshot
 from avm.host.batch import Batch
-from avm.host.capability import NULL, Local, Reply
-from avm.host.effects import Kill, ToWorker
+from avm.host.capability import Local, Reply
+from avm.host.effects import ToWorker
 from avm.host.fold import fold
-from avm.host.outbox import make_ready, withdraw
-from avm.host.refer import to_reference
+from avm.host.inputs import prepare
+from avm.host.outbox import make_ready
+from avm.host.placing import forget, kill, list_stranded, make_room, wake, worker_for
 from avm.host.state import Flight, Host, Machine, Status, Worker
 from avm.machine import frames
 from avm.machine.turn import EXHAUSTED
@@ -147,71 +148,6 @@ def _may_pipeline(machine: Machine, batch: Batch) -> bool:
     return not ahead[-1].alone
 
 
-def worker_for(host: Host, machine: Machine, alone: bool) -> Worker | None:
-    """The worker that a machine lives in, or may move to; None when it has to wait for room."""
-    worker = machine.worker
-    if worker is not None and worker.slow and not machine.flights and _has_quick(host):
-        forget(host, machine)
-        worker = None
-    if worker is not None and not alone:
-        if worker.killed_for:
-            return None
-        if len(worker.flights) >= host.limits.flights_worker or worker.alone:
-            worker.waiting.append(machine)
-            machine.listed = True
-            return None
-        return worker
-    if worker is not None:
-        if machine.flights:
-            return None
-        if not worker.flights and not worker.killed_for:
-            return worker
-        forget(host, machine)
-    return _choose(host, machine, alone)
-
-
-def _choose(host: Host, machine: Machine, alone: bool) -> Worker | None:
-    """A worker for a machine that lives in none, the least laden; None puts it in a line."""
-    quick = [
-        one
-        for one in host.workers.values()
-        if not one.killed_for and not one.slow and not one.alone
-    ]
-    room = 1 if alone else host.limits.flights_worker
-    free = [one for one in quick if len(one.flights) < room]
-    if free:
-        chosen = min(free, key=lambda one: (len(one.flights), len(one.machines), one.id))
-        machine.worker = chosen
-        return chosen
-    machine.listed = True
-    if quick and not alone:
-        min(quick, key=lambda one: (len(one.waiting), one.id)).waiting.append(machine)
-    else:
-        host.stranded.append(machine)
-    return None
-
-
-def list_stranded(host: Host) -> None:
-    """Has the machines looked at again that found no worker fit for them."""
-    stranded, host.stranded = host.stranded, []
-    for machine in stranded:
-        machine.listed = False
-        make_ready(host, machine)
-
-
-def _has_quick(host: Host) -> bool:
-    return any(not one.slow and not one.killed_for for one in host.workers.values())
-
-
-def forget(host: Host, machine: Machine) -> None:
-    """Takes a machine out of its worker; its state comes back from the store."""
-    worker = machine.worker
-    if worker is not None and worker.machines.pop(machine.id, None) is not None:
-        host.effects.append(ToWorker(worker.id, frames.pack([frames.FORGET, machine.id])))
-    machine.worker = None
-    machine.loaded = False
-
-
 def _load(host: Host, machine: Machine, worker: Worker) -> None:
     """Brings a machine into a worker; waits until all that was folded of it is committed."""
     if machine.group > host.committed:
@@ -219,20 +155,10 @@ def _load(host: Host, machine: Machine, worker: Worker) -> None:
         host.unloaded.append(machine)
         machine.listed = True
         return
-    _make_room(host, worker)
+    make_room(host, worker)
     machine.acts = machine.acts or deque()
     machine.acts.appendleft(Loading())
     _start(host, machine, worker, machine.acts[0])
-
-
-def _make_room(host: Host, worker: Worker) -> None:
-    """Forgets the machine that was loaded first and is idle when a worker holds too many."""
-    if len(worker.machines) < host.limits.worker_machines:
-        return
-    for machine in list(worker.machines.values()):
-        if not machine.flights and not machine.exclusive and machine.loaded:
-            forget(host, machine)
-            return
 
 
 def _fly(host: Host, machine: Machine, worker: Worker | None) -> Flight:
@@ -263,7 +189,7 @@ def _dispatch(
     assert machine.flights is not None
     before = machine.flights[-2].now_ms if len(machine.flights) > 1 else 0
     flight.now_ms = max(host.now_ms, machine.now_ms, before)
-    if not _prepare(host, flight, batch) or worker is None:
+    if not prepare(host, flight, batch) or worker is None:
         fold_ready(host, machine)
         return
     flight.alone = alone
@@ -272,80 +198,6 @@ def _dispatch(
     board(host, worker, flight)
     frame = frames.pack_turn(machine.id, flight.token, flight.given)
     host.effects.append(ToWorker(worker.id, frame))
-
-
-def _prepare(host: Host, flight: Flight, batch: Batch) -> bool:
-    """Makes the input of a turn; False when it is judged without a worker."""
-    machine = flight.machine
-    if batch.died_of:
-        flight.judged = (batch.died_of, 0)
-        return False
-    if batch.deadline_ms <= host.now_ms:
-        withdraw(host, batch)
-    given: list[list[Any]] = []
-    places: list[int] = []
-    for index, said in enumerate(batch.messages):
-        to = said.to
-        if type(to) is Local:
-            if to.generation > machine.generation or (
-                to.expires_ms is not None and to.expires_ms <= flight.now_ms
-            ):
-                flight.judged = ("capability", index)
-                return False
-            context, context_caps = to.context, to.caps
-        elif type(to) is Reply:
-            found = _claim(host, flight, to, batch)
-            if found is None:
-                given.append([])
-                continue
-            context, context_caps = found.context, found.caps
-        else:
-            flight.judged = ("capability", index)
-            return False
-        places.append(index)
-        if not said.caps and not context_caps and (said.reply is None or said.reply == NULL):
-            given.append([context, said.content])
-            continue
-        flight.replies = flight.replies or type(said.reply) is Reply
-        reply = to_reference(machine, said.reply or NULL, flight)
-        inner = [to_reference(machine, cap, flight) for cap in said.caps]
-        context_inner = [to_reference(machine, cap, flight) for cap in context_caps]
-        given.append([context, said.content, reply, inner, context_inner])
-    if len(places) < len(batch.messages):
-        flight.places = places
-    from_host = batch.sender == host.address
-    channel = channel_text(host, batch)
-    flight.given = frames.pack([flight.now_ms, channel, batch.ordinal, from_host, given])
-    if places:
-        return True
-    flight.answer = [0, False, []]
-    flight.output = frames.pack(flight.answer)
-    return False
-
-
-def _claim(host: Host, flight: Flight, to: Reply, batch: Batch) -> Local | None:
-    """The context of an open ask, once; None when the reply capability is used or expired."""
-    machine = flight.machine
-    ask = (machine.asks or {}).get(to.ask)
-    from_host = batch.sender == host.address
-    taken = machine.claimed is not None and to.ask in machine.claimed
-    late = not from_host and to.deadline_ms <= flight.now_ms
-    if ask is None or ask.to is None or taken or late or (ask.closing and not from_host):
-        host.counts["inert"] += 1
-        return None
-    if machine.claimed is None:
-        machine.claimed = set()
-    machine.claimed.add(to.ask)
-    flight.claimed.append(to.ask)
-    return ask.to
-
-
-def channel_text(host: Host, batch: Batch) -> str:
-    """The name of a batch's channel, as it stands in message ids."""
-    channel = host.channel(batch.sender, batch.receiver)
-    if not channel.text:
-        channel.text = frames.channel_name(batch.sender, batch.receiver)
-    return channel.text
 
 
 def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
@@ -379,25 +231,6 @@ def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
     wake(host, worker)
     if host.stranded:
         list_stranded(host)
-
-
-def kill(host: Host, worker: Worker, why: str) -> None:
-    """Has a worker killed; what it was given comes back when its death is reported."""
-    worker.killed_for = why
-    host.effects.append(Kill(worker.id, why))
-
-
-def wake(host: Host, worker: Worker) -> None:
-    """Lists the machines again that waited for room at a worker."""
-    room = host.limits.flights_worker - len(worker.flights)
-    if worker.flying >= host.limits.flight_messages:
-        room = 0
-    waiting = worker.waiting
-    while waiting and room > 0:
-        machine = waiting.popleft()
-        machine.listed = False
-        make_ready(host, machine)
-        room -= 1
 
 
 def fold_ready(host: Host, machine: Machine) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 from avm.host import journal
 from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.capability import Cap, Reply
-from avm.host.dispatch import forget
 from avm.host.effects import Done, ToWorker
 from avm.host.fold import Unfit, append, carry_out, fold_void, plan_sends, suspend
 from avm.host.outbox import make_ready, outcomes, tell
+from avm.host.placing import forget
 from avm.host.refer import (
     BadReference,
     ContextTooLarge,
@@ -99,7 +99,7 @@ class Create:
             word = f": {answer[2]}" if answer[2] else ""
             said = "refused" if answer[0] == 1 else "failed"
             detail = f"\n{answer[3]}" if answer[3] else ""
-            self.abandon(host, machine, f"{machine.name} {said} to be created{word}{detail}")
+            self.refuse(host, machine, f"{said} to be created{word}{detail}")
             return False
         try:
             plan = plan_sends(host, flight, answer[2])
@@ -109,7 +109,7 @@ class Create:
                 for name, reference in answer[3][1:]
             }
         except (Unfit, BadReference, ContextTooLarge) as error:
-            self.abandon(host, machine, f"{machine.name} failed to be created: {error}")
+            self.refuse(host, machine, f"failed to be created: {error}")
             return False
         machine.has_signal = bool(answer[3][0])
         runtime = (machine.code, host.python, host.version, 1)
@@ -132,8 +132,12 @@ class Create:
         return True
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
+        self.refuse(host, machine, f"cannot be created: {why}")
+
+    def refuse(self, host: Host, machine: Machine, why: str) -> None:
+        """Undoes what there is of the machine and tells why."""
         erase(host, machine)
-        refuse(host, self.request, why)
+        refuse(host, self.request, f"{machine.name} {why}")
 
 
 def erase(host: Host, machine: Machine) -> None:

@@ -5,12 +5,18 @@ counts against it, and after a few such tries its failure is journaled. Machines
 move to another worker.
 """
 
-from avm.host.dispatch import forget, kill, list_stranded, pump, take_back
+from avm.host.dispatch import pump, take_back
 from avm.host.fold import suspend
 from avm.host.outbox import make_ready
+from avm.host.placing import forget, kill, list_stranded
 from avm.host.state import Flight, Host, Machine, Mode, Status, Worker
 
 LOADING_S = 600.0
+DEATHS = {
+    "died": "every worker that tried it died",
+    "timed out": "it does not end in time",
+    "memory": "it needs more memory than a worker has",
+}
 
 
 def worker_up(host: Host, number: int) -> None:
@@ -73,7 +79,7 @@ def _act_died(host: Host, machine: Machine, reason: str) -> None:
     machine.act_deaths = 0
     acts, machine.acts = machine.acts, None
     for act in acts or ():
-        act.abandon(host, machine, reason)
+        act.abandon(host, machine, DEATHS.get(reason, reason))
     if machine.status is Status.RUNNING:
         suspend(host, machine, Mode.HOLD, reason)
 

@@ -4,44 +4,27 @@ Steps 1 and 7 of the journey for what is no machine. A frame that is none ends i
 capability that is not valid has its batch rejected at the turn, like any other.
 """
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from avm.host.batch import Batch, Said
 from avm.host.capability import Cap, Local, Named, Reply
-from avm.host.core import ENTROPY_BYTES, OPERATOR, Core
+from avm.host.core import Core
 from avm.host.effects import Done
 from avm.host.operate import Created
-from avm.host.state import Machine, Mode
 from avm.run import protocol
+from avm.run.operator import INVALID, Answer, Entropy, NotDone, Operator, operator_capability
+from avm.run.parts import number_in, text_in
 from avm.run.protocol import BadFrame, Frames
 from avm.run.stream import Stream
 from avm.store.interface import Store
-from caps.codec import encode_state
 from caps.errors import InvalidCapability
 
-INVALID = Named("invalid")
 WIRE_BYTES_MAX = 8 * 1024
 POSITION_BYTES_MAX = 1024
-NUMBER_MAX = 2**62
 WAIT_MS_MAX = 2**50
-OPERATOR_CONTEXT = encode_state(OPERATOR)[0]
-Entropy = Callable[[int], bytes]
-
-
-def operator_capability(address: bytes) -> Local:
-    """The capability to all that an operator may do."""
-    return Local(address, 0, 0, 0, None, OPERATOR_CONTEXT, ())
-
-
-class NotDone(Exception):
-    """An operator's request that cannot be done: one line, and the exit code that fits."""
-
-    def __init__(self, text: str, code: int = 1) -> None:
-        super().__init__(text)
-        self.code = code
 
 
 class Connection:
@@ -66,20 +49,16 @@ class Control:
         entropy: Entropy,
         status: Callable[[], dict[str, Any]],
         stop: Callable[[], None],
-        backup: Callable[[str, Callable[[Any, str], None]], None],
+        backup: Callable[[str, Answer], None],
     ) -> None:
         self._core = core
-        self._store = store
-        self._entropy = entropy
-        self._status = status
-        self._stop = stop
-        self._backup = backup
         self._by_address: dict[bytes, Connection] = {}
         self._spoken: dict[Connection, None] = {}
         self._requests: dict[int, tuple[Connection, int]] = {}
         self._next_request = 0
         self._opened: OrderedDict[bytes, Cap] = OrderedDict()
-        self._operator = operator_capability(core.host.address)
+        self._capability = operator_capability(core.host.address)
+        self._operator = Operator(core, store, entropy, status, stop, backup, self._open)
 
     # What comes in.
 
@@ -122,7 +101,7 @@ class Control:
         host = self._core.host
         if connection.address is not None:
             raise BadFrame("a second greeting")
-        address = host.keys.client_address(_text(key))
+        address = host.keys.client_address(text_in(key))
         if address not in host.clients and len(host.clients) >= host.limits.clients:
             self._say(connection, [protocol.BYE, f"{len(host.clients)} clients are here already"])
             raise BadFrame("too many clients")
@@ -134,7 +113,7 @@ class Control:
         self._by_address[address] = connection
         welcome = [protocol.WELCOME, protocol.VERSION, address, host.address, host.version]
         self._say(connection, welcome)
-        self._core.open_client(address, bool(durable), _text(name))
+        self._core.open_client(address, bool(durable), text_in(name))
 
     def _mark(self, connection: Connection, receiver: bytes) -> None:
         assert connection.address is not None
@@ -160,11 +139,11 @@ class Control:
     ) -> None:
         core = self._core
         host = core.host
-        core.confirm(client, receiver, _number(confirmed))
+        core.confirm(client, receiver, number_in(confirmed))
         wait_ms = round(host.limits.send_s * 1000) if deadline_in_ms is None else deadline_in_ms
-        if type(receiver) is not bytes or _number(seq) < 1:
+        if type(receiver) is not bytes or number_in(seq) < 1:
             raise BadFrame("not an offer")
-        if not 0 <= _number(wait_ms) < WAIT_MS_MAX:
+        if not 0 <= number_in(wait_ms) < WAIT_MS_MAX:
             raise BadFrame("not a deadline")
         deadline_ms = host.now_ms + wait_ms
         to = [self._target(wire, receiver) for wire in targets]
@@ -176,7 +155,7 @@ class Control:
             if not wires and ask is None:
                 said.append(Said(target, content, (), None))
                 continue
-            if ask is not None and _number(ask) < 0:
+            if ask is not None and number_in(ask) < 0:
                 raise BadFrame("not an ask")
             caps: tuple[Cap, ...] = ()
             if wires:
@@ -219,7 +198,10 @@ class Control:
         return cap
 
     def closed(self, connection: Connection) -> None:
-        """A connection has ended."""
+        """A connection has ended; what its operator asked is done, and nobody is told."""
+        asked = [one for one, (who, _number) in self._requests.items() if who is connection]
+        for request in asked:
+            del self._requests[request]
         address = connection.address
         if address is not None and self._by_address.get(address) is connection:
             del self._by_address[address]
@@ -294,12 +276,18 @@ class Control:
         verb: str,
         params: dict[str, Any],
     ) -> None:
-        if self._open(operator) != self._operator:
+        if self._open(operator) != self._capability:
             text = "not the operator of this host: its capability is in operator.cap"
             self._say(connection, [protocol.ERROR, number, 1, text])
             return
         try:
-            value = self._act(connection, number, verb, params)
+            value = self._operator.act(
+                connection.address or b"",
+                verb,
+                params,
+                partial(self._request, connection, number),
+                partial(self._answer, connection, number),
+            )
         except NotDone as error:
             self._say(connection, [protocol.ERROR, number, error.code, str(error)])
             return
@@ -308,153 +296,14 @@ class Control:
         if value is not None:
             self._say(connection, [protocol.DONE, number, value])
 
+    def _answer(self, connection: Connection, number: int, value: Any, error: str) -> None:
+        frame = [protocol.DONE, number, value]
+        if error:
+            frame = [protocol.ERROR, number, 1, error]
+        self._say(connection, frame)
+        connection.stream.flush()
+
     def _request(self, connection: Connection, number: int) -> int:
         self._next_request += 1
         self._requests[self._next_request] = (connection, number)
         return self._next_request
-
-    def _act(self, connection: Connection, number: int, verb: str, params: dict[str, Any]) -> Any:
-        """Does what the operator asks; None when the answer comes with a commit."""
-        core = self._core
-        assert connection.address is not None
-        match verb:
-            case "status":
-                return self._status()
-            case "stop":
-                self._stop()
-                return {}
-            case "ear":
-                ear = Local(connection.address, 0, 0, 0, None, _bytes(params["context"]), ())
-                return core.seal(ear)
-            case "names":
-                machine = self._machine(params["machine"])
-                bound = core.host.bound.items()
-                return {name: core.seal(cap) for (n, name), cap in bound if n == machine.id}
-            case "name":
-                return self._name(self._machine(params["machine"]), params["name"])
-            case "create":
-                self._create(connection, number, params)
-                return None
-            case "backup":
-                self._back_up(connection, number, str(params["path"]))
-                return None
-        return self._act_on(connection, number, verb, params)
-
-    def _act_on(
-        self, connection: Connection, number: int, verb: str, params: dict[str, Any]
-    ) -> None:
-        core = self._core
-        machine = self._machine(params["machine"])
-        request = self._request(connection, number)
-        match verb:
-            case "upgrade":
-                bundle = _bytes(params["bundle"])
-                core.upgrade(request, machine, _code_hash(bundle), bundle)
-            case "edit":
-                caps = self._caps(params["caps"])
-                core.edit(request, machine, _bytes(params["body"]), caps)
-            case "suspend":
-                mode = Mode.FAIL if params.get("mode") == "fail" else Mode.HOLD
-                core.change(request, machine, verb, mode)
-            case "resume" | "halt" | "rm":
-                core.change(request, machine, verb)
-            case "retry":
-                self._retry(request, machine, params)
-            case "drop":
-                turn = _number(params["turn"])
-                if self._store.get(("failed", machine.id, turn)) is None:
-                    raise NotDone(f"{machine.name} has no failed batch at turn {turn}")
-                core.drop_failed(request, machine, turn)
-            case "prune":
-                core.prune(request, machine, _number(params["keep_from"]))
-            case _:
-                raise NotDone(f"this host knows no verb {verb}", 2)
-        core.pump()
-
-    def _machine(self, name: str) -> Machine:
-        host = self._core.host
-        found = host.names.get(name)
-        if found is not None:
-            return found
-        wanted = _text(name)
-        matches = [one for one in host.machines.values() if one.address.hex().startswith(wanted)]
-        if len(matches) == 1 and len(wanted) >= 4:
-            return matches[0]
-        if len(matches) > 1 and len(wanted) >= 4:
-            raise NotDone(f"several machines' addresses start with {wanted}: type more of it")
-        there = ", ".join(sorted(host.names)[:10]) or "none yet: `avm-host create FILE`"
-        raise NotDone(f"no machine {wanted}; there are: {there}")
-
-    def _name(self, machine: Machine, name: str) -> bytes:
-        cap = self._core.host.bound.get((machine.id, name))
-        if cap is None:
-            has = ", ".join(n for number, n in self._core.host.bound if number == machine.id)
-            raise NotDone(f"{machine.name} has no name {name}; it has: {has or 'none'}")
-        return self._core.seal(cap)
-
-    def _caps(self, wires: list[bytes]) -> tuple[Cap, ...]:
-        caps = tuple(self._open(wire) for wire in wires)
-        if INVALID in caps:
-            raise NotDone("a capability is not valid", 1)
-        return caps
-
-    def _create(self, connection: Connection, number: int, params: dict[str, Any]) -> None:
-        bundle = _bytes(params["bundle"])
-        caps = self._caps(params["caps"])
-        request = self._request(connection, number)
-        assert connection.address is not None
-        self._core.create(
-            request,
-            connection.address,
-            _text(params["name"]),
-            _code_hash(bundle),
-            bundle,
-            _bytes(params["content"]),
-            caps,
-            self._entropy(ENTROPY_BYTES),
-        )
-        self._core.pump()
-
-    def _retry(self, request: int, machine: Machine, params: dict[str, Any]) -> None:
-        turn = _number(params["turn"])
-        row = self._store.get(("failed", machine.id, turn))
-        contents = params.get("contents")
-        edited = None
-        if contents is not None:
-            edited = [(_bytes(body), self._caps(wires)) for body, wires in contents]
-        self._core.retry(request, machine, turn, row, edited)
-
-    def _back_up(self, connection: Connection, number: int, path: str) -> None:
-        def outcome(value: Any, error: str) -> None:
-            frame = [protocol.DONE, number, value]
-            if error:
-                frame = [protocol.ERROR, number, 1, error]
-            self._say(connection, frame)
-            connection.stream.flush()
-
-        self._backup(path, outcome)
-
-
-def _code_hash(bundle: bytes) -> bytes:
-    return hashlib.blake2b(bundle, digest_size=32, person=b"avm code").digest()
-
-
-def _bytes(value: Any) -> bytes:
-    if type(value) is not bytes:
-        raise BadFrame("not bytes")
-    return value
-
-
-def _number(value: Any) -> int:
-    if type(value) is not int or abs(value) > NUMBER_MAX:
-        raise BadFrame("not a number")
-    return value
-
-
-def _text(value: Any) -> str:
-    if type(value) is not str or len(value) > 1024:
-        raise BadFrame("not a text")
-    return value
-
-
-__all__ = ["Connection", "Control", "NotDone", "operator_capability"]

@@ -26,8 +26,9 @@ from avm.host.effects import Deliver, Done, Kill, Load, SendCode, ToWorker, Verd
 from avm.host.state import Group
 from avm.run.backup import back_up, take_keys
 from avm.run.config import Config
-from avm.run.control import Connection, Control, operator_capability
+from avm.run.control import Connection, Control
 from avm.run.directory import Directory
+from avm.run.operator import operator_capability
 from avm.run.pool import Pool
 from avm.run.protocol import BadFrame
 from avm.run.reactor import Reactor

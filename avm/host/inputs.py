@@ -1,0 +1,88 @@
+"""The input of a turn: what a batch is to the machine that takes it.
+
+Between steps 3 and 4 of the journey. Capabilities become the machine's own references here, a
+reply finds its open ask, and what is not valid is judged without a worker.
+"""
+
+from typing import Any
+
+from avm.host.batch import Batch
+from avm.host.capability import NULL, Local, Reply
+from avm.host.outbox import withdraw
+from avm.host.refer import to_reference
+from avm.host.state import Flight, Host
+from avm.machine import frames
+
+
+def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
+    """Makes the input of a turn; False when it is judged without a worker."""
+    machine = flight.machine
+    if batch.died_of:
+        flight.judged = (batch.died_of, 0)
+        return False
+    if batch.deadline_ms <= host.now_ms:
+        withdraw(host, batch)
+    given: list[list[Any]] = []
+    places: list[int] = []
+    for index, said in enumerate(batch.messages):
+        to = said.to
+        if type(to) is Local:
+            if to.generation > machine.generation or (
+                to.expires_ms is not None and to.expires_ms <= flight.now_ms
+            ):
+                flight.judged = ("capability", index)
+                return False
+            context, context_caps = to.context, to.caps
+        elif type(to) is Reply:
+            found = _claim(host, flight, to, batch)
+            if found is None:
+                given.append([])
+                continue
+            context, context_caps = found.context, found.caps
+        else:
+            flight.judged = ("capability", index)
+            return False
+        places.append(index)
+        if not said.caps and not context_caps and (said.reply is None or said.reply == NULL):
+            given.append([context, said.content])
+            continue
+        flight.replies = flight.replies or type(said.reply) is Reply
+        reply = to_reference(machine, said.reply or NULL, flight)
+        inner = [to_reference(machine, cap, flight) for cap in said.caps]
+        context_inner = [to_reference(machine, cap, flight) for cap in context_caps]
+        given.append([context, said.content, reply, inner, context_inner])
+    if len(places) < len(batch.messages):
+        flight.places = places
+    from_host = batch.sender == host.address
+    channel = channel_text(host, batch)
+    flight.given = frames.pack([flight.now_ms, channel, batch.ordinal, from_host, given])
+    if places:
+        return True
+    flight.answer = [0, False, []]
+    flight.output = frames.pack(flight.answer)
+    return False
+
+
+def _claim(host: Host, flight: Flight, to: Reply, batch: Batch) -> Local | None:
+    """The context of an open ask, once; None when the reply capability is used or expired."""
+    machine = flight.machine
+    ask = (machine.asks or {}).get(to.ask)
+    from_host = batch.sender == host.address
+    taken = machine.claimed is not None and to.ask in machine.claimed
+    late = not from_host and to.deadline_ms <= flight.now_ms
+    if ask is None or ask.to is None or taken or late or (ask.closing and not from_host):
+        host.counts["inert"] += 1
+        return None
+    if machine.claimed is None:
+        machine.claimed = set()
+    machine.claimed.add(to.ask)
+    flight.claimed.append(to.ask)
+    return ask.to
+
+
+def channel_text(host: Host, batch: Batch) -> str:
+    """The name of a batch's channel, as it stands in message ids."""
+    channel = host.channel(batch.sender, batch.receiver)
+    if not channel.text:
+        channel.text = frames.channel_name(batch.sender, batch.receiver)
+    return channel.text

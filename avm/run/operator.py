@@ -1,0 +1,172 @@
+"""What an operator asks of a running host, and what the core is told of it.
+
+Step 1 of the journey for what is no message. Some requests are answered at once; the others name
+the request to the core, and are answered when what they ask for is committed.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from avm.host.capability import Cap, Local, Named
+from avm.host.core import ENTROPY_BYTES, OPERATOR, Core
+from avm.host.state import Machine, Mode
+from avm.run.parts import bytes_in, number_in, text_in
+from avm.store.interface import Store
+from caps.codec import encode_state
+
+INVALID = Named("invalid")
+OPERATOR_CONTEXT = encode_state(OPERATOR)[0]
+Entropy = Callable[[int], bytes]
+Answer = Callable[[Any, str], None]
+
+
+def operator_capability(address: bytes) -> Local:
+    """The capability to all that an operator may do."""
+    return Local(address, 0, 0, 0, None, OPERATOR_CONTEXT, ())
+
+
+class NotDone(Exception):
+    """An operator's request that cannot be done: one line, and the exit code that fits."""
+
+    def __init__(self, text: str, code: int = 1) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Operator:
+    """Does what operators ask."""
+
+    def __init__(
+        self,
+        core: Core,
+        store: Store,
+        entropy: Entropy,
+        status: Callable[[], dict[str, Any]],
+        stop: Callable[[], None],
+        backup: Callable[[str, Answer], None],
+        open_untrusted: Callable[[bytes], Cap],
+    ) -> None:
+        """`open_untrusted` gives `INVALID` for a capability that is not valid."""
+        self._core = core
+        self._store = store
+        self._entropy = entropy
+        self._status = status
+        self._stop = stop
+        self._backup = backup
+        self._open = open_untrusted
+
+    def act(
+        self,
+        client: bytes,
+        verb: str,
+        params: dict[str, Any],
+        request: Callable[[], int],
+        answer: Answer,
+    ) -> Any:
+        """Does what the operator asks; None when the answer comes later.
+
+        `request` names the request to the core, `answer` is for what the core has no part in.
+        Raises `NotDone`, and `KeyError` or `BadFrame` for a request that lacks a part.
+        """
+        core = self._core
+        match verb:
+            case "status":
+                return self._status()
+            case "stop":
+                self._stop()
+                return {}
+            case "ear":
+                ear = Local(client, 0, 0, 0, None, bytes_in(params["context"]), ())
+                return core.seal(ear)
+            case "names":
+                machine = self._machine(params["machine"])
+                bound = core.host.bound.items()
+                return {name: core.seal(cap) for (n, name), cap in bound if n == machine.id}
+            case "name":
+                return self._name(self._machine(params["machine"]), params["name"])
+            case "create":
+                self._create(client, params, request)
+                return None
+            case "backup":
+                self._backup(text_in(params["path"]), answer)
+                return None
+        return self._act_on(self._machine(params["machine"]), verb, params, request)
+
+    def _act_on(
+        self, machine: Machine, verb: str, params: dict[str, Any], request: Callable[[], int]
+    ) -> None:
+        core = self._core
+        match verb:
+            case "upgrade":
+                bundle = bytes_in(params["bundle"])
+                core.upgrade(request(), machine, _code_hash(bundle), bundle)
+            case "edit":
+                body, caps = bytes_in(params["body"]), self._caps(params["caps"])
+                core.edit(request(), machine, body, caps)
+            case "suspend":
+                mode = Mode.FAIL if params.get("mode") == "fail" else Mode.HOLD
+                core.change(request(), machine, verb, mode)
+            case "resume" | "halt" | "rm":
+                core.change(request(), machine, verb)
+            case "retry":
+                self._retry(request, machine, params)
+            case "drop":
+                turn = number_in(params["turn"])
+                if self._store.get(("failed", machine.id, turn)) is None:
+                    raise NotDone(f"{machine.name} has no failed batch at turn {turn}")
+                core.drop_failed(request(), machine, turn)
+            case "prune":
+                keep_from = number_in(params["keep_from"])
+                core.prune(request(), machine, keep_from)
+            case _:
+                raise NotDone(f"this host knows no verb {verb}", 2)
+        core.pump()
+
+    def _machine(self, name: str) -> Machine:
+        host = self._core.host
+        found = host.names.get(name)
+        if found is not None:
+            return found
+        wanted = text_in(name)
+        matches = [one for one in host.machines.values() if one.address.hex().startswith(wanted)]
+        if len(matches) == 1 and len(wanted) >= 4:
+            return matches[0]
+        if len(matches) > 1 and len(wanted) >= 4:
+            raise NotDone(f"several machines' addresses start with {wanted}: type more of it")
+        there = ", ".join(sorted(host.names)[:10]) or "none yet: `avm-host create FILE`"
+        raise NotDone(f"no machine {wanted}; there are: {there}")
+
+    def _name(self, machine: Machine, name: str) -> bytes:
+        cap = self._core.host.bound.get((machine.id, name))
+        if cap is None:
+            has = ", ".join(n for number, n in self._core.host.bound if number == machine.id)
+            raise NotDone(f"{machine.name} has no name {name}; it has: {has or 'none'}")
+        return self._core.seal(cap)
+
+    def _caps(self, wires: list[bytes]) -> tuple[Cap, ...]:
+        caps = tuple(self._open(wire) for wire in wires)
+        if INVALID in caps:
+            raise NotDone("a capability is not valid", 1)
+        return caps
+
+    def _create(self, client: bytes, params: dict[str, Any], request: Callable[[], int]) -> None:
+        name, content = text_in(params["name"]), bytes_in(params["content"])
+        bundle = bytes_in(params["bundle"])
+        caps = self._caps(params["caps"])
+        code, entropy = _code_hash(bundle), self._entropy(ENTROPY_BYTES)
+        self._core.create(request(), client, name, code, bundle, content, caps, entropy)
+        self._core.pump()
+
+    def _retry(self, request: Callable[[], int], machine: Machine, params: dict[str, Any]) -> None:
+        turn = number_in(params["turn"])
+        row = self._store.get(("failed", machine.id, turn))
+        contents = params.get("contents")
+        edited = None
+        if contents is not None:
+            edited = [(bytes_in(body), self._caps(wires)) for body, wires in contents]
+        self._core.retry(request(), machine, turn, row, edited)
+
+
+def _code_hash(bundle: bytes) -> bytes:
+    return hashlib.blake2b(bundle, digest_size=32, person=b"avm code").digest()

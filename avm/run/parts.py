@@ -1,0 +1,26 @@
+"""The parts of a client's frame, checked one by one: `BadFrame` for what is none."""
+
+from typing import Any
+
+from avm.machine.frames import BadFrame
+
+NUMBER_MAX = 2**62
+TEXT_MAX = 1024
+
+
+def bytes_in(value: Any) -> bytes:
+    if type(value) is not bytes:
+        raise BadFrame("not bytes")
+    return value
+
+
+def number_in(value: Any) -> int:
+    if type(value) is not int or abs(value) > NUMBER_MAX:
+        raise BadFrame("not a number")
+    return value
+
+
+def text_in(value: Any) -> str:
+    if type(value) is not str or len(value) > TEXT_MAX:
+        raise BadFrame("not a text")
+    return value
