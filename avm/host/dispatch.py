@@ -18,7 +18,7 @@ from avm.host.inputs import prepare
 from avm.host.outbox import make_ready
 from avm.host.placing import forget, kill, list_stranded, make_room, wake, worker_for
 from avm.host.state import Flight, Host, Machine, Status, Worker
-from avm.machine import frames
+from avm.machine import frames, pack
 from avm.machine.turn import EXHAUSTED
 
 
@@ -60,6 +60,11 @@ def has_work(host: Host, machine: Machine) -> bool:
 def _advance(host: Host, machine: Machine) -> None:
     queue = machine.queue
     act = _next_act(machine)
+    if act is not None and act.needs is not Needs.NOTHING and machine.status is Status.HALTED:
+        assert machine.acts is not None
+        machine.acts.popleft().abandon(host, machine, "it is halted for good")
+        make_ready(host, machine)
+        return
     if act is not None and act.needs is Needs.NOTHING:
         _run_at_once(host, machine, act)
         return
@@ -196,7 +201,7 @@ def _dispatch(
     worker.alone = alone
     worker.flying += batch.count
     board(host, worker, flight)
-    frame = frames.pack_turn(machine.id, flight.token, flight.given)
+    frame = pack.turn(machine.id, flight.token, flight.given)
     host.effects.append(ToWorker(worker.id, frame))
 
 
@@ -242,6 +247,8 @@ def fold_ready(host: Host, machine: Machine) -> None:
             machine.claimed.difference_update(flight.claimed)
         if flight.act is not None:
             machine.exclusive = False
+            if type(flight.act) is not Loading:
+                machine.act_deaths = 0
             holds = flight.act.finish(host, flight)
         else:
             holds = fold(host, flight)
@@ -254,13 +261,16 @@ def fold_ready(host: Host, machine: Machine) -> None:
 
 def reset(host: Host, machine: Machine) -> None:
     """Takes back what is in flight of a machine, and forgets its state in the worker."""
-    take_back(machine)
+    take_back(host, machine)
     forget(host, machine)
     make_ready(host, machine)
 
 
-def take_back(machine: Machine, mark: Callable[[Flight], None] | None = None) -> None:
-    """Puts what is in flight of a machine back where it was; late answers will be ignored."""
+def take_back(host: Host, machine: Machine, mark: Callable[[Flight], None] | None = None) -> None:
+    """Puts what is in flight of a machine back where it was; late answers will be ignored.
+
+    A deadline that came meanwhile is noticed now.
+    """
     flights = machine.flights
     machine.flights = None
     machine.exclusive = False
@@ -271,7 +281,11 @@ def take_back(machine: Machine, mark: Callable[[Flight], None] | None = None) ->
         if mark is not None:
             mark(flight)
         if flight.batch is not None and machine.queue is not None:
-            machine.queue.push_front(flight.batch)
+            batch = flight.batch
+            machine.queue.push_front(batch)
+            if batch.deadline_ms <= host.now_ms:
+                place = ("batch", batch.sender, batch.receiver, batch.seq)
+                host.deadlines.put(place, batch.deadline_ms)
         elif flight.act is not None and flight.act.again:
             machine.acts = machine.acts or deque()
             machine.acts.appendleft(flight.act)

@@ -16,6 +16,7 @@ from avm.host.capability import to_bytes as cap_bytes
 from avm.host.outbox import hold, make_ready, outcome, outcomes, send, size_of, take_mark, tell
 from avm.host.refer import BadReference, ContextTooLarge, from_reference, intern
 from avm.host.state import Ask, Flight, Host, Machine, Mode, Status, Timer
+from avm.machine import pack
 from avm.machine.turn import APPLIED, REFUSED
 
 
@@ -41,7 +42,11 @@ class Plan:
 
 def append(host: Host, machine: Machine, form: int, *fields: Any, printed: str = "") -> int:
     """Appends an entry to a machine's journal in the next commit; returns its number."""
-    entry = journal.encode(form, machine.chain, *fields)
+    return append_entry(host, machine, journal.encode(form, machine.chain, *fields), printed)
+
+
+def append_entry(host: Host, machine: Machine, entry: bytes, printed: str) -> int:
+    """Appends an entry that names the one before."""
     n = machine.head
     host.group.journal.append((machine.id, n, entry, printed or None))
     machine.head = n + 1
@@ -98,8 +103,9 @@ def _fold_applied(host: Host, flight: Flight, plan: Plan | None) -> None:
     if batch is None:
         append(host, machine, journal.SIGNAL, changed, flight.given, output, printed=flight.printed)
     else:
-        fields = (batch.sender, batch.seq, changed, flight.given, output)
-        append(host, machine, journal.TURN, *fields, printed=flight.printed)
+        place = (machine.chain, batch.sender, batch.seq, changed)
+        entry = pack.turn_entry(*place, flight.given, output)
+        append_entry(host, machine, entry, flight.printed)
         host.messages += len(batch.messages)
         _open_client_asks(host, batch)
     machine.turns_since += 1
@@ -188,7 +194,9 @@ def _close_claimed(host: Host, flight: Flight) -> None:
 
 def _release_claimed(host: Host, flight: Flight) -> None:
     """A failed turn leaves its asks open, but for those whose outcome it was told by the host."""
-    if flight.batch is not None and flight.batch.sender == host.address:
+    batch = flight.batch
+    if batch is not None and batch.sender == host.address:
+        flight.claimed = [said.to.ask for said in batch.messages if type(said.to) is Reply]
         _close_claimed(host, flight)
 
 
@@ -204,7 +212,7 @@ def _late_or_dropped(host: Host, flight: Flight, batch: Batch, changed: bool) ->
             continue
         if reply.deadline_ms <= host.now_ms:
             outcome(host, owner, reply.ask, "late", "applied, without an answer by the deadline")
-        elif not changed and reply in flight.fresh_of:
+        elif not changed and reply in flight.fresh_of and reply.address == batch.sender:
             if used is None:
                 used = set()
                 assert flight.answer is not None
@@ -271,19 +279,19 @@ def suspend(host: Host, machine: Machine, mode: Mode, why: str) -> None:
     machine.status, machine.mode, machine.why = Status.SUSPENDED, mode, why
     append(host, machine, journal.SUSPEND, host.now_ms, mode.name.lower(), why)
     if mode is Mode.HOLD:
-        for batch in machine.queue or ():
+        flying = [flight.batch for flight in machine.flights or () if flight.batch is not None]
+        for batch in (*flying, *(machine.queue or ())):
             if batch.sender in host.clients:
                 hold(host, batch)
 
 
-def fold_void(host: Host, machine: Machine, batch: Batch) -> None:
+def fold_void(host: Host, machine: Machine, batch: Batch, why: str = "") -> None:
     """Journals that a withdrawn batch was not taken; the mark goes on over it."""
-    append(
-        host, machine, journal.VOID, batch.sender, batch.seq, host.now_ms, "deadline", batch.count
-    )
+    fields = (batch.sender, batch.seq, host.now_ms, why or "deadline", batch.count)
+    append(host, machine, journal.VOID, *fields)
     host.counts["void"] += 1
     take_mark(host, batch)
-    tell(host, batch, ["undelivered"])
+    tell(host, batch, ["undelivered", why] if why else ["undelivered"])
 
 
 def plan_sends(host: Host, flight: Flight, sends: Any) -> Plan:

@@ -4,14 +4,12 @@ Between steps 3 and 4 of the journey. Capabilities become the machine's own refe
 reply finds its open ask, and what is not valid is judged without a worker.
 """
 
-from typing import Any
-
 from avm.host.batch import Batch
 from avm.host.capability import NULL, Local, Reply
 from avm.host.outbox import withdraw
 from avm.host.refer import to_reference
 from avm.host.state import Flight, Host
-from avm.machine import frames
+from avm.machine import frames, pack
 
 
 def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
@@ -22,7 +20,7 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
         return False
     if batch.deadline_ms <= host.now_ms:
         withdraw(host, batch)
-    given: list[list[Any]] = []
+    given: list[bytes] = []
     places: list[int] = []
     for index, said in enumerate(batch.messages):
         to = said.to
@@ -36,7 +34,7 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
         elif type(to) is Reply:
             found = _claim(host, flight, to, batch)
             if found is None:
-                given.append([])
+                given.append(b"\x80")
                 continue
             context, context_caps = found.context, found.caps
         else:
@@ -44,18 +42,19 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
             return False
         places.append(index)
         if not said.caps and not context_caps and (said.reply is None or said.reply == NULL):
-            given.append([context, said.content])
+            given.append(pack.plain_message(context, said.content))
             continue
         flight.replies = flight.replies or type(said.reply) is Reply
         reply = to_reference(machine, said.reply or NULL, flight)
         inner = [to_reference(machine, cap, flight) for cap in said.caps]
         context_inner = [to_reference(machine, cap, flight) for cap in context_caps]
-        given.append([context, said.content, reply, inner, context_inner])
+        given.append(frames.pack([context, said.content, reply, inner, context_inner]))
     if len(places) < len(batch.messages):
         flight.places = places
     from_host = batch.sender == host.address
     channel = channel_text(host, batch)
-    flight.given = frames.pack([flight.now_ms, channel, batch.ordinal, from_host, given])
+    place = (flight.now_ms, channel, batch.ordinal, from_host)
+    flight.given = pack.given(*place, given, len(given))
     if places:
         return True
     flight.answer = [0, False, []]
@@ -80,9 +79,9 @@ def _claim(host: Host, flight: Flight, to: Reply, batch: Batch) -> Local | None:
     return ask.to
 
 
-def channel_text(host: Host, batch: Batch) -> str:
-    """The name of a batch's channel, as it stands in message ids."""
+def channel_text(host: Host, batch: Batch) -> bytes:
+    """The packed name of a batch's channel, as it stands in message ids."""
     channel = host.channel(batch.sender, batch.receiver)
     if not channel.text:
-        channel.text = frames.channel_name(batch.sender, batch.receiver)
+        channel.text = frames.pack_text(frames.channel_name(batch.sender, batch.receiver))
     return channel.text

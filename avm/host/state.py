@@ -78,7 +78,7 @@ class Channel:
     received_ordinal: int = 0
     position: bytes = b""
     verdicts: dict[int, list[Any]] = field(default_factory=dict)
-    text: str = ""
+    text: bytes = b""
 
 
 @dataclass(slots=True)

@@ -3,15 +3,17 @@
 from collections import deque
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from avm.host import batch as batches
+from avm.host import journal
 from avm.host.batch import Batch, Said
 from avm.host.capability import Cap, Local, Named, Reply, Sealed, from_bytes, to_bytes
 from avm.host.deadlines import Deadlines
 from avm.host.scheduler import Queue
-from avm.machine import frames
+from avm.machine import frames, pack
 from avm.run.protocol import Frames
 
 
@@ -145,11 +147,41 @@ def test_a_batch_survives_the_store(
     assert batches.from_bytes(batch.sender, batch.receiver, seq, batches.to_bytes(batch)) == batch
 
 
-@given(st.integers(0, 2**40), st.integers(0, 2**40), st.integers(0, 400) | st.just(70_000))
-def test_a_turns_frame_by_hand_is_that_of_the_codec(machine: int, token: int, size: int) -> None:
-    given_bytes = bytes(size)
-    frame = [frames.TURN, machine, token, frames.MESSAGES, given_bytes]
-    assert frames.pack_turn(machine, token, given_bytes) == frames.pack(frame)
+BODY = st.binary(max_size=30) | st.sampled_from([bytes(255), bytes(256), bytes(70_000)])
+NUMBER = st.integers(0, 2**63) | st.sampled_from([23, 24, 255, 256, 65535, 65536, 2**32])
+
+
+@given(NUMBER, NUMBER, BODY)
+def test_a_turns_frame_by_hand_is_that_of_the_codec(machine: int, token: int, body: bytes) -> None:
+    frame = [frames.TURN, machine, token, frames.MESSAGES, body]
+    assert pack.turn(machine, token, body) == frames.pack(frame)
+
+
+@given(NUMBER, NUMBER, st.booleans(), st.lists(st.tuples(BODY, BODY), max_size=30))
+def test_an_input_by_hand_is_that_of_the_codec(
+    now_ms: int, ordinal: int, from_host: bool, messages: list[tuple[bytes, bytes]]
+) -> None:
+    whole = [now_ms, "c0ffee", ordinal, from_host, [list(one) for one in messages]]
+    packed = [pack.plain_message(*one) for one in messages]
+    channel = frames.pack_text("c0ffee")
+    assert pack.given(now_ms, channel, ordinal, from_host, packed, len(packed)) == frames.pack(
+        whole
+    )
+
+
+@pytest.mark.parametrize("count", [23, 24, 255, 256, 10_000, 65_536])
+def test_an_input_of_many_messages_by_hand_is_that_of_the_codec(count: int) -> None:
+    packed = [pack.plain_message(b"c", b"m")] * count
+    whole = [1, "x", 2, False, [[b"c", b"m"]] * count]
+    assert pack.given(1, frames.pack_text("x"), 2, False, packed, count) == frames.pack(whole)
+
+
+@given(st.binary(min_size=32, max_size=32), NUMBER, st.booleans(), BODY, BODY)
+def test_an_entry_by_hand_is_that_of_the_codec(
+    before: bytes, seq: int, changed: bool, given_bytes: bytes, output: bytes
+) -> None:
+    fields = (before[::-1], seq, changed, given_bytes, output)
+    assert pack.turn_entry(before, *fields) == journal.encode(journal.TURN, before, *fields)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=8), st.lists(st.integers(1, 9), max_size=60))
