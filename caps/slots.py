@@ -17,16 +17,24 @@ _HEAD = head(0xC0, CAPABILITY)
 
 
 class Foreign(Capability):
-    """A capability received from others, known by the number of its slot."""
+    """A capability received from others, known by the number of its slot.
+
+    What `Foreign(slot)` makes is of a class below it, which makes none: so who holds one cannot make
+    another of its type and a number, nor give it another number.
+    """
 
     __slots__ = ("_slot",)
     _slot: int
 
-    def __init__(self, slot: int) -> None:
-        self._slot = slot
+    def __new__(cls, slot: int) -> "Foreign":  # noqa: PYI034
+        if cls is not Foreign:
+            raise TypeError("a capability is received or sealed, and not made of anything else")
+        one: Foreign = object.__new__(_Handle)
+        _put_slot(one, slot)
+        return one
 
     def __eq__(self, other: object) -> bool:
-        if type(other) is not Foreign:
+        if type(other) is not _Handle:
             return NotImplemented
         return self._slot == other._slot
 
@@ -35,6 +43,17 @@ class Foreign(Capability):
 
     def _order(self) -> bytes:
         return _HEAD + b"\x00" + self._slot.to_bytes(8, "big")
+
+
+class _Handle(Foreign):
+    """The class of every `Foreign` there is."""
+
+    __slots__ = ()
+
+
+_SLOT = Foreign.__dict__["_slot"]
+_put_slot = _SLOT.__set__
+type.__setattr__(Foreign, "_slot", property(_SLOT.__get__))  # which can be read, and not written
 
 
 class Own(Capability):

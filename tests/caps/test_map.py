@@ -181,7 +181,7 @@ def test_changing_a_map_leaves_the_old_one() -> None:
 def test_capabilities_are_keys_in_the_order_of_their_references(some: list[object]) -> None:
     held: Map[object, object] = Map(dict.fromkeys(some, 1))
     assert set(held) == set(some)
-    kinds = [("Foreign", "Own", "Common").index(type(key).__name__) for key in held]
+    kinds = [("_Handle", "Own", "Common").index(type(key).__name__) for key in held]
     assert kinds == sorted(kinds)
 
 

@@ -28,6 +28,24 @@ def test_x02_a_capability_cannot_be_turned_into_bytes(capability: Capability) ->
     assert copy.deepcopy(capability) is capability
 
 
+@given(st.integers(0, 5), st.integers(0, 5))
+def test_x02_a_number_cannot_be_turned_into_a_capability(held: int, wanted: int) -> None:
+    capability = Foreign(held)
+    for made in (type(capability), capability.__class__):
+        with pytest.raises(TypeError):
+            made(wanted)
+    with pytest.raises(AttributeError):
+        capability._slot = wanted
+    with pytest.raises(AttributeError):
+        object.__setattr__(capability, "_slot", wanted)
+    empty = object.__new__(type(capability))
+    with pytest.raises(AttributeError):
+        object.__setattr__(empty, "_slot", wanted)
+    with pytest.raises(TypeError):
+        Capability(wanted)  # type: ignore[call-arg]
+    assert capability == Foreign(held)
+
+
 @given(plain_states, plain_states)
 def test_an_own_capability_opens_to_its_context_exactly(context: object, other: object) -> None:
     me = Me(3)
@@ -92,7 +110,7 @@ def test_only_own_capabilities_open() -> None:
 @given(st.lists(capabilities, max_size=8))
 def test_the_order_is_slots_then_own_then_commons(some: list[Capability]) -> None:
     def rank(capability: Capability) -> int:
-        return (Foreign, Own, Common).index(type(capability))
+        return [isinstance(capability, one) for one in (Foreign, Own, Common)].index(True)
 
     ordered = sorted(some, key=sort_key)
     assert [rank(c) for c in ordered] == sorted(rank(c) for c in some)
