@@ -38,40 +38,39 @@ def step(message: Message, state: State) -> Step[State]:
     raise Refused("add takes an integer, read takes nothing")
 '''
 
-TEST = '''"""What {name} promises; run it with `python -m pytest`."""
+TEST = '''"""What {name} promises; run it with `python -m unittest`, or with pytest where that is."""
 
 from pathlib import Path
-
-import pytest
+from unittest import TestCase
 
 from avm.testing import NoAnswer, World
 
 FILE = Path(__file__).with_name("{name}.py")
 
 
-def test_what_is_added_can_be_read_after_a_crash() -> None:
-    world = World()
-    machine = world.machine(FILE)
-    client = world.client()
-    assert client.call(machine.cap("add"), 2) == 2
-    assert client.call(machine.cap("add"), 3) == 5
-    world.crash()
-    assert client.call(machine.cap("read")) == 5
+class Promises(TestCase):
+    def test_what_is_added_can_be_read_after_a_crash(self) -> None:
+        world = World()
+        machine = world.machine(FILE)
+        client = world.client()
+        self.assertEqual(client.call(machine.cap("add"), 2), 2)
+        self.assertEqual(client.call(machine.cap("add"), 3), 5)
+        world.crash()
+        self.assertEqual(client.call(machine.cap("read")), 5)
 
-
-def test_what_is_no_integer_is_refused() -> None:
-    world = World()
-    machine = world.machine(FILE)
-    with pytest.raises(NoAnswer, match="refused: add takes an integer"):
-        world.client().call(machine.cap("add"), "five")
-    assert machine.state.total == 0
+    def test_what_is_no_integer_is_refused(self) -> None:
+        world = World()
+        machine = world.machine(FILE)
+        with self.assertRaisesRegex(NoAnswer, "refused: add takes an integer"):
+            world.client().call(machine.cap("add"), "five")
+        self.assertEqual(machine.state.total, 0)
 '''
 
 README = """# {name}
 
-A machine for `avm-host`: `{name}.py` is its state and its step, `test_{name}.py` its test.
+A machine for `avm-host`: `{name}.py` is its state and its step, `{test}` its test.
 
-    python -m pytest          # the test, in a world of memory
+    python -m unittest        # the test, in a world of memory (pytest runs it too)
     avm-host check {name}.py  # what would go wrong on a host
     avm-host dev {name}.py    # a host in .avm with a prompt: try `add 5`
 
@@ -97,16 +96,17 @@ def run(args: argparse.Namespace, directory: object) -> int:
         folder.mkdir()
     except FileExistsError:
         raise CliError(f"{name} exists: choose another name, or remove it first") from None
-    texts = {f"{name}.py": MACHINE, f"test_{name}.py": TEST, "README.md": README}
+    test = f"test_{name.replace('-', '_')}.py"  # a name that unittest finds
+    texts = {f"{name}.py": MACHINE, test: TEST, "README.md": README}
     for file, text in texts.items():
-        body = text.format(name=name, title=name.capitalize())
+        body = text.format(name=name, test=test, title=name.capitalize())
         (folder / file).write_text(body, encoding="utf-8")
     if args.json:
         print_json({"folder": name, "files": [f"{name}/{file}" for file in texts]})
         return 0
     say(f"made {', '.join(f'{name}/{file}' for file in texts)}; next:")
     say(f"  cd {name}")
-    say("  python -m pytest")
+    say("  python -m unittest")
     say(f"  avm-host dev {name}.py")
     return 0
 

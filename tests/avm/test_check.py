@@ -272,18 +272,19 @@ def test_a_new_machine_passes_its_test_at_once_and_its_check(
     monkeypatch.chdir(tmp_path)
     assert main(["new", "my-shop", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
-    names = ["my-shop.py", "test_my-shop.py", "README.md"]
+    names = ["my-shop.py", "test_my_shop.py", "README.md"]
     assert made == {"folder": "my-shop", "files": [f"my-shop/{name}" for name in names]}
     assert sorted(path.name for path in (tmp_path / "my-shop").iterdir()) == sorted(names)
-    tested = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error"],
-        cwd=tmp_path / "my-shop",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert tested.returncode == 0, tested.stdout
-    assert "2 passed" in tested.stdout
+    for words, said in ((["unittest"], "Ran 2 tests"), (["pytest", "-q"], "2 passed")):
+        tested = subprocess.run(
+            [sys.executable, "-W", "error", "-m", *words],
+            cwd=tmp_path / "my-shop",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert tested.returncode == 0 and said in tested.stdout, tested.stdout
     assert main(["check", "my-shop/my-shop.py"]) == 0
     assert main(["new", "my-shop"]) == 1
     assert "my-shop exists" in capsys.readouterr().err
