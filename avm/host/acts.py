@@ -70,7 +70,6 @@ class Loading:
         machine, why = flight.machine, flight.answer[3]
         machine.loaded = not why
         if machine.loaded:
-            machine.act_deaths = 0
             return True
         host.counts["unloadable"] += 1
         if machine.status is Status.RUNNING:

@@ -64,6 +64,8 @@ def offer(
         after.append(Verdict(client.address, receiver, seq, verdict))
         return
     if seq <= channel.received:
+        if (receiver, client.address, seq) in host.inbox:
+            after.append(Verdict(client.address, receiver, seq, ["held"]))
         return
     if seq != channel.received + 1:
         after.append(Verdict(client.address, receiver, seq, ["expected", channel.received + 1]))
@@ -74,7 +76,9 @@ def offer(
         return
     owner = host.owner(receiver)
     machine = owner if isinstance(owner, Machine) else None
-    if host.full or host.draining or (machine is not None and _is_crowded(host, machine)):
+    unheard = len(channel.verdicts) >= limits.inbox_batches
+    crowded = machine is not None and _is_crowded(host, machine)
+    if host.full or host.draining or unheard or crowded:
         after.append(Verdict(client.address, receiver, seq, ["busy"]))
         return
     store_client(host, client)
@@ -177,4 +181,5 @@ def end_client(host: Host, client: Client) -> None:
             dirty[("channel", sender, receiver)] = None
     if client.stored:
         dirty[("client", client.address)] = None
+    host.keys.drop(client.address)
     del host.clients[client.address]

@@ -117,11 +117,8 @@ class Core:
             if batch is None or not batch.messages:
                 return
             withdraw(host, batch)
-            if owner.flights or host.channel(sender, receiver).taken != seq - 1:
-                return
-            assert owner.queue is not None
-            owner.queue.discard(batch)
-            fold_void(host, owner, batch)
+            if not owner.flights:
+                self._void_headers(owner, sender)
             return
         batch = host.outbox.get((sender, receiver, seq))
         if batch is None:
@@ -132,6 +129,13 @@ class Core:
             outcomes(host, batch, "undelivered", "the deadline passed")
         settle(host, batch)
 
+    def _void_headers(self, machine: Machine, sender: bytes) -> None:
+        """Voids the withdrawn batches of a sender that are next in line at an idle machine."""
+        queue = machine.queue
+        while queue and (head := queue.first_of(sender)) is not None and not head.messages:
+            queue.discard(head)
+            fold_void(self.host, machine, head)
+
     def _ask_due(self, number: int, ask_number: int) -> None:
         """An ask without an answer at its deadline; undecided while its batch is in flight."""
         host = self.host
@@ -141,10 +145,10 @@ class Core:
         ask = (owner.asks or {}).get(ask_number) if owner is not None else None
         if owner is None or ask is None:
             return
-        if host.channel(owner.address, ask.receiver).taken >= ask.seq:
-            outcome(host, owner, ask_number, "late", "applied, without an answer by the deadline")
+        if (owner.address, ask.receiver, ask.seq) in host.outbox:
+            self._batch_due(owner.address, ask.receiver, ask.seq)
             return
-        self._batch_due(owner.address, ask.receiver, ask.seq)
+        outcome(host, owner, ask_number, "late", "applied, without an answer by the deadline")
 
     # Workers.
 
@@ -217,8 +221,9 @@ class Core:
     # Capabilities at the host's edge.
 
     def seal(self, cap: Cap) -> bytes:
-        """A capability for the outside."""
-        return capability.to_wire(cap, self.host.keys)
+        """A capability for the outside, also one to a machine or client that is gone."""
+        keys = self.host.keys
+        return capability.to_wire(cap, lambda address: keys(address) or keys.of_gone(address))
 
     def unseal_untrusted(self, wire: bytes) -> Cap:
         """A capability from the outside; `InvalidCapability` for every cause."""
@@ -284,8 +289,12 @@ class Core:
         `row` is that of the store; `edited` holds other contents for its messages, one each.
         """
         host = self.host
-        if row is None:
+        if row is None or operate.is_dropped(host, machine, n):
             operate.refuse(host, request, f"{machine.name} has no failed batch at turn {n}")
+            return
+        why = operate.why_not_offered(machine)
+        if why:
+            operate.refuse(host, request, why)
             return
         old = from_bytes(b"", machine.address, 0, cbor2.loads(row)[5])
         if edited is not None and len(edited) != len(old.messages):
@@ -304,6 +313,9 @@ class Core:
     def drop_failed(self, request: int, machine: Machine, n: int) -> None:
         """Takes a failed batch off the list; the journal keeps what became of it."""
         host = self.host
+        if operate.is_dropped(host, machine, n):
+            operate.refuse(host, request, f"{machine.name} has no failed batch at turn {n}")
+            return
         host.group.dirty[("failed", machine.id, n)] = None
         machine.failed = max(0, machine.failed - 1)
         host.touch(machine)

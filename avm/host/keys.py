@@ -51,6 +51,10 @@ class Keyring:
         """The address of the durable client that is known by this key."""
         return _derive(self._secret, b"client", key.encode("utf-8", "replace"))
 
+    def of_gone(self, address: bytes) -> MachineKeys:
+        """Keys that seal capabilities to what lived here once; with them nothing is opened."""
+        return MachineKeys(_derive(self._secret, b"client keys", address), address)
+
     def __call__(self, address: bytes) -> MachineKeys | None:
         """The keys of an address; None when it does not live here."""
         found = self._open.get(address)

@@ -13,7 +13,7 @@ from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.capability import Cap, Reply
 from avm.host.effects import Done, ToWorker
 from avm.host.fold import Unfit, append, carry_out, fold_void, plan_sends, suspend
-from avm.host.outbox import make_ready, outcomes, tell
+from avm.host.outbox import make_ready, outcomes
 from avm.host.placing import forget
 from avm.host.refer import (
     BadReference,
@@ -58,6 +58,22 @@ def act_on(host: Host, machine: Machine, *acts: Act) -> None:
         machine.acts = deque()
     machine.acts.extend(acts)
     make_ready(host, machine)
+
+
+def is_dropped(host: Host, machine: Machine, n: int) -> bool:
+    """Whether a failed batch that the store may still show is taken off its list already."""
+    key = ("failed", machine.id, n)
+    groups = [host.group, *([host.committing] if host.committing is not None else [])]
+    return any(key in group.dirty and group.dirty[key] is None for group in groups)
+
+
+def why_not_offered(machine: Machine) -> str:
+    """Why a batch cannot be offered to a machine again now, or nothing."""
+    if machine.status is Status.HALTED:
+        return f"{machine.name} is halted for good"
+    if machine.status is Status.SUSPENDED and machine.mode is Mode.FAIL:
+        return f"{machine.name} fails what comes: `resume {machine.name}` first"
+    return ""
 
 
 @dataclass(slots=True)
@@ -147,8 +163,10 @@ def erase(host: Host, machine: Machine) -> None:
     if host.names.get(machine.name) is machine:
         del host.names[machine.name]
     host.keys.drop(machine.address)
-    machine.acts = None
     machine.status = Status.HALTED
+    acts, machine.acts = machine.acts, None
+    for act in acts or ():
+        act.abandon(host, machine, "it is gone")
 
 
 @dataclass(slots=True)
@@ -278,7 +296,10 @@ class Change:
         return True
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
-        self.start(host, Flight(machine, 0))
+        if host.by_id.get(machine.id) is machine:
+            self.start(host, Flight(machine, 0))
+        else:
+            refuse(host, self.request, f"there is no machine {machine.name} any more")
 
 
 def _suspend(host: Host, machine: Machine, mode: Mode) -> str:
@@ -316,13 +337,18 @@ def _halt(host: Host, machine: Machine, _mode: Mode) -> str:
 
 
 def void_all(host: Host, machine: Machine, why: str) -> None:
-    """Gives up everything that waits for a machine; its senders hear *undelivered*."""
+    """Gives up everything that waits for a machine; its senders hear *undelivered*.
+
+    What the host tells a machine that may still be resumed waits on: each ask has its outcome.
+    """
     for batch in list(machine.queue or ()):
+        if batch.sender == host.address and machine.status is not Status.HALTED:
+            continue
         outcomes(host, batch, "undelivered", why)
-        tell(host, batch, ["undelivered", why])
         batch.messages = ()
-        fold_void(host, machine, batch)
-    machine.queue = None
+        assert machine.queue is not None
+        machine.queue.discard(batch)
+        fold_void(host, machine, batch, why)
 
 
 def _remove(host: Host, machine: Machine, _mode: Mode) -> str:
@@ -336,7 +362,9 @@ def _remove(host: Host, machine: Machine, _mode: Mode) -> str:
         dirty[("name", bound, name)] = None
     for key in [key for key in host.channels if machine.address in key]:
         channel = host.channels[key]
-        if channel.sent == channel.taken or key[1] == machine.address:
+        if key[0] not in host.clients and (
+            channel.sent == channel.taken or key[1] == machine.address
+        ):
             del host.channels[key]
             dirty[("channel", *key)] = None
     erase(host, machine)

@@ -13,6 +13,8 @@ from caps.codec import encode_content
 from caps.value import Failed
 
 CAP_BYTES = 100
+# The deadline of an outcome: it waits for as long as its machine is there.
+NEVER_MS = 2**62
 
 
 def size_of(content: bytes, caps: tuple[Cap, ...]) -> int:
@@ -49,18 +51,27 @@ def route(host: Host, batch: Batch) -> None:
     if isinstance(owner, Client):
         _to_client(host, owner, batch)
         return
-    if owner is not None and owner.status is Status.HALTED:
+    why = _why_not(host, owner, batch)
+    if why or owner is None:
         _count_taken(host, batch)
-        outcomes(host, batch, "undelivered", "the machine is halted")
-        return
-    if owner is not None and owner.status is Status.SUSPENDED and owner.mode is Mode.FAIL:
-        _count_taken(host, batch)
-        outcomes(host, batch, "undelivered", "the machine is suspended")
+        if owner is None:
+            del host.channels[(batch.sender, batch.receiver)]
+            host.group.dirty[("channel", batch.sender, batch.receiver)] = None
+        outcomes(host, batch, "undelivered", why)
         return
     keep(host, batch)
-    if owner is not None:
-        host.channel(batch.sender, batch.receiver).received = batch.seq
-        enqueue(host, owner, batch)
+    host.channel(batch.sender, batch.receiver).received = batch.seq
+    enqueue(host, owner, batch)
+
+
+def _why_not(host: Host, owner: Machine | None, batch: Batch) -> str:
+    """Why a batch is not taken; the host's own word to a machine that may resume always is."""
+    if owner is None:
+        return "no machine of this address is known here"
+    if owner.status is Status.HALTED:
+        return "the machine is halted"
+    fails = owner.status is Status.SUSPENDED and owner.mode is Mode.FAIL
+    return "the machine is suspended" if fails and batch.sender != host.address else ""
 
 
 def _count_taken(host: Host, batch: Batch) -> None:
@@ -97,7 +108,9 @@ def settle(host: Host, batch: Batch) -> None:
     if host.outbox.pop(key, None) is not None:
         row = ("outbox", *key)
         sender = host.machines.get(batch.sender)
-        if sender is not None:
+        if sender is None:
+            _forget_channel(host, batch)
+        else:
             before = sender.outbox_bytes
             sender.outbox_bytes -= batch.size
             if before > host.limits.outbox_bytes >= sender.outbox_bytes:
@@ -112,6 +125,16 @@ def settle(host: Host, batch: Batch) -> None:
     else:
         dirty[row] = None
     host.deadlines.drop(("batch", *key))
+
+
+def _forget_channel(host: Host, batch: Batch) -> None:
+    """Forgets the channel of a machine that is gone with the last batch that it sent."""
+    channel = host.channel(batch.sender, batch.receiver)
+    if host.owner(batch.sender) is not None or batch.sender == host.address:
+        return
+    if channel.sent == channel.taken:
+        del host.channels[(batch.sender, batch.receiver)]
+        host.group.dirty[("channel", batch.sender, batch.receiver)] = None
 
 
 def enqueue(host: Host, machine: Machine, batch: Batch) -> None:
@@ -195,8 +218,7 @@ def outcome(host: Host, owner: Machine | Client, number: int, why: str, detail: 
     if isinstance(owner, Machine):
         ask.closing = True
         host.group.dirty[("ask", owner.id, number)] = ask
-    deadline = host.now_ms + round(host.limits.send_s * 1000)
-    send(host, host.address, owner.address, [said], deadline)
+    send(host, host.address, owner.address, [said], NEVER_MS)
 
 
 def failed(why: str, detail: str) -> bytes:
@@ -210,6 +232,8 @@ def tell(host: Host, batch: Batch, verdict: list[object]) -> None:
     if client is None:
         return
     channel = host.channel(batch.sender, batch.receiver)
+    if channel.sent:
+        return  # The operator's own channel, which nobody listens at.
     if verdict[0] != "applied":
         channel.verdicts[batch.seq] = verdict
     host.group.after.append(Verdict(client.address, batch.receiver, batch.seq, verdict))

@@ -8,7 +8,7 @@ that it ages into its turn: at equal priority and size it waits for at most one 
 
 from collections import deque
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Generic, Protocol, TypeVar
 
 BATCH_COST = 8
@@ -108,20 +108,28 @@ class Queue(Generic[Q]):
             self._forget_old_clocks()
         return batch
 
+    def first_of(self, sender: bytes) -> Q | None:
+        """The batch of a sender that would be its next."""
+        waiting = self._senders.get(sender)
+        return waiting[0] if waiting else None
+
     def discard(self, batch: Q) -> bool:
         """Takes a batch out of the middle; whether it was there."""
         waiting = self._senders.get(batch.sender)
         if waiting is None or not any(one is batch for one in waiting):
             return False
         self._size -= 1
-        if waiting[0] is batch and len(waiting) > 1:
+        if waiting[0] is batch:
             waiting.popleft()
         else:
-            kept = deque(one for one in waiting if one is not batch)
-            if kept:
-                self._senders[batch.sender] = kept
-            else:
-                del self._senders[batch.sender]
+            waiting = self._senders[batch.sender] = deque(
+                one for one in waiting if one is not batch
+            )
+        if not waiting:
+            del self._senders[batch.sender]
+            self._heads = [head for head in self._heads if head[2] != batch.sender]
+            heapify(self._heads)
+            self._forget_old_clocks()
         return True
 
     def _forget_old_clocks(self) -> None:

@@ -45,6 +45,13 @@ class Sender(Generic[P]):
             self.confirmed = min(self.waiting) - 1
         return payload
 
+    def is_forgotten(self, taken: int) -> bool:
+        """Whether the host, whose mark this is, has forgotten what it had confirmed before.
+
+        It forgets a client that was away for long; what was not confirmed has an unknown fate.
+        """
+        return taken < self.confirmed
+
     def _close_gap(self, gone: int) -> None:
         """What was too large has taken no number: those behind it move up."""
         self.sent -= 1

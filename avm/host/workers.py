@@ -5,6 +5,7 @@ counts against it, and after a few such tries its failure is journaled. Machines
 move to another worker.
 """
 
+from avm.host.acts import Act, Loading, Signal, Snapshot
 from avm.host.dispatch import pump, take_back
 from avm.host.fold import suspend
 from avm.host.outbox import make_ready
@@ -46,6 +47,7 @@ def worker_down(host: Host, number: int, why: str) -> None:
     reason = worker.killed_for or why
     unanswered = [flight for flight in worker.flights if not flight.dropped]
     alone = len(unanswered) == 1
+    head = worker.flights[0] if worker.flights and not worker.flights[0].dropped else None
 
     def mark(flight: Flight) -> None:
         batch = flight.batch
@@ -60,23 +62,29 @@ def worker_down(host: Host, number: int, why: str) -> None:
 
     for machine in list(worker.machines.values()):
         if machine.worker is worker:
-            take_back(machine, mark)
+            take_back(host, machine, mark)
             machine.worker = None
             machine.loaded = False
             make_ready(host, machine)
     _list_again(host, worker)
     list_stranded(host)
-    if worker.flights and worker.flights[0].act is not None:
-        _act_died(host, worker.flights[0].machine, reason)
+    if head is not None and head.act is not None:
+        _act_died(host, head.machine, head.act, reason)
     pump(host)
 
 
-def _act_died(host: Host, machine: Machine, reason: str) -> None:
-    """Gives up what kills every worker that tries it: a load, a creation, an upgrade."""
+def _act_died(host: Host, machine: Machine, dead: Act, reason: str) -> None:
+    """Gives up what kills every worker that tries it: a load, a creation, an upgrade.
+
+    What the operator asked for is refused, and the machine goes on without it.
+    """
     machine.act_deaths += 1
     if machine.act_deaths < host.limits.turn_tries:
         return
     machine.act_deaths = 0
+    if machine.acts and not isinstance(dead, Loading | Signal | Snapshot):
+        machine.acts.popleft().abandon(host, machine, DEATHS.get(reason, reason))
+        return
     acts, machine.acts = machine.acts, None
     for act in acts or ():
         act.abandon(host, machine, DEATHS.get(reason, reason))
@@ -119,7 +127,7 @@ def _move_away(host: Host, worker: Worker) -> None:
     stuck = worker.flights[0].machine
     for machine in list(worker.machines.values()):
         if machine is not stuck and machine.flights:
-            take_back(machine)
+            take_back(host, machine)
             forget(host, machine)
             make_ready(host, machine)
     _list_again(host, worker)

@@ -45,8 +45,12 @@ class Handles:
 class Client:
     """A client of the simulated host."""
 
-    def __init__(self, address: bytes, handles: Handles | None = None) -> None:
+    def __init__(
+        self, address: bytes, handles: Handles | None = None, durable: bool = False
+    ) -> None:
         self.address = address
+        self.durable = durable
+        self.forgotten = False
         self.handles = handles or Handles()
         self.senders: dict[bytes, Sender[list[Said]]] = {}
         self.outgoing: deque[tuple[bytes, int]] = deque()
@@ -61,15 +65,22 @@ class Client:
     def connect(self, core: Core) -> None:
         """Meets a host, for the first time or after a crash."""
         self.core = core
-        core.open_client(self.address)
+        core.open_client(self.address, self.durable)
         self.outgoing.clear()
         for receiver, sender in self.senders.items():
             channel = core.host.channels.get((self.address, receiver))
             taken = channel.taken if channel is not None else 0
             verdicts = channel.verdicts if channel is not None else {}
+            self.forgotten = self.forgotten or sender.is_forgotten(taken)
             for seq, verdict in sender.reopened(taken, verdicts):
                 self.hear(receiver, seq, verdict)
             self.outgoing.extend((receiver, seq) for seq, _said in sender.unsettled_from(0))
+
+    def leave(self, ended: bool = False) -> None:
+        """The connection is gone; `connect` comes back."""
+        assert self.core is not None
+        self.core.close_client(self.address, ended)
+        self.core = None
 
     def hold(self, cap: Cap) -> Capability:
         """A handle for a capability."""
@@ -125,6 +136,7 @@ class Client:
         sender = self.senders[receiver]
         if verdict[0] in ("busy", "expected"):
             first = seq if verdict[0] == "busy" else verdict[1]
+            self.forgotten = self.forgotten or sender.is_forgotten(first - 1)
             kept = [one for one in self.outgoing if one[0] != receiver]
             again = [(receiver, number) for number, _said in sender.unsettled_from(first)]
             self.outgoing = deque([*kept, *again])

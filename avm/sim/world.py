@@ -34,12 +34,21 @@ class Refusal(Exception):
     """The host refused what an operator asked; the text says why."""
 
 
+class Hangs(BaseException):
+    """Raised by a step of a simulation: it never returns."""
+
+
+class Dies(BaseException):
+    """Raised by a step of a simulation: it takes its worker down."""
+
+
 class SimWorker:
-    """A worker: frames that wait, and the inside that takes them."""
+    """A worker: frames that wait, and the inside that takes them; one that hangs takes no more."""
 
     def __init__(self, limits: Limits, load: CodeOf) -> None:
         self.inside = Inside(limits, load)
         self.frames: deque[bytes] = deque()
+        self.hangs = False
 
 
 class World:
@@ -73,7 +82,8 @@ class World:
         while len(self.workers) < self.worker_count:
             self._new_worker()
         for client in self.clients.values():
-            client.connect(self.core)
+            if client.core is not None:
+                client.connect(self.core)
 
     def _new_worker(self) -> None:
         self.next_worker += 1
@@ -92,12 +102,12 @@ class World:
         self._carry_out()
         choices: list[Callable[[], None]] = []
         for number, worker in self.workers.items():
-            if worker.frames:
+            if worker.frames and not worker.hangs:
                 choices.append(lambda number=number: self._work(number))  # type: ignore[misc]
         if self._group is not None or self.core.host.group:
             choices.append(self._commit)
         for client in self.clients.values():
-            if client.outgoing:
+            if client.outgoing and client.core is not None:
                 choices.append(client.speak)
         if not choices:
             return False
@@ -146,7 +156,15 @@ class World:
 
     def _work(self, number: int) -> None:
         worker = self.workers[number]
-        for answer in worker.inside.receive(worker.frames.popleft()):
+        try:
+            answers = worker.inside.receive(worker.frames.popleft())
+        except Hangs:
+            worker.hangs = True
+            return
+        except Dies:
+            self._lose(number, "died")
+            return
+        for answer in answers:
             self.core.answer(number, answer)
         self.core.pump()
 
@@ -157,6 +175,7 @@ class World:
             if group is None:
                 return
             self._group = Transaction(group.dirty, group.journal, group.snapshots, group.cuts)
+            self.on_taken()
             if not self.eager:
                 return
         if not self._written:
@@ -166,10 +185,17 @@ class World:
                 self.core.refused()
                 return
             self._written = True
+            self.on_written()
             if not self.eager:
                 return
         self._group, self._written = None, False
         self.core.committed()
+
+    def on_taken(self) -> None:
+        """Called when a group has been taken for the store; for those who watch."""
+
+    def on_written(self) -> None:
+        """Called when that group is durable, and before the host hears of it."""
 
     def _carry_out(self) -> None:
         effects = self.core.host.effects
@@ -193,10 +219,10 @@ class World:
             case Kill(worker, why):
                 self._lose(worker, why)
             case Verdict(client, receiver, seq, verdict):
-                if client in self.clients:
+                if client in self.clients and self.clients[client].core is not None:
                     self.clients[client].hear(receiver, seq, verdict)
             case Deliver(client, batch):
-                if client in self.clients:
+                if client in self.clients and self.clients[client].core is not None:
                     self.clients[client].take(batch)
             case Done(request):
                 self.answers[request] = effect
@@ -242,6 +268,13 @@ class World:
         assert isinstance(created, Created)
         return created
 
+    def begin(self, act: Callable[[int], None]) -> int:
+        """Has the core begin an operator's act; what comes of it will stand in `answers`."""
+        self.next_request += 1
+        act(self.next_request)
+        self.core.pump()
+        return self.next_request
+
     def machine(self, name: str) -> Machine:
         """A machine by its name."""
         return self.core.host.names[name]
@@ -263,9 +296,9 @@ class World:
         self.codes[bundle] = code
         return self.ask(lambda request: self.core.upgrade(request, machine, bundle[:32], bundle))
 
-    def client(self) -> Client:
+    def client(self, durable: bool = False) -> Client:
         """A new client of the host."""
-        client = Client(self.entropy.bytes(32), self.handles)
+        client = Client(self.entropy.bytes(32), self.handles, durable)
         self.clients[client.address] = client
         client.connect(self.core)
         return client

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from avm.store.interface import Columns, Key, Transaction
+from avm.store.interface import ALL, Columns, Key, Transaction
 from avm.store.schema import entry_crc, row_crc, row_of, snapshot_crc
 
 Row = tuple[int | str | bytes | None, ...]
@@ -19,6 +19,7 @@ class Group:
     """Rows to write, by table, each ending in its checksum; `cuts` come before what is written."""
 
     cuts: list[tuple[int, int]]
+    gone: list[tuple[int]]
     deletes: dict[str, list[Columns]]
     puts: dict[str, list[Row]]
     journal: list[tuple[int, bytes, str | None, int]]
@@ -31,6 +32,7 @@ def merge(transactions: Sequence[Transaction]) -> Group:
     journal: list[tuple[int, bytes, str | None, int]] = []
     snapshots: dict[int, bytes] = {}
     cuts: list[tuple[int, int]] = []
+    gone: list[tuple[int]] = []
     for transaction in transactions:
         rows.update(transaction.puts)
         for machine, n, entry, printed in transaction.journal:
@@ -44,8 +46,15 @@ def merge(transactions: Sequence[Transaction]) -> Group:
             journal = [entry for entry in journal if not first <= entry[0] < kept]
             snapshots = {row: b for row, b in snapshots.items() if not first <= row < kept}
             cuts.append((first, kept))
+            if keep_from == ALL:
+                gone.append((machine,))
+                rows = {
+                    key: value
+                    for key, value in rows.items()
+                    if key[0] != "failed" or key[1:][:1] != (machine,)
+                }
     bodies = [(row, body, snapshot_crc(row, body)) for row, body in snapshots.items()]
-    return Group(cuts, *_by_table(rows), journal, bodies)
+    return Group(cuts, gone, *_by_table(rows), journal, bodies)
 
 
 def _by_table(

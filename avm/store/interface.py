@@ -28,7 +28,8 @@ class Transaction:
     `puts`: value by key, None deletes, and deleting an absent row is fine.
     `journal`: (machine local id, n, entry, what was printed); an entry is written once.
     `snapshots`: (machine local id, n, body); the later of two with one number holds.
-    `cuts`: (machine local id, keep_from): entries and snapshots below keep_from are dropped.
+    `cuts`: (machine local id, keep_from): entries and snapshots below keep_from are dropped;
+    at ALL its failed batches too, those of the transaction among them.
     """
 
     puts: Mapping[Key, bytes | None] = field(default_factory=lambda: MappingProxyType({}))

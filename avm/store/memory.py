@@ -76,6 +76,10 @@ class MemoryStore:
         for machine, keep_from in transaction.cuts:
             _drop_below(self._journal.get(machine, {}), keep_from)
             _drop_below(self._snapshots.get(machine, {}), keep_from)
+            if keep_from == ALL:
+                failed = self._tables["failed"]
+                for place in [place for place in failed if place[0] == machine]:
+                    del failed[place]
 
     def reading(self) -> AbstractContextManager[None]:
         """Within the block every read sees one and the same commit, when no other thread commits."""

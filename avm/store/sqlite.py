@@ -134,6 +134,7 @@ class SqliteStore:
         if group.cuts:
             cursor.executemany("DELETE FROM journal WHERE id >= ? AND id < ?", group.cuts)
             cursor.executemany("DELETE FROM snapshot WHERE id >= ? AND id < ?", group.cuts)
+            cursor.executemany("DELETE FROM failed WHERE machine = ?", group.gone)
         for table, keys in group.deletes.items():
             cursor.executemany(f'DELETE FROM "{table}" WHERE {_is_key(table)}', keys)
         for table, rows in group.puts.items():

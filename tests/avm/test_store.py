@@ -111,6 +111,12 @@ class Model:
             self.snapshots = {
                 k: v for k, v in self.snapshots.items() if k[0] != machine or k[1] >= keep
             }
+            if keep == ALL:
+                self.rows = {
+                    k: v
+                    for k, v in self.rows.items()
+                    if k[0] != "failed" or k[1:][:1] != (machine,)
+                }
 
     def agrees(self, store: Store) -> None:
         for table in TABLES:
