@@ -171,20 +171,26 @@ class _Collector:
                 raise self._refused(source, 0, f"has no `{name}`: add `def {name}({parameters})`")
 
     def _targets(self, source: Source, wanted: Import) -> list[Source]:
-        """The bundle's own modules that an import reaches; refuses it when it may not be."""
+        """The bundle's own modules that an import reaches; refuses it when it may not be.
+
+        One inside a function is refused where it takes place: there it fails its batch.
+        """
+        if wanted.outside and wanted.later:
+            return []
         if wanted.outside:
             why = f"`{wanted.statement}` reaches outside the directory: import the file by its name"
             raise self._refused(source, wanted.line, why)
         top = wanted.module.partition(".")[0]
         if hidden(top):
-            self._check_permitted(source, wanted)
+            if not wanted.later:
+                self._check_permitted(source, wanted)
             hiding = None if top in OURS else self.locate(top)
             if hiding:
                 why = f"hides Python's own module `{top}`, which is imported: rename it"
                 raise self._refused(hiding, 0, why)
             return []
         own = self._own(wanted)
-        if not own:
+        if not own and not wanted.later:
             raise self._refused(source, wanted.line, refusal(wanted.statement, wanted.module))
         return own
 

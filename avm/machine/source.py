@@ -6,7 +6,7 @@ Before the journey: `bundle` follows the imports that are found here. Nothing is
 import ast
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class NotParsed(Exception):
@@ -20,13 +20,17 @@ class NotParsed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """An import statement, its module's name made absolute; `outside` where that has no parent."""
+    """An import statement, its module's name made absolute; `outside` where that has no parent.
+
+    `later` is one inside a function, which takes place when that is called.
+    """
 
     line: int
     statement: str
     module: str
     names: tuple[str, ...] = ()
     outside: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,14 @@ def parse(text: str, package: str) -> Parsed:
     imports: list[Import] = []
     bound: set[str] = set()
     coroutines: dict[str, int] = {}
-    for statement, top in _statements(tree):
+    for statement, top, later in _statements(tree):
         match statement:
             case ast.Import(names=aliases, lineno=line):
-                imports += [Import(line, f"import {one.name}", one.name) for one in aliases]
+                imports += [
+                    Import(line, f"import {one.name}", one.name, later=later) for one in aliases
+                ]
             case ast.ImportFrom():
-                imports.append(_import_from(statement, package))
+                imports.append(replace(_import_from(statement, package), later=later))
             case ast.AsyncFunctionDef(name=name, lineno=line) if top:
                 coroutines[name] = line
         if top:
@@ -72,20 +78,21 @@ def _tree(text: str) -> ast.Module:
         raise NotParsed("does not parse: nested too deeply", 1) from None
 
 
-def _statements(tree: ast.Module) -> Iterator[tuple[ast.stmt, bool]]:
-    """Every statement that can run, and whether it stands outside functions and classes."""
-    waiting: list[tuple[ast.AST, bool]] = [(node, True) for node in reversed(tree.body)]
+def _statements(tree: ast.Module) -> Iterator[tuple[ast.stmt, bool, bool]]:
+    """Every statement that can run, whether it stands at the top, whether within a function."""
+    waiting: list[tuple[ast.AST, bool, bool]] = [(n, True, False) for n in reversed(tree.body)]
     while waiting:
-        node, top = waiting.pop()
+        node, top, later = waiting.pop()
         if isinstance(node, ast.stmt):
-            yield node, top
+            yield node, top, later
+        later = later or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             top = False
         inner: list[ast.AST] = []
         for field in ("body", "handlers", "cases", "orelse", "finalbody"):
             if not (field == "body" and isinstance(node, ast.If) and _typing_only(node.test)):
                 inner += getattr(node, field, ())
-        waiting += [(child, top) for child in reversed(inner)]
+        waiting += [(child, top, later) for child in reversed(inner)]
 
 
 def _typing_only(test: ast.expr) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from avm.machine.allowed import hidden, permitted, refusal
+
 MUTABLE_CALLS = frozenset(
     ("list", "dict", "set", "bytearray", "defaultdict", "deque", "Counter", "OrderedDict")
 )
@@ -38,6 +40,7 @@ def findings(text: str) -> list[Finding]:
     tree = ast.parse(text)
     top = top_names(tree)
     found = {*_shadowed(tree, top), *_captures(tree, top), *_together(tree), *_globals(tree)}
+    found |= set(_imports(tree))
     return sorted(found)
 
 
@@ -186,6 +189,23 @@ def _globals(tree: ast.Module) -> Iterator[Finding]:
             if name in mutable and name not in own:
                 why = f"`{name}` is changed outside the state, and is lost or doubled"
                 yield Finding(node.lineno, True, f"{why}: keep it in the state")  # type: ignore[attr-defined]
+
+
+def _imports(tree: ast.Module) -> Iterator[Finding]:
+    """What functions import of Python's and may not: it would fail the batch that comes there."""
+    for function in _functions(tree):
+        for node in ast.walk(function):
+            match node:
+                case ast.Import(names=aliases, lineno=line):
+                    wanted = [(f"import {one.name}", one.name) for one in aliases]
+                case ast.ImportFrom(module=str(module), names=aliases, level=0, lineno=line):
+                    names = ", ".join(one.name for one in aliases)
+                    wanted = [(f"from {module} import {names}", module)]
+                case _:
+                    continue
+            for statement, module in wanted:
+                if hidden(module.partition(".")[0]) and not permitted(module):
+                    yield Finding(line, True, refusal(statement, module))
 
 
 def _mutable(node: ast.stmt) -> list[str]:

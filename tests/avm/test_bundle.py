@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from avm.machine.allowed import OURS, STDLIB
 from avm.machine.bundle import SOURCE_BYTES_MAX, Bundle, BundleRefused, Source, collect, decode
+from avm.run.findings import findings
 from caps.errors import Malformed
 
 MAIN = "def init(message, me): ...\ndef step(message, state): ...\n"
@@ -97,8 +98,12 @@ def test_exactly_what_is_reached_is_collected(graph: dict[str, set[str]]) -> Non
 @settings(max_examples=40)
 @given(st.sampled_from(sorted(sys.stdlib_module_names - {s.partition(".")[0] for s in STDLIB})))
 def test_w01_other_modules_of_python_are_refused_with_their_line(module: str) -> None:
-    text = refusal({"m.py": f"{MAIN}def f():\n    import {module}\n"})
+    text = refusal({"m.py": f"{MAIN}class A:\n    import {module}\n"})
     assert text.startswith(f"m.py:4: `import {module}` is not allowed in a step: ")
+    inside = f"def f():\n    import {module}\n"
+    assert names({"m.py": MAIN + inside}) == ["m"]
+    (found,) = findings(inside)
+    assert found.error and found.line == 2 and found.text == text.removeprefix("m.py:4: ")
 
 
 @pytest.mark.parametrize("module", sorted(STDLIB))

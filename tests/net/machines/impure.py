@@ -33,7 +33,7 @@ def step(message: Message, state: Impure) -> Any:
         case "file", str(path):
             return message.answer(open(path).read()), state
         case "module", _:
-            os = __import__("os")
+            import os
 
             return message.answer(os.getcwd()), state
         case "state", _:
