@@ -1,5 +1,7 @@
 """What else a host is measured by: idle latency, start, memory with many machines, recovery."""
 
+import subprocess
+import sys
 from pathlib import Path
 from time import perf_counter
 
@@ -14,6 +16,8 @@ from bench.wire import BenchFailed, Lane, Operator, bundle_of, encode
 
 AHEAD = 64
 START_TIMES = 3
+COMMAND_TIMES = 11
+IMPORT = "from time import perf_counter as now; a = now(); import avm; print(now() - a)"
 NEVER = ("limits.snapshot_bytes=1000000000000", "limits.snapshot_turns=1000000000")
 AT_ONCE = ("limits.snapshot_turns=1000",)
 SENDERS = 32
@@ -44,7 +48,11 @@ def latency(directory: Path, scale: Scale) -> Section:
 
 def many_machines(directory: Path, scale: Scale) -> Section:
     """Start-up, empty and with many machines, and what they all weigh."""
-    figures = [Figure("start, empty store", _start_s(directory), "s")]
+    figures = [
+        Figure("import of the step author's face", _import_s() * 1000, "ms", most=20.0),
+        Figure("`avm-host --help`", _help_s() * 1000, "ms", most=250.0),
+        Figure("start, empty store", _start_s(directory), "s"),
+    ]
     many = f"{scale.many:,} machines"
     with hosting(directory) as host, operating(host) as operator:
         begun = perf_counter()
@@ -58,7 +66,8 @@ def many_machines(directory: Path, scale: Scale) -> Section:
     figures.append(Figure(f"{what}, shared pages once (PSS)", pss, "MB", most=300.0))
     figures.append(Figure(f"{what}, sum of the processes (RSS)", rss, "MB"))
     figures.append(Figure("machines created, all durable", rate, "a second"))
-    text = "Start-up is from the start of the process to its ready line, the middle one of three. The memory is"
+    text = "The import and the help are the middle one of eleven, in new processes. Start-up is from the start of the"
+    text += " process to its ready line, the middle one of three. The memory is"
     text += " that of the host, its workers and the process that forks them."
     return Section("Start-up and memory", text, figures)
 
@@ -74,6 +83,26 @@ def _create(operator: Operator, count: int) -> list[bytes]:
             begun += 1
         wires.append(operator.end()["names"]["line"])
     return wires
+
+
+def _import_s() -> float:
+    """How long `import avm` takes in a new process, of a few the middle one."""
+    command = [sys.executable, "-c", IMPORT]
+    runs = [
+        subprocess.run(command, stdout=subprocess.PIPE, check=True) for _ in range(COMMAND_TIMES)
+    ]
+    return sorted(float(run.stdout) for run in runs)[COMMAND_TIMES // 2]
+
+
+def _help_s() -> float:
+    """How long the help takes from the start of its process to its end, likewise."""
+    times = []
+    for _ in range(COMMAND_TIMES):
+        begun = perf_counter()
+        command = [sys.executable, "-m", "avm.cli.main", "--help"]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        times.append(perf_counter() - begun)
+    return sorted(times)[COMMAND_TIMES // 2]
 
 
 def _start_s(directory: Path) -> float:
