@@ -42,8 +42,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Creates the machine."""
-    name = _name(args)
     bundle = bundle_of(args.file).encode()
+    name = _name(args)
     holder = Holder(directory)
     body, caps = holder.encode(_environment(args, holder))
     params = {"name": name, "bundle": bundle, "content": body, "caps": caps}

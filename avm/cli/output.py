@@ -8,6 +8,8 @@ from time import monotonic
 from typing import TextIO
 
 PROGRESS_S = 0.1
+TRACEBACK = "Traceback (most recent call last):"
+_PLACE = re.compile(r'File "(.+?)(?: \([0-9a-f]{8}\))?", line (\d+)')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -17,11 +19,15 @@ def safe(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text of several lines as one: the first, and the last where there is another."""
+    """A text of several lines as one: the first, and the last, or a traceback's last place."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
-    return safe(lines[0] if len(lines) == 1 else f"{lines[0]}: {lines[-1]}")
+    if TRACEBACK in lines[1:]:
+        file, line = (_PLACE.findall(text) or [("", "")])[-1]
+        return safe(f"{lines[0]} ({file}, line {line})" if file else lines[0])
+    known = lines[0].endswith(lines[-1].partition(": ")[2] or lines[-1])
+    return safe(lines[0] if known else f"{lines[0]}: {lines[-1]}")
 
 
 def say(text: str) -> None:

@@ -154,6 +154,8 @@ class Inside:
         return frames.pack([frames.TURN, machine, token, output, live.code.printed(), names])
 
     def _take(self, live: Live, kind: int, given: bytes) -> tuple[bytes, list[Any] | None]:
+        if live.why_not and kind == frames.INIT:
+            return frames.pack([REJECTED, 0, live.why_not, ""]), None
         references = References(live.next_slot, self._limits.context_bytes)
         fresh = _Fresh()
         call: Callable[[Message, Any], Any] = live.code.step
@@ -177,6 +179,8 @@ class Inside:
         sends = taken.sends
         while sends and not sends[-1]:
             sends.pop()
+        if not sends:
+            return (frames.CHANGED if taken.changed else frames.UNCHANGED), names
         return frames.pack([0, taken.changed, sends]), names
 
     def _messages(
@@ -254,9 +258,10 @@ class Inside:
         """Moves the machine's state to new code; refused as a whole when it does not fit."""
         live = self._live[machine]
         references = References(live.next_slot, self._limits.context_bytes)
-        old_body, old_caps = encode_state(live.state, max_bytes=self._limits.state_bytes)
-        inner = [references.of(cap) for cap in old_caps]
+        inner: list[Any] = []
         try:
+            old_body, old_caps = encode_state(live.state, max_bytes=self._limits.state_bytes)
+            inner = [references.of(cap) for cap in old_caps]
             code = self._code_of(digest)
             new = Live(code, live.me, live.state, live.next_slot, {})
             new.state = _migrated(code, old_body, old_caps, live.me, self._limits)
@@ -264,7 +269,7 @@ class Inside:
             has_signal = code.signal is not None
         except (CannotLoad, CapsError) as error:
             return frames.pack([frames.MIGRATE, machine, token, b"", inner, _line(error), False])
-        except Exception as error:  # noqa: BLE001 the machine's own migrate runs here
+        except (Exception, SystemExit) as error:  # noqa: BLE001 its migrate runs here
             why = f"migrate raised {type(error).__name__}: {error}"
             return frames.pack([frames.MIGRATE, machine, token, b"", inner, _line(why), False])
         answer = frames.unpack(frame)

@@ -13,7 +13,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from avm.machine.allowed import PATTERNS, refusal, within_patterns
-from avm.machine.builtin import ImportRefused, Printed, builtins_of, face_of
+from avm.machine.builtin import ImportRefused, NotAllowed, Printed, builtins_of, face_of
 from avm.machine.bundle import Bundle, BundleRefused, Source
 from avm.message import Event, Message
 
@@ -232,7 +232,7 @@ class _Modules:
 
 def _said(error: BaseException) -> str:
     """The error in words, though its own text may raise again."""
-    if isinstance(error, ImportRefused):
+    if isinstance(error, NotAllowed):
         return str(error)
     return "".join(format_exception_only(error))
 

@@ -107,7 +107,7 @@ def take_turn(
         return Taken(REFUSED, [], state, False, len(taken.sends), _cut(no.word, limits.word_bytes))
     except (RecursionError, MemoryError) as limit:
         return Taken(EXHAUSTED, [], state, False, len(taken.sends), type(limit).__name__)
-    except Exception as error:  # noqa: BLE001 the step's own code runs here
+    except (Exception, SystemExit) as error:  # noqa: BLE001 the step's own code runs here
         why = _named(error)
         detail = trace(error, limits.traceback_bytes)
         return Taken(
@@ -188,7 +188,7 @@ def trace(error: BaseException, limit: int) -> str:
     return _cut("".join(whole.format(chain=False)), limit)
 
 
-def _named(error: Exception) -> str:
+def _named(error: BaseException) -> str:
     """The exception in one line, though its own text may raise again."""
     try:
         said = str(error)

@@ -115,8 +115,8 @@ def _probe(probing: Probe) -> None:
     for run in probing.runs:
         why = run.load(probing.bundle.hash)
         if why:
-            place = re.match(r"(\S+\.py):(\d+): (.*)", why)
-            at = (place[1], int(place[2])) if place else None
+            place = re.match(r"(\S+\.py):(?:(\d+):)? (.*)", why)
+            at = (place[1], int(place[2] or 1)) if place else None
             probing.add(True, place[3] if place else why, at)
             return
     text = next(one.text for one in probing.bundle.files if one.name == probing.bundle.entry)

@@ -39,11 +39,16 @@ class Prepared:
 
     @classmethod
     def start(
-        cls, hash_seed: int, limits: Limits, program: tuple[str, ...] = PROGRAM
+        cls,
+        hash_seed: int,
+        limits: Limits,
+        program: tuple[str, ...] = PROGRAM,
+        quiet: bool = False,
     ) -> "Prepared":
         """Starts the process and does not wait for it; its workers have this hash seed.
 
-        It ends with the thread that calls this: call it from the main one.
+        It ends with the thread that calls this: call it from the main one. Where it is quiet,
+        nobody sees what it says of its own end.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(ANSWER_S_MAX)
@@ -53,6 +58,7 @@ class Prepared:
                 [sys.executable, "-P", "-s", *program, str(fd), json.dumps(asdict(limits))],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL if quiet else None,
                 pass_fds=(fd,),
                 env=_environment(hash_seed),
                 cwd="/",

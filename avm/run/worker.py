@@ -70,7 +70,7 @@ class Forked:
 @contextmanager
 def forked(hash_seed: int, limits: Limits, timeout_s: float | None = None) -> Iterator[Forked]:
     """A worker process under a hash seed, ended with the block."""
-    prepared = Prepared.start(hash_seed, limits)
+    prepared = Prepared.start(hash_seed, limits, quiet=True)
     try:
         _pid, sock = prepared.fork()
         with sock:

@@ -103,6 +103,49 @@ def test_create_prints_what_init_answered_and_names_it(shell: Shell) -> None:
     assert code == 2 and "--name other-1" in one_line(err)
 
 
+INIT = "def init(message, me):\n    return message.answer(None), 0\n"
+STEP = "def step(message, state):\n    return (), state\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"1 / 0\n{INIT}{STEP}", "made.py:1: ZeroDivisionError: division by zero"),
+        (f"open('x')\n{INIT}{STEP}", "made.py:1: open() is not allowed in a step"),
+        (f"step = 3\n{INIT}", "made.py: has no function `step`"),
+        (f"def init(message, me):\n    return 1 / 0\n{STEP}", "(made.py, line 2)"),
+        (f"def init(message, me):\n    raise SystemExit\n{STEP}", "SystemExit (made.py, line 2)"),
+        (f"def init(message, me):\n    return 3\n{STEP}", "not int\n"),
+    ],
+)
+def test_why_a_machine_is_not_created_is_told(shell: Shell, text: str, says: str) -> None:
+    (shell.path / "made.py").write_text(text)
+    code, _, err = shell("create", "made.py")
+    assert code == 1 and says in one_line(err), err
+    code, out, err = shell("check", "made.py")
+    assert "Traceback" not in err and (code == 1 or "warning" in out)
+
+
+def test_what_a_suspended_machine_is_sent_is_told_in_one_line(shell: Shell) -> None:
+    shell.ok("suspend", "tot")
+    code, _, err = shell("send", "tot.add", "1")
+    assert code == 4 and "kept by the host" in one_line(err)
+    code, _, err = shell("call", "tot.read", "--timeout", "0.5")
+    assert code in (1, 4) and len(one_line(err)) > 30
+    shell.ok("resume", "tot")
+
+
+def test_a_damaged_operator_capability_is_named(shell: Shell) -> None:
+    (shell.directory / "operator.cap").write_text("junk\n")
+    code, _, err = shell("call", "tot.read")
+    assert code == 1 and "operator.cap is damaged" in one_line(err)
+
+
+def test_a_long_content_is_not_repeated(shell: Shell) -> None:
+    code, _, err = shell("call", "tot.add", "[" * 20_000)
+    assert code == 2 and len(one_line(err)) < 300
+
+
 def test_call_prints_the_answer_or_says_the_outcome(shell: Shell) -> None:
     assert shell.ok("call", "tot.add", "5").strip() == "5"
     assert shell("call", "tot.add", "-5")[0::2] == (1, "avm-host: refused: negative\n")
