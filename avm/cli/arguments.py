@@ -16,6 +16,7 @@ from avm.cli.errors import Usage
 from avm.cli.verbs import GROUPS, VERBS, Verb, verb_named
 
 PROGRAM = "avm-host"
+KEY_MAX = 200
 NEGATIVE = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
@@ -141,6 +142,12 @@ def options_of(parser: argparse.ArgumentParser) -> list[str]:
 
 def _mended(words: Sequence[str], wrong: str, right: str) -> str:
     return shlex.join([PROGRAM, *(right if word == wrong else word for word in words)])
+
+
+def check_key(what: str, key: str) -> None:
+    """The name by which the host remembers a client; Usage where it cannot be one."""
+    if not 0 < len(key) <= KEY_MAX:
+        raise Usage(f"{what} is a name of your choice, of 1 to {KEY_MAX} characters")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -149,6 +149,6 @@ class Call:
             case "refused":
                 _fail(why, words[1])
             case "undelivered":
-                _fail(why, words[0] if words else "")
+                _fail(why, words[0] if words else "its machine did not take it in time")
             case _:
                 _fail(why)

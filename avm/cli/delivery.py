@@ -76,6 +76,7 @@ class Delivery:
 
     def run(self, source: Source | None, parse: Parse) -> None:
         """Until every line has its outcome; CliError when it stops before."""
+        self._told_held = source is None  # of a single message its own error tells it
         while True:
             more = self._read_file(source, parse)
             if not more:

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from avm.cli.arguments import add_json, add_machine
-from avm.cli.errors import Usage
+from avm.cli.errors import USAGE, CliError, Usage
 from avm.cli.link import ask
 from avm.cli.output import print_json, say
 from avm.cli.values import Holder
@@ -20,16 +20,31 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def _stdin() -> str:
+    if sys.stdin is None:
+        raise Usage("- is standard input, and that is closed")
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise Usage("standard input is not UTF-8 text") from None
+
+
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Edits the state."""
     holder = Holder(directory)
-    text = sys.stdin.read() if args.value == "-" else args.value
+    text = _stdin() if args.value == "-" else args.value
     try:
         body, caps = holder.encode_state(holder.from_json(text))
     except CapsError as error:
         form = f"`avm-host state {args.machine} --json` prints the form"
         raise Usage(f"the state: {error}; {form}") from None
-    done = ask(directory, "edit", {"machine": args.machine, "body": body, "caps": caps})
+    params = {"machine": args.machine, "body": body, "caps": caps}
+    try:
+        done = ask(directory, "edit", params)
+    except CliError as error:
+        if error.code != USAGE:
+            raise
+        raise Usage(f"{error}; `avm-host state {args.machine} --json` prints the form") from None
     if args.json:
         print_json(done)
     else:

@@ -3,11 +3,13 @@
 Step 1 of the journey. Plain sockets: a command does one thing at a time.
 """
 
+import os
 import secrets
 import socket
 from collections import deque
 from contextlib import suppress
 from select import select
+from shlex import quote
 from time import monotonic, sleep
 from typing import Any
 
@@ -15,6 +17,7 @@ from avm.cli.errors import CliError, Lost, NoAnswer, NoHost
 from avm.run import protocol
 from avm.run.directory import Directory
 from caps.capability import parse_text
+from caps.errors import CapsError
 
 GREETING_S = 10.0
 ASK_S = 300.0
@@ -116,8 +119,7 @@ class Link:
     def ask(self, verb: str, params: dict[str, Any], wait_s: float = ASK_S) -> Any:
         """Asks the host as its operator; what it answers. CliError with the host's own code."""
         self._request += 1
-        operator = parse_text(self._directory.operator()).wire()
-        self.write([protocol.ASK, self._request, operator, verb, params])
+        self.write([protocol.ASK, self._request, self._operator(), verb, params])
         until = monotonic() + wait_s
         aside: list[list[Any]] = []
         try:
@@ -136,6 +138,13 @@ class Link:
             ) from None
         finally:
             self.came.extendleft(reversed(aside))
+
+    def _operator(self) -> bytes:
+        try:
+            return parse_text(self._directory.operator()).wire()
+        except CapsError:
+            file = self._directory.operator_file
+            raise CliError(f"{file} is damaged; a host that starts anew writes it again") from None
 
     def end(self) -> None:
         """Says goodbye and closes; the host forgets a client that is not durable."""
@@ -161,7 +170,8 @@ def _no_host(directory: Directory, error: OSError) -> str:
     if isinstance(error, PermissionError):
         return f"{directory.socket} is not yours to open"
     return (
-        f"no host is running in {directory.path}; `avm-host --dir {directory.path} run` starts it"
+        f"no host is running in {directory.path};"
+        f" `avm-host --dir {quote(os.fspath(directory.path))} run` starts it"
     )
 
 

@@ -5,8 +5,8 @@ import sys
 from time import monotonic
 from typing import Any
 
-from avm.cli.arguments import add_json
-from avm.cli.errors import Lost
+from avm.cli.arguments import add_json, check_key
+from avm.cli.errors import Lost, Usage
 from avm.cli.link import Link, fresh_key, reopen
 from avm.cli.output import print_json, say, warn
 from avm.cli.values import Holder, wire_text
@@ -31,6 +31,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Listens until it is interrupted, or has had enough."""
+    if args.name is not None:
+        check_key("NAME", args.name)
+    if args.count is not None and args.count < 0:
+        raise Usage("--count is a number of messages, like --count 1")
     ear = Ear(args, directory)
     ear.open()
     while args.count is None or ear.printed < args.count:

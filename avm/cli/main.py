@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(words)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -79,6 +80,8 @@ def _told(error: Exception) -> str:
         return one_line(str(error) or type(error).__doc__ or type(error).__name__)
     if isinstance(error, OSError) and error.filename:
         return one_line(f"{os.fsdecode(error.filename)}: {error.strerror}")
+    if isinstance(error, OSError) and error.strerror:
+        return one_line(f"{error.strerror}: the system refused it")
     where = extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(where.filename)}:{where.lineno}"
     return one_line(f"a defect of avm-host at {place}: {type(error).__name__}: {error}; report it")

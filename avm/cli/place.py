@@ -4,9 +4,14 @@ import argparse
 import os
 from pathlib import Path
 
+from avm.cli.errors import CliError
 from avm.run.directory import Directory
 
 
 def find(args: argparse.Namespace) -> Directory:
     """The directory that is meant by the options, the environment and where we are."""
-    return Directory.find(getattr(args, "dir", None), os.environ, Path.cwd())
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise CliError("the folder that you are in is gone: `cd` to another") from None
+    return Directory.find(getattr(args, "dir", None), os.environ, here)

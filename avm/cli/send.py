@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from avm.cli import delivery, values
-from avm.cli.arguments import add_json
+from avm.cli.arguments import add_json, check_key
 from avm.cli.delivery import Delivery, Parse
 from avm.cli.errors import NO_ANSWER, REFUSED, USAGE, CliError, NoAnswer, NoHost, Usage
 from avm.cli.lines import Source
@@ -61,6 +61,8 @@ def _check(args: argparse.Namespace) -> None:
         raise Usage(f"--window is from 1 to {WINDOW_MAX}")
     if args.resume is not None and not (args.jsonl or args.lines):
         raise Usage("--resume is for --jsonl and --lines")
+    if args.resume is not None:
+        check_key("--resume", args.resume)
 
 
 def _route(args: argparse.Namespace, directory: Directory, holder: Holder) -> delivery.Route:
@@ -86,7 +88,7 @@ def _send_one(args: argparse.Namespace, route: delivery.Route, holder: Holder) -
         raise CliError(bad[0].reason, USAGE if bad[0].why == "too large" else REFUSED)
     if sending.all_held:
         raise NoAnswer(
-            "the message is kept by the host; the machine is suspended and takes it later"
+            "the message is kept by the host; its machine is suspended and takes it after a resume"
         )
     return 0
 
@@ -141,6 +143,10 @@ def _send_lines(
         carried.run(source, parse)
     except (NoHost, NoAnswer) as error:
         stopped = error
+    except KeyboardInterrupt:
+        progress.clear()
+        warn(f"avm-host: interrupted: {sending.tally.committed:,} lines were committed")
+        raise
     progress.clear()
     _report(args, sending)
     stopped = carried.malformed or stopped

@@ -17,6 +17,7 @@ from caps.errors import CapsError, Malformed
 from caps.slots import Common, Foreign
 from caps.value import Capability, Value
 
+SHOWN_MAX = 200
 _NAMED = re.compile(r"([a-z0-9][a-z0-9-]*)\.(.+)")
 Encoded = tuple[bytes, list[bytes]]
 
@@ -147,6 +148,8 @@ def content_of(args: argparse.Namespace, holder: Holder) -> Value:
         return holder.from_json(args.value)
     except CapsError as error:
         words = ["avm-host", args.verb, args.cap, "--text", args.value]
+        if len(args.value) > SHOWN_MAX:
+            raise Usage(f"the content: {error}; a text goes with --text") from None
         raise Usage(f"{args.value!r}: {error}; for text: `{shlex.join(words)}`") from None
 
 

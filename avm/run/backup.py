@@ -22,6 +22,8 @@ def back_up(store: SqliteStore, directory: Directory, path: Path) -> int:
     """
     if path.exists():
         raise BackupExists(f"{path} exists: name another file")
+    if not path.parent.is_dir():
+        raise BackupExists(f"{path.parent} is no directory: make it, or name another file")
     part = path.with_name(f"{path.name}.new")
     part.unlink(missing_ok=True)
     try:

@@ -81,8 +81,10 @@ def _parse(file: Path) -> dict[str, tuple[object, str]]:
         tables = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigRefused(f"{file} cannot be read: {error}") from None
+    except OSError as error:
+        raise ConfigRefused(f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigRefused(f"{file} is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigRefused(f"{file}: {error}") from None
     return {key: (value, f"{file}: {key}") for key, value in _flat(tables, "")}
@@ -98,7 +100,7 @@ def _flat(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, objec
 
 def _setting(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not key.strip():
         raise ConfigRefused(f"--set {text}: write it as --set KEY=VALUE, like limits.turn_s=1")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from stat import S_IMODE
 
 from avm.host.keys import SECRET_BYTES, Keyring
@@ -136,7 +137,8 @@ class Directory:
 
     def _in_use(self, pid: str) -> str:
         whose = f"pid {pid}" if pid else "another process"
-        return f"{self.path} is in use by {whose}; `avm-host --dir {self.path} stop` stops it"
+        command = f"avm-host --dir {quote(os.fspath(self.path))} stop"
+        return f"{self.path} is in use by {whose}; `{command}` stops it"
 
     def write_operator(self, text: str) -> None:
         """Keeps the operator's capability, for the owner of the directory only."""
@@ -147,8 +149,11 @@ class Directory:
         try:
             _check_mode(self.operator_file)
             return self.operator_file.read_text("ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DirectoryRefused(f"{self.operator_file} cannot be read: {error}") from None
+        except OSError as error:
+            why = f"{self.operator_file} cannot be read: {error.strerror}"
+        except UnicodeDecodeError:
+            why = f"{self.operator_file} is damaged"
+        raise DirectoryRefused(f"{why}; a host that starts anew writes it again")
 
     @contextmanager
     def reachable_socket(self) -> Iterator[str]:
@@ -193,7 +198,7 @@ def _check_mode(path: Path) -> None:
     mode = S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         right = "700" if path.is_dir() else "600"
-        raise KeysRefused(f"others can open {path}; run `chmod {right} {path}`")
+        raise KeysRefused(f"others can open {path}; run `chmod {right} {quote(os.fspath(path))}`")
 
 
 def _write_private(path: Path, body: bytes) -> None:

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
@@ -22,9 +23,12 @@ from avm.cli.arguments import (
 from avm.cli.main import main
 from avm.cli.verbs import GROUPS, VERBS, verb_named
 from avm.limits import Limits
+from avm.run.backup import back_up
 from avm.run.config import Config, defaults
 from avm.run.directory import Directory
 from avm.run.errors import ConfigRefused, DirectoryInUse, KeysRefused
+from avm.store.errors import BackupExists
+from avm.store.sqlite import SqliteStore
 from caps import jsonform
 
 CONTRACT = (
@@ -169,6 +173,74 @@ def test_completion_knows_every_verb_and_option(capsys: pytest.CaptureFixture[st
 def test_text_from_machines_cannot_move_the_terminal() -> None:
     assert output.safe("a\x1b[2Jb\x9bc\u202ed\n") == "a\\u001b[2Jb\\u009bc\\u202ed\\u000a"
     assert output.one_line("first\n  second\nlast\n") == "first: last"
+
+
+def test_a_traceback_is_told_by_its_place_and_nothing_twice() -> None:
+    trace = 'Traceback (most recent call last):\n  File "a.py (0123abcd)", line 3, in f\n    x\n'
+    assert output.one_line(f"a failed: KeyError: 'x'\n{trace}KeyError: 'x'") == (
+        "a failed: KeyError: 'x' (a.py, line 3)"
+    )
+    assert output.one_line("a failed: NotASend: 3 is none\nb.NotASend: 3 is none") == (
+        "a failed: NotASend: 3 is none"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "code", "says"),
+    [
+        ("config > /dev/full", "", 1, "No space left on device: the system refused it"),
+        ("completion bash >&-", "", 0, ""),
+        ("edit a - <&-", "", 2, "- is standard input, and that is closed"),
+        ("edit a - <<< $'\\xff'", "", 2, "standard input is not UTF-8 text"),
+        ("status", "rmdir $PWD;", 1, "the folder that you are in is gone"),
+    ],
+)
+def test_what_the_shell_does_to_a_command_is_told_in_one_line(
+    words: str, closed: str, code: int, says: str, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    text = f"{closed} {sys.executable} -m avm.cli.main {words}"
+    root = str(Path(__file__).resolve().parents[2])
+    environ = {**os.environ, "PYTHONPATH": root}
+    command = ["bash", "-c", text]
+    done = subprocess.run(
+        command, check=False, cwd=here, env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr and done.stderr.count("\n") == (1 if code else 0)
+    assert "defect" not in done.stderr
+
+
+def test_a_command_to_paste_is_quoted(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = said(capsys, "--dir", "a folder", "status")
+    assert code == 3 and f"`avm-host --dir '{Path.cwd()}/a folder' run`" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("send", "a.b", "--lines", "x", "--resume", ""),
+        ("send", "a.b", "--lines", "x", "--resume", "k" * 1025),
+        ("listen", ""),
+        ("listen", "k" * 1025),
+        ("listen", "--count", "-1"),
+        ("config", "--set", "=1"),
+        ("create", "README.md"),
+    ],
+)
+def test_names_and_counts_that_cannot_be_are_usage(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(capsys, *words)[0] == 2
+
+
+def test_a_backup_needs_a_folder_that_is_there(tmp_path: Path) -> None:
+    with (
+        closing(SqliteStore.create_or_open(tmp_path / "store.db")) as store,
+        pytest.raises(BackupExists, match="nowhere is no directory"),
+    ):
+        back_up(store, Directory(tmp_path), tmp_path / "nowhere" / "x")
 
 
 # The configuration.
