@@ -61,6 +61,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     name = file.name.removesuffix(".py")
     if not NAME.fullmatch(name):
         raise Usage(f"{file}: a machine's name is small letters, digits and -: rename the file")
+    if sys.stdin is None:
+        raise Usage("`dev` takes what is typed from standard input, and that is closed")
     if args.dir is None:
         directory = Directory(Path.cwd() / ".avm")
     directory.create()

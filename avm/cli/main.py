@@ -23,10 +23,10 @@ PLACE = "avm.cli.place"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_streams()
     try:
         code = _run(words)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -37,6 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001
         print(f"avm-host: {_told(error)}", file=sys.stderr)
         return _code(error)
+
+
+def _open_streams() -> None:
+    """What was closed before we began takes what is printed, and shows it to nobody."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 open until the end
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _run(words: Sequence[str]) -> int:

@@ -189,7 +189,8 @@ def test_a_traceback_is_told_by_its_place_and_nothing_twice() -> None:
     ("words", "closed", "code", "says"),
     [
         ("config > /dev/full", "", 1, "No space left on device: the system refused it"),
-        ("completion bash >&-", "", 0, ""),
+        ("completion bash >&- 2>&-", "", 0, ""),
+        ("dev a.py <&-", "touch a.py;", 2, "standard input, and that is closed"),
         ("edit a - <&-", "", 2, "- is standard input, and that is closed"),
         ("edit a - <<< $'\\xff'", "", 2, "standard input is not UTF-8 text"),
         ("status", "rmdir $PWD;", 1, "the folder that you are in is gone"),
