@@ -19,11 +19,13 @@ pytestmark = pytest.mark.net
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
     one = Shell(tmp_path)
-    one.start("host.workers=1")
-    for name in ("tot", "wide", "impure"):
-        one.ok("create", str(MACHINES / f"{name}.py"))
-    yield one
-    one.kill()
+    try:
+        one.start("host.workers=1")
+        for name in ("tot", "wide", "impure"):
+            one.ok("create", str(MACHINES / f"{name}.py"))
+        yield one
+    finally:
+        one.kill()
 
 
 def called(shell: Shell, cap: str, content: object = None) -> Any:
