@@ -11,6 +11,8 @@ from avm.host.state import Channel, Client, Host, Machine, Mode, Status
 
 # A later deadline is noted when the batch becomes durable, and judged at its turn in any case.
 SOON_MS = 60 * 60 * 1000
+# More than any client keeps in flight: one that confirms none of its verdicts waits here.
+VERDICTS_MAX = 4096
 
 
 def open_client(host: Host, address: bytes, durable: bool, name: str = "") -> Client:
@@ -76,7 +78,7 @@ def offer(
         return
     owner = host.owner(receiver)
     machine = owner if isinstance(owner, Machine) else None
-    unheard = len(channel.verdicts) >= limits.inbox_batches
+    unheard = len(channel.verdicts) >= VERDICTS_MAX
     crowded = machine is not None and _is_crowded(host, machine)
     if host.full or host.draining or unheard or crowded:
         after.append(Verdict(client.address, receiver, seq, ["busy"]))

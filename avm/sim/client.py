@@ -6,6 +6,7 @@ for the mark and offers again what was not taken.
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from avm.host.batch import Batch, Said
@@ -15,6 +16,8 @@ from avm.host.sender import Sender
 from caps.codec import decode_content_untrusted, encode_content
 from caps.slots import Common, Foreign
 from caps.value import Capability, Failed, Value, freeze
+
+BUSY_MS = 50
 
 
 class Handles:
@@ -42,6 +45,16 @@ class Handles:
         return self._caps[handle._slot]
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a host took on a channel of a client, told when it is durable."""
+
+    client: bytes
+    receiver: bytes
+    taken: int
+    verdicts: dict[int, list[Any]]
+
+
 class Client:
     """A client of the simulated host."""
 
@@ -51,6 +64,8 @@ class Client:
         self.address = address
         self.durable = durable
         self.forgotten = False
+        self.waits_until_ms = 0
+        self.unmarked: set[bytes] = set()
         self.handles = handles or Handles()
         self.senders: dict[bytes, Sender[list[Said]]] = {}
         self.outgoing: deque[tuple[bytes, int]] = deque()
@@ -67,14 +82,24 @@ class Client:
         self.core = core
         core.open_client(self.address, self.durable)
         self.outgoing.clear()
-        for receiver, sender in self.senders.items():
+        self.unmarked = set(self.senders)
+        for receiver in self.senders:
             channel = core.host.channels.get((self.address, receiver))
             taken = channel.taken if channel is not None else 0
-            verdicts = channel.verdicts if channel is not None else {}
-            self.forgotten = self.forgotten or sender.is_forgotten(taken)
-            for seq, verdict in sender.reopened(taken, verdicts):
-                self.hear(receiver, seq, verdict)
-            self.outgoing.extend((receiver, seq) for seq, _said in sender.unsettled_from(0))
+            verdicts = dict(channel.verdicts) if channel is not None else {}
+            core.host.group.after.append(Mark(self.address, receiver, taken, verdicts))
+
+    def marked(self, mark: Mark) -> None:
+        """The host tells the mark of a channel: what is not taken is offered again."""
+        if mark.receiver not in self.unmarked:
+            return
+        self.unmarked.discard(mark.receiver)
+        sender = self.senders[mark.receiver]
+        self.forgotten = self.forgotten or sender.is_forgotten(mark.taken)
+        for seq, verdict in sender.reopened(mark.taken, mark.verdicts):
+            self.hear(mark.receiver, seq, verdict)
+        again = [(mark.receiver, seq) for seq, _said in sender.unsettled_from(0)]
+        self.outgoing.extend(again)
 
     def leave(self, ended: bool = False) -> None:
         """The connection is gone; `connect` comes back."""
@@ -116,14 +141,20 @@ class Client:
         """Offers a batch."""
         sender = self.senders.setdefault(receiver, Sender())
         seq = sender.offer(list(said))
-        self.outgoing.append((receiver, seq))
+        if receiver not in self.unmarked:
+            self.outgoing.append((receiver, seq))
         return seq
+
+    def wants_to_speak(self, now_ms: int) -> bool:
+        """Whether it has something to say now; a host that was busy is left alone for a while."""
+        return self.core is not None and bool(self.outgoing) and now_ms >= self.waits_until_ms
 
     def speak(self) -> None:
         """Says the next thing to the host."""
         assert self.core is not None
         receiver, seq = self.outgoing.popleft()
         said = self.senders[receiver].waiting.get(seq)
+        self.core.confirm(self.address, receiver, self.senders[receiver].confirmed)
         if said is None:
             return
         deadlines = [one.reply.deadline_ms for one in said if type(one.reply) is Reply]
@@ -137,6 +168,8 @@ class Client:
         if verdict[0] in ("busy", "expected"):
             first = seq if verdict[0] == "busy" else verdict[1]
             self.forgotten = self.forgotten or sender.is_forgotten(first - 1)
+            if verdict[0] == "busy":
+                self.waits_until_ms = self.core.host.now_ms + BUSY_MS
             kept = [one for one in self.outgoing if one[0] != receiver]
             again = [(receiver, number) for number, _said in sender.unsettled_from(first)]
             self.outgoing = deque([*kept, *again])

@@ -18,7 +18,7 @@ from avm.host.state import Machine, Mode
 from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.inside import CannotLoad, Code, Inside
-from avm.sim.client import Client, Handles
+from avm.sim.client import Client, Handles, Mark
 from avm.sim.entropy import Entropy
 from avm.store.errors import DiskFull
 from avm.store.interface import Transaction
@@ -107,7 +107,7 @@ class World:
         if self._group is not None or self.core.host.group:
             choices.append(self._commit)
         for client in self.clients.values():
-            if client.outgoing and client.core is not None:
+            if client.wants_to_speak(self.core.host.now_ms):
                 choices.append(client.speak)
         if not choices:
             return False
@@ -128,7 +128,7 @@ class World:
         end = self.now_ms + round(seconds * 1000)
         self.settle()
         while True:
-            due = self.core.next_wake_ms()
+            due = self._next_wake_ms()
             if due is None or due > end:
                 break
             self.now_ms = max(self.now_ms, due)
@@ -137,6 +137,16 @@ class World:
         self.now_ms = end
         self.core.tick(end)
         self.settle()
+
+    def _next_wake_ms(self) -> int | None:
+        now_ms = self.core.host.now_ms
+        waiting = [
+            client.waits_until_ms
+            for client in self.clients.values()
+            if client.outgoing and client.core is not None and client.waits_until_ms > now_ms
+        ]
+        due = self.core.next_wake_ms()
+        return min(waiting if due is None else [*waiting, due], default=None)
 
     def crash(self) -> None:
         """The host and its workers die at once; the store keeps what was committed."""
@@ -147,9 +157,10 @@ class World:
     def kill_worker(self) -> None:
         """A worker dies with what it was given."""
         number = self.entropy.choice(sorted(self.workers))
-        self._lose(number, "died")
+        self.lose(number, "died")
 
-    def _lose(self, number: int, why: str) -> None:
+    def lose(self, number: int, why: str) -> None:
+        """A worker is gone; another takes its place."""
         del self.workers[number]
         self.core.worker_down(number, why)
         self._new_worker()
@@ -162,7 +173,7 @@ class World:
             worker.hangs = True
             return
         except Dies:
-            self._lose(number, "died")
+            self.lose(number, "died")
             return
         for answer in answers:
             self.core.answer(number, answer)
@@ -217,13 +228,17 @@ class World:
                     frame = frames.pack([frames.CODE, code, bundle])
                     self.workers[worker].frames.append(frame)
             case Kill(worker, why):
-                self._lose(worker, why)
+                if worker in self.workers:
+                    self.lose(worker, why)
             case Verdict(client, receiver, seq, verdict):
                 if client in self.clients and self.clients[client].core is not None:
                     self.clients[client].hear(receiver, seq, verdict)
             case Deliver(client, batch):
                 if client in self.clients and self.clients[client].core is not None:
                     self.clients[client].take(batch)
+            case Mark(client):
+                if client in self.clients and self.clients[client].core is not None:
+                    self.clients[client].marked(effect)
             case Done(request):
                 self.answers[request] = effect
 
