@@ -284,6 +284,9 @@ class Change:
 
     def start(self, host: Host, flight: Flight) -> list[Any]:
         machine = flight.machine
+        if host.by_id.get(machine.id) is not machine:
+            refuse(host, self.request, f"there is no machine {machine.name} any more")
+            return []
         verbs = {"suspend": _suspend, "resume": _resume, "halt": _halt, "rm": _remove}
         why = verbs[self.verb](host, machine, self.mode)
         if why:
@@ -296,10 +299,7 @@ class Change:
         return True
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
-        if host.by_id.get(machine.id) is machine:
-            self.start(host, Flight(machine, 0))
-        else:
-            refuse(host, self.request, f"there is no machine {machine.name} any more")
+        self.start(host, Flight(machine, 0))
 
 
 def _suspend(host: Host, machine: Machine, mode: Mode) -> str:

@@ -95,7 +95,9 @@ class Client:
             return
         self.unmarked.discard(mark.receiver)
         sender = self.senders[mark.receiver]
-        self.forgotten = self.forgotten or sender.is_forgotten(mark.taken)
+        if sender.is_forgotten(mark.taken):
+            self.forgotten = True
+            return
         for seq, verdict in sender.reopened(mark.taken, mark.verdicts):
             self.hear(mark.receiver, seq, verdict)
         again = [(mark.receiver, seq) for seq, _said in sender.unsettled_from(0)]
@@ -167,7 +169,9 @@ class Client:
         sender = self.senders[receiver]
         if verdict[0] in ("busy", "expected"):
             first = seq if verdict[0] == "busy" else verdict[1]
-            self.forgotten = self.forgotten or sender.is_forgotten(first - 1)
+            if sender.is_forgotten(first - 1):
+                self.forgotten = True
+                return
             if verdict[0] == "busy":
                 self.waits_until_ms = self.core.host.now_ms + BUSY_MS
             kept = [one for one in self.outgoing if one[0] != receiver]
