@@ -143,8 +143,11 @@ class Delivery:
     def _take(self, frame: list[Any]) -> None:
         match frame:
             case [protocol.VERDICT, self._route.receiver, int(seq), list(verdict)]:
+                if verdict[0] == "expected":
+                    self._is_known(verdict[1] - 1)
                 self._tell(self._sending.verdict(seq, verdict))
             case [protocol.MARK, self._route.receiver, int(taken), _, _, list(verdicts)]:
+                self._is_known(taken)
                 self._tell(self._sending.reopened(taken, dict(verdicts)))
                 self._marked = True
         if self._sending.again is not None:
@@ -152,6 +155,13 @@ class Delivery:
         if self._sending.some_held and not self._told_held:
             self._told_held = True
             warn("avm-host: the machine is suspended: what is sent waits until `avm-host resume`")
+
+    def _is_known(self, taken: int) -> None:
+        if self._sending.is_forgotten(taken):
+            raise NoAnswer(
+                "this command was away for too long, and the host has forgotten it: "
+                "the fate of what was in flight is unknown"
+            )
 
     def _tell(self, bad: list[Bad]) -> None:
         for one in bad:

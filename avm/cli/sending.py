@@ -314,6 +314,10 @@ class Sending:
         for number in [number for number in self._oldest if number < last]:
             del self._oldest[number]
 
+    def is_forgotten(self, taken: int) -> bool:
+        """Whether a host with this mark has forgotten what it confirmed to this client before."""
+        return self._sender.is_forgotten(taken)
+
     def reopened(self, taken: int, verdicts: Mapping[int, Verdict]) -> list[Bad]:
         """After a break, the mark: settles what was taken meanwhile; `offers` gives the rest again."""
         bad: list[Bad] = []

@@ -23,6 +23,7 @@ from avm.machine import frames
 from caps.identity import RootKey
 
 ENTROPY_BYTES = 88
+CATCH_UP = 8
 OPERATOR = "operator"
 
 
@@ -32,7 +33,7 @@ class Core:
     def __init__(
         self, keys: Keyring, limits: Limits, *, now_ms: int, python: str = "", version: str = ""
     ) -> None:
-        self.host = Host(keys.address, limits, keys, python, version, now_ms)
+        self.host = Host(keys.address, limits, keys, python, version, now_ms, now_ms)
 
     # What the store holds.
 
@@ -83,16 +84,36 @@ class Core:
     # Time.
 
     def tick(self, now_ms: int) -> None:
-        """The time is now this, in milliseconds since 1970; a clock that goes back is not heard."""
+        """The time is now this, in milliseconds since 1970: what is due happens."""
         host = self.host
-        host.now_ms = max(host.now_ms, now_ms)
+        self.hear_clock(now_ms)
         workers.watch(host)
         for key in host.deadlines.due(host.now_ms):
             self._due(key)
         pump(host)
 
+    def hear_clock(self, now_ms: int) -> None:
+        """Takes the time from a clock. When that goes back the host's goes on from where it was.
+
+        Otherwise no deadline would come, and no turn be over time, until the clock is there again.
+        The host's time runs slower until the clock has made up for it.
+        """
+        host = self.host
+        passed_ms = now_ms - host.clock_ms
+        if passed_ms < 0:
+            host.ahead_ms -= passed_ms
+            host.clock_ms = now_ms
+        elif passed_ms >= CATCH_UP:
+            host.ahead_ms -= min(host.ahead_ms, passed_ms // CATCH_UP)
+            host.clock_ms = now_ms
+        host.now_ms = max(host.now_ms, now_ms + host.ahead_ms)
+
+    def until_ms(self, due_ms: int, now_ms: int) -> int:
+        """How long it is from a clock's `now_ms` until a moment of the host's time."""
+        return max(0, due_ms - now_ms - self.host.ahead_ms)
+
     def next_wake_ms(self) -> int | None:
-        """When `tick` is needed next, at the latest."""
+        """When `tick` is needed next in the host's time, at the latest."""
         times = (self.host.deadlines.next_ms(), workers.next_watch_ms(self.host))
         return min((time for time in times if time is not None), default=None)
 

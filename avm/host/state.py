@@ -216,6 +216,8 @@ class Host:
     python: str = ""
     version: str = ""
     now_ms: int = 0
+    clock_ms: int = 0
+    ahead_ms: int = 0
     machines: dict[bytes, Machine] = field(default_factory=dict)
     by_id: dict[int, Machine] = field(default_factory=dict)
     names: dict[str, Machine] = field(default_factory=dict)

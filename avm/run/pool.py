@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from signal import SIGKILL
+from socket import socket
 
 import trio
 
@@ -18,7 +19,7 @@ from avm.host.recover import recovery, unrecovered
 from avm.machine import frames
 from avm.machine.worker import EXIT_MEMORY
 from avm.run.protocol import BadFrame, Frames, framed
-from avm.run.spawn import Prepared, PreparedLost
+from avm.run.spawn import CannotFork, Prepared, PreparedLost
 from avm.run.stream import Stream
 from avm.store.errors import StoreDamaged
 from avm.store.interface import Store
@@ -26,6 +27,7 @@ from avm.store.interface import Store
 ANSWER_BYTES_MAX = 96 * 1024 * 1024
 INLINE_BYTES = 1024 * 1024
 PAGE_BYTES = 4096
+RETRY_S = 1.0
 
 
 class Worker:
@@ -69,10 +71,11 @@ class Pool:
         prepare: Callable[[], Prepared],
         size: int,
         watch: Callable[[Stream, Callable[[bytes], None]], None],
+        settle: Callable[[], None],
     ) -> None:
         """`prepare` starts another prepared process when that one has ended.
 
-        `watch` has what a stream receives taken.
+        `watch` has what a stream receives taken, `settle` what the core asks for carried out.
         """
         self._core = core
         self._store = store
@@ -80,6 +83,7 @@ class Pool:
         self._prepare = prepare
         self._size = size
         self._watch = watch
+        self._settle = settle
         self._count = 0
         self._nursery: trio.Nursery | None = None
         self.workers: dict[int, Worker] = {}
@@ -94,17 +98,32 @@ class Pool:
     def _start_one(self) -> None:
         assert self._nursery is not None
         try:
-            pid, sock = self._prepared.fork()
-        except PreparedLost:
-            self._prepared.close()
-            self._prepared = self._prepare()
-            pid, sock = self._prepared.fork()
+            pid, sock = self._fork()
+        except (CannotFork, PreparedLost):
+            if not self._count:
+                raise
+            self._nursery.start_soon(self._start_later)
+            return
         self._count += 1
         worker = Worker(self._count, pid, Stream(sock), self._prepared)
         self.workers[worker.number] = worker
         self._nursery.start_soon(worker.stream.write)
         self._watch(worker.stream, partial(self._take, worker))
         self._core.worker_up(worker.number)
+
+    def _fork(self) -> tuple[int, socket]:
+        try:
+            return self._prepared.fork()
+        except PreparedLost:
+            self._prepared.close()
+            self._prepared = self._prepare()
+            return self._prepared.fork()
+
+    async def _start_later(self) -> None:
+        """The system may have room for another process in a while; work goes on until then."""
+        await trio.sleep(RETRY_S)
+        self._start_one()
+        self._settle()
 
     def _take(self, worker: Worker, received: bytes) -> None:
         """Takes what a worker answered; one that is gone or answers nonsense is replaced."""

@@ -124,7 +124,7 @@ class Runtime:
         size = config.workers or os.cpu_count() or 1
         prepare = partial(Prepared.start, HASH_SEED, config.limits)
         self._reactor = Reactor(self._event, self._pump_and_settle)
-        self._pool = Pool(core, store, prepared, prepare, size, self._reactor.watch)
+        self._pool = Pool(core, store, prepared, prepare, size, self._reactor.watch, self._settle)
         self._control = Control(
             core, store, os.urandom, self._status, self._begin_stop, self._back_up
         )
@@ -180,7 +180,7 @@ class Runtime:
 
     def _event(self) -> None:
         """The clock is read before each event."""
-        self._core.host.now_ms = max(self._core.host.now_ms, _now_ms())
+        self._core.hear_clock(_now_ms())
 
     def _settle(self) -> None:
         """Carries out what the core asks for, hands over what is to be committed, and writes."""
@@ -268,13 +268,14 @@ class Runtime:
         due = self._core.next_wake_ms()
         if due is not None and (self._alarm_ms is None or due < self._alarm_ms):
             self._alarm_ms = due
-            self._alarm.deadline = trio.current_time() + max(0, due - _now_ms()) / 1000
+            self._alarm.deadline = trio.current_time() + self._core.until_ms(due, _now_ms()) / 1000
 
     async def _keep_time(self) -> None:
         while True:
             due = self._core.next_wake_ms()
-            wait_s = IDLE_S if due is None else min(IDLE_S, max(0, due - _now_ms()) / 1000)
-            self._alarm_ms = _now_ms() + round(wait_s * 1000)
+            until_ms = None if due is None else self._core.until_ms(due, _now_ms())
+            wait_s = IDLE_S if until_ms is None else min(IDLE_S, until_ms / 1000)
+            self._alarm_ms = self._core.host.now_ms + round(wait_s * 1000)
             with trio.move_on_after(wait_s) as self._alarm:
                 await trio.sleep_forever()
             self._core.tick(_now_ms())

@@ -16,6 +16,8 @@ class Fault(NamedTuple):
 ROWS = "tests/sim/test_rows.py"
 APPLES = "tests/sim/test_apples.py"
 UNITS = "tests/avm/test_host_units.py"
+LIVES = "tests/sim/test_lives.py"
+ONCE = "tests/sim/test_regressions.py"
 
 FAULTS = [
     Fault(
@@ -161,5 +163,47 @@ FAULTS = [
         "    return cbor2.dumps([form, before, *fields])\n",
         "    return cbor2.dumps([form, b'', *fields])\n",
         f"{APPLES}::test_c02_tokens_are_conserved_under_crashes",
+    ),
+    Fault(
+        "each loading forgives the deaths before",
+        "avm/host/dispatch.py",
+        "            if type(flight.act) is not Loading:\n                machine.act_deaths = 0\n",
+        "            machine.act_deaths = 0\n",
+        f"{ONCE}::test_a_signal_that_never_ends_is_given_up",
+    ),
+    Fault(
+        "what is in flight at a suspension is not made durable",
+        "avm/host/fold.py",
+        "        for batch in (*flying, *(machine.queue or ())):\n",
+        "        for batch in machine.queue or ():\n",
+        f"{ONCE}::test_a_batch_in_flight_at_a_suspension_is_kept_like_those_behind_it",
+    ),
+    Fault(
+        "a deadline is lost with the worker",
+        "avm/host/dispatch.py",
+        "                host.deadlines.put(place, batch.deadline_ms)\n",
+        "                host.deadlines.drop(place)\n",
+        f"{ONCE}::test_a_deadline_that_came_while_a_worker_had_the_batch_is_noticed",
+    ),
+    Fault(
+        "the host's word is failed by a machine that fails what comes",
+        "avm/host/outbox.py",
+        "if fails and batch.sender != host.address else",
+        "if fails else",
+        f"{ONCE}::test_a_suspended_machine_that_fails_what_comes_still_hears_its_outcomes",
+    ),
+    Fault(
+        "a removed machine leaves its slots in the store",
+        "avm/host/operate.py",
+        '    for number in machine.slots or ():\n        dirty[("slot", machine.id, number)] = None\n',
+        "",
+        f"{LIVES}::test_lives_of_a_host",
+    ),
+    Fault(
+        "an answered ask stays in the store",
+        "avm/host/fold.py",
+        '            host.group.dirty[("ask", machine.id, number)] = None\n',
+        "",
+        f"{LIVES}::test_lives_of_a_host",
     ),
 ]

@@ -194,16 +194,17 @@ def test_a_batch_in_flight_at_a_suspension_is_kept_like_those_behind_it() -> Non
             raise ValueError
         return see(message, state)
 
-    world, client, m = start(step, limits=replace(Limits(), failed_batches=1))
+    limits = replace(Limits(), failed_batches=1, flights_machine=2)
+    world, client, m = start(step, limits=limits)
     world.eager = False
     client.send(m["a"], "bug")
     for n in range(4):
         client.send(m["a"], n)
     while client.outgoing:
         client.speak()
-    while world.machine("m").status is Status.RUNNING:
-        world.step()
-    while not world.store.commits or not list(world.store.rows("inbox")):
+    for _ in range(200):
+        if list(world.store.rows("inbox")):
+            break
         world.step()
     world.crash()
     world.eager = True
@@ -323,3 +324,20 @@ def test_withdrawn_batches_leave_together_once_they_are_next_in_line() -> None:
     assert outcome(world, client, first) == Failed("undelivered")
     assert outcome(world, client, second) == Failed("undelivered")
     assert not world.core.host.inbox and not world.machine("m").queue
+
+
+def test_deadlines_come_though_the_clock_goes_back() -> None:
+    """A clock that was set back an hour stopped all time of the host for an hour."""
+    world, client, m = start(see)
+    client.send(m["a"], 1)
+    world.settle()
+    world.suspend("m")
+    ask = client.ask(m["a"], 2, timeout_s=5)
+    world.settle()
+    world.now_ms -= 3_600_000
+    world.core.tick(world.now_ms)
+    world.advance(8)
+    assert outcome(world, client, ask) == Failed("undelivered")
+    before = world.core.host.now_ms
+    world.advance(10)
+    assert before < world.core.host.now_ms < before + 10_000, "it runs slower until it is made up"
