@@ -69,39 +69,37 @@ def _settle_slots(whole: Settled, names: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Linear(Settled):
-    """A value to be passed on exactly once."""
+class _Kinded(Settled):
+    """A value under a discipline; one dataclass for the three, each of which takes time to import."""
 
     value: Value
 
     def __post_init__(self) -> None:
         _settle_slots(self, ("value",))
+
+
+class Linear(_Kinded):
+    """A value to be passed on exactly once."""
+
+    __slots__ = ()
 
     def _order(self) -> bytes:
         return order_tagged(LINEAR, self.value)
 
 
-@dataclass(frozen=True, slots=True)
-class Affine(Settled):
+class Affine(_Kinded):
     """A value to be passed on at most once."""
 
-    value: Value
-
-    def __post_init__(self) -> None:
-        _settle_slots(self, ("value",))
+    __slots__ = ()
 
     def _order(self) -> bytes:
         return order_tagged(AFFINE, self.value)
 
 
-@dataclass(frozen=True, slots=True)
-class Relevant(Settled):
+class Relevant(_Kinded):
     """A value to be passed on at least once."""
 
-    value: Value
-
-    def __post_init__(self) -> None:
-        _settle_slots(self, ("value",))
+    __slots__ = ()
 
     def _order(self) -> bytes:
         return order_tagged(RELEVANT, self.value)

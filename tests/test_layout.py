@@ -14,7 +14,7 @@ WORLD |= {"subprocess", "threading", "asyncio", "secrets", "tempfile", "select",
 FLOORS = [
     ("caps",),
     ("dht",),
-    ("avm.errors", "avm.limits", "avm.message", "avm.cases", "avm"),
+    ("avm.errors", "avm.limits", "avm.version", "avm.message", "avm.cases", "avm"),
     ("avm.machine",),
     ("avm.host",),
     ("avm.store", "avm.link"),

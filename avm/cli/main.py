@@ -14,6 +14,7 @@ from avm.cli.output import one_line
 from avm.errors import AvmError
 from avm.run.errors import ConfigRefused
 from avm.store.errors import StoreDamaged, StoreNewer
+from avm.version import VERSION
 from caps.errors import CapsError
 
 INTERRUPTED = 130
@@ -61,7 +62,7 @@ def _run(words: Sequence[str]) -> int:
     frame = frame_parser()
     before = frame.parse_args(words)
     if before.version:
-        print(f"avm-host {import_module('importlib.metadata').version('avm-host')}")
+        print(f"avm-host {VERSION}")
         return 0
     if before.verb is None:
         if words:

@@ -14,7 +14,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from avm.run.writer import Writer
 from avm.store.errors import DiskFull
 from avm.store.interface import Transaction
 from avm.store.sqlite import SqliteStore
+from avm.version import VERSION
 from caps.capability import parse_wire_untrusted, to_text
 
 HASH_SEED = 0
@@ -47,14 +47,6 @@ RETRY_S = 0.2
 DRAIN_S = 30.0
 IDLE_S = 1.0
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
-
-
-def host_version() -> str:
-    """The version of this distribution."""
-    try:
-        return version("avm-host")
-    except PackageNotFoundError:
-        return "0"
 
 
 def run(directory: Directory, config: Config) -> int:
@@ -70,9 +62,7 @@ def run(directory: Directory, config: Config) -> int:
         keys = directory.keyring(os.urandom)
         store = SqliteStore.create_or_open(directory.store)
         try:
-            core = Core(
-                keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=host_version()
-            )
+            core = Core(keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=VERSION)
             gc.disable()
             with store.reading():
                 core.load(store.rows)
@@ -123,7 +113,7 @@ class Runtime:
         self._rates = (self._started_s, 0, 0)
         size = config.workers or os.cpu_count() or 1
         prepare = partial(Prepared.start, HASH_SEED, config.limits)
-        self._reactor = Reactor(self._event, self._pump_and_settle)
+        self._reactor = Reactor(self._event, self._pump_and_settle, self._expects)
         self._pool = Pool(core, store, prepared, prepare, size, self._reactor.watch, self._settle)
         self._control = Control(
             core, store, os.urandom, self._status, self._begin_stop, self._back_up
@@ -158,7 +148,7 @@ class Runtime:
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self._hear, signals)
                 self._settle()
-                print(f"avm-host {host_version()} is ready in {self._directory.path}", flush=True)
+                print(f"avm-host {VERSION} is ready in {self._directory.path}", flush=True)
                 await self._stopping.wait()
                 await self._drain()
                 nursery.cancel_scope.cancel()
@@ -196,6 +186,10 @@ class Runtime:
         self._pool.flush()
         self._control.flush()
         self._set_alarm()
+
+    def _expects(self) -> bool:
+        """Whether a worker's answer or the end of a commit is to come at any moment."""
+        return self._group is not None or self._core.is_busy()
 
     def _pump_and_settle(self) -> None:
         self._core.pump()
@@ -359,7 +353,7 @@ class Runtime:
         if span > 1:
             self._rates = (now, host.folded, host.messages)
         return {
-            "version": host_version(),
+            "version": VERSION,
             "dir": str(self._directory.path),
             "pid": os.getpid(),
             "address": host.address.hex(),
