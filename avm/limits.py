@@ -42,4 +42,9 @@ class Limits:
     snapshot_turns: int = 20_000
     client_idle_s: float = 600.0
     clients: int = 100_000
+    withdraw_s: float = 5.0
+    channel_batches: int = 64
+    link_channels: int = 10_000
+    link_bytes: int = 64 * MIB
+    arrival_bytes: int = 16 * MIB
     unsealed_cache: int = 10_000

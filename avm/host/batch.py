@@ -24,6 +24,8 @@ class Batch:
     `ordinal` counts the messages offered on the channel before these. `position` is the client's
     own note, kept with its mark; `splits` says that the client will try a broken batch again line
     by line. `deaths` counts the workers that died with it unanswered, `tries` those it had to itself.
+    Between hosts it has a `header`; on its way to another one also the `body` that is offered there,
+    and at the other one the `digest` of the header. `again_ms` is when its deadline is looked at again.
     """
 
     sender: bytes
@@ -40,6 +42,10 @@ class Batch:
     deaths: int = 0
     tries: int = 0
     died_of: str = ""
+    header: bytes = b""
+    body: bytes = b""
+    digest: bytes = b""
+    again_ms: int = 0
     priority: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,15 +76,20 @@ def to_bytes(batch: Batch) -> bytes:
         else:
             messages.append([to_row(to), content])
     head = [batch.ordinal, batch.deadline_ms, batch.size, batch.count, batch.position]
+    if batch.header:
+        return cbor2.dumps([*head, batch.splits, messages, batch.header, batch.body, batch.digest])
     return cbor2.dumps([*head, batch.splits, messages])
 
 
 def from_bytes(sender: bytes, receiver: bytes, seq: int, body: bytes) -> Batch:
     """The batch that `to_bytes` made."""
-    ordinal, deadline_ms, size, count, position, splits, rows = cbor2.loads(body)
+    ordinal, deadline_ms, size, count, position, splits, rows, *away = cbor2.loads(body)
     messages = tuple(_said(row) for row in rows)
     head = (sender, receiver, seq, ordinal, deadline_ms)
-    return Batch(*head, messages, size, count, position, bool(splits))
+    batch = Batch(*head, messages, size, count, position, bool(splits))
+    if away:
+        batch.header, batch.body, batch.digest = away
+    return batch
 
 
 def _said(row: list[Any]) -> Said:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import cbor2
 
-from caps.capability import CommonName, SealedCapability, parse_wire_untrusted
+from caps.capability import AFFINE, CommonName, SealedCapability, parse_wire_untrusted
 from caps.errors import InvalidCapability, Malformed
 from caps.sealing import (
     MachineKeys,
@@ -59,12 +59,28 @@ class Named(NamedTuple):
 
 Cap = Local | Reply | Sealed | Named
 NULL = Named("null~")
+# Stands where a capability was presented that is not valid.
+INVALID = Named("invalid")
 Keys = Callable[[bytes], MachineKeys | None]
 
 
 def address_of(cap: Cap) -> bytes:
     """The address part; the common capabilities have none."""
     return b"" if isinstance(cap, Named) else cap.address
+
+
+def reply_until_ms(cap: Cap) -> int | None:
+    """The deadline inside a reply capability; None of one that is none.
+
+    Of one from another host only its attributes are seen: a reply is affine and expires.
+    """
+    if isinstance(cap, Reply):
+        return cap.deadline_ms
+    if isinstance(cap, Sealed):
+        parsed = parse_wire_untrusted(cap.wire)
+        if isinstance(parsed, SealedCapability) and parsed.kind == AFFINE:
+            return parsed.expires_ms
+    return None
 
 
 def to_row(cap: Cap) -> list[Any]:

@@ -4,10 +4,14 @@ A session of the command line is one. It offers batches with its own sequence, h
 after the commit, and after a break asks for the mark and offers the rest again.
 """
 
+from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
+from avm.host.capability import Reply
+from avm.host.channel import End
 from avm.host.effects import Deliver, Verdict
-from avm.host.outbox import CAP_BYTES, enqueue, hold, settle
-from avm.host.state import Channel, Client, Host, Machine, Mode, Status
+from avm.host.links import say_after
+from avm.host.outbox import CAP_BYTES, enqueue, forget_channel, hold, settle
+from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status
 
 # A later deadline is noted when the batch becomes durable, and judged at its turn in any case.
 SOON_MS = 60 * 60 * 1000
@@ -15,11 +19,13 @@ SOON_MS = 60 * 60 * 1000
 VERDICTS_MAX = 4096
 
 
-def open_client(host: Host, address: bytes, durable: bool, name: str = "") -> Client:
+def open_client(
+    host: Host, address: bytes, durable: bool, name: str = "", tag: bytes = b""
+) -> Client:
     """A client connects, for the first time or again; what waits for it is delivered."""
     client = host.clients.get(address)
     if client is None:
-        client = Client(host.new_id(), address, durable, name)
+        client = Client(host.new_id(), address, durable, name, tag)
         host.clients[address] = client
         if durable:
             store_client(host, client)
@@ -80,6 +86,8 @@ def offer(
     machine = owner if isinstance(owner, Machine) else None
     unheard = len(channel.verdicts) >= VERDICTS_MAX
     crowded = machine is not None and _is_crowded(host, machine)
+    away = owner is None and host.networked
+    crowded = crowded or (away and channel.received - channel.taken >= limits.inbox_batches)
     if host.full or host.draining or unheard or crowded:
         after.append(Verdict(client.address, receiver, seq, ["busy"]))
         return
@@ -89,6 +97,9 @@ def offer(
     batch = Batch(*place, tuple(messages), size, count, position, splits)
     channel.received = seq
     channel.received_ordinal += count
+    if away:
+        _to_away(host, client, channel, batch)
+        return
     if machine is None or not _takes(machine):
         _not_taken(host, channel, batch, machine)
         return
@@ -97,6 +108,22 @@ def offer(
     if machine.status is Status.SUSPENDED:
         hold(host, batch)
     enqueue(host, machine, batch)
+
+
+def _to_away(host: Host, client: Client, channel: Channel, batch: Batch) -> None:
+    """A batch for another host is durable before it leaves, and its asks with it."""
+    channel.sent, channel.sent_ordinal = batch.seq, batch.ordinal + batch.count
+    keep_away(host, batch)
+    for _index, reply in batch.own_replies():
+        open_ask(host, client, batch, reply)
+
+
+def open_ask(host: Host, client: Client, batch: Batch, reply: Reply) -> None:
+    """Opens an ask of a client, in the commit that makes its batch durable."""
+    ask = Ask(reply.ask, None, reply.deadline_ms, batch.receiver, batch.seq)
+    client.asks[reply.ask] = ask
+    host.group.dirty[("ask", client.id, reply.ask)] = ask
+    host.deadlines.put(("ask", client.id, reply.ask), reply.deadline_ms)
 
 
 def _is_crowded(host: Host, machine: Machine) -> bool:
@@ -169,6 +196,19 @@ def expire_client(host: Host, address: bytes) -> None:
     end_client(host, client)
 
 
+def _say_end(host: Host, pair: tuple[bytes, bytes]) -> None:
+    """Another host may forget a client's channel, and what it kept for answering it."""
+    outgoing, incoming = host.outgoing.pop(pair, None), host.arriving.pop(pair, None)
+    if incoming is not None and incoming.link in host.links:
+        host.links[incoming.link].incoming.discard(pair)
+    if outgoing is None:
+        return
+    host.places[outgoing.receiver].senders.pop(outgoing.sender, None)
+    link = host.links.get(outgoing.link)
+    if link is not None:
+        say_after(host, link, End(*pair))
+
+
 def end_client(host: Host, client: Client) -> None:
     """Forgets a client, with its asks, its channels and what waits for it."""
     dirty = host.group.dirty
@@ -178,9 +218,10 @@ def end_client(host: Host, client: Client) -> None:
     for number in client.asks:
         dirty[("ask", client.id, number)] = None
         host.deadlines.drop(("ask", client.id, number))
-    for sender, receiver in client.channels:
-        if host.channels.pop((sender, receiver), None) is not None:
-            dirty[("channel", sender, receiver)] = None
+    for pair in client.channels:
+        _say_end(host, pair)
+        forget_channel(host, pair)
+    host.proofs.pop(client.address, None)
     if client.stored:
         dirty[("client", client.address)] = None
     host.keys.drop(client.address)

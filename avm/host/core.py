@@ -7,20 +7,44 @@ nothing, and all it knows is plain values. The runtime and the simulator drive t
 
 import cbor2
 
-from avm.host import capability, clients, dispatch, operate, rows, workers
+from avm.host import (
+    arrivals,
+    capability,
+    clients,
+    dispatch,
+    links,
+    operate,
+    rows,
+    verdicts,
+    workers,
+)
 from avm.host.acts import Act, Signal
+from avm.host.away import leave, offer_all, outgoing_of, wake
 from avm.host.batch import Batch, Said, from_bytes
 from avm.host.capability import Cap
+from avm.host.channel import (
+    Again,
+    End,
+    Gone,
+    Mark,
+    Offer,
+    Open,
+    Part,
+    Told,
+    unpack_frame_untrusted,
+)
 from avm.host.dispatch import pump
-from avm.host.effects import Done, Verdict
+from avm.host.effects import Done, Unlink, Verdict
 from avm.host.fold import fire_timer, fold_void
 from avm.host.keys import Keyring
 from avm.host.outbox import make_ready, outcome, outcomes, send, settle, withdraw
+from avm.host.peers import Link
 from avm.host.placing import kill
 from avm.host.state import Client, Group, Host, Key, Machine, Mode, Status
 from avm.limits import Limits
 from avm.machine import frames
-from caps.identity import RootKey
+from caps.errors import Malformed
+from caps.identity import Identity, RootKey
 
 ENTROPY_BYTES = 88
 CATCH_UP = 8
@@ -43,8 +67,8 @@ class Core:
         rows.load(host, read)
         for machine in host.machines.values():
             host.keys.add_machine(machine.address, machine.sealed_keys)
-        for address in host.clients:
-            host.keys.add_client(address)
+        for address, client in host.clients.items():
+            host.keys.add_client(address, client.tag)
 
     def take_commit(self) -> Group | None:
         """The next group to be committed, its rows encoded in `dirty`; None when there is none.
@@ -59,7 +83,7 @@ class Core:
         deadlines = host.deadlines
         for key, thing in group.dirty.items():
             if type(thing) is Batch:
-                deadlines.put(_place(thing), thing.deadline_ms)
+                deadlines.put(_place(thing), thing.again_ms or thing.deadline_ms)
             group.dirty[key] = rows.encode(thing)
         return group
 
@@ -71,11 +95,15 @@ class Core:
         host.committed = group.number
         host.full = False
         host.effects.extend(group.after)
+        for outgoing, seq in group.heard:
+            outgoing.confirmed = max(outgoing.confirmed, seq)
+        if group.away:
+            leave(host, group.away)
         unloaded, host.unloaded = host.unloaded, []
         for machine in unloaded:
             machine.listed = False
             make_ready(host, machine)
-        pump(host)
+        self.pump()
 
     def refused(self) -> None:
         """The store has no room: nothing new is accepted until a commit succeeds."""
@@ -90,7 +118,7 @@ class Core:
         workers.watch(host)
         for key in host.deadlines.due(host.now_ms):
             self._due(key)
-        pump(host)
+        self.pump()
 
     def hear_clock(self, now_ms: int) -> None:
         """Takes the time from a clock. When that goes back the host's goes on from where it was.
@@ -128,6 +156,13 @@ class Core:
                 self._ask_due(number, ask)
             case "client", bytes(address):
                 clients.expire_client(host, address)
+            case "seek", bytes(address):
+                self._wake_all(address)
+            case "dial", bytes(address):
+                for place in list(host.peers[address].places):
+                    self._wake_all(place)
+            case "offer", bytes(sender), bytes(receiver):
+                verdicts.offer_again(host, sender, receiver)
 
     def _batch_due(self, sender: bytes, receiver: bytes, seq: int) -> None:
         host = self.host
@@ -146,6 +181,9 @@ class Core:
             return
         if isinstance(owner, Client):
             owner.waiting.pop((sender, seq), None)
+        elif batch.header:
+            verdicts.withdraw_away(host, batch)
+            return
         else:
             outcomes(host, batch, "undelivered", "the deadline passed")
         settle(host, batch)
@@ -194,13 +232,110 @@ class Core:
     def pump(self) -> None:
         """Gives out work; called after a run of events."""
         pump(self.host)
+        if self.host.links:
+            offer_all(self.host)
+
+    # Other hosts.
+
+    def join(self) -> None:
+        """There is a network: what waits for other hosts is on its way."""
+        self.host.networked = True
+        for outgoing in list(self.host.outgoing.values()):
+            wake(self.host, outgoing)
+
+    def link_up(self, number: int, identity: Identity, room: int) -> None:
+        """A link to another host is up, which has proven its identity; it takes `room` bytes now."""
+        host = self.host
+        peer = links.peer_of(host, identity.address)
+        host.links[number] = Link(number, peer.address, identity, room)
+        peer.dialing, peer.tries, peer.again_ms = False, 0, 0
+        if peer.link not in host.links:
+            peer.link = number
+        for address in list(peer.places):
+            self._wake_all(address)
+
+    def link_down(self, number: int) -> None:
+        """A link is gone, with all that was on its way on it."""
+        host = self.host
+        link = host.links.pop(number, None)
+        if link is None:
+            return
+        others = [one.number for one in host.links.values() if one.peer == link.peer]
+        peer = host.peers[link.peer]
+        if peer.link == number:
+            peer.link = others[0] if others else 0
+        for pair in link.incoming:
+            if host.arriving[pair].link == number:
+                host.arriving[pair].partial = None
+        verdicts.link_lost(host, link)
+
+    def link_room(self, number: int, room: int) -> None:
+        """A link takes so many bytes now."""
+        link = self.host.links.get(number)
+        if link is not None:
+            link.room = room
+
+    def found(self, address: bytes, where: bytes) -> None:
+        """The network says at which host an address lives."""
+        if where == self.host.address:
+            links.not_found(self.host, address)
+        else:
+            verdicts.place_found(self.host, address, where)
+
+    def not_found(self, address: bytes) -> None:
+        """The network does not know where an address lives."""
+        links.not_found(self.host, address)
+
+    def no_link(self, address: bytes) -> None:
+        """Another host could not be reached."""
+        links.no_link(self.host, address)
+
+    def frame(self, number: int, body: bytes) -> None:
+        """A frame from another host; a link by which nonsense comes is closed."""
+        host = self.host
+        link = host.links.get(number)
+        if link is None:
+            return
+        try:
+            self._frame(link, body)
+        except (Malformed, arrivals.PeerBroken) as error:
+            host.counts["malformed"] += 1
+            host.effects.append(Unlink(number, str(error)))
+            self.link_down(number)
+
+    def _frame(self, link: Link, body: bytes) -> None:
+        host = self.host
+        match unpack_frame_untrusted(body):
+            case Open() as frame:
+                arrivals.opened(host, link, frame)
+            case Offer() as frame:
+                arrivals.offered(host, link, frame)
+            case Part() as frame:
+                arrivals.parted(host, link, frame)
+            case Mark() as frame:
+                verdicts.marked(host, link, frame)
+            case Told() as frame:
+                verdicts.told(host, link, frame)
+            case Again() as frame:
+                verdicts.again(host, link, frame)
+            case Gone() as frame:
+                verdicts.gone(host, link, frame)
+            case End() as frame:
+                arrivals.ended(host, link, frame)
+
+    def _wake_all(self, address: bytes) -> None:
+        """Goes on with all that is sent to an address of another host."""
+        for sender in list(links.place_of(self.host, address).senders):
+            wake(self.host, outgoing_of(self.host, sender, address))
 
     # Clients.
 
-    def open_client(self, address: bytes, durable: bool = False, name: str = "") -> Client:
+    def open_client(
+        self, address: bytes, durable: bool = False, name: str = "", tag: bytes = b""
+    ) -> Client:
         """A client connects; see `clients.open_client`."""
-        self.host.keys.add_client(address)
-        return clients.open_client(self.host, address, durable, name)
+        self.host.keys.add_client(address, tag)
+        return clients.open_client(self.host, address, durable, name, tag)
 
     def offer(
         self,
@@ -243,8 +378,7 @@ class Core:
 
     def seal(self, cap: Cap) -> bytes:
         """A capability for the outside, also one to a machine or client that is gone."""
-        keys = self.host.keys
-        return capability.to_wire(cap, lambda address: keys(address) or keys.of_gone(address))
+        return capability.to_wire(cap, self.host.keys.to_seal)
 
     def unseal_untrusted(self, wire: bytes) -> Cap:
         """A capability from the outside; `InvalidCapability` for every cause."""
@@ -322,7 +456,8 @@ class Core:
             why = f"the batch has {len(old.messages)} messages, not {len(edited)}"
             operate.refuse(host, request, why, 2)
             return
-        client = self.open_client(host.keys.client_address(OPERATOR), durable=True)
+        address, tag = host.keys.client(OPERATOR)
+        client = self.open_client(address, durable=True, tag=tag)
         messages = [Said(said.to, said.content, said.caps, None) for said in old.messages]
         if edited is not None:
             pairs = zip(messages, edited, strict=True)

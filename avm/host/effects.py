@@ -46,6 +46,41 @@ class Kill:
     why: str
 
 
+class Say(NamedTuple):
+    """Write a frame to another host; of one lane (0 to 255) all frames keep their order."""
+
+    link: int
+    lane: int
+    frame: bytes
+
+
+class Seek(NamedTuple):
+    """Ask the network where an address lives."""
+
+    address: bytes
+
+
+class Dial(NamedTuple):
+    """Make a link to another host."""
+
+    host: bytes
+
+
+class Unlink(NamedTuple):
+    """Close a link; its end is not to be reported."""
+
+    link: int
+    why: str
+
+
+class Frozen(NamedTuple):
+    """A channel was frozen: its two ends do not agree, and an operator has to decide."""
+
+    sender: bytes
+    receiver: bytes
+    why: str
+
+
 class Verdict(NamedTuple):
     """Tell a client what became of its batch."""
 

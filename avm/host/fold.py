@@ -11,10 +11,11 @@ import cbor2
 
 from avm.host import journal
 from avm.host.batch import Batch, Said, to_bytes
-from avm.host.capability import Cap, Local, Named, Reply, address_of
+from avm.host.capability import Cap, Local, Named, Reply, Sealed, address_of, reply_until_ms
 from avm.host.capability import to_bytes as cap_bytes
+from avm.host.clients import open_ask as open_client_ask
 from avm.host.outbox import hold, make_ready, outcome, outcomes, send, size_of, take_mark, tell
-from avm.host.refer import BadReference, ContextTooLarge, from_reference, intern
+from avm.host.refer import BadReference, ContextTooLarge, from_reference, intern, wire_bytes
 from avm.host.state import Ask, Flight, Host, Machine, Mode, Status, Timer
 from avm.machine import pack
 from avm.machine.turn import APPLIED, REFUSED
@@ -177,10 +178,7 @@ def _open_client_asks(host: Host, batch: Batch) -> None:
     if client is None:
         return
     for _index, reply in batch.own_replies():
-        ask = Ask(reply.ask, None, reply.deadline_ms, batch.receiver, batch.seq)
-        client.asks[reply.ask] = ask
-        host.group.dirty[("ask", client.id, reply.ask)] = ask
-        host.deadlines.put(("ask", client.id, reply.ask), reply.deadline_ms)
+        open_client_ask(host, client, batch, reply)
 
 
 def _close_claimed(host: Host, flight: Flight) -> None:
@@ -281,7 +279,7 @@ def suspend(host: Host, machine: Machine, mode: Mode, why: str) -> None:
     if mode is Mode.HOLD:
         flying = [flight.batch for flight in machine.flights or () if flight.batch is not None]
         for batch in (*flying, *(machine.queue or ())):
-            if batch.sender in host.clients:
+            if batch.sender in host.clients or batch.digest:
                 hold(host, batch)
 
 
@@ -337,8 +335,9 @@ def _plan_send(host: Host, flight: Flight, plan: Plan, row: list[Any]) -> int:
         plan.timers[key] = Timer(to, content, caps, reply, due_ms, allowed_ms, apart)
         return size_of(content, caps)
     deadline_ms = flight.now_ms + allowed_ms
-    if type(reply) is Reply:
-        deadline_ms = min(deadline_ms, reply.deadline_ms) if deadline_in else reply.deadline_ms
+    until_ms = None if reply is None else reply_until_ms(reply)
+    if until_ms is not None:
+        deadline_ms = min(deadline_ms, until_ms) if deadline_in else until_ms
     said = Said(to, content, caps, reply)
     if type(reply) is Local:
         said = open_ask(machine, plan, said, deadline_ms)
@@ -348,7 +347,7 @@ def _plan_send(host: Host, flight: Flight, plan: Plan, row: list[Any]) -> int:
 def _may_reply(machine: Machine, reply: Cap) -> bool:
     if type(reply) is Local:
         return reply.address == machine.address
-    return type(reply) in (Reply, Named)
+    return type(reply) is Named or reply_until_ms(reply) is not None
 
 
 def open_ask(machine: Machine, plan: Plan, said: Said, deadline_ms: int) -> Said:
@@ -375,6 +374,8 @@ def _sort(plan: Plan, to: Cap, said: Said, deadline_ms: int, apart: bool) -> int
         else:
             messages.append(said)
             plan.deadlines[receiver] = min(plan.deadlines[receiver], deadline_ms)
+    if type(to) is Sealed:
+        return len(said.content) + sum(map(wire_bytes, (to, *said.caps)))
     return size_of(said.content, said.caps)
 
 

@@ -9,11 +9,16 @@ from collections import OrderedDict
 
 from nacl.secret import SecretBox
 
-from caps.identity import RootKey
+from caps.certificate import Certificate, Terms, issue
+from caps.identity import Identity, RootKey, parse_identity_untrusted
 from caps.sealing import MachineKeys
 
 SECRET_BYTES = 32
 CACHED = 10_000
+DAY_MS = 24 * 60 * 60 * 1000
+# A certificate holds so long, and from so far back: clocks of two hosts differ.
+CERTIFIED_MS = 30 * DAY_MS
+CLIENT = {"type": "client"}
 
 
 class Keyring:
@@ -21,12 +26,13 @@ class Keyring:
 
     def __init__(self, seed: bytes, secret: bytes) -> None:
         """`seed` is that of the host's root key, `secret` seals everything else; 32 bytes each."""
-        self.identity = RootKey(seed).identity({"type": "avm-host"})
+        self.root = RootKey(seed)
+        self.identity = self.root.identity({"type": "avm-host"})
         self.address = self.identity.address
         self._secret = secret
         self._box = SecretBox(_derive(secret, b"keys at rest", b""))
         self._sealed: dict[bytes, bytes] = {}
-        self._clients: set[bytes] = set()
+        self._clients: dict[bytes, bytes] = {}
         self._open: OrderedDict[bytes, MachineKeys] = OrderedDict()
 
     def close_machine(self, seed: bytes, secret: bytes, nonce: bytes) -> bytes:
@@ -40,16 +46,54 @@ class Keyring:
     def drop(self, address: bytes) -> None:
         """Forgets the keys of a machine or a client."""
         self._sealed.pop(address, None)
-        self._clients.discard(address)
+        self._clients.pop(address, None)
         self._open.pop(address, None)
 
-    def add_client(self, address: bytes) -> None:
-        """Makes an address one of this host's clients."""
-        self._clients.add(address)
+    def add_client(self, address: bytes, tag: bytes = b"") -> None:
+        """Makes an address one of this host's clients; its key is derived from the tag."""
+        self._clients[address] = tag
 
-    def client_address(self, key: str) -> bytes:
-        """The address of the durable client that is known by this key."""
-        return _derive(self._secret, b"client", key.encode("utf-8", "replace"))
+    def client(self, key: str) -> tuple[bytes, bytes]:
+        """The address and the tag of the client that is known by this key."""
+        tag = _derive(self._secret, b"client", key.encode("utf-8", "replace"))
+        return self._client_root(tag).identity(CLIENT).address, tag
+
+    def _client_root(self, tag: bytes) -> RootKey:
+        return RootKey(_derive(self._secret, b"client root", tag))
+
+    def speak_for(
+        self, address: bytes, identity: bytes, incarnation: int, now_ms: int
+    ) -> tuple[Identity, Certificate] | None:
+        """What proves to other hosts that this one speaks for an address; None when it does not.
+
+        `identity` is a machine's identity in bytes, empty for a client.
+        """
+        found = self._root_of(address)
+        if found is None:
+            return None
+        known = parse_identity_untrusted(identity) if identity else found.identity(CLIENT)
+        terms = Terms(
+            machine=address,
+            host=self.address,
+            host_key=self.root.public_key,
+            incarnation=incarnation,
+            sequence=now_ms // 1000,
+            not_before_ms=max(0, now_ms - DAY_MS),
+            expiry_ms=now_ms + CERTIFIED_MS,
+            renew_until_ms=now_ms + CERTIFIED_MS,
+        )
+        return known, issue(found, terms)
+
+    def _root_of(self, address: bytes) -> RootKey | None:
+        sealed = self._sealed.get(address)
+        if sealed is not None:
+            return RootKey(self._box.decrypt(sealed)[:SECRET_BYTES])
+        tag = self._clients.get(address)
+        return self._client_root(tag) if tag else None
+
+    def to_seal(self, address: bytes) -> MachineKeys:
+        """The keys that seal capabilities to an address, also to one that is gone."""
+        return self(address) or self.of_gone(address)
 
     def of_gone(self, address: bytes) -> MachineKeys:
         """Keys that seal capabilities to what lived here once; with them nothing is opened."""

@@ -163,6 +163,7 @@ def erase(host: Host, machine: Machine) -> None:
     if host.names.get(machine.name) is machine:
         del host.names[machine.name]
     host.keys.drop(machine.address)
+    host.proofs.pop(machine.address, None)
     machine.status = Status.HALTED
     acts, machine.acts = machine.acts, None
     for act in acts or ():

@@ -4,9 +4,11 @@ Step 7 of the journey, as far as it is decided. Everything here happens inside a
 noted as dirty, and what leaves the host waits for the commit.
 """
 
+from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
 from avm.host.capability import Cap, Reply
 from avm.host.effects import Deliver, Verdict
+from avm.host.links import tell_away
 from avm.host.scheduler import Queue
 from avm.host.state import Client, Host, Machine, Mode, Status
 from caps.codec import encode_content
@@ -49,14 +51,16 @@ def route(host: Host, batch: Batch) -> None:
     """Brings a batch to where its receiver lives."""
     owner = host.owner(batch.receiver)
     if isinstance(owner, Client):
-        _to_client(host, owner, batch)
+        to_client(host, owner, batch)
+        return
+    if owner is None and host.networked:
+        keep_away(host, batch)
         return
     why = _why_not(host, owner, batch)
     if why or owner is None:
         _count_taken(host, batch)
         if owner is None:
-            del host.channels[(batch.sender, batch.receiver)]
-            host.group.dirty[("channel", batch.sender, batch.receiver)] = None
+            forget_channel(host, (batch.sender, batch.receiver))
         outcomes(host, batch, "undelivered", why)
         return
     keep(host, batch)
@@ -98,7 +102,8 @@ def hold(host: Host, batch: Batch) -> None:
         return
     host.inbox[key] = batch
     host.group.add(("inbox", *key), batch)
-    host.group.after.append(Verdict(batch.sender, batch.receiver, batch.seq, ["held"]))
+    if not batch.digest:
+        host.group.after.append(Verdict(batch.sender, batch.receiver, batch.seq, ["held"]))
 
 
 def settle(host: Host, batch: Batch) -> None:
@@ -127,14 +132,19 @@ def settle(host: Host, batch: Batch) -> None:
     host.deadlines.drop(("batch", *key))
 
 
+def forget_channel(host: Host, pair: tuple[bytes, bytes]) -> None:
+    """Forgets a channel, in the next commit."""
+    if host.channels.pop(pair, None) is not None:
+        host.group.dirty[("channel", *pair)] = None
+
+
 def _forget_channel(host: Host, batch: Batch) -> None:
     """Forgets the channel of a machine that is gone with the last batch that it sent."""
     channel = host.channel(batch.sender, batch.receiver)
     if host.owner(batch.sender) is not None or batch.sender == host.address:
         return
     if channel.sent == channel.taken:
-        del host.channels[(batch.sender, batch.receiver)]
-        host.group.dirty[("channel", batch.sender, batch.receiver)] = None
+        forget_channel(host, (batch.sender, batch.receiver))
 
 
 def enqueue(host: Host, machine: Machine, batch: Batch) -> None:
@@ -152,7 +162,7 @@ def make_ready(host: Host, machine: Machine) -> None:
         host.ready.append(machine)
 
 
-def _to_client(host: Host, client: Client, batch: Batch) -> None:
+def to_client(host: Host, client: Client, batch: Batch) -> None:
     """A client takes no turns: its asks are closed here, in the commit of the answer."""
     client.channels.add((batch.sender, client.address))
     kept: list[Said] = []
@@ -230,9 +240,11 @@ def tell(host: Host, batch: Batch, verdict: list[object]) -> None:
     """Tells a client the verdict of its batch, once it is committed."""
     client = host.clients.get(batch.sender)
     if client is None:
+        if batch.digest:
+            tell_away(host, host.channel(batch.sender, batch.receiver), batch.seq, verdict)
         return
     channel = host.channel(batch.sender, batch.receiver)
-    if channel.sent:
+    if channel.sent and not batch.header:
         return  # The operator's own channel, which nobody listens at.
     if verdict[0] != "applied":
         channel.verdicts[batch.seq] = verdict
@@ -247,5 +259,7 @@ def take_mark(host: Host, batch: Batch) -> None:
     channel.taken_ordinal = batch.ordinal + batch.count
     if batch.position:
         channel.position = batch.position
+    if batch.digest:
+        channel.digest = batch.digest
     host.touch(channel)
     settle(host, batch)

@@ -11,6 +11,7 @@ import cbor2
 
 from avm.host import batch as batches
 from avm.host import capability
+from avm.host.away import outgoing_of
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.outbox import enqueue
 from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status, Timer
@@ -37,7 +38,7 @@ def encode(thing: Any) -> bytes | None:
         case Timer():
             return _timer(thing)
         case Client():
-            return cbor2.dumps([thing.id, thing.durable, thing.name])
+            return cbor2.dumps([thing.id, thing.durable, thing.name, thing.tag])
         case Local() | Reply() | Sealed() | Named():
             return capability.to_bytes(thing)
         case _:
@@ -46,9 +47,13 @@ def encode(thing: Any) -> bytes | None:
 
 def _channel(channel: Channel) -> bytes:
     marks = MARKS.pack(channel.sent, channel.sent_ordinal, channel.taken, channel.taken_ordinal)
-    if not channel.position and not channel.verdicts:
+    away = channel.digest or channel.base or channel.frozen
+    if not channel.position and not channel.verdicts and not away:
         return marks
-    return marks + cbor2.dumps([channel.position, list(map(list, channel.verdicts.items()))])
+    more: list[Any] = [channel.position, list(map(list, channel.verdicts.items()))]
+    if away:
+        more += [channel.digest, channel.epoch, channel.base, channel.frozen, channel.evidence]
+    return marks + cbor2.dumps(more)
 
 
 def decode_channel(sender: bytes, receiver: bytes, body: bytes) -> Channel:
@@ -57,8 +62,10 @@ def decode_channel(sender: bytes, receiver: bytes, body: bytes) -> Channel:
     channel = Channel(sender, receiver, sent, sent_ordinal, taken, taken_ordinal)
     channel.received, channel.received_ordinal = taken, taken_ordinal
     if len(body) > MARKS.size:
-        channel.position, verdicts = cbor2.loads(body[MARKS.size :])
+        channel.position, verdicts, *away = cbor2.loads(body[MARKS.size :])
         channel.verdicts = dict(verdicts)
+        if away:
+            channel.digest, channel.epoch, channel.base, channel.frozen, channel.evidence = away
     return channel
 
 
@@ -73,10 +80,10 @@ def _lasting(machine: Machine) -> bytes:
     """What seldom changes of a machine, encoded once."""
     state = (machine.status, machine.mode, machine.why)
     code = (machine.code, machine.has_signal, machine.python, machine.version)
-    about = (*state, *code, machine.generation)
+    about = (*state, *code, machine.generation, machine.incarnation)
     if machine.lasting is None or machine.lasting[0] != about:
         life = [machine.address, machine.name, machine.status.value, machine.mode.value]
-        keys = [machine.identity, machine.sealed_keys, machine.generation]
+        keys = [machine.identity, machine.sealed_keys, machine.generation, machine.incarnation]
         machine.lasting = (about, cbor2.dumps([life, [machine.why, *code], keys]))
     return machine.lasting[1]
 
@@ -90,7 +97,7 @@ def decode_machine(number: int, body: bytes) -> Machine:
     )
     machine.mode, machine.why = Mode(life[3]), code[0]
     machine.python, machine.version = code[3], code[4]
-    machine.generation = keys[2]
+    machine.generation, machine.incarnation = keys[2:]
     machine.head, machine.chain, machine.now_ms = chain[:3]
     machine.next_slot, machine.next_ask = chain[3:]
     machine.snapshot_at, machine.bytes_since, machine.turns_since, machine.state_bytes = since
@@ -154,8 +161,8 @@ def _load_machines(host: Host, rows: Rows) -> None:
 
 def _load_clients(host: Host, rows: Rows) -> None:
     for (address,), body in rows("client"):
-        number, durable, name = cbor2.loads(body)
-        client = Client(number, address, bool(durable), name, stored=True)
+        number, durable, name, tag = cbor2.loads(body)
+        client = Client(number, address, bool(durable), name, tag, stored=True)
         host.clients[address] = client
         host.next_id = max(host.next_id, number + 1)
         if not durable:
@@ -193,6 +200,8 @@ def _load_batches(host: Host, rows: Rows) -> None:
             enqueue(host, host.machines[receiver], batch)
         elif receiver in host.clients:
             host.clients[receiver].waiting[(sender, seq)] = batch
+        elif batch.header:
+            _load_away(host, batch)
     for (receiver, sender, seq), body in rows("inbox"):
         batch = batches.from_bytes(sender, receiver, seq, body)
         host.inbox[(receiver, sender, seq)] = batch
@@ -200,3 +209,12 @@ def _load_batches(host: Host, rows: Rows) -> None:
         channel = host.channel(sender, receiver)
         channel.received, channel.received_ordinal = seq, batch.ordinal + batch.count
         enqueue(host, host.machines[receiver], batch)
+
+
+def _load_away(host: Host, batch: batches.Batch) -> None:
+    """A batch for another host: it may have been offered before the crash."""
+    channel = host.channel(batch.sender, batch.receiver)
+    if batch.sender in host.clients:
+        channel.received, channel.received_ordinal = batch.seq, batch.ordinal + batch.count
+    outgoing = outgoing_of(host, batch.sender, batch.receiver)
+    outgoing.durable = outgoing.offered = max(outgoing.durable, batch.seq)

@@ -13,6 +13,7 @@ from avm.host.batch import Batch
 from avm.host.capability import Cap, Local
 from avm.host.deadlines import Deadlines
 from avm.host.keys import Keyring
+from avm.host.peers import Incoming, Link, Outgoing, Pair, Peer, Place, Proof
 from avm.host.scheduler import Queue
 from avm.limits import Limits
 
@@ -66,6 +67,10 @@ class Channel:
 
     `taken` is the applied mark: every batch up to it has its verdict. `received` runs ahead of it
     in memory only. `verdicts` are those other than applied that a client has not confirmed.
+
+    Between hosts, `digest` is that of the last header sent or taken, `epoch` the highest incarnation
+    of the other end, `base` the last number that the receiver keeps nothing of; a frozen channel has
+    its reason and the evidence.
     """
 
     sender: bytes
@@ -79,6 +84,11 @@ class Channel:
     position: bytes = b""
     verdicts: dict[int, list[Any]] = field(default_factory=dict)
     text: bytes = b""
+    digest: bytes = b""
+    epoch: int = 0
+    base: int = 0
+    frozen: str = ""
+    evidence: bytes = b""
 
 
 @dataclass(slots=True)
@@ -124,6 +134,7 @@ class Machine:
     next_slot: int = 0
     next_ask: int = 0
     generation: int = 0
+    incarnation: int = 1
     snapshot_at: int = -1
     bytes_since: int = 0
     turns_since: int = 0
@@ -160,6 +171,7 @@ class Client:
     address: bytes
     durable: bool
     name: str = ""
+    tag: bytes = b""
     stored: bool = False
     connected: bool = False
     asks: dict[int, Ask] = field(default_factory=dict)
@@ -196,6 +208,8 @@ class Group:
     dirty: dict[Key, Any] = field(default_factory=dict)
     new: set[Key] = field(default_factory=set)
     after: list[Any] = field(default_factory=list)
+    away: list[Batch] = field(default_factory=list)
+    heard: list[tuple[Outgoing, int]] = field(default_factory=list)
 
     def add(self, key: Key, thing: Any) -> None:
         """Notes a row that the store does not have yet."""
@@ -226,6 +240,13 @@ class Host:
     channels: dict[tuple[bytes, bytes], Channel] = field(default_factory=dict)
     outbox: dict[tuple[bytes, bytes, int], Batch] = field(default_factory=dict)
     inbox: dict[tuple[bytes, bytes, int], Batch] = field(default_factory=dict)
+    networked: bool = False
+    places: dict[bytes, Place] = field(default_factory=dict)
+    peers: dict[bytes, Peer] = field(default_factory=dict)
+    links: dict[int, Link] = field(default_factory=dict)
+    outgoing: dict[Pair, Outgoing] = field(default_factory=dict)
+    arriving: dict[Pair, Incoming] = field(default_factory=dict)
+    proofs: dict[bytes, Proof] = field(default_factory=dict)
     workers: dict[int, Worker] = field(default_factory=dict)
     ready: deque[Machine] = field(default_factory=deque)
     unloaded: list[Machine] = field(default_factory=list)

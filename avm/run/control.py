@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 from avm.host.batch import Batch, Said
-from avm.host.capability import Cap, Local, Named, Reply
+from avm.host.capability import INVALID, Cap, Local, Named, Reply
 from avm.host.core import Core
 from avm.host.effects import Done
 from avm.host.operate import Created
 from avm.run import protocol
-from avm.run.operator import INVALID, Answer, Entropy, NotDone, Operator, operator_capability
+from avm.run.operator import Answer, Entropy, NotDone, Operator, operator_capability
 from avm.run.parts import number_in, text_in
 from avm.run.protocol import BadFrame, Frames
 from avm.run.stream import Stream
@@ -101,7 +101,7 @@ class Control:
         host = self._core.host
         if connection.address is not None:
             raise BadFrame("a second greeting")
-        address = host.keys.client_address(text_in(key))
+        address, tag = host.keys.client(text_in(key))
         if address not in host.clients and len(host.clients) >= host.limits.clients:
             self._say(connection, [protocol.BYE, f"{len(host.clients)} clients are here already"])
             raise BadFrame("too many clients")
@@ -113,7 +113,7 @@ class Control:
         self._by_address[address] = connection
         welcome = [protocol.WELCOME, protocol.VERSION, address, host.address, host.version]
         self._say(connection, welcome)
-        self._core.open_client(address, bool(durable), text_in(name))
+        self._core.open_client(address, bool(durable), text_in(name), tag)
 
     def _mark(self, connection: Connection, receiver: bytes) -> None:
         assert connection.address is not None

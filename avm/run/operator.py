@@ -8,14 +8,13 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from avm.host.capability import Cap, Local, Named
+from avm.host.capability import INVALID, Cap, Local
 from avm.host.core import ENTROPY_BYTES, OPERATOR, Core
 from avm.host.state import Machine, Mode
 from avm.run.parts import bytes_in, number_in, text_in
 from avm.store.interface import Store
 from caps.codec import encode_state
 
-INVALID = Named("invalid")
 OPERATOR_CONTEXT = encode_state(OPERATOR)[0]
 Entropy = Callable[[int], bytes]
 Answer = Callable[[Any, str], None]

@@ -59,10 +59,15 @@ class Client:
     """A client of the simulated host."""
 
     def __init__(
-        self, address: bytes, handles: Handles | None = None, durable: bool = False
+        self,
+        address: bytes,
+        handles: Handles | None = None,
+        durable: bool = False,
+        tag: bytes = b"",
     ) -> None:
         self.address = address
         self.durable = durable
+        self.tag = tag
         self.forgotten = False
         self.waits_until_ms = 0
         self.unmarked: set[bytes] = set()
@@ -80,7 +85,7 @@ class Client:
     def connect(self, core: Core) -> None:
         """Meets a host, for the first time or after a crash."""
         self.core = core
-        core.open_client(self.address, self.durable)
+        core.open_client(self.address, self.durable, tag=self.tag)
         self.outgoing.clear()
         self.unmarked = set(self.senders)
         for receiver in self.senders:
@@ -187,8 +192,8 @@ class Client:
         if verdict[0] == "applied":
             return
         for index, one in enumerate(said):
-            if type(one.reply) is Reply:
-                self.outcomes.setdefault(one.reply.ask, []).append(_outcome(verdict, index))
+            if type(one.reply) is Reply and one.reply.ask not in self.outcomes:
+                self.outcomes[one.reply.ask] = [_outcome(verdict, index)]
 
     def take(self, batch: Batch) -> None:
         """The host delivers a batch."""

@@ -10,7 +10,20 @@ from typing import Any
 
 from avm.host.capability import Cap
 from avm.host.core import ENTROPY_BYTES, Core
-from avm.host.effects import Deliver, Done, Kill, Load, SendCode, ToWorker, Verdict
+from avm.host.effects import (
+    Deliver,
+    Dial,
+    Done,
+    Frozen,
+    Kill,
+    Load,
+    Say,
+    Seek,
+    SendCode,
+    ToWorker,
+    Unlink,
+    Verdict,
+)
 from avm.host.keys import Keyring
 from avm.host.operate import Created
 from avm.host.recover import recovery
@@ -54,7 +67,16 @@ class SimWorker:
 class World:
     """One host and its clients; deterministic in its seed."""
 
-    def __init__(self, seed: int = 0, *, limits: Limits | None = None, workers: int = 2) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        limits: Limits | None = None,
+        workers: int = 2,
+        network: Callable[["World", Any], None] | None = None,
+    ) -> None:
+        """`network` carries out what the host asks of other hosts; without it there are none."""
+        self.network = network
         self.entropy = Entropy(seed)
         self.limits = limits or Limits()
         self.now_ms = START_MS
@@ -76,6 +98,8 @@ class World:
         keys = Keyring(*self.keyring_seeds)
         self.core = Core(keys, self.limits, now_ms=self.now_ms, python="sim", version="sim")
         self.core.load(self.store.rows)
+        if self.network is not None:
+            self.core.join()
         self.workers = {}
         self._group: Transaction | None = None
         self._written = False
@@ -99,7 +123,7 @@ class World:
 
     def step(self) -> bool:
         """Does one thing that could happen next; False when nothing is left to do."""
-        self._carry_out()
+        self.carry_out()
         choices: list[Callable[[], None]] = []
         for number, worker in self.workers.items():
             if worker.frames and not worker.hangs:
@@ -115,7 +139,7 @@ class World:
             choices[0]()
         else:
             self.entropy.choice(choices)()
-        self._carry_out()
+        self.carry_out()
         return True
 
     def settle(self) -> None:
@@ -128,7 +152,7 @@ class World:
         end = self.now_ms + round(seconds * 1000)
         self.settle()
         while True:
-            due = self._next_wake_ms()
+            due = self.next_wake_ms()
             if due is None or due > end:
                 break
             self.now_ms = max(self.now_ms, due)
@@ -138,7 +162,8 @@ class World:
         self.core.tick(end)
         self.settle()
 
-    def _next_wake_ms(self) -> int | None:
+    def next_wake_ms(self) -> int | None:
+        """When something is due next."""
         now_ms = self.core.host.now_ms
         waiting = [
             client.waits_until_ms
@@ -208,7 +233,8 @@ class World:
     def on_written(self) -> None:
         """Called when that group is durable, and before the host hears of it."""
 
-    def _carry_out(self) -> None:
+    def carry_out(self) -> None:
+        """Carries out what the core asked for."""
         effects = self.core.host.effects
         while effects:
             taken, effects[:] = list(effects), []
@@ -241,6 +267,9 @@ class World:
                     self.clients[client].marked(effect)
             case Done(request):
                 self.answers[request] = effect
+            case Say() | Seek() | Dial() | Unlink() | Frozen():
+                assert self.network is not None, "a host without a network knows no other"
+                self.network(self, effect)
 
     def _load(self, load: Load) -> None:
         if load.worker not in self.workers:
@@ -313,7 +342,8 @@ class World:
 
     def client(self, durable: bool = False) -> Client:
         """A new client of the host."""
-        client = Client(self.entropy.bytes(32), self.handles, durable)
+        address, tag = self.core.host.keys.client(self.entropy.bytes(16).hex())
+        client = Client(address, self.handles, durable, tag)
         self.clients[client.address] = client
         client.connect(self.core)
         return client

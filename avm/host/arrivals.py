@@ -1,0 +1,267 @@
+"""Batches that come from other hosts: checked in order, and put in line like any other.
+
+The first step of a message's journey at its second host: who speaks for the sender is proven when
+the channel is opened; then each batch is held against the mark, the chain of headers and the room
+there is, its capabilities are opened, and it waits for its turn. The sender keeps it until then.
+"""
+
+from avm.host.batch import Batch, Said
+from avm.host.capability import INVALID, Cap, from_wire_untrusted
+from avm.host.channel import VERDICTS_MAX, Again, End, Gone, Mark, Offer, Open, Part, Told
+from avm.host.header import (
+    NO_DIGEST,
+    Header,
+    digest_of_body,
+    digest_of_header,
+    parse_header_untrusted,
+    unpack_body_untrusted,
+)
+from avm.host.links import prove, proven, room_of, say, say_after, set_place, tell_away
+from avm.host.outbox import enqueue, forget_channel, hold, take_mark, to_client
+from avm.host.peers import Incoming, Link, Partial
+from avm.host.state import Channel, Client, Host, Machine, Mode, Status
+from avm.host.verdicts import TWO_VERSIONS, freeze
+from caps.errors import InvalidCapability, Malformed
+
+NONE_BODY = b"\xf6"
+
+
+class PeerBroken(Exception):
+    """The other host says what no host would; the link to it is closed."""
+
+
+def opened(host: Host, link: Link, frame: Open) -> None:
+    """Another host begins a channel to a machine or client of this one."""
+    pair = (frame.sender, frame.receiver)
+    incarnation = proven(host, link, frame.sender, frame.identity, frame.certificate)
+    owner = host.owner(frame.receiver)
+    channel = host.channels.get(pair)
+    stale = channel is not None and incarnation is not None and incarnation < channel.epoch
+    proof = prove(host, frame.receiver) if owner is not None else None
+    if incarnation is None or proof is None or stale or host.owner(frame.sender) is not None:
+        host.counts["unproven" if incarnation is None or stale else "not_here"] += 1
+        say(host, link, Gone(*pair))
+        return
+    if len(link.incoming) >= host.limits.link_channels and pair not in link.incoming:
+        host.counts["crowded"] += 1
+        say(host, link, Gone(*pair))
+        return
+    if channel is not None and channel.frozen:
+        return
+    set_place(host, frame.sender, link.peer)
+    link.incoming.add(pair)
+    taken, received, digest = frame.base, frame.base, NO_DIGEST
+    known = channel or Channel(*pair, taken=taken, received=received)
+    if channel is not None:
+        taken, digest = channel.taken, channel.digest or NO_DIGEST
+    before = host.arriving.get(pair)
+    latest = before.digest if before is not None else digest
+    if channel is None:
+        latest = NO_DIGEST
+    base = frame.base if channel is None else 0
+    host.arriving[pair] = Incoming(link.number, incarnation, base, latest)
+    verdicts = [(seq, list(verdict)) for seq, verdict in known.verdicts.items()]
+    room = room_of(host, known, base)
+    proofs = (proof.identity, proof.certificate)
+    say_after(host, link, Mark(*pair, *proofs, taken, digest, room, verdicts))
+
+
+def ended(host: Host, link: Link, frame: End) -> None:
+    """A sender is gone for good: its channels are forgotten, where nothing is under way on them."""
+    pair, back = (frame.sender, frame.receiver), (frame.receiver, frame.sender)
+    incoming = _incoming(host, link, frame)
+    channel = host.channels.get(pair)
+    if incoming is None or channel is None or channel.received != channel.taken:
+        return
+    del host.arriving[pair]
+    link.incoming.discard(pair)
+    forget_channel(host, pair)
+    answers = host.channels.get(back)
+    if answers is not None and answers.sent == answers.taken:
+        host.outgoing.pop(back, None)
+        forget_channel(host, back)
+    place = host.places.get(frame.sender)
+    if place is not None:
+        place.senders.pop(frame.receiver, None)
+        if not place.senders:
+            set_place(host, frame.sender, b"")
+            del host.places[frame.sender]
+
+
+def _incoming(host: Host, link: Link, frame: Offer | Part | End) -> Incoming | None:
+    incoming = host.arriving.get((frame.sender, frame.receiver))
+    if incoming is None or incoming.link != link.number:
+        host.counts["stray"] += 1
+        return None
+    return incoming
+
+
+def offered(host: Host, link: Link, frame: Offer) -> None:
+    """A batch, whole or its first part."""
+    incoming = _incoming(host, link, frame)
+    if incoming is None:
+        return
+    header = parse_header_untrusted(frame.header)
+    if (header.sender, header.receiver) != (frame.sender, frame.receiver):
+        raise PeerBroken("a header of another channel")
+    _drop_partial(link, incoming)
+    if not _is_next(host, link, incoming, header, frame):
+        return
+    if frame.size > host.limits.arrival_bytes:
+        raise PeerBroken(f"a batch of {frame.size} bytes")
+    if len(frame.part) == frame.size:
+        _arrive(host, link, incoming, header, frame.header, frame.part)
+    elif link.partial_bytes + frame.size > host.limits.link_bytes:
+        say(host, link, Again(frame.sender, frame.receiver, header.seq, "busy"))
+    else:
+        link.partial_bytes += frame.size
+        incoming.partial = Partial(frame.header, frame.size, bytearray(frame.part))
+
+
+def parted(host: Host, link: Link, frame: Part) -> None:
+    """Another instalment of a body; one that does not fit is of a batch offered again since."""
+    incoming = _incoming(host, link, frame)
+    partial = incoming.partial if incoming is not None else None
+    if incoming is None or partial is None:
+        return
+    header = parse_header_untrusted(partial.header)
+    if frame.seq != header.seq or frame.at != len(partial.body):
+        host.counts["stray"] += 1
+        return
+    if len(partial.body) + len(frame.part) > partial.size:
+        raise PeerBroken("a body longer than its batch says")
+    partial.body += frame.part
+    if len(partial.body) == partial.size:
+        _drop_partial(link, incoming)
+        _arrive(host, link, incoming, header, partial.header, bytes(partial.body))
+
+
+def _drop_partial(link: Link, incoming: Incoming) -> None:
+    if incoming.partial is not None:
+        link.partial_bytes -= incoming.partial.size
+        incoming.partial = None
+
+
+def _is_next(host: Host, link: Link, incoming: Incoming, header: Header, frame: Offer) -> bool:
+    """Whether it is the batch that is expected; what was taken already hears its verdict again."""
+    pair = (frame.sender, frame.receiver)
+    channel = host.channels.get(pair)
+    if channel is None:
+        channel = Channel(*pair, taken=incoming.base, received=incoming.base)
+    for heard in [seq for seq in channel.verdicts if seq <= frame.confirmed]:
+        del channel.verdicts[heard]
+        host.touch(channel)
+    if header.seq <= channel.taken:
+        verdict = channel.verdicts.get(header.seq, ["applied"])
+        room = room_of(host, channel, incoming.base)
+        say_after(host, link, Told(*pair, header.seq, verdict, room))
+        return False
+    if header.seq <= channel.received:
+        return False
+    if channel.frozen:
+        return False
+    if header.seq == channel.received + 1:
+        incoming.asked = 0
+        return True
+    if incoming.asked != channel.received + 1:
+        incoming.asked = channel.received + 1
+        say(host, link, Again(*pair, incoming.asked, "expected"))
+    return False
+
+
+def _arrive(
+    host: Host, link: Link, incoming: Incoming, header: Header, octets: bytes, body: bytes
+) -> None:
+    """A whole batch, the next of its channel."""
+    pair = (header.sender, header.receiver)
+    if body and digest_of_body(body) != header.body:
+        raise PeerBroken("a body that is not its header's")
+    known = host.channels.get(pair)
+    first = known is None or known.taken == known.received == incoming.base
+    if header.before != incoming.digest and not (first and incoming.digest == NO_DIGEST):
+        freeze(host, host.channel(*pair), TWO_VERSIONS, octets)
+        return
+    if _is_busy(host, header.receiver, known):
+        say(host, link, Again(*pair, header.seq, "busy"))
+        return
+    messages = _messages(host, header, body)
+    digest = digest_of_header(octets)
+    if known is None and messages and all(said.to == INVALID for said in messages):
+        # A stranger: nothing is kept, and its channel begins anew.
+        incoming.base, incoming.digest = header.seq, digest
+        host.counts["strangers"] += 1
+        room = header.seq + 1
+        say(host, link, Told(*pair, header.seq, ["rejected", 0, "stranger"], room))
+        return
+    channel = host.channel(*pair)
+    if known is None:
+        channel.taken = channel.received = incoming.base
+        channel.taken_ordinal = channel.received_ordinal = header.ordinal
+    channel.epoch = max(channel.epoch, incoming.incarnation)
+    place = (*pair, header.seq, header.ordinal, header.deadline_ms)
+    batch = Batch(*place, messages, len(body), header.count)
+    batch.header, batch.digest = octets, digest
+    channel.received, channel.received_ordinal = header.seq, header.ordinal + header.count
+    incoming.digest = digest
+    _line_up(host, channel, batch)
+
+
+def _is_busy(host: Host, receiver: bytes, channel: Channel | None) -> bool:
+    machine = host.machines.get(receiver)
+    waiting = len(machine.queue or ()) if machine is not None else 0
+    unheard = len(channel.verdicts) if channel is not None else 0
+    crowded = waiting >= host.limits.inbox_batches or unheard >= VERDICTS_MAX
+    return host.full or host.draining or crowded
+
+
+def _messages(host: Host, header: Header, body: bytes) -> tuple[Said, ...]:
+    """The messages of a body; of one that is none, one message that is not valid."""
+    if not body:
+        return ()
+
+    def open_untrusted(wire: bytes) -> Cap:
+        try:
+            return from_wire_untrusted(wire, host.keys)
+        except InvalidCapability:
+            return INVALID
+
+    try:
+        return unpack_body_untrusted(body, header, open_untrusted, host.limits.arrival_bytes)
+    except Malformed:
+        host.counts["malformed"] += 1
+        return (Said(INVALID, NONE_BODY, (), None),)
+
+
+def _line_up(host: Host, channel: Channel, batch: Batch) -> None:
+    """Gives a batch to whom it is for; what is not taken is undelivered at once."""
+    owner = host.owner(batch.receiver)
+    if isinstance(owner, Client):
+        if not batch.messages:
+            _undelivered(host, channel, batch)
+            return
+        channel.digest = batch.digest
+        to_client(host, owner, batch)
+        host.touch(channel)
+        tell_away(host, channel, batch.seq, ["applied"])
+        return
+    if owner is None or not _takes(owner):
+        _undelivered(host, channel, batch)
+        return
+    host.deadlines.put(("batch", batch.sender, batch.receiver, batch.seq), batch.deadline_ms)
+    if owner.status is Status.SUSPENDED:
+        hold(host, batch)
+    enqueue(host, owner, batch)
+
+
+def _undelivered(host: Host, channel: Channel, batch: Batch) -> None:
+    take_mark(host, batch)
+    tell_away(host, channel, batch.seq, ["undelivered"])
+
+
+def _takes(machine: Machine) -> bool:
+    if machine.status is Status.SUSPENDED:
+        return machine.mode is Mode.HOLD
+    return machine.status is not Status.HALTED
+
+
+__all__ = ["PeerBroken", "ended", "offered", "opened", "parted"]

@@ -1,0 +1,121 @@
+"""Batches on their way to other hosts: kept, and offered in order once they are committed.
+
+Step 7 of the journey. A batch is sealed and chained in the fold that sends it. It leaves when its
+commit is durable, its receiver's host is linked, and that host has marked how far the channel is
+taken and has room. Large bodies go in instalments, in turn with those of other channels.
+"""
+
+from avm.host.batch import Batch, Said
+from avm.host.capability import NULL
+from avm.host.channel import PART_BYTES, Offer, Open, Part
+from avm.host.header import NO_DIGEST, Header, digest_of_body, digest_of_header, pack_body
+from avm.host.links import dial, peer_of, place_of, prove, say, seek
+from avm.host.peers import Link, Outgoing
+from avm.host.state import Host
+
+
+def keep_away(host: Host, batch: Batch) -> None:
+    """Keeps a batch for another host in its sender's outbox, as the bytes that will be offered."""
+    channel = host.channel(batch.sender, batch.receiver)
+    body = pack_body(batch.messages, host.keys.to_seal)
+    before = channel.digest or NO_DIGEST
+    place = (batch.sender, batch.receiver, batch.seq, batch.ordinal, batch.count)
+    header = Header(*place, batch.deadline_ms, before, digest_of_body(body)).to_bytes()
+    channel.digest = digest_of_header(header)
+    batch.header, batch.body = header, body
+    batch.messages = tuple(Said(NULL, b"", (), said.reply) for said in batch.messages)
+    key = (batch.sender, batch.receiver, batch.seq)
+    host.outbox[key] = batch
+    host.group.add(("outbox", *key), batch)
+    host.group.away.append(batch)
+    machine = host.machines.get(batch.sender)
+    if machine is not None:
+        machine.outbox_bytes += batch.size
+    host.touch(channel)
+
+
+def outgoing_of(host: Host, sender: bytes, receiver: bytes) -> Outgoing:
+    """The sender's end of a channel."""
+    key = (sender, receiver)
+    outgoing = host.outgoing.get(key)
+    if outgoing is None:
+        outgoing = host.outgoing[key] = Outgoing(sender, receiver)
+        outgoing.confirmed = host.channel(sender, receiver).taken
+        place_of(host, receiver).senders[sender] = None
+    return outgoing
+
+
+def leave(host: Host, batches: list[Batch]) -> None:
+    """These batches are durable: they may leave."""
+    for batch in batches:
+        outgoing = outgoing_of(host, batch.sender, batch.receiver)
+        outgoing.durable = max(outgoing.durable, batch.seq)
+        wake(host, outgoing)
+
+
+def wake(host: Host, outgoing: Outgoing) -> None:
+    """Goes on with a channel as far as possible now: finds, dials, opens, or lists it to offer."""
+    channel = host.channels.get((outgoing.sender, outgoing.receiver))
+    if channel is None or channel.frozen or outgoing.durable <= channel.taken:
+        return
+    place = place_of(host, outgoing.receiver)
+    if not place.host:
+        seek(host, place)
+        return
+    peer = peer_of(host, place.host)
+    link = host.links.get(peer.link)
+    if link is None:
+        dial(host, peer)
+    elif outgoing.link != link.number:
+        _begin(host, link, outgoing, channel.base)
+    elif outgoing.marked and not outgoing.listed and has_more(outgoing):
+        outgoing.listed = True
+        link.ready.append(outgoing)
+
+
+def _begin(host: Host, link: Link, outgoing: Outgoing, base: int) -> None:
+    proof = prove(host, outgoing.sender)
+    if proof is None:
+        return
+    outgoing.link, outgoing.marked, outgoing.at = link.number, False, 0
+    pair = (outgoing.sender, outgoing.receiver)
+    say(host, link, Open(*pair, proof.identity, proof.certificate, base))
+
+
+def unlink(outgoing: Outgoing) -> None:
+    """The channel is open on no link any more."""
+    outgoing.link, outgoing.marked, outgoing.at, outgoing.listed = 0, False, 0, False
+
+
+def has_more(outgoing: Outgoing) -> bool:
+    """Whether there is a batch that may be offered now."""
+    return outgoing.next <= min(outgoing.durable, outgoing.room)
+
+
+def offer_all(host: Host) -> None:
+    """Offers what may be offered, channels in turn, as far as the links take it."""
+    for link in host.links.values():
+        while link.ready and link.room > 0:
+            outgoing = link.ready.popleft()
+            outgoing.listed = False
+            if outgoing.link == link.number and outgoing.marked and has_more(outgoing):
+                _offer_part(host, link, outgoing)
+                wake(host, outgoing)
+
+
+def _offer_part(host: Host, link: Link, outgoing: Outgoing) -> None:
+    pair = (outgoing.sender, outgoing.receiver)
+    batch = host.outbox.get((*pair, outgoing.next))
+    if batch is None:  # it has its verdict
+        outgoing.next, outgoing.at = outgoing.next + 1, 0
+        return
+    at, body = outgoing.at, batch.body
+    part = body[at : at + PART_BYTES]
+    if at:
+        say(host, link, Part(*pair, batch.seq, at, part))
+    else:
+        outgoing.offered = max(outgoing.offered, batch.seq)
+        say(host, link, Offer(*pair, batch.header, len(body), part, outgoing.confirmed))
+    outgoing.at = at + len(part)
+    if outgoing.at >= len(body):
+        outgoing.next, outgoing.at = outgoing.next + 1, 0

@@ -1,0 +1,235 @@
+"""What two hosts say to each other about the channels between their machines. Pure.
+
+Steps 7 and 8 of the journey. Frames of a link, each a CBOR array, the kind first:
+
+    OPEN    sender, receiver, identity, certificate, base      begins a channel on this link
+    MARK    sender, receiver, identity, certificate, taken, digest, room, [[seq, verdict], ..]
+    OFFER   sender, receiver, header, size, part, confirmed    a batch; of size 0 where withdrawn
+    PART    sender, receiver, seq, at, part                    the next instalment of its body
+    VERDICT sender, receiver, seq, verdict, room
+    AGAIN   sender, receiver, seq, why                         offer from this one on again
+    GONE    sender, receiver                                   it does not live here
+    END     sender, receiver                                   the sender is gone for good
+
+`room` is the last number that may be offered; `base` is the last of which the receiver keeps nothing.
+"""
+
+from typing import NamedTuple
+
+from avm.host.header import ADDRESS_BYTES, DIGEST_BYTES, HEADER_BYTES_MAX
+from caps import shape
+from caps.certificate import CERTIFICATE_BYTES_MAX
+from caps.codec import dumps_plain, loads_plain_untrusted
+from caps.errors import Malformed
+from caps.identity import IDENTITY_BYTES_MAX
+
+PART_BYTES = 16 * 1024
+FRAME_BYTES_MAX = 1024 * 1024
+VERDICTS_MAX = 4096
+WORD_BYTES_MAX = 4096
+SEQ_MAX = 2**48
+SIZE_MAX = 64 * 1024 * 1024
+WHYS = ("expected", "busy")
+
+OPEN, MARK, OFFER, PART, VERDICT, AGAIN, GONE, END = range(8)
+
+Verdict = list[object]
+
+
+class Open(NamedTuple):
+    """The sender's host begins a channel, and proves that it speaks for the sender."""
+
+    sender: bytes
+    receiver: bytes
+    identity: bytes
+    certificate: bytes
+    base: int
+
+
+class Mark(NamedTuple):
+    """The receiver's host proves itself likewise, and says how far the channel is taken."""
+
+    sender: bytes
+    receiver: bytes
+    identity: bytes
+    certificate: bytes
+    taken: int
+    digest: bytes
+    room: int
+    verdicts: list[tuple[int, Verdict]]
+
+
+class Offer(NamedTuple):
+    """A batch's header and the first part of its body, which has `size` bytes."""
+
+    sender: bytes
+    receiver: bytes
+    header: bytes
+    size: int
+    part: bytes
+    confirmed: int
+
+
+class Part(NamedTuple):
+    """Bytes of a body from `at` on."""
+
+    sender: bytes
+    receiver: bytes
+    seq: int
+    at: int
+    part: bytes
+
+
+class Told(NamedTuple):
+    """What became of a batch."""
+
+    sender: bytes
+    receiver: bytes
+    seq: int
+    verdict: Verdict
+    room: int
+
+
+class Again(NamedTuple):
+    """The receiver expects this number, now or, when it is busy, in a while."""
+
+    sender: bytes
+    receiver: bytes
+    seq: int
+    why: str
+
+
+class Gone(NamedTuple):
+    """The receiver does not live at this host."""
+
+    sender: bytes
+    receiver: bytes
+
+
+class End(NamedTuple):
+    """The sender will not come again; all that it sent has its verdict."""
+
+    sender: bytes
+    receiver: bytes
+
+
+Frame = Open | Mark | Offer | Part | Told | Again | Gone | End
+KINDS: dict[type[Frame], int] = {
+    Open: OPEN,
+    Mark: MARK,
+    Offer: OFFER,
+    Part: PART,
+    Told: VERDICT,
+    Again: AGAIN,
+    Gone: GONE,
+    End: END,
+}
+
+
+def pack_frame(frame: Frame) -> bytes:
+    """The bytes of a frame."""
+    return dumps_plain([KINDS[type(frame)], *frame])
+
+
+def unpack_frame_untrusted(body: bytes) -> Frame:
+    """Reads a frame from another host; raises `Malformed` only."""
+    plain = loads_plain_untrusted(body, max_bytes=FRAME_BYTES_MAX, depth=6)
+    if type(plain) is not list or len(plain) < 3:
+        raise Malformed("malformed frame")
+    kind, sender, receiver, *rest = plain
+    shape.octets(sender, ADDRESS_BYTES, "frame: sender")
+    shape.octets(receiver, ADDRESS_BYTES, "frame: receiver")
+    shape.integer(kind, OPEN, END, "frame: kind")
+    return _READ[kind](sender, receiver, rest)
+
+
+def _open(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
+    identity, certificate, base = shape.array(rest, 3, "open")
+    return Open(sender, receiver, *_proof(identity, certificate), _seq(base, "open: base", 0))
+
+
+def _mark(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
+    identity, certificate, taken, digest, room, verdicts = shape.array(rest, 6, "mark")
+    told: list[tuple[int, Verdict]] = []
+    for row in shape.items(verdicts, VERDICTS_MAX, "mark: verdicts"):
+        seq, verdict = shape.array(row, 2, "mark: verdict")
+        told.append((_seq(seq, "mark: verdict"), _verdict(verdict)))
+    return Mark(
+        sender,
+        receiver,
+        *_proof(identity, certificate),
+        _seq(taken, "mark: taken", 0),
+        shape.octets(digest, DIGEST_BYTES, "mark: digest"),
+        _seq(room, "mark: room", 0),
+        told,
+    )
+
+
+def _offer(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
+    header, size, part, confirmed = shape.array(rest, 4, "offer")
+    octets = shape.some_octets(header, 1, HEADER_BYTES_MAX, "offer: header")
+    whole = shape.integer(size, 0, SIZE_MAX, "offer: size")
+    first = shape.some_octets(part, 0, PART_BYTES, "offer: part")
+    if len(first) != min(whole, PART_BYTES):
+        shape.refuse("offer: part")
+    return Offer(sender, receiver, octets, whole, first, _seq(confirmed, "offer: confirmed", 0))
+
+
+def _part(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
+    seq, at, part = shape.array(rest, 3, "part")
+    place = shape.integer(at, 1, SIZE_MAX, "part: at")
+    octets = shape.some_octets(part, 1, PART_BYTES, "part: bytes")
+    return Part(sender, receiver, _seq(seq, "part: sequence"), place, octets)
+
+
+def _told(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
+    seq, verdict, room = shape.array(rest, 3, "verdict")
+    number = _seq(seq, "verdict: sequence")
+    return Told(sender, receiver, number, _verdict(verdict), _seq(room, "verdict: room", 0))
+
+
+def _again(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
+    seq, why = shape.array(rest, 2, "again")
+    if type(why) is not str or why not in WHYS:
+        shape.refuse("again: why")
+    return Again(sender, receiver, _seq(seq, "again: sequence"), why)
+
+
+def _gone(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
+    shape.array(rest, 0, "gone")
+    return Gone(sender, receiver)
+
+
+def _end(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
+    shape.array(rest, 0, "end")
+    return End(sender, receiver)
+
+
+_READ = (_open, _mark, _offer, _part, _told, _again, _gone, _end)
+
+
+def _seq(value: object, what: str, low: int = 1) -> int:
+    return shape.integer(value, low, SEQ_MAX, what)
+
+
+def _proof(identity: object, certificate: object) -> tuple[bytes, bytes]:
+    return (
+        shape.some_octets(identity, 1, IDENTITY_BYTES_MAX, "proof: identity"),
+        shape.some_octets(certificate, 1, CERTIFICATE_BYTES_MAX, "proof: certificate"),
+    )
+
+
+def _verdict(value: object) -> Verdict:
+    """One of applied, undelivered, [refused, index, word], [rejected, index (, stranger)]."""
+    if type(value) is not list:
+        shape.refuse("verdict")
+    match value:
+        case ["applied"] | ["undelivered"]:
+            return value
+        case ["refused", int(index), str(word)] if 0 <= index < 2**32 and type(index) is int:
+            if len(word.encode()) <= WORD_BYTES_MAX:
+                return value
+        case ["rejected", int(index)] | ["rejected", int(index), "stranger"]:
+            if 0 <= index < 2**32 and type(index) is int:
+                return value
+    shape.refuse("verdict")

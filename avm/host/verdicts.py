@@ -1,0 +1,226 @@
+"""What other hosts say of the batches that were offered to them: marks, verdicts, and withdrawal.
+
+Step 8 of the journey: the acknowledgement. Each verdict ends its batch in one commit: the mark goes
+on, the row leaves the outbox, and the asks in it that will have no answer get their outcome. A host
+that has gone back in time, here or there, has its channel frozen, and an operator decides.
+"""
+
+from avm.host.away import outgoing_of, unlink, wake
+from avm.host.batch import Batch
+from avm.host.channel import Again, Gone, Mark, Told, Verdict
+from avm.host.effects import Frozen
+from avm.host.header import NO_DIGEST, parse_header_untrusted
+from avm.host.links import not_found, place_of, proven, set_place
+from avm.host.outbox import outcome, outcomes, settle, take_mark, tell
+from avm.host.peers import Link, Outgoing
+from avm.host.state import Channel, Client, Host
+
+BUSY_MS = 100
+BACK_THERE = "the receiver's host has gone back in time: it took less than it had said"
+BACK_HERE = "this host has gone back in time: the receiver took more than was sent"
+TWO_VERSIONS = "the two hosts know different batches under one number"
+
+
+def freeze(host: Host, channel: Channel, why: str, evidence: bytes) -> None:
+    """Stops a channel until an operator decides; the evidence is kept with it."""
+    channel.frozen, channel.evidence = why, evidence
+    host.touch(channel)
+    host.counts["frozen"] += 1
+    host.group.after.append(Frozen(channel.sender, channel.receiver, why))
+
+
+def _of_link(host: Host, link: Link, frame: Mark | Told | Again | Gone) -> Outgoing | None:
+    """The channel a frame is about, when it is open on the link that the frame came by."""
+    outgoing = host.outgoing.get((frame.sender, frame.receiver))
+    if outgoing is None or outgoing.link != link.number:
+        host.counts["stray"] += 1
+        return None
+    return outgoing
+
+
+def marked(host: Host, link: Link, mark: Mark) -> None:
+    """The receiver's host says how far it took the channel."""
+    outgoing = _of_link(host, link, mark)
+    if outgoing is None:
+        return
+    incarnation = proven(host, link, mark.receiver, mark.identity, mark.certificate)
+    channel = host.channel(mark.sender, mark.receiver)
+    if incarnation is None or incarnation < channel.epoch:
+        host.counts["unproven"] += 1
+        _leave_place(host, outgoing)
+        return
+    channel.epoch = incarnation
+    why = _why_frozen(host, channel, mark)
+    if why:
+        freeze(host, channel, why, mark.digest)
+        unlink(outgoing)
+        return
+    known = dict(mark.verdicts)
+    for seq in range(channel.taken + 1, mark.taken + 1):
+        _end(host, outgoing, seq, known.get(seq, ["applied"]))
+    outgoing.marked, outgoing.room = True, mark.room
+    outgoing.next, outgoing.at = mark.taken + 1, 0
+    wake(host, outgoing)
+
+
+def _why_frozen(host: Host, channel: Channel, mark: Mark) -> str:
+    if mark.taken > channel.sent:
+        return BACK_HERE
+    if mark.taken < channel.taken:
+        return BACK_THERE
+    if mark.digest != NO_DIGEST and mark.digest != _digest_at(host, channel, mark.taken):
+        return TWO_VERSIONS
+    return ""
+
+
+def _digest_at(host: Host, channel: Channel, seq: int) -> bytes:
+    if seq == channel.sent:
+        return channel.digest
+    after = host.outbox.get((channel.sender, channel.receiver, seq + 1))
+    assert after is not None, "what is beyond the mark is in the outbox"
+    return parse_header_untrusted(after.header).before
+
+
+def told(host: Host, link: Link, frame: Told) -> None:
+    """A verdict, in the order of the channel; one of what was never offered is counted."""
+    outgoing = _of_link(host, link, frame)
+    if outgoing is None or not outgoing.marked:
+        return
+    channel = host.channel(frame.sender, frame.receiver)
+    if frame.seq != channel.taken + 1 or frame.seq > outgoing.offered:
+        host.counts["stray"] += 1
+        return
+    _end(host, outgoing, frame.seq, frame.verdict)
+    outgoing.room = max(outgoing.room, frame.room)
+    wake(host, outgoing)
+
+
+def _end(host: Host, outgoing: Outgoing, seq: int, verdict: Verdict) -> None:
+    """Takes a batch's verdict: all that follows from it is in one commit."""
+    batch = host.outbox[(outgoing.sender, outgoing.receiver, seq)]
+    channel = host.channel(outgoing.sender, outgoing.receiver)
+    if verdict[-1] == "stranger" and channel.base == seq - 1:
+        channel.base = seq
+    word, *more = verdict
+    if word == "refused":
+        index, said = more
+        assert isinstance(index, int)
+        outcomes(host, batch, "refused", str(said), index)
+    elif word != "applied":
+        outcomes(host, batch, str(word), "")
+    sender = host.clients.get(batch.sender)
+    if sender is not None and word != "applied":
+        close_asks(host, sender, batch)
+    if word == "applied":
+        _too_late(host, batch)
+    take_mark(host, batch)
+    tell(host, batch, list(verdict[:3]) if word == "refused" else list(verdict[:2]))
+    host.group.heard.append((outgoing, seq))
+
+
+def _too_late(host: Host, batch: Batch) -> None:
+    """Asks that were applied and whose deadline has passed while that was not known."""
+    owner = host.owner(batch.sender)
+    for _index, reply in batch.own_replies():
+        if owner is not None and reply.deadline_ms <= host.now_ms:
+            detail = "applied, without an answer by the deadline"
+            outcome(host, owner, reply.ask, "late", detail)
+
+
+def close_asks(host: Host, client: Client, batch: Batch) -> None:
+    """Of a client's batch that was not applied the verdict tells all there is to know."""
+    for _index, reply in batch.own_replies():
+        if client.asks.pop(reply.ask, None) is not None:
+            host.group.dirty[("ask", client.id, reply.ask)] = None
+            host.deadlines.drop(("ask", client.id, reply.ask))
+
+
+def again(host: Host, link: Link, frame: Again) -> None:
+    """The receiver's host expects another number, or has no room for a while."""
+    outgoing = _of_link(host, link, frame)
+    channel = host.channels.get((frame.sender, frame.receiver))
+    if outgoing is None or channel is None or not outgoing.marked:
+        return
+    if not channel.taken < frame.seq <= channel.sent + 1:
+        host.counts["stray"] += 1
+        return
+    outgoing.next, outgoing.at = frame.seq, 0
+    if frame.why == "busy":
+        outgoing.room = 0
+        host.deadlines.put(("offer", frame.sender, frame.receiver), host.now_ms + BUSY_MS)
+        return
+    wake(host, outgoing)
+
+
+def offer_again(host: Host, sender: bytes, receiver: bytes) -> None:
+    """A receiver that was busy is offered one batch again."""
+    outgoing = host.outgoing.get((sender, receiver))
+    if outgoing is not None and outgoing.marked:
+        outgoing.room = max(outgoing.room, outgoing.next)
+        wake(host, outgoing)
+
+
+def gone(host: Host, link: Link, frame: Gone) -> None:
+    """The receiver does not live there: the network is asked again, in a while."""
+    outgoing = _of_link(host, link, frame)
+    if outgoing is not None:
+        _leave_place(host, outgoing)
+
+
+def _leave_place(host: Host, outgoing: Outgoing) -> None:
+    unlink(outgoing)
+    set_place(host, outgoing.receiver, b"")
+    not_found(host, outgoing.receiver)
+
+
+def withdraw_away(host: Host, batch: Batch) -> None:
+    """The deadline of a batch for another host: its body will not be offered any more.
+
+    What was never offered has not happened. What was has a fate that only the other host knows: it
+    is asked by the bare header, and given a little time when it can be reached.
+    """
+    outgoing = outgoing_of(host, batch.sender, batch.receiver)
+    key = (batch.sender, batch.receiver, batch.seq)
+    if host.owner(batch.sender) is None:
+        settle(host, batch)
+        return
+    if batch.body:
+        batch.body = b""
+        host.group.dirty[("outbox", *key)] = batch
+        if outgoing.next == batch.seq:
+            outgoing.at = 0
+        if batch.seq > outgoing.offered:
+            _outcomes_now(host, batch, "undelivered", "the deadline passed")
+            return
+        if outgoing.link and outgoing.marked:
+            outgoing.next, outgoing.at = min(outgoing.next, batch.seq), 0
+            deadline_ms = host.now_ms + round(host.limits.withdraw_s * 1000)
+            batch.again_ms = deadline_ms
+            host.deadlines.put(("batch", *key), deadline_ms)
+            wake(host, outgoing)
+            return
+    _outcomes_now(host, batch, "unknown", "the other host has not said what became of it")
+
+
+def _outcomes_now(host: Host, batch: Batch, why: str, detail: str) -> None:
+    owner = host.owner(batch.sender)
+    if owner is None:
+        return
+    for _index, reply in batch.own_replies():
+        outcome(host, owner, reply.ask, why, detail)
+
+
+def link_lost(host: Host, link: Link) -> None:
+    """A link is gone: channels that were open on it begin again on another."""
+    for outgoing in host.outgoing.values():
+        if outgoing.link == link.number:
+            unlink(outgoing)
+            wake(host, outgoing)
+
+
+def place_found(host: Host, address: bytes, where: bytes) -> None:
+    """The network says at which host an address lives."""
+    place_of(host, address)
+    place = set_place(host, address, where)
+    for sender in list(place.senders):
+        wake(host, outgoing_of(host, sender, address))

@@ -1,0 +1,206 @@
+"""Several worlds and a network between them: links that break, hosts that crash, deterministic. Pure.
+
+Above link frames: what a link carries arrives in order within its lane, and all of what is on its
+way is lost when it breaks. Each call of `step` does one thing that could happen next somewhere.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from avm.host.effects import Dial, Frozen, Say, Seek, Unlink
+from avm.limits import Limits
+from avm.sim.client import Handles
+from avm.sim.entropy import Entropy
+from avm.sim.world import World
+
+LANES = 4
+ROOM = 64 * 1024
+STEPS_MAX = 200_000
+
+
+@dataclass(slots=True, eq=False)
+class End:
+    """One end of a simulated link: whose it is, its number there, and what is on its way to it."""
+
+    world: World
+    number: int
+    other: "End | None" = None
+    lanes: dict[int, deque[bytes]] = field(default_factory=dict)
+
+    @property
+    def coming(self) -> int:
+        """Bytes on their way to it."""
+        return sum(len(frame) for lane in self.lanes.values() for frame in lane)
+
+
+class Net:
+    """Worlds with a network; deterministic in its seed."""
+
+    def __init__(self, seed: int, hosts: int, *, limits: Limits | None = None) -> None:
+        self.entropy = Entropy(seed)
+        self.frozen: list[Frozen] = []
+        self.unlinked: list[str] = []
+        self.cut: set[frozenset[bytes]] = set()
+        self.down: set[World] = set()
+        self._ends: dict[tuple[World, int], End] = {}
+        self._asked: deque[tuple[World, Seek | Dial]] = deque()
+        self._next = 0
+        self.worlds: list[World] = []
+        handles = Handles()
+        for number in range(hosts):
+            world = World(seed * 1000 + number, limits=limits, network=self._effect)
+            world.handles = handles
+            self.worlds.append(world)
+
+    # What hosts ask of the network.
+
+    def _effect(self, world: World, effect: Any) -> None:
+        match effect:
+            case Say(link, lane, frame):
+                end = self._ends.get((world, link))
+                if end is not None and end.other is not None:
+                    end.other.lanes.setdefault(lane % LANES, deque()).append(frame)
+                    world.core.link_room(link, ROOM - end.other.coming)
+            case Seek() | Dial():
+                self._asked.append((world, effect))
+            case Unlink(link, why):
+                self.unlinked.append(why)
+                self._break((world, link), tell_first=False)
+            case Frozen():
+                self.frozen.append(effect)
+
+    def _answer(self) -> None:
+        world, asked = self._asked.popleft()
+        if isinstance(asked, Seek):
+            where = [one for one in self.worlds if asked.address in one.core.host.machines]
+            if where and where[0] not in self.down:
+                world.core.found(asked.address, where[0].core.host.address)
+            else:
+                world.core.not_found(asked.address)
+            return
+        there = next((one for one in self.worlds if one.core.host.address == asked.host), None)
+        if there is None or there in self.down or self._is_cut(world, there):
+            world.core.no_link(asked.host)
+            return
+        self._link(world, there)
+
+    def _is_cut(self, one: World, other: World) -> bool:
+        return frozenset((one.core.host.address, other.core.host.address)) in self.cut
+
+    def _link(self, here: World, there: World) -> None:
+        self._next += 2
+        ends = End(here, self._next), End(there, self._next + 1)
+        for end, other in (ends, ends[::-1]):
+            end.other = other
+            self._ends[(end.world, end.number)] = end
+        for end, other in (ends, ends[::-1]):
+            end.world.core.link_up(end.number, other.world.core.host.keys.identity, ROOM)
+
+    def _break(self, key: tuple[World, int], tell_first: bool = True) -> None:
+        end = self._ends.pop(key, None)
+        if end is None or end.other is None:
+            return
+        self._ends.pop((end.other.world, end.other.number))
+        if tell_first:
+            end.world.core.link_down(end.number)
+        end.other.world.core.link_down(end.other.number)
+
+    # What happens.
+
+    def step(self) -> bool:
+        """Does one thing that could happen next; False when nothing is left to do."""
+        choices: list[Callable[[], Any]] = []
+        if self._asked:
+            choices.append(self._answer)
+        for end in self._ends.values():
+            for lane in end.lanes.values():
+                if lane:
+                    choices.append(lambda end=end, lane=lane: self._deliver(end, lane))  # type: ignore[misc]
+        running = [world for world in self.worlds if world not in self.down]
+        if choices and self.entropy.chance(0.5):
+            self.entropy.choice(choices)()
+            self._carry_out()
+            return True
+        start = self.entropy.below(len(running)) if running else 0
+        for world in running[start:] + running[:start]:
+            if world.step():
+                return True
+        if not choices:
+            return False
+        self.entropy.choice(choices)()
+        self._carry_out()
+        return True
+
+    def _deliver(self, end: End, lane: deque[bytes]) -> None:
+        end.world.core.frame(end.number, lane.popleft())
+        if end.other is not None and (end.other.world, end.other.number) in self._ends:
+            end.other.world.core.link_room(end.other.number, ROOM - end.coming)
+            end.other.world.core.pump()
+        end.world.core.pump()
+
+    def _carry_out(self) -> None:
+        for world in self.worlds:
+            world.carry_out()
+
+    def settle(self) -> None:
+        """Goes on until nothing is left to do now."""
+        for _ in range(STEPS_MAX):
+            if not self.step():
+                return
+        raise AssertionError("hosts go on for ever without time passing")
+
+    def advance(self, seconds: float) -> None:
+        """Lets time pass everywhere, stopping wherever something is due."""
+        end = self.worlds[0].now_ms + round(seconds * 1000)
+        self.settle()
+        while True:
+            due = [world.next_wake_ms() for world in self.worlds if world not in self.down]
+            at_ms = min((time for time in due if time is not None), default=None)
+            if at_ms is None or at_ms > end:
+                break
+            self.tick(max(at_ms, self.worlds[0].now_ms))
+        self.tick(end)
+
+    def tick(self, now_ms: int) -> None:
+        """The time is now this at every host."""
+        for world in self.worlds:
+            world.now_ms = now_ms
+            if world not in self.down:
+                world.core.tick(now_ms)
+                world.core.pump()
+        self._carry_out()
+        self.settle()
+
+    # What goes wrong.
+
+    def crash(self, world: World) -> None:
+        """A host dies and starts again; its links break, and others notice."""
+        self._forget(world)
+        world.crash()
+        self._carry_out()
+
+    def stop(self, world: World) -> None:
+        """A host is off until `start`."""
+        self._forget(world)
+        self.down.add(world)
+
+    def start(self, world: World) -> None:
+        """A host that was off is on again."""
+        self.down.discard(world)
+        self.crash(world)
+
+    def _forget(self, world: World) -> None:
+        for key in [key for key in self._ends if key[0] is world]:
+            end = self._ends.pop(key)
+            assert end.other is not None
+            self._ends.pop((end.other.world, end.other.number))
+            end.other.world.core.link_down(end.other.number)
+        self._asked = deque(one for one in self._asked if one[0] is not world)
+
+    def break_link(self) -> None:
+        """Some link breaks; what was on its way is lost."""
+        if self._ends:
+            self._break(self.entropy.choice(list(self._ends)))
+            self._carry_out()

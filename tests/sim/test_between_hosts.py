@@ -1,0 +1,348 @@
+"""What one host holds against another: who speaks, what came before, how much, and until when."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avm.host import channel
+from avm.host.capability import Cap
+from avm.host.channel import Again, End, Gone, Mark, Offer, Open, Part, Told
+from avm.host.operate import Created
+from avm.host.state import Mode
+from avm.host.verdicts import BACK_HERE, BACK_THERE, TWO_VERSIONS
+from avm.limits import Limits
+from avm.sim.client import Client
+from avm.sim.net import Net
+from avm.sim.world import World
+from caps.errors import Malformed
+from caps.value import Capability, Failed
+from tests.sim import apple
+from tests.sim.code import ModuleCode, entries, replayed
+from tests.sim.orchard import gap_free
+
+
+class Pair:
+    """A pouch at one host, and a client at another that can reach it."""
+
+    def __init__(self, seed: int = 1, limits: Limits | None = None) -> None:
+        self.net = Net(seed, 2, limits=limits)
+        self.here, self.there = self.net.worlds
+        self.made: Created = self.there.create("pouch", ModuleCode(apple), ())
+        self.client = self.here.client()
+
+    def cap(self, name: str) -> Capability:
+        """The client's capability to the pouch."""
+        return held(self.here, self.client, self.there, self.made.names[name])
+
+    def tokens(self) -> tuple[int, ...]:
+        """What the pouch holds."""
+        found: tuple[int, ...] = replayed(self.there, "pouch").tokens
+        return found
+
+
+def held(here: World, client: Client, there: World, cap: Cap) -> Capability:
+    return client.hold(here.core.unseal_untrusted(there.core.seal(cap)))
+
+
+def test_an_ask_to_another_host_is_answered() -> None:
+    pair = Pair()
+    ask = pair.client.ask(pair.cap("take"), (7, 1))
+    pair.net.settle()
+    assert pair.client.outcomes == {ask: ["thanks"]} and pair.tokens() == (7,)
+
+
+def test_w28_an_ask_that_was_never_offered_is_undelivered_at_its_deadline() -> None:
+    pair = Pair()
+    pair.net.stop(pair.there)
+    ask = pair.client.ask(pair.cap("take"), (7, 1), timeout_s=5)
+    pair.net.advance(4.9)
+    assert not pair.client.outcomes
+    pair.net.advance(0.2)
+    assert pair.client.outcomes == {ask: [Failed("undelivered", "the deadline passed")]}
+    pair.net.start(pair.there)
+    pair.net.advance(60)
+    assert pair.tokens() == () and not pair.here.core.host.outbox
+
+
+def test_w28_unknown_when_the_other_host_is_gone_with_what_was_offered() -> None:
+    pair = Pair()
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    pair.there.suspend("pouch")
+    ask = pair.client.ask(pair.cap("take"), (7, 1), timeout_s=5)
+    pair.net.settle()
+    pair.net.stop(pair.there)
+    pair.net.advance(5.1)
+    (said,) = pair.client.outcomes[ask]
+    assert isinstance(said, Failed) and said.why == "unknown"
+    pair.net.start(pair.there)
+    pair.there.resume("pouch")
+    pair.net.advance(60)
+    assert pair.client.outcomes[ask] == [said], "each ask has one outcome"
+    assert pair.tokens() == (1,), "its deadline had passed there too"
+    assert not pair.here.core.host.outbox
+    gap_free(pair.there, "pouch")
+
+
+def test_w28_a_withdrawn_batch_is_undelivered_when_the_other_host_confirms_it() -> None:
+    pair = Pair()
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    pair.there.suspend("pouch")
+    ask = pair.client.ask(pair.cap("take"), (7, 1), timeout_s=5)
+    pair.net.advance(4)
+    pair.there.resume("pouch")
+    pair.net.advance(3)
+    assert pair.client.outcomes[ask] == ["thanks"], "in time"
+
+
+def test_s05_a_stalled_machine_stops_its_senders_only() -> None:
+    pair = Pair(limits=replace(Limits(), channel_batches=4))
+    other = pair.there.create("other", ModuleCode(apple), ())
+    pair.client.send(pair.cap("take"), (0, 1))
+    pair.net.settle()
+    pair.there.suspend("pouch")
+    for n in range(1, 40):
+        pair.client.send(pair.cap("take"), (n, 1))
+    ask = pair.client.ask(held(pair.here, pair.client, pair.there, other.names["take"]), (7, 1))
+    pair.net.settle()
+    assert len(pair.there.machine("pouch").queue or ()) == 4, "no more than its room"
+    assert pair.client.outcomes == {ask: ["thanks"]}
+    pair.there.resume("pouch")
+    pair.net.advance(30)
+    assert pair.tokens() == tuple(range(40))
+
+
+def test_s06_large_batches_go_in_instalments_beside_small_ones() -> None:
+    pair = Pair()
+    other = pair.there.create("other", ModuleCode(apple), ())
+    small = held(pair.here, pair.client, pair.there, other.names["take"])
+    pair.client.send(pair.cap("drop"), None)
+    pair.client.send(small, (0, 1))
+    pair.net.settle()
+    pair.client.send(pair.cap("drop"), *["x" * 200_000] * 5)
+    ask = pair.client.ask(small, (1, 1))
+    came: list[str] = []
+    frame = pair.there.core.frame
+
+    def watch(number: int, body: bytes) -> None:
+        came.append(type(channel.unpack_frame_untrusted(body)).__name__)
+        frame(number, body)
+
+    pair.there.core.frame = watch  # type: ignore[method-assign]
+    pair.net.settle()
+    assert pair.client.outcomes == {ask: ["thanks"]}
+    assert came.count("Part") > 50
+    assert "Offer" in came[1:-10], "the small one did not wait for the end of the large one"
+
+
+def test_w13_a_host_that_does_not_prove_a_machine_gets_nothing() -> None:
+    """The network is wrong about where the pouch lives: a third host is asked, and has no proof."""
+    net = Net(3, 3)
+    here, there, liar = net.worlds
+    made = there.create("pouch", ModuleCode(apple), ())
+    client = here.client()
+    take = held(here, client, there, made.names["take"])
+    here.core.found(made.machine.address, liar.core.host.address)
+    ask = client.ask(take, (7, 1))
+    net.advance(30)
+    assert client.outcomes == {ask: ["thanks"]}
+    assert not liar.core.host.channels and liar.core.host.counts["not_here"] == 1
+
+
+def open_as(pair: Pair, sender: bytes, proof: tuple[bytes, bytes]) -> None:
+    receiver = pair.made.machine.address
+    (link,) = pair.there.core.host.links
+    frame = Open(sender, receiver, *proof, 0)
+    pair.there.core.frame(link, channel.pack_frame(frame))
+    pair.there.carry_out()
+    pair.net.settle()
+
+
+def test_a_host_that_speaks_for_anothers_machine_is_told_no_more_than_that_nobody_lives_here() -> (
+    None
+):
+    pair = Pair()
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    stranger = World(99)
+    theirs = stranger.create("thief", ModuleCode(apple), ()).machine
+    made = stranger.core.host.keys.speak_for(theirs.address, theirs.identity, 1, pair.here.now_ms)
+    assert made is not None
+    before = pair.there.core.host.counts["unproven"]
+    open_as(pair, theirs.address, (made[0].to_bytes(), made[1].to_bytes()))
+    assert pair.there.core.host.counts["unproven"] == before + 1
+    assert (theirs.address, pair.made.machine.address) not in pair.there.core.host.arriving
+
+
+def test_first_contact_without_a_valid_capability_leaves_nothing_and_begins_anew() -> None:
+    pair = Pair()
+    good = pair.there.core.seal(pair.made.names["take"])
+    bad = bytearray(good)
+    bad[-1] ^= 1
+    forged = pair.client.hold(pair.here.core.unseal_untrusted(bytes(bad)))
+    for _ in range(3):
+        pair.client.send(forged, (66, 1))
+    pair.net.settle()
+    receiver = pair.made.machine.address
+    assert [verdict[0] for _seq, verdict in pair.client.verdicts] == ["rejected"] * 3
+    assert (pair.client.address, receiver) not in pair.there.core.host.channels
+    assert not list(pair.there.store.rows("channel"))
+    pair.net.crash(pair.there)
+    ask = pair.client.ask(pair.cap("take"), (7, 1))
+    pair.net.advance(5)
+    assert pair.client.outcomes == {ask: ["thanks"]} and pair.tokens() == (7,)
+    assert len(entries(pair.there, "pouch")) == 2, "init and the one that was valid"
+
+
+def test_c08_a_receiver_that_went_back_in_time_is_noticed_and_frozen() -> None:
+    pair = Pair()
+    pair.client.send(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    old = pair.there.store.copy()
+    pair.client.send(pair.cap("take"), (2, 1))
+    pair.net.settle()
+    pair.there.store = old
+    pair.net.crash(pair.there)
+    pair.client.send(pair.cap("take"), (3, 1))
+    pair.net.advance(60)
+    assert [frozen.why for frozen in pair.net.frozen] == [BACK_THERE]
+    assert pair.tokens() == (1,), "nothing more is offered until an operator decides"
+    pair.net.crash(pair.here)
+    pair.net.advance(60)
+    assert pair.tokens() == (1,), "after a restart either"
+
+
+def test_c08_a_sender_that_went_back_in_time_is_noticed_and_frozen() -> None:
+    pair = Pair()
+    sender = pair.here.create("sender", ModuleCode(apple), (1, 2, 3))
+    take = pair.cap("take")
+    pair.client.send(pair.client.hold(sender.names["meet"]), (take,))
+    go = pair.client.hold(sender.names["go"])
+    pair.client.send(go, ("0", 1, 0, 1))
+    pair.net.advance(1)
+    old = pair.here.store.copy()
+    pair.client.send(go, ("0", 2, 0, 1))
+    pair.net.advance(1)
+    assert pair.tokens() == (1, 2)
+    pair.here.store = old
+    pair.here.clients.clear()
+    pair.net.crash(pair.here)
+    client = pair.here.client()
+    client.send(client.hold(sender.names["go"]), ("0", 2, 1, 1))
+    pair.net.advance(60)
+    (frozen,) = pair.net.frozen
+    assert frozen.why in (BACK_HERE, TWO_VERSIONS)
+    assert pair.tokens() == (1, 2), "the second version of a number is not taken"
+
+
+ADDRESS = st.binary(min_size=32, max_size=32)
+SEQ = st.integers(0, 2**48)
+FRAMES = st.one_of(
+    st.builds(
+        Open,
+        ADDRESS,
+        ADDRESS,
+        st.binary(min_size=1, max_size=90),
+        st.binary(min_size=1, max_size=90),
+        SEQ,
+    ),
+    st.builds(Told, ADDRESS, ADDRESS, SEQ, st.just(["applied"]), SEQ),
+    st.builds(
+        Offer,
+        ADDRESS,
+        ADDRESS,
+        st.binary(min_size=1, max_size=90),
+        st.integers(0, 99),
+        st.binary(max_size=99),
+        SEQ,
+    ),
+    st.builds(Part, ADDRESS, ADDRESS, SEQ, SEQ, st.binary(min_size=1, max_size=90)),
+    st.builds(Again, ADDRESS, ADDRESS, SEQ, st.sampled_from(("busy", "expected"))),
+    st.builds(Gone, ADDRESS, ADDRESS),
+    st.builds(End, ADDRESS, ADDRESS),
+)
+
+
+@given(st.binary(max_size=200) | FRAMES.map(channel.pack_frame))
+def test_p08_any_bytes_of_another_host_are_a_frame_or_malformed(body: bytes) -> None:
+    try:
+        frame = channel.unpack_frame_untrusted(body)
+    except Malformed:
+        return
+    assert channel.pack_frame(frame) == body
+
+
+FOULED = st.lists(
+    st.tuples(st.integers(0, 30), st.integers(0, 10**6), st.integers(0, 255)), max_size=6
+)
+
+
+@given(FOULED)
+def test_p08_flipped_bytes_in_frames_disturb_nobody_else(fouls: list[tuple[int, int, int]]) -> None:
+    """Frames of a host are fouled on their way: the link is closed or they are counted, no more."""
+    pair = Pair()
+    other = pair.there.client()
+    local = other.hold(pair.made.names["take"])
+    foul = {number: (place, byte) for number, place, byte in fouls}
+    count = 0
+    frame = pair.there.core.frame
+
+    def through(number: int, body: bytes) -> None:
+        nonlocal count
+        if count in foul:
+            place, byte = foul[count]
+            place %= len(body)
+            body = body[:place] + bytes((byte,)) + body[place + 1 :]
+        count += 1
+        frame(number, body)
+
+    pair.there.core.frame = through  # type: ignore[method-assign]
+    for n in range(5):
+        pair.client.send(pair.cap("take"), (n, 1))
+        other.send(local, (100 + n, 1))
+    pair.net.advance(30)
+    tokens = pair.tokens()
+    assert {100, 101, 102, 103, 104} <= set(tokens), "who sends from here is not disturbed"
+    assert len(tokens) == len(set(tokens)), "nothing is doubled"
+    gap_free(pair.there, "pouch")
+
+
+@pytest.mark.parametrize("mode", [Mode.HOLD, Mode.FAIL])
+def test_w12_a_suspended_machine_holds_or_fails_what_other_hosts_send(mode: Mode) -> None:
+    pair = Pair()
+    pair.client.send(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    pair.there.suspend("pouch", mode)
+    ask = pair.client.ask(pair.cap("take"), (2, 1))
+    pair.net.settle()
+    pair.net.crash(pair.there)
+    pair.net.advance(5)
+    if mode is Mode.FAIL:
+        assert pair.client.verdicts[-1][1][0] == "undelivered"
+        return
+    assert not pair.client.outcomes
+    pair.there.resume("pouch")
+    pair.net.advance(5)
+    assert pair.client.outcomes == {ask: ["thanks"]} and pair.tokens() == (1, 2)
+
+
+def test_a_client_that_has_ended_leaves_nothing_at_the_other_host() -> None:
+    pair = Pair()
+    ask = pair.client.ask(pair.cap("take"), (7, 1))
+    pair.net.settle()
+    assert pair.client.outcomes == {ask: ["thanks"]}
+    assert len(list(pair.there.store.rows("channel"))) == 2
+    pair.client.leave(ended=True)
+    pair.net.settle()
+    for world in (pair.here, pair.there):
+        host = world.core.host
+        assert not list(world.store.rows("channel")) and not host.channels
+        assert not host.outgoing and not host.arriving and not host.proofs.keys() - host.machines
+
+
+def test_marks_are_frames_like_others() -> None:
+    mark = Mark(b"s" * 32, b"r" * 32, b"i", b"c", 3, b"d" * 32, 9, [(2, ["refused", 0, "no"])])
+    assert channel.unpack_frame_untrusted(channel.pack_frame(mark)) == mark
