@@ -31,7 +31,7 @@ from avm.link.engine import (
 )
 from avm.link.errors import TooManyLinks
 from avm.link.handshake import Credentials, Handshake
-from avm.link.interface import Down, Link, Moment, Owner, Why
+from avm.link.interface import Link, Moment, Owner
 from avm.link.limits import NONCE_BYTES, LinkLimits
 from avm.link.session import Session
 from caps.identity import Endpoint, Route
@@ -104,7 +104,7 @@ class QuicListener:
     # What the owner does.
 
     def dial_nowait(self, route: Route) -> Link:
-        """Begin a link to a host; raises `TooManyLinks`. The owner is told how it went."""
+        """Begin a link to a host, in a pass; raises `TooManyLinks`. The owner is told how it went."""
         if self._closed or len(self._carriers) >= self._limits.links:
             raise TooManyLinks(f"there are {len(self._carriers)} links")
         connection = CreditedConnection(configuration=self._dialing)
@@ -112,6 +112,7 @@ class QuicListener:
         handshake = Handshake.dialing(self._me, route.address)
         carrier = self._adopt(connection, host, handshake)
         connection.connect((host, route.endpoint.port), now=self._at.now_s)
+        self._touch(carrier)
         return carrier.session
 
     def close(self) -> None:
@@ -263,7 +264,6 @@ class QuicListener:
         carrier = Carrier(connection, ip, self._touch)
         carrier.session = Session(carrier.engine, self._owner, handshake, self._limits, self._at)
         self._carriers[carrier] = None
-        self._touch(carrier)
         self._register(carrier, connection.host_cid)
         return carrier
 
@@ -299,7 +299,7 @@ class QuicListener:
                 if not carrier.begun and carrier.engine.open_streams():
                     carrier.begun = True
                 if event.end_stream:
-                    self._violate(carrier, "a stream that ends")
+                    session.violated("a stream that ends")
                 elif event.data:
                     session.heard(STREAM_OF[event.stream_id], event.data)
             case events.DatagramFrameReceived():
@@ -316,12 +316,7 @@ class QuicListener:
                 carrier.ids.discard(event.connection_id)
                 self._routes.pop(event.connection_id, None)
             case events.StreamReset() | events.StopSendingReceived():
-                self._violate(carrier, "a stream that ends")
-
-    def _violate(self, carrier: Carrier, what: str) -> None:
-        if not carrier.session.is_ended:
-            carrier.engine.end(refused=True)
-            carrier.session.ended(Down(Why.MALFORMED, what))
+                session.violated("a stream that ends")
 
     def _touch(self, carrier: Carrier) -> None:
         is_first = not self._touched

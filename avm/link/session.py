@@ -268,6 +268,10 @@ class Session:
         """The connection is gone."""
         self._finish(down)
 
+    def violated(self, what: str) -> None:
+        """The peer has done what no host does."""
+        self._refuse(Refuse(Why.MALFORMED, what))
+
     def tick(self) -> None:
         """Look at the deadlines, and keep the link alive."""
         now_s, limits = self.at.now_s, self._limits
@@ -387,21 +391,18 @@ class Session:
             self._engine.allow(stream, credit.limit)
 
     def _refuse(self, refuse: Refuse) -> None:
-        if not self.is_ended:
-            self._engine.end(refused=True)
-            self._finish(Down(refuse.why, refuse.detail))
+        self._finish(Down(refuse.why, refuse.detail), refused=True)
 
     def _end(self, down: Down) -> None:
-        if not self.is_ended:
-            self._engine.end(refused=False)
-            self._finish(down)
+        self._finish(down, refused=False)
 
-    def _finish(self, down: Down) -> None:
-        """Tell the owner once; a stranger that never proved itself is not worth a word to it."""
-        stage = self._handshake.stage
-        if stage is Stage.ENDED:
+    def _finish(self, down: Down, refused: bool | None = None) -> None:
+        """End once: the engine first, unless it has ended by itself, then tell the owner."""
+        if self.is_ended:
             return
         self._handshake.stage = Stage.ENDED
+        if refused is not None:
+            self._engine.end(refused)
         self._early.clear()
         self._machines.clear()
         self._owner.link_down(self, down)

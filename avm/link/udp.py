@@ -64,6 +64,11 @@ class UdpPort:
         assert datagram and not datagram[0] & FIXED_BIT, "the bit 0x40 is QUIC's"
         self._send(datagram, _address(endpoint))
 
+    def hear_clock(self) -> None:
+        """Begin a pass: what links are told from now on happens at this time."""
+        if self._quic is not None:
+            self._quic_now()
+
     def wake(self) -> None:
         """Links have something to send: the first of a tick goes at once, the rest with the pass."""
         if self._in_pass or self._closed:
@@ -109,7 +114,8 @@ class UdpPort:
                     self._scope.deadline = trio.current_time() + wait_s
                 if self._quic is not None and self._quic.has_work:
                     self._scope.cancel()
-                await trio.lowlevel.wait_readable(self.sock)
+                with suppress(trio.ClosedResourceError):
+                    await trio.lowlevel.wait_readable(self.sock)
             if self._closed:
                 return
             self.read_now()
