@@ -37,7 +37,7 @@ from avm.link.session import Session
 from caps.identity import Endpoint, Route
 
 Address = tuple[str, int]
-Send = Callable[[bytes, Address], None]
+Send = Callable[[list[tuple[bytes, Address]]], None]
 
 # How often sessions are looked at for what is due; connections have timers of their own.
 SWEEP_S = 1.0
@@ -172,13 +172,14 @@ class QuicListener:
     def flush(self, send: Send) -> None:
         """Send all that is to be sent now, and forget the connections that are over."""
         replies, self._replies = self._replies, []
-        for datagram, address in replies:
-            send(datagram, address)
+        if replies:
+            send(replies)
         touched = list(self._touched)
         self._touched.clear()
         for carrier in touched:
-            for datagram, address in carrier.connection.datagrams_to_send(self._at.now_s):
-                send(datagram, address)
+            datagrams = carrier.connection.datagrams_to_send(self._at.now_s)
+            if datagrams:
+                send(datagrams)
             if carrier.session.is_ended:
                 self._forget(carrier)
             else:

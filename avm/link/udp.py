@@ -6,8 +6,9 @@ here), any other is the DHT's. A reactor calls `read_now` when `sock` is readabl
 """
 
 import socket
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import trio
@@ -24,6 +25,9 @@ BATCH_DATAGRAMS = 64
 BUFFER_BYTES = 4 * 1024 * 1024
 TIMER_S = 0.001
 ENDPOINTS_KEPT = 4_096
+# A run of segments is at most 64 datagrams, and fits into one IP packet before it is cut.
+RUN_DATAGRAMS = 40
+_UDP_SEGMENT = 103
 
 Take = Callable[[bytes, Endpoint], None]
 
@@ -53,6 +57,7 @@ class UdpPort:
         self._in_pass = False
         self._sent_ahead = False
         self._closed = False
+        self._segments = _has_segments(self.sock)
 
     def serve(self, quic: QuicListener | None, take: Take = _drop) -> None:
         """Give QUIC's datagrams to a listener, and the DHT's to `take`."""
@@ -62,7 +67,7 @@ class UdpPort:
     def send(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Send a datagram of the DHT's; one that there is no room for is lost."""
         assert datagram and not datagram[0] & FIXED_BIT, "the bit 0x40 is QUIC's"
-        self._send(datagram, _address(endpoint))
+        self._send([(datagram, _address(endpoint))])
 
     def hear_clock(self) -> None:
         """Begin a pass: what links are told from now on happens at this time."""
@@ -175,11 +180,59 @@ class UdpPort:
             endpoint = self._endpoints[address] = _endpoint(address)
         return endpoint
 
-    def _send(self, datagram: bytes, address: Address) -> None:
+    def _send(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
+        """Send datagrams; what there is no room for is lost, as on any network."""
+        if len(datagrams) == 1 or not self._segments:
+            for datagram, address in datagrams:
+                self._send_one(datagram, address)
+            return
+        for run, address in runs(datagrams):
+            if len(run) == 1:
+                self._send_one(run[0], address)
+            else:
+                self._send_run(run, address)
+
+    def _send_one(self, datagram: bytes, address: Address) -> None:
         try:
             self.sock.sendto(datagram, address)
         except OSError:
             self.lost_datagrams += 1
+
+    def _send_run(self, run: list[bytes], address: Address) -> None:
+        """Have the kernel cut one buffer into datagrams: a system call for all of them."""
+        size = [(socket.IPPROTO_UDP, _UDP_SEGMENT, len(run[0]).to_bytes(2, sys.byteorder))]
+        try:
+            self.sock.sendmsg(run, size, 0, address)
+        except BlockingIOError:
+            self.lost_datagrams += len(run)
+        except OSError:
+            # Some network cards cannot do this, and say so only now.
+            self._segments = False
+            for datagram in run:
+                self._send_one(datagram, address)
+
+
+def runs(datagrams: Sequence[tuple[bytes, Address]]) -> Iterator[tuple[list[bytes], Address]]:
+    """Put together what can go in one system call: the same target, all but the last of one size."""
+    run: list[bytes] = []
+    target: Address = ("", 0)
+    for datagram, address in datagrams:
+        fits = address == target and len(run) < RUN_DATAGRAMS and len(datagram) <= len(run[0])
+        if run and not (fits and len(run[-1]) == len(run[0])):
+            yield run, target
+            run = []
+        run.append(datagram)
+        target = address
+    if run:
+        yield run, target
+
+
+def _has_segments(sock: socket.socket) -> bool:
+    try:
+        sock.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _address(endpoint: Endpoint) -> Address:

@@ -240,8 +240,9 @@ class QuicWorld:
             listener.tick()
             listener.flush(partial(self._send_from, address))
 
-    def _send_from(self, source: Address, datagram: bytes, target: Address) -> None:
-        self.send(datagram, source, target)
+    def _send_from(self, source: Address, datagrams: list[tuple[bytes, Address]]) -> None:
+        for datagram, target in datagrams:
+            self.send(datagram, source, target)
 
     def _set_clock(self, now_s: float) -> None:
         passed_ms = round((now_s - NOW.now_s) * 1000)
