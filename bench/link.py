@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -146,6 +147,17 @@ class Client(Server):
     def __init__(self) -> None:
         self.load: Load | None = None
         self.event = trio.Event()
+        self.waiting: deque[bytes] = deque()
+
+    def send(self, link: Link, stream: int, frame: bytes) -> None:
+        if self.waiting or link.room(stream) < len(frame):
+            self.waiting.append(frame)
+        else:
+            link.send_nowait(stream, frame)
+
+    def has_room(self, link: Link, stream: int) -> None:
+        while self.waiting and link.room(stream) >= len(self.waiting[0]):
+            link.send_nowait(stream, self.waiting.popleft())
 
     def link_up(self, link: Link) -> None:
         self.event.set()
@@ -195,7 +207,7 @@ class AvmStack:
 
     async def load(self, link: Link, load: Load, begin: Callable[[], None]) -> None:
         done = trio.Event()
-        load.send, load.done = link.send_nowait, done.set
+        load.send, load.done = partial(self.owner.send, link), done.set
         self.owner.load = load
         begin()
         await done.wait()

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import trio
 
+from avm.link.engine import TICK_S
 from avm.link.errors import EndpointInUse
 from avm.link.interface import Moment
 from avm.link.quic import Address, QuicListener
@@ -23,7 +24,8 @@ DATAGRAM_BYTES_MAX = 2_048
 # How many datagrams are read before what they made is sent.
 BATCH_DATAGRAMS = 64
 BUFFER_BYTES = 4 * 1024 * 1024
-TIMER_S = 0.001
+TIMER_S = TICK_S
+LONGEST_S = 60.0
 ENDPOINTS_KEPT = 4_096
 # A run of segments is at most 64 datagrams, and fits into one IP packet before it is cut.
 RUN_DATAGRAMS = 40
@@ -53,7 +55,8 @@ class UdpPort:
         self._quic: QuicListener | None = None
         self._take: Take = _drop
         self._endpoints: dict[Address, Endpoint] = {}
-        self._scope = trio.CancelScope()
+        self._alarm = trio.CancelScope()
+        self._alarm_s = float("inf")
         self._in_pass = False
         self._sent_ahead = False
         self._closed = False
@@ -81,7 +84,7 @@ class UdpPort:
         if not self._sent_ahead:
             self._sent_ahead = True
             self._quic_now().flush(self._send)
-        self._scope.cancel()
+        self._alarm.cancel()
 
     def read_now(self) -> bytes | None:
         """Take the datagrams that are there, and give them on; what remains is for another pass."""
@@ -111,20 +114,35 @@ class UdpPort:
 
     async def run(self) -> None:
         """Read and send until closed or cancelled."""
-        while not self._closed:
-            with trio.CancelScope() as self._scope:
-                due_s = self.next_wake_s()
-                if due_s is not None:
-                    wait_s = max(TIMER_S, due_s - time.monotonic())
-                    self._scope.deadline = trio.current_time() + wait_s
-                if self._quic is not None and self._quic.has_work:
-                    self._scope.cancel()
-                with suppress(trio.ClosedResourceError):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_time)
+            while not self._closed:
+                try:
                     await trio.lowlevel.wait_readable(self.sock)
-            if self._closed:
-                return
-            self.read_now()
+                except trio.ClosedResourceError:
+                    continue
+                self.read_now()
+                self.settle()
+                self._set_alarm()
+            nursery.cancel_scope.cancel()
+
+    async def _keep_time(self) -> None:
+        """Make a pass whenever one is due and nothing comes; reading alone sets no time-outs."""
+        while True:
+            with trio.CancelScope() as self._alarm:
+                due_s = self.next_wake_s()
+                wait_s = LONGEST_S if due_s is None else max(TIMER_S, due_s - time.monotonic())
+                self._alarm_s = time.monotonic() + wait_s
+                self._alarm.deadline = trio.current_time() + wait_s
+                await trio.sleep_forever()
             self.settle()
+
+    def _set_alarm(self) -> None:
+        due_s = self.next_wake_s()
+        if due_s is not None and due_s < self._alarm_s - TIMER_S:
+            wait_s = max(TIMER_S, due_s - time.monotonic())
+            self._alarm_s = time.monotonic() + wait_s
+            self._alarm.deadline = trio.current_time() + wait_s
 
     def rebind(self) -> None:
         """Go on from another port, as after a change of network; dialed links survive it."""
@@ -132,7 +150,7 @@ class UdpPort:
         self.endpoint = _endpoint_of(self.sock)
         trio.lowlevel.notify_closing(old)
         old.close()
-        self._scope.cancel()
+        self._alarm.cancel()
 
     def close(self) -> None:
         """Close the socket; links are ended first, by their listener."""
@@ -145,7 +163,7 @@ class UdpPort:
         with suppress(RuntimeError):
             trio.lowlevel.notify_closing(self.sock)
         self.sock.close()
-        self._scope.cancel()
+        self._alarm.cancel()
 
     # Inside.
 

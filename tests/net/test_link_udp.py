@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import trio
@@ -64,6 +65,10 @@ async def running(*hosts: Host) -> AsyncIterator[trio.Nursery]:
                 host.quic.close()
                 host.port.close()
             nursery.cancel_scope.cancel()
+
+
+def has_frames(ear: Ear, count: int) -> bool:
+    return len(ear.frames) == count
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -151,9 +156,9 @@ async def test_t04_a_link_survives_that_its_port_changes_on_the_way() -> None:
         for number in range(5):
             proxy.rebind()
             link.send_nowait(1, bytes([number]))
-            await until(lambda number=number: len(far.ear.frames) == number + 1)
+            await until(partial(has_frames, far.ear, number + 1))
             far.ear.up[0].send_nowait(1, bytes([number]))
-            await until(lambda number=number: len(near.ear.frames) == number + 1)
+            await until(partial(has_frames, near.ear, number + 1))
         assert len(far.ear.up) == 1 and not far.ear.down
 
 
