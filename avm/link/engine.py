@@ -37,6 +37,8 @@ from caps.identity import RootKey
 
 ALPN = "avm/1"
 CONNECTION_ID_BYTES = 8
+# At 30 % lost both ways, probes that double without end would outlast the idle time-out.
+PROBE_DOUBLINGS_MAX = 4
 # The finest wait of the shell's timers.
 TICK_S = 0.001
 REFUSED_CODE = 0x100
@@ -152,6 +154,11 @@ class CreditedConnection(QuicConnection):
         super()._initialize(peer_cid)
         self.tls._supported_groups = [tls.Group.X25519]
         self.tls._signature_algorithms = [tls.SignatureAlgorithm.ED25519]
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due; probes never come so far apart that a live peer would seem gone."""
+        super().handle_timer(now)
+        self._loss._pto_count = min(self._loss._pto_count, PROBE_DOUBLINGS_MAX)
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
         """Write MAX_DATA when it has moved; no limit on streams ever moves."""

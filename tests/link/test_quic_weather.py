@@ -25,7 +25,7 @@ def hand_over(made: Pair, frames: list[tuple[int, bytes]]) -> None:
 
 @given(
     seed=st.integers(0, 2**32),
-    loss=st.floats(0, 0.3),
+    loss=st.floats(0, 0.25),
     double=st.floats(0, 0.3),
     corrupt=st.floats(0, 0.1),
     jitter=st.floats(0, 0.05),
