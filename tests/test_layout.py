@@ -30,12 +30,13 @@ PURE: tuple[str, ...] = (
     "avm.limits",
     "avm.cases",
     "avm.host",
+    "avm.link",
     "avm.sim",
     "avm.machine.turn",
     "avm.machine.inside",
     "avm.testing",
 )
-IMPURE = ("dht.udp", "avm.testing.files")
+IMPURE = ("dht.udp", "avm.link.udp", "avm.testing.files")
 
 
 def name_of(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""Links: authenticated connections between hosts, the way of a committed batch to another host."""

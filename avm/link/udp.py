@@ -1,0 +1,285 @@
+"""The UDP port of a host: one socket for all its QUIC links and for the DHT. The shell of links.
+
+A datagram whose first byte has the bit 0x40 set is QUIC's (its fixed bit, which is never greased
+here), any other is the DHT's. A reactor calls `read_now` when `sock` is readable, `tick` in time for
+`next_wake_s`, and `settle` at the end of its pass; `run` does the same as a task of its own.
+"""
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+import trio
+
+from avm.link.engine import TICK_S
+from avm.link.errors import EndpointInUse
+from avm.link.interface import Moment
+from avm.link.quic import Address, QuicListener
+from caps.identity import Endpoint, parse_endpoint
+
+FIXED_BIT = 0x40
+DATAGRAM_BYTES_MAX = 2_048
+# How many datagrams are read before what they made is sent.
+BATCH_DATAGRAMS = 64
+BUFFER_BYTES = 4 * 1024 * 1024
+TIMER_S = TICK_S
+LONGEST_S = 60.0
+ENDPOINTS_KEPT = 4_096
+# A run of segments is at most 64 datagrams, and fits into one IP packet before it is cut.
+RUN_DATAGRAMS = 40
+_UDP_SEGMENT = 103
+
+Take = Callable[[bytes, Endpoint], None]
+
+
+def moment() -> Moment:
+    """Read both clocks."""
+    return Moment(time.monotonic(), time.time_ns() // 1_000_000)
+
+
+def _drop(_datagram: bytes, _endpoint: Endpoint) -> None:
+    return None
+
+
+class UdpPort:
+    """A bound UDP socket."""
+
+    def __init__(self, endpoint: Endpoint | None = None) -> None:
+        """Bind it; without an endpoint to some free port of 127.0.0.1. Raises `EndpointInUse`."""
+        self.sock = _bind(("127.0.0.1", 0) if endpoint is None else _address(endpoint))
+        self.endpoint = _endpoint_of(self.sock)
+        self.closing: Callable[[], None] = lambda: None
+        self.lost_datagrams = 0
+        self._quic: QuicListener | None = None
+        self._take: Take = _drop
+        self._endpoints: dict[Address, Endpoint] = {}
+        self._alarm = trio.CancelScope()
+        self._alarm_s = float("inf")
+        self._in_pass = False
+        self._sent_ahead = False
+        self._closed = False
+        self._segments = _has_segments(self.sock)
+
+    def serve(self, quic: QuicListener | None, take: Take = _drop) -> None:
+        """Give QUIC's datagrams to a listener, and the DHT's to `take`."""
+        self._quic = quic
+        self._take = take
+
+    def send(self, datagram: bytes, endpoint: Endpoint) -> None:
+        """Send a datagram of the DHT's; one that there is no room for is lost."""
+        assert datagram and not datagram[0] & FIXED_BIT, "the bit 0x40 is QUIC's"
+        self._send([(datagram, _address(endpoint))])
+
+    def hear_clock(self) -> None:
+        """Begin a pass: what links are told from now on happens at this time."""
+        if self._quic is not None:
+            self._quic_now()
+
+    def wake(self) -> None:
+        """Links have something to send: the first of a tick goes at once, the rest with the pass."""
+        if self._in_pass or self._closed:
+            return
+        if not self._sent_ahead:
+            self._sent_ahead = True
+            self._quic_now().flush(self._send)
+        self._alarm.cancel()
+
+    def read_now(self) -> bytes | None:
+        """Take the datagrams that are there, and give them on; what remains is for another pass."""
+        self._in_pass = True
+        try:
+            self._read_batch()
+            if self._quic is not None:
+                self._quic.deliver()
+        finally:
+            self._in_pass = False
+        return None
+
+    def settle(self) -> None:
+        """End a pass: do what is due and send what it has made."""
+        self._sent_ahead = False
+        if self._quic is not None and not self._closed:
+            self._in_pass = True
+            try:
+                self._quic_now().tick()
+                self._quic.flush(self._send)
+            finally:
+                self._in_pass = False
+
+    def next_wake_s(self) -> float | None:
+        """When `settle` is due, at the latest, by the monotonic clock."""
+        return None if self._quic is None else self._quic.next_wake_s()
+
+    async def run(self) -> None:
+        """Read and send until closed or cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_time)
+            while not self._closed:
+                try:
+                    await trio.lowlevel.wait_readable(self.sock)
+                except trio.ClosedResourceError:
+                    continue
+                self.read_now()
+                self.settle()
+                self._set_alarm()
+            nursery.cancel_scope.cancel()
+
+    async def _keep_time(self) -> None:
+        """Make a pass whenever one is due and nothing comes; reading alone sets no time-outs."""
+        while True:
+            with trio.CancelScope() as self._alarm:
+                due_s = self.next_wake_s()
+                wait_s = LONGEST_S if due_s is None else max(TIMER_S, due_s - time.monotonic())
+                self._alarm_s = time.monotonic() + wait_s
+                self._alarm.deadline = trio.current_time() + wait_s
+                await trio.sleep_forever()
+            self.settle()
+
+    def _set_alarm(self) -> None:
+        due_s = self.next_wake_s()
+        if due_s is not None and due_s < self._alarm_s - TIMER_S:
+            wait_s = max(TIMER_S, due_s - time.monotonic())
+            self._alarm_s = time.monotonic() + wait_s
+            self._alarm.deadline = trio.current_time() + wait_s
+
+    def rebind(self) -> None:
+        """Go on from another port, as after a change of network; dialed links survive it."""
+        old, self.sock = self.sock, _bind((self.endpoint.host_text, 0))
+        self.endpoint = _endpoint_of(self.sock)
+        trio.lowlevel.notify_closing(old)
+        old.close()
+        self._alarm.cancel()
+
+    def close(self) -> None:
+        """Close the socket; links are ended first, by their listener."""
+        if self._closed:
+            return
+        if self._quic is not None:
+            self._quic.flush(self._send)
+        self._closed = True
+        self.closing()
+        with suppress(RuntimeError):
+            trio.lowlevel.notify_closing(self.sock)
+        self.sock.close()
+        self._alarm.cancel()
+
+    # Inside.
+
+    def _quic_now(self) -> QuicListener:
+        assert self._quic is not None
+        self._quic.hear_clock(moment())
+        return self._quic
+
+    def _read_batch(self) -> None:
+        quic = None if self._quic is None else self._quic_now()
+        receive = self.sock.recvfrom
+        for _ in range(BATCH_DATAGRAMS):
+            try:
+                datagram, source = receive(DATAGRAM_BYTES_MAX)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
+            if not datagram:
+                continue
+            if datagram[0] & FIXED_BIT:
+                if quic is not None:
+                    quic.receive(datagram, source[:2])
+            else:
+                self._take(datagram, self._endpoint(source[:2]))
+
+    def _endpoint(self, address: Address) -> Endpoint:
+        endpoint = self._endpoints.get(address)
+        if endpoint is None:
+            if len(self._endpoints) >= ENDPOINTS_KEPT:
+                self._endpoints.clear()
+            endpoint = self._endpoints[address] = _endpoint(address)
+        return endpoint
+
+    def _send(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
+        """Send datagrams; what there is no room for is lost, as on any network."""
+        if len(datagrams) == 1 or not self._segments:
+            for datagram, address in datagrams:
+                self._send_one(datagram, address)
+            return
+        for run, address in runs(datagrams):
+            if len(run) == 1:
+                self._send_one(run[0], address)
+            else:
+                self._send_run(run, address)
+
+    def _send_one(self, datagram: bytes, address: Address) -> None:
+        try:
+            self.sock.sendto(datagram, address)
+        except OSError:
+            self.lost_datagrams += 1
+
+    def _send_run(self, run: list[bytes], address: Address) -> None:
+        """Have the kernel cut one buffer into datagrams: a system call for all of them."""
+        size = [(socket.IPPROTO_UDP, _UDP_SEGMENT, len(run[0]).to_bytes(2, sys.byteorder))]
+        try:
+            self.sock.sendmsg(run, size, 0, address)
+        except BlockingIOError:
+            self.lost_datagrams += len(run)
+        except OSError:
+            # Some network cards cannot do this, and say so only now.
+            self._segments = False
+            for datagram in run:
+                self._send_one(datagram, address)
+
+
+def runs(datagrams: Sequence[tuple[bytes, Address]]) -> Iterator[tuple[list[bytes], Address]]:
+    """Put together what can go in one system call: the same target, all but the last of one size."""
+    run: list[bytes] = []
+    target: Address = ("", 0)
+    for datagram, address in datagrams:
+        fits = address == target and len(run) < RUN_DATAGRAMS and len(datagram) <= len(run[0])
+        if run and not (fits and len(run[-1]) == len(run[0])):
+            yield run, target
+            run = []
+        run.append(datagram)
+        target = address
+    if run:
+        yield run, target
+
+
+def _has_segments(sock: socket.socket) -> bool:
+    try:
+        sock.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _address(endpoint: Endpoint) -> Address:
+    return endpoint.host_text, endpoint.port
+
+
+def _endpoint(address: Address) -> Endpoint:
+    host, port = address
+    host = host.partition("%")[0]
+    return parse_endpoint(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+def _endpoint_of(sock: socket.socket) -> Endpoint:
+    host, port = sock.getsockname()[:2]
+    return _endpoint((host, port))
+
+
+def _bind(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        text = f"cannot bind {address[0]} port {address[1]}: {error.strerror}; choose another"
+        raise EndpointInUse(text) from error
+    return sock
