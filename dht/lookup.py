@@ -1,0 +1,271 @@
+"""One lookup: disjoint paths towards a key, each with a sliding window over what it has heard of.
+
+Step 7 of the journey. The contacts to start with are dealt to several paths (S/Kademlia, Baumgart and
+Mies, 2007); what a node names is heard by the path that asked it and by no other, so one liar spoils
+one path. A path asks the closest it knows until its window is asked out; an answer that is slow does
+not hold it up. When nothing is found, or the density test finds the neighbourhood odd, the whole
+region of the key is searched by more paths to points spread over it: ids ground next to the key stand
+in one part of it only.
+"""
+
+from bisect import insort
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from dht.contact import Contact
+from dht.density import is_odd, region_bits, region_points
+from dht.proofs import Kind, Proved
+from dht.settings import CLOSEST, ID_BYTES, Settings
+
+
+class State(Enum):
+    """What became of one question."""
+
+    WAITING = auto()
+    SLOW = auto()
+    ANSWERED = auto()
+    FAILED = auto()
+
+
+@dataclass(slots=True)
+class Asked:
+    """One question of a lookup; `path` and `hop` say how it was come by."""
+
+    contact: Contact
+    path: int
+    hop: int
+    asked_ms: int
+    state: State = State.WAITING
+    answered_ms: int | None = None
+    token: bytes = b""
+    records: tuple[Proved, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a lookup's trace; times in milliseconds, `note` says why something was refused."""
+
+    contact: Contact
+    path: int
+    hop: int
+    asked_ms: int
+    answered_ms: int | None
+    outcome: str
+    records: tuple[Proved, ...]
+    note: str
+
+
+class Path:
+    """The candidates of one path, closest to its point first, at most `candidates_max`."""
+
+    __slots__ = ("_heard", "_ids", "_settings", "busy", "heard", "point", "width")
+
+    def __init__(self, point: int, width: int, settings: Settings) -> None:
+        self.point = point
+        self.width = width
+        self.busy = 0
+        self.heard: list[tuple[int, int, Contact, int]] = []
+        self._heard: set[Contact] = set()
+        self._ids: dict[bytes, int] = {}
+        self._settings = settings
+
+    def hear(self, contact: Contact, hop: int) -> None:
+        """Add a candidate, unless it is known or its id has too many endpoints already."""
+        of_id = self._ids.get(contact.id, 0)
+        if contact in self._heard or of_id >= self._settings.endpoints_of_id_max:
+            return
+        distance = contact.long_id ^ self.point
+        if len(self.heard) >= self._settings.candidates_max:
+            if distance >= self.heard[-1][0]:
+                return
+            gone = self.heard.pop()[2]
+            self._heard.discard(gone)
+            self._ids[gone.id] -= 1
+        self._heard.add(contact)
+        self._ids[contact.id] = self._ids.get(contact.id, 0) + 1
+        insort(self.heard, (distance, of_id, contact, hop), key=_place)
+
+    def next(
+        self, asked: dict[Contact, Asked], answered_ids: set[bytes]
+    ) -> tuple[Contact, int] | None:
+        """Return the closest that nobody has asked, unless the window before it is full."""
+        live = 0
+        for _, _, contact, hop in self.heard:
+            entry = asked.get(contact)
+            if entry is None:
+                if contact.id in answered_ids:
+                    continue
+                return contact, hop
+            if entry.state is not State.FAILED:
+                live += 1
+                if live >= self.width:
+                    return None
+        return None
+
+
+def _place(heard: tuple[int, int, Contact, int]) -> tuple[int, int]:
+    return heard[0], heard[1]
+
+
+class Lookup:
+    """A walk towards a key, for the records of a kind or, with no kind, for the closest nodes.
+
+    The node sends what `next_asks` names and tells `answered`, `slow` or `failed`; it holds no
+    packet and no timer. `closest` is the routing table's.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        key: bytes,
+        kind: Kind | None,
+        closest: Callable[[int, int], list[Contact]],
+        size: float,
+        settings: Settings,
+        now_ms: int,
+    ) -> None:
+        self.number = number
+        self.key = key
+        self.kind = kind
+        self.begun_ms = now_ms
+        self.escalated = False
+        self.ended = False
+        self.first_ms: int | None = None
+        self.first_hop: int | None = None
+        self.asked: dict[Contact, Asked] = {}
+        self.holders: list[Asked] = []
+        self._point = int.from_bytes(key, "big")
+        self._answered_ids: set[bytes] = set()
+        self._waiting = 0
+        self._size = size
+        self._closest = closest
+        self._settings = settings
+        self.paths = [Path(self._point, settings.width, settings) for _ in range(settings.paths)]
+        for turn, contact in enumerate(closest(self._point, settings.width)):
+            self.paths[turn % settings.paths].hear(contact, 1)
+
+    def next_asks(self, now_ms: int) -> Iterator[tuple[Contact, bytes]]:
+        """Yield whom to ask now, with the point whose neighbours are wanted; may end the lookup."""
+        while not self.ended:
+            yield from self._pump(now_ms)
+            if self._waiting or self.ended:
+                return
+            if self._may_escalate():
+                self._escalate()
+            else:
+                self.ended = True
+
+    def answered(
+        self, contact: Contact, now_ms: int, named: Sequence[Contact], records: tuple[Proved, ...]
+    ) -> None:
+        """Take an answer: its records count for the lookup, who it names for its path alone."""
+        entry = self.asked[contact]
+        self._settle(entry, State.ANSWERED)
+        entry.answered_ms = now_ms
+        entry.records = records
+        self._answered_ids.add(contact.id)
+        path = self.paths[entry.path]
+        for other in named:
+            path.hear(other, entry.hop + 1)
+        if records:
+            self.holders.append(entry)
+            if self.first_ms is None:
+                self.first_ms, self.first_hop = now_ms, entry.hop
+            if len(self.holders) >= self._settings.quorum:
+                self.ended = True
+
+    def slow(self, contact: Contact) -> None:
+        """Go on beside a question whose answer is late."""
+        entry = self.asked[contact]
+        if entry.state is State.WAITING:
+            entry.state = State.SLOW
+            self.paths[entry.path].busy -= 1
+
+    def failed(self, contact: Contact, note: str) -> None:
+        """Give up on a question: no answer, or one that does not prove who gave it."""
+        entry = self.asked[contact]
+        if entry.state in (State.WAITING, State.SLOW):
+            self._settle(entry, State.FAILED)
+            entry.note = note
+
+    def closest_answered(self) -> list[Asked]:
+        """Return those that answered, the closest to the key first."""
+        answered = [entry for entry in self.asked.values() if entry.state is State.ANSWERED]
+        return sorted(answered, key=lambda entry: entry.contact.long_id ^ self._point)
+
+    def stores(self) -> list[Asked]:
+        """Return who shall keep a record: the closest, and after a search some of each part."""
+        closest = self.closest_answered()
+        chosen = {entry.contact: entry for entry in closest[:CLOSEST]}
+        for path in self.paths[self._settings.paths :]:
+            near = sorted(closest, key=lambda entry: entry.contact.long_id ^ path.point)
+            for entry in near[: self._settings.region_stores]:
+                chosen[entry.contact] = entry
+        return list(chosen.values())
+
+    def trace(self) -> tuple[Step, ...]:
+        """Return each question in the order it was put."""
+        return tuple(
+            Step(
+                entry.contact,
+                entry.path,
+                entry.hop,
+                entry.asked_ms,
+                entry.answered_ms,
+                entry.state.name.lower(),
+                entry.records,
+                entry.note,
+            )
+            for entry in self.asked.values()
+        )
+
+    def _settle(self, entry: Asked, state: State) -> None:
+        if entry.state is State.WAITING:
+            self.paths[entry.path].busy -= 1
+        if entry.state in (State.WAITING, State.SLOW):
+            self._waiting -= 1
+        entry.state = state
+
+    def _pump(self, now_ms: int) -> Iterator[tuple[Contact, bytes]]:
+        for number, path in enumerate(self.paths):
+            while self._has_room(path):
+                found = path.next(self.asked, self._answered_ids)
+                if found is None:
+                    break
+                contact, hop = found
+                self.asked[contact] = Asked(contact, number, hop, now_ms)
+                self._waiting += 1
+                path.busy += 1
+                yield contact, path.point.to_bytes(ID_BYTES, "big")
+
+    def _has_room(self, path: Path) -> bool:
+        if len(self.asked) >= self._settings.requests_max:
+            return False
+        if self._waiting >= self._settings.waiting_max:
+            return False
+        if self.holders:
+            return not any(other.busy for other in self.paths)
+        return not path.busy
+
+    def _may_escalate(self) -> bool:
+        if self.escalated or self.holders:
+            return False
+        if self.kind is not None:
+            return bool(self.asked)
+        distances = [
+            entry.contact.long_id ^ self._point for entry in self.closest_answered()[:CLOSEST]
+        ]
+        return is_odd(distances, self._size)
+
+    def _escalate(self) -> None:
+        self.escalated = True
+        settings = self._settings
+        points = region_points(self._point, region_bits(self._size), settings.region_paths)
+        parts = [Path(point, settings.region_width, settings) for point in points]
+        starts = self._closest(self._point, settings.candidates_max)
+        unasked = [contact for contact in starts if contact not in self.asked]
+        for turn, contact in enumerate(unasked):
+            parts[turn % len(parts)].hear(contact, 1)
+        self.paths += parts
