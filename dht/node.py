@@ -253,8 +253,11 @@ class Node:
             self._shelf.put(record, now_ms)
         self._locating.newest.offer(record)
         self._be_awake(now_ms)
-        self._storing.begin(now_ms, record)
-        self._go_on(now_ms)
+        if self._may_publish():
+            self._storing.begin(now_ms, record)
+            self._go_on(now_ms)
+        else:
+            self._publishing.hasten(record.kind, record.key, now_ms)
         return record
 
     def _reply(self, now_ms: int, reply: Reply, endpoint: Endpoint) -> None:
