@@ -61,20 +61,28 @@ class Contact(Node):
         self.ip = endpoint.ip
         self.port = endpoint.port
         self.subnet = subnet_of(endpoint)
-        self.packed = _packed(node_id, endpoint)
+        self._packed: bytes | None = None
+
+    @property
+    def packed(self) -> bytes:
+        """The CBOR of `[id, ip, port]`, made once: answers carry twenty of them."""
+        if self._packed is None:
+            self._packed = _packed(self.id, self.endpoint)
+        return self._packed
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Contact) and self.packed == other.packed
+        if not isinstance(other, Contact):
+            return False
+        return self.id == other.id and self.ip == other.ip and self.port == other.port
 
     def __hash__(self) -> int:
-        return hash(self.packed)
+        return hash(self.id)
 
     def __repr__(self) -> str:
         return f"<contact {self.id.hex()[:8]} {self.endpoint}>"
 
 
 def _packed(node_id: bytes, endpoint: Endpoint) -> bytes:
-    # The CBOR of `[id, ip, port]`, made once: answers carry twenty of them.
     port = endpoint.port
     if port < 24:
         tail = bytes([port])
@@ -88,9 +96,10 @@ def _packed(node_id: bytes, endpoint: Endpoint) -> bytes:
 
 def parse_contact_untrusted(plain: object) -> Contact:
     """Read a contact out of a packet; raises `Malformed` only."""
-    place = shape.array(plain, 3, "contact")
-    octets = shape.octets(place[0], ID_BYTES, "contact: id")
-    return Contact(octets, parse_endpoint_untrusted(place[1:]))
+    octets, ip, port = shape.array(plain, 3, "contact")
+    ip = shape.some_octets(ip, 4, 16, "contact: IP")
+    endpoint = Endpoint(ip, shape.integer(port, 1, 65535, "contact: port"))
+    return Contact(shape.octets(octets, ID_BYTES, "contact: id"), endpoint)
 
 
 def parse_endpoint_untrusted(plain: object) -> Endpoint:

@@ -13,7 +13,7 @@ from dht.table import Table
 SPACE = 1 << ID_BITS
 REGION_NODES = 32
 DENSE_RATIO = 0.35
-SPARSE_RATIO = 2.2
+SPARSE_RATIO = 1.9
 
 
 def estimated_size(table: Table) -> float:

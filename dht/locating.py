@@ -83,7 +83,7 @@ class Locating:
         """Begin a lookup for the nodes closest to a key; raises `NodeBusy`."""
         settings = self._settings
         if width is not None:
-            settings = replace(settings, width=width, paths=2)
+            settings = replace(settings, width=width, put_paths=2)
         return self._begin(now_ms, key, None, settings)
 
     def forget_miss(self, kind: Kind, key: bytes) -> None:

@@ -142,9 +142,14 @@ class Lookup:
         self._size = size
         self._closest = closest
         self._settings = settings
-        self.paths = [Path(self._point, settings.width, settings) for _ in range(settings.paths)]
-        for turn, contact in enumerate(closest(self._point, settings.width)):
-            self.paths[turn % settings.paths].hear(contact, 1)
+        self.parts: list[Path] = []
+        self._starts = closest(self._point, settings.width)
+        paths = settings.paths if kind is not None else settings.put_paths
+        self.paths = [Path(self._point, settings.width, settings) for _ in range(paths)]
+        for turn, contact in enumerate(self._starts):
+            self.paths[turn % paths].hear(contact, 1)
+        if kind is None:
+            self._starts = []
 
     def next_asks(self, now_ms: int) -> Iterator[tuple[Contact, bytes]]:
         """Yield whom to ask now, with the point whose neighbours are wanted; may end the lookup."""
@@ -152,9 +157,7 @@ class Lookup:
             yield from self._pump(now_ms)
             if self._waiting or self.ended:
                 return
-            if self._may_escalate():
-                self._escalate()
-            else:
+            if self.holders or not (self._start_again() or self._escalate()):
                 self.ended = True
 
     def answered(
@@ -199,7 +202,7 @@ class Lookup:
         """Return who shall keep a record: the closest, and after a search some of each part."""
         closest = self.closest_answered()
         chosen = {entry.contact: entry for entry in closest[:CLOSEST]}
-        for path in self.paths[self._settings.paths :]:
+        for path in self.parts:
             near = sorted(closest, key=lambda entry: entry.contact.long_id ^ path.point)
             for entry in near[: self._settings.region_stores]:
                 chosen[entry.contact] = entry
@@ -249,23 +252,34 @@ class Lookup:
             return not any(other.busy for other in self.paths)
         return not path.busy
 
-    def _may_escalate(self) -> bool:
-        if self.escalated or self.holders:
-            return False
-        if self.kind is not None:
-            return bool(self.asked)
+    def _start_again(self) -> bool:
+        # A liar met early fills a path's window with its friends: whoever of our own table was not
+        # asked yet gets a path of its own, which may get past them.
+        rest = [contact for contact in self._starts if contact not in self.asked]
+        self._starts = []
+        for contact in rest:
+            path = Path(self._point, self._settings.width, self._settings)
+            path.hear(contact, 1)
+            self.paths.append(path)
+        return bool(rest)
+
+    def _is_odd(self) -> bool:
         distances = [
             entry.contact.long_id ^ self._point for entry in self.closest_answered()[:CLOSEST]
         ]
         return is_odd(distances, self._size)
 
-    def _escalate(self) -> None:
+    def _escalate(self) -> bool:
+        if self.escalated or not self.asked or (self.kind is None and not self._is_odd()):
+            return False
         self.escalated = True
         settings = self._settings
         points = region_points(self._point, region_bits(self._size), settings.region_paths)
         parts = [Path(point, settings.region_width, settings) for point in points]
         starts = self._closest(self._point, settings.candidates_max)
         unasked = [contact for contact in starts if contact not in self.asked]
-        for turn, contact in enumerate(unasked):
+        for turn, contact in enumerate(unasked[: settings.region_starts]):
             parts[turn % len(parts)].hear(contact, 1)
+        self.parts = parts
         self.paths += parts
+        return True

@@ -97,7 +97,7 @@ class Node:
         self._refreshing: set[int] = set()
         self._refresh_ms: int | None = None
         self._retry_ms: int | None = None
-        self._joined = False
+        self._joined = True
 
     @property
     def table(self) -> Table:
@@ -123,6 +123,7 @@ class Node:
     def join(self, now_ms: int, endpoints: Iterable[Endpoint]) -> None:
         """Enter the network through nodes of which only the endpoints are known."""
         self._joining = tuple(endpoints)[:JOIN_ENDPOINTS_MAX]
+        self._joined = False
         self._be_awake(now_ms)
         self._ask_joining(now_ms)
 
@@ -223,6 +224,7 @@ class Node:
         self._shelf.load(saved.held)
         for octets, endpoint in (*saved.table.lost, *saved.table.contacts):
             self.table.lose(Contact(octets, endpoint))
+        self._joined = False
         self._be_awake(now_ms)
         for octets, endpoint in saved.table.contacts[:JOIN_ENDPOINTS_MAX]:
             self._upkeep.check(now_ms, Contact(octets, endpoint))

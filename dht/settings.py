@@ -26,6 +26,7 @@ class Settings:
 
     # Lookups.
     paths: int = 4
+    put_paths: int = 12
     width: int = CLOSEST
     quorum: int = 2
     candidates_max: int = 200
@@ -35,6 +36,7 @@ class Settings:
     lookups_max: int = 256
     region_paths: int = 8
     region_width: int = 6
+    region_starts: int = 24
     region_stores: int = 4
     miss_ms: int = 30 * SECOND_MS
     misses_max: int = 4_096
