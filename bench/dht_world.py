@@ -279,9 +279,7 @@ class World:
         wake_ms = place.node.next_wake_ms()
         if wake_ms is not None and (place.wake_ms is None or wake_ms < place.wake_ms):
             place.wake_ms = wake_ms
-            heappush(
-                self._queue, (max(wake_ms, self.now_ms), next(self._count), place, None, b"")
-            )
+            heappush(self._queue, (max(wake_ms, self.now_ms), next(self._count), place, None, b""))
 
     def _send(self, place: Place, send: Send) -> None:
         self.datagrams += 1

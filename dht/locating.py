@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dht.asking import Asker, ForLookup, ForStore, Question
-from dht.contact import Contact
+from dht.contact import Contact, is_loopback, reachable
 from dht.effects import Effect, Ended, Evidence, Found
 from dht.errors import InvalidRecord, NodeBusy
 from dht.lookup import Lookup, State
@@ -22,8 +22,9 @@ RECORDS_TAKEN_MAX = {Kind.IDENTITY: 1, Kind.LOCATION: 2, Kind.PROVIDER: 20}
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What lookups start from: the closest contacts, and the estimated nodes of the network."""
+    """What lookups start from: our own id, the closest contacts, and the estimated network size."""
 
+    own_id: bytes
     closest: Callable[[int, int], list[Contact]]
     size: Callable[[], float]
 
@@ -101,7 +102,7 @@ class Locating:
         if not authentic and not records:
             lookup.failed(question.contact, note)
         else:
-            named = answer.contacts if authentic else ()
+            named = self._believable(question.contact, answer) if authentic else []
             lookup.answered(question.contact, now_ms, named, records)
             lookup.asked[question.contact].note = refused or note
             lookup.asked[question.contact].token = answer.token
@@ -120,6 +121,17 @@ class Locating:
         if lookup is not None and question.contact is not None:
             lookup.failed(question.contact, "no answer")
             self._pump(now_ms, lookup)
+
+    def _believable(self, contact: Contact, answer: Answer) -> list[Contact]:
+        # Nobody out there may send us to ourselves, or to what listens on this machine alone.
+        near = is_loopback(contact.endpoint)
+        return [
+            named
+            for named in answer.contacts
+            if named.id != self._around.own_id
+            and reachable(named.endpoint)
+            and (near or not is_loopback(named.endpoint))
+        ]
 
     def _number(self) -> int:
         number = self._next
