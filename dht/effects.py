@@ -45,11 +45,15 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A publication is over: how many nodes keep the record, of how many asked to."""
+    """A publication is over: how many nodes keep the record, of how many asked to.
+
+    `order` is the incarnation and the sequence number of the record.
+    """
 
     publication: int
     kind: Kind
     key: bytes
+    order: tuple[int, int]
     kept: int
     asked: int
     requests: int

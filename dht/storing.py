@@ -113,6 +113,7 @@ class Storing:
                 number,
                 record.kind,
                 record.key,
+                record.order,
                 publication.kept,
                 publication.asked,
                 publication.requests,

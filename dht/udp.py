@@ -50,7 +50,7 @@ class NodeShell:
         self._began = trio.current_time()
         self._ended: dict[int, _Wait] = {}
         self._found: dict[int, _Wait] = {}
-        self._published: dict[tuple[Kind, bytes], _Wait] = {}
+        self._published: dict[tuple[Kind, bytes, tuple[int, int]], _Wait] = {}
         self._changed = trio.Event()
 
     def now_ms(self) -> int:
@@ -107,25 +107,24 @@ class NodeShell:
         self, subject: Identity, incarnation: int, where: Where
     ) -> Published:
         """Publish where an address lives, until its holders have answered; then each hour."""
-        wait = self._published.setdefault((Kind.LOCATION, subject.address), _Wait())
-        self.node.publish_location(self.now_ms(), subject, incarnation, where)
-        return await self._await_published(wait)
+        record = self.node.publish_location(self.now_ms(), subject, incarnation, where)
+        return await self._await_published(record)
 
     async def publish_provider(
         self, key: bytes, host: Identity, metadata: Mapping[str, str]
     ) -> Published:
         """Publish that this host serves an address."""
-        wait = self._published.setdefault((Kind.PROVIDER, key), _Wait())
-        self.node.publish_provider(self.now_ms(), key, host, metadata)
-        return await self._await_published(wait)
+        record = self.node.publish_provider(self.now_ms(), key, host, metadata)
+        return await self._await_published(record)
 
     async def publish(self, kind: Kind, key: bytes, body: bytes) -> Published:
         """Publish a record that is signed already; raises `InvalidRecord`."""
-        wait = self._published.setdefault((kind, key), _Wait())
-        self.node.publish(self.now_ms(), kind, key, body)
-        return await self._await_published(wait)
+        record = self.node.publish(self.now_ms(), kind, key, body)
+        return await self._await_published(record)
 
-    async def _await_published(self, wait: _Wait) -> Published:
+    async def _await_published(self, record: Proved) -> Published:
+        place = (record.kind, record.key, record.order)
+        wait = self._published.setdefault(place, _Wait())
         self._carry_out()
         await wait.event.wait()
         assert isinstance(wait.effect, Published)
@@ -142,8 +141,8 @@ class NodeShell:
                     _settle(self._found.pop(number, None), effect)
                 case Found(number):
                     _settle(self._found.pop(number, None), effect)
-                case Published(_, kind, key):
-                    _settle(self._published.pop((kind, key), None), effect)
+                case Published(_, kind, key, order):
+                    _settle(self._published.pop((kind, key, order), None), effect)
                 case _:
                     pass
             self._tell(effect)
