@@ -168,6 +168,7 @@ class World:
         self._at: dict[tuple[bytes, int], Place] = {}
         self._queue: list[tuple[int, int, Place, Endpoint | None, bytes]] = []
         self._count = count()
+        self._endpoints = 0
         self._slowness: dict[tuple[int, int], float] = {}
 
     def key(self) -> RootKey:
@@ -183,6 +184,7 @@ class World:
         """Put a node into the world; it knows nobody yet."""
         key = key or self.key()
         number = len(self.places)
+        self._endpoints = max(self._endpoints, number)
         endpoint = endpoint_of(number)
         node: Node | Colluder
         if colludes:
@@ -203,6 +205,22 @@ class World:
             settings=self.settings,
             proofs=self.proofs,
         )
+
+    def restart(self, place: Place) -> None:
+        """Start a node again with its key and its stored state, at an endpoint of its own."""
+        assert isinstance(place.node, Node)
+        saved = place.node.saved()
+        del self._at[place.contact.ip, place.contact.port]  # type: ignore[arg-type]
+        self._endpoints += 1
+        endpoint = endpoint_of(self._endpoints)
+        place.contact = Contact(place.contact.id, endpoint)
+        place.node = self.make_node(place.key, endpoint)
+        self._at[endpoint.ip, endpoint.port] = place
+        place.alive = True
+        place.wake_ms = None
+        place.effects.clear()
+        place.node.load(self.now_ms, saved)
+        self._collect(place)
 
     def settle(self) -> None:
         """Fill all tables as they are in a network that has long been running."""

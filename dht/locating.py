@@ -11,8 +11,9 @@ from dht.asking import Asker, ForLookup, ForStore, Question
 from dht.contact import Contact, is_loopback, reachable
 from dht.effects import Effect, Ended, Evidence, Found
 from dht.errors import InvalidRecord, NodeBusy
-from dht.lookup import Lookup, State
+from dht.lookup import Lookup
 from dht.newest import Newest, Verdict
+from dht.path import State
 from dht.proofs import Kind, Proofs, Proved
 from dht.settings import Settings
 from dht.wire import Answer
@@ -30,7 +31,10 @@ class Surroundings:
 
 
 class Locating:
-    """All lookups of a node, at most `lookups_max`, and the marks of what they found."""
+    """All lookups of a node, at most `lookups_max`, and the marks of what they found.
+
+    `towards` is when the last lookup went into each bucket's part of the space.
+    """
 
     __slots__ = (
         "_around",
@@ -43,6 +47,7 @@ class Locating:
         "_settings",
         "ended",
         "newest",
+        "towards",
     )
 
     def __init__(
@@ -60,6 +65,7 @@ class Locating:
         self._out = out
         self._next = 1
         self._lookups: dict[int, Lookup] = {}
+        self.towards: dict[int, int] = {}
         self._misses: dict[tuple[Kind, bytes], int] = {}
         self.newest = Newest(settings.newest_max)
         self.ended: list[Lookup] = []
@@ -143,6 +149,8 @@ class Locating:
             raise NodeBusy(f"at most {self._settings.lookups_max} lookups at a time")
         number = self._number()
         around = self._around
+        own = int.from_bytes(around.own_id, "big")
+        self.towards[(own ^ int.from_bytes(key, "big")).bit_length()] = now_ms
         lookup = Lookup(number, key, kind, around.closest, around.size(), settings, now_ms)
         self._lookups[number] = lookup
         self._pump(now_ms, lookup)

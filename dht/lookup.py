@@ -8,39 +8,14 @@ region of the key is searched by more paths to points spread over it: ids ground
 in one part of it only.
 """
 
-from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from dht.contact import Contact
-from dht.density import is_odd, region_bits, region_points
+from dht.density import SPACE, is_odd, region_bits, region_points
+from dht.path import Asked, Path, State
 from dht.proofs import Kind, Proved
 from dht.settings import CLOSEST, ID_BYTES, Settings
-
-
-class State(Enum):
-    """What became of one question."""
-
-    WAITING = auto()
-    SLOW = auto()
-    ANSWERED = auto()
-    FAILED = auto()
-
-
-@dataclass(slots=True)
-class Asked:
-    """One question of a lookup; `path` and `hop` say how it was come by."""
-
-    contact: Contact
-    path: int
-    hop: int
-    asked_ms: int
-    state: State = State.WAITING
-    answered_ms: int | None = None
-    token: bytes = b""
-    records: tuple[Proved, ...] = ()
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,58 +30,6 @@ class Step:
     outcome: str
     records: tuple[Proved, ...]
     note: str
-
-
-class Path:
-    """The candidates of one path, closest to its point first, at most `candidates_max`."""
-
-    __slots__ = ("_heard", "_ids", "_settings", "busy", "heard", "point", "width")
-
-    def __init__(self, point: int, width: int, settings: Settings) -> None:
-        self.point = point
-        self.width = width
-        self.busy = 0
-        self.heard: list[tuple[int, int, Contact, int]] = []
-        self._heard: set[Contact] = set()
-        self._ids: dict[bytes, int] = {}
-        self._settings = settings
-
-    def hear(self, contact: Contact, hop: int) -> None:
-        """Add a candidate, unless it is known or its id has too many endpoints already."""
-        of_id = self._ids.get(contact.id, 0)
-        if contact in self._heard or of_id >= self._settings.endpoints_of_id_max:
-            return
-        distance = contact.long_id ^ self.point
-        if len(self.heard) >= self._settings.candidates_max:
-            if distance >= self.heard[-1][0]:
-                return
-            gone = self.heard.pop()[2]
-            self._heard.discard(gone)
-            self._ids[gone.id] -= 1
-        self._heard.add(contact)
-        self._ids[contact.id] = self._ids.get(contact.id, 0) + 1
-        insort(self.heard, (distance, of_id, contact, hop), key=_place)
-
-    def next(
-        self, asked: dict[Contact, Asked], answered_ids: set[bytes]
-    ) -> tuple[Contact, int] | None:
-        """Return the closest that nobody has asked, unless the window before it is full."""
-        live = 0
-        for _, _, contact, hop in self.heard:
-            entry = asked.get(contact)
-            if entry is None:
-                if contact.id in answered_ids:
-                    continue
-                return contact, hop
-            if entry.state is not State.FAILED:
-                live += 1
-                if live >= self.width:
-                    return None
-        return None
-
-
-def _place(heard: tuple[int, int, Contact, int]) -> tuple[int, int]:
-    return heard[0], heard[1]
 
 
 class Lookup:
@@ -203,8 +126,9 @@ class Lookup:
         closest = self.closest_answered()
         chosen = {entry.contact: entry for entry in closest[:CLOSEST]}
         for path in self.parts:
-            near = sorted(closest, key=lambda entry: entry.contact.long_id ^ path.point)
-            for entry in near[: self._settings.region_stores]:
+            apart = [entry for entry in closest if not path.shuns(entry.contact)]
+            apart.sort(key=lambda entry: entry.contact.long_id ^ path.point)
+            for entry in apart[: self._settings.region_stores]:
                 chosen[entry.contact] = entry
         return list(chosen.values())
 
@@ -234,7 +158,7 @@ class Lookup:
     def _pump(self, now_ms: int) -> Iterator[tuple[Contact, bytes]]:
         for number, path in enumerate(self.paths):
             while self._has_room(path):
-                found = path.next(self.asked, self._answered_ids)
+                found = path.next(number, self.asked, self._answered_ids)
                 if found is None:
                     break
                 contact, hop = found
@@ -275,7 +199,8 @@ class Lookup:
         self.escalated = True
         settings = self._settings
         points = region_points(self._point, region_bits(self._size), settings.region_paths)
-        parts = [Path(point, settings.region_width, settings) for point in points]
+        shunned = (self._point, int(SPACE / self._size))
+        parts = [Path(point, settings.region_width, settings, shunned) for point in points]
         starts = self._closest(self._point, settings.candidates_max)
         unasked = [contact for contact in starts if contact not in self.asked]
         for turn, contact in enumerate(unasked[: settings.region_starts]):

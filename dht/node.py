@@ -342,7 +342,7 @@ class Node:
                 elif lookup.number in self._refreshing:
                     self._refreshing.discard(lookup.number)
                     if lookup.key == self.id:
-                        self._refresh_far()
+                        self._refresh_far(now_ms)
             crowded = len(self._refreshing) >= REFRESHES_AT_ONCE or self._locating.full
             if crowded or not self._refresh:
                 return
@@ -350,6 +350,11 @@ class Node:
             number = self._locating.nodes(now_ms, point.to_bytes(ID_BYTES, "big"), width)
             self._refreshing.add(number)
 
-    def _refresh_far(self) -> None:
+    def _refresh_far(self, now_ms: int) -> None:
+        # Where a lookup has just been, the table is fresh.
+        since_ms = now_ms - self.settings.refresh_ms
+        towards = self._locating.towards
         points = self.table.points_to_refresh(self._entropy(ID_BYTES))
-        self._refresh += [(point, REFRESH_WIDTH) for _, point in points]
+        self._refresh += [
+            (point, REFRESH_WIDTH) for index, point in points if towards.get(index, 0) <= since_ms
+        ]

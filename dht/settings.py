@@ -35,9 +35,9 @@ class Settings:
     requests_max: int = 300
     lookups_max: int = 256
     region_paths: int = 8
-    region_width: int = 6
+    region_width: int = 8
     region_starts: int = 24
-    region_stores: int = 4
+    region_stores: int = 8
     miss_ms: int = 30 * SECOND_MS
     misses_max: int = 4_096
 
@@ -70,4 +70,4 @@ class Settings:
     location_life_ms: int = DAY_MS
     node_record_life_ms: int = DAY_MS
     refresh_ms: int = HOUR_MS
-    lost_retry_ms: int = 5 * MINUTE_MS
+    lost_retry_ms: int = 10 * MINUTE_MS
