@@ -8,6 +8,14 @@ class DhtError(Exception):
     """An address could not be published or found."""
 
 
+class InvalidPacket(DhtError):
+    """The datagram is not a packet of this network."""
+
+
+class NodeBusy(DhtError):
+    """The node has as much under way as it may: try again in a while."""
+
+
 class InvalidRecord(DhtError):
     """The record does not prove what it says."""
 

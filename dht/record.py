@@ -116,10 +116,16 @@ class LocationRecord:
 
     def check(self, now_ms: int) -> None:
         """Raise an `InvalidRecord` unless it proves at that time where its subject lives."""
-        where = self.location.where
         if now_ms >= self.location.expiry_ms:
             raise ExpiredRecord(f"expired at {self.location.expiry_ms} ms, it is {now_ms}")
         self.check_signed()
+        self.check_time(now_ms)
+
+    def check_time(self, now_ms: int) -> None:
+        """Raise an `InvalidRecord` unless it holds at that time, certificate included."""
+        where = self.location.where
+        if now_ms >= self.location.expiry_ms:
+            raise ExpiredRecord(f"expired at {self.location.expiry_ms} ms, it is {now_ms}")
         if isinstance(where, Certificate):
             try:
                 where.check_time(now_ms)

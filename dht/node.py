@@ -1,0 +1,360 @@
+"""A node of the network as one sans-IO object: datagrams, calls and ticks in, effects out.
+
+Step 7 of the journey. `locate` and `publish` begin a lookup; `receive_untrusted` and `tick` carry it
+on; what is to be sent and what has ended is fetched with `take_effects`. It holds no socket, clock or
+entropy of its own: the same node runs under UDP, beside QUIC on one port, and in the simulator.
+
+Theory of operation. A contact is believed to be where it is said to be only when an answer to our own
+nonce came from there with its node record, and only then sits in the table. Records prove themselves,
+whoever brings them. A node that knows no endpoint of its own, or is told not to serve, is a client: it
+asks, names no id, and answers nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from caps.identity import Endpoint, Identity, RootKey
+from dht.asking import Asker, ForCheck, ForLookup, ForStore, Question
+from dht.contact import Contact, node_id, reachable, sign_node_record
+from dht.density import estimated_size
+from dht.effects import Effect
+from dht.errors import InvalidPacket, InvalidRecord
+from dht.locating import Locating, Surroundings
+from dht.newest import Mark
+from dht.observed import Observed
+from dht.proofs import Kind, Proofs, Proved
+from dht.provider import Provider
+from dht.publishing import Publishing
+from dht.record import Location, Where
+from dht.serving import Server
+from dht.settings import ID_BYTES, Settings
+from dht.shelf import Held, Shelf
+from dht.storing import Storing
+from dht.table import SavedTable, Table
+from dht.tokens import SECRET_BYTES
+from dht.upkeep import Upkeep
+from dht.wire import Answer, Reply, Stored, parse_packet_untrusted
+
+PUBLICATIONS_AT_ONCE = 16
+REFRESHES_AT_ONCE = 2
+REFRESH_WIDTH = 4
+JOIN_ENDPOINTS_MAX = 64
+DEFAULTS = Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a node keeps over a restart, as plain values.
+
+    `sequences` are the last numbers of our own records by kind and key, `marks` the newest records
+    seen of others, `held` those kept for others with their marks.
+    """
+
+    table: SavedTable
+    sequences: tuple[tuple[Kind, bytes, int], ...]
+    marks: tuple[Mark, ...]
+    held: tuple[tuple[Held, ...], tuple[Mark, ...]]
+
+
+class Node:
+    """One node; all its calls take the time in milliseconds since 1970 and none waits."""
+
+    def __init__(
+        self,
+        key: RootKey,
+        entropy: Callable[[int], bytes],
+        *,
+        endpoints: tuple[Endpoint, ...] = (),
+        serving: bool = True,
+        settings: Settings = DEFAULTS,
+        proofs: Proofs | None = None,
+    ) -> None:
+        self.id = node_id(key.public_key)
+        self.settings = settings
+        self._key = key
+        self._entropy = entropy
+        self._serving = serving
+        self._endpoints = endpoints
+        self._learns = not endpoints
+        self._observed = Observed()
+        self._node_record = b""
+        self._node_record_until_ms = 0
+        self._out: list[Effect] = []
+        self._proofs = Proofs(settings.proofs_max) if proofs is None else proofs
+        self._shelf = Shelf(self.id, settings)
+        self._publishing = Publishing(key, settings)
+        self._asker = Asker(settings, entropy, self._out)
+        self._upkeep = Upkeep(settings, Table(self.id, settings), self._asker, self._out)
+        closest = self._upkeep.closest
+        around = Surroundings(self.id, closest, lambda: estimated_size(self.table))
+        self._locating = Locating(settings, around, self._asker, self._proofs, self._out)
+        self._storing = Storing(
+            self._asker, self._locating, self._proofs, self._publishing, self._out
+        )
+        self._server = Server(settings, closest, self._shelf, self._proofs, entropy(SECRET_BYTES))
+        self._joining: tuple[Endpoint, ...] = ()
+        self._refresh: list[tuple[int, int | None]] = []
+        self._refreshing: set[int] = set()
+        self._refresh_ms: int | None = None
+        self._retry_ms: int | None = None
+        self._joined = True
+
+    @property
+    def table(self) -> Table:
+        """The routing table, to look at."""
+        return self._upkeep.table
+
+    @property
+    def requests(self) -> int:
+        """How many requests this node has sent."""
+        return self._asker.requests
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The endpoints of its own that it was told or has learned."""
+        return self._endpoints
+
+    def take_effects(self) -> list[Effect]:
+        """Return what is to be done since the last call, in order."""
+        effects = self._out[:]
+        self._out.clear()
+        return effects
+
+    def join(self, now_ms: int, endpoints: Iterable[Endpoint]) -> None:
+        """Enter the network through nodes of which only the endpoints are known."""
+        self._joining = tuple(endpoints)[:JOIN_ENDPOINTS_MAX]
+        self._joined = False
+        self._be_awake(now_ms)
+        self._ask_joining(now_ms)
+
+    def locate(self, now_ms: int, key: bytes, kind: Kind = Kind.LOCATION) -> int:
+        """Begin to look for the records under a key; raises `NodeBusy`.
+
+        Returns the number that `Found` and `Ended` will name; one already under way is joined.
+        """
+        self._be_awake(now_ms)
+        number = self._locating.locate(now_ms, key, kind)
+        self._go_on(now_ms)
+        return number
+
+    def publish_location(
+        self, now_ms: int, subject: Identity, incarnation: int, where: Where
+    ) -> Proved:
+        """Sign and publish where an address lives, now and each hour; raises `InvalidRecord`."""
+        draft = Location(subject, incarnation, 0, 0, where)
+        record = self._publishing.add(Kind.LOCATION, subject.address, draft, now_ms)
+        return self._publish(now_ms, record)
+
+    def publish_provider(
+        self, now_ms: int, key: bytes, host: Identity, metadata: Mapping[str, str]
+    ) -> Proved:
+        """Sign and publish that this host serves an address, now and each hour."""
+        draft = Provider(key, host, 0, 0, 0, metadata)
+        record = self._publishing.add(Kind.PROVIDER, key, draft, now_ms)
+        return self._publish(now_ms, record)
+
+    def publish(self, now_ms: int, kind: Kind, key: bytes, body: bytes) -> Proved:
+        """Publish a record that is signed already, now and each hour; raises `InvalidRecord`."""
+        record = self._proofs.record_untrusted(kind, key, body, now_ms)
+        self._publishing.add_signed(record, now_ms)
+        return self._publish(now_ms, record)
+
+    def withdraw(self, kind: Kind, key: bytes) -> None:
+        """Publish a record no more; it ends where it is held when it expires."""
+        self._publishing.withdraw(kind, key)
+
+    def receive_untrusted(self, now_ms: int, datagram: bytes, endpoint: Endpoint) -> None:
+        """Take a datagram from the network; anything that is no packet is dropped."""
+        try:
+            packet = parse_packet_untrusted(datagram)
+        except InvalidPacket:
+            return
+        if isinstance(packet, Answer | Stored):
+            self._reply(now_ms, packet, endpoint)
+        elif self._serves(now_ms):
+            self._out += self._server.answer_untrusted(
+                now_ms, packet, len(datagram), endpoint, self._node_record
+            )
+            if packet.sender is not None:
+                self._upkeep.hear_untrusted(now_ms, Contact(packet.sender, endpoint))
+
+    def tick(self, now_ms: int) -> None:
+        """Do what is due at this time; calling it early or late is no harm."""
+        self._be_awake(now_ms)
+        for question, lost in self._asker.questions.due(now_ms):
+            if lost:
+                self._lost(now_ms, question)
+            else:
+                self._locating.late(now_ms, question)
+        while self._may_publish() and (record := self._publishing.due(now_ms)) is not None:
+            self._publish(now_ms, record)
+        if self._refresh_ms is not None and now_ms >= self._refresh_ms:
+            self._refresh_ms = now_ms + self.settings.refresh_ms
+            self._shelf.sweep(now_ms)
+            self._refresh.append((self.table.own, None))
+        if self._retry_ms is not None and now_ms >= self._retry_ms:
+            self._retry_ms = now_ms + self.settings.lost_retry_ms
+            self._upkeep.retry_lost(now_ms)
+            if len(self.table) == 0:
+                self._ask_joining(now_ms)
+        self._go_on(now_ms)
+
+    def next_wake_ms(self) -> int | None:
+        """Return when `tick` has something to do; None before the node is used at all."""
+        wakes = [self._asker.questions.next_ms(), self._refresh_ms, self._retry_ms]
+        if self._may_publish():
+            wakes.append(self._publishing.next_ms())
+        return min((wake for wake in wakes if wake is not None), default=None)
+
+    def saved(self) -> Saved:
+        """Return what is to be stored before a stop; sequences before their records are sent."""
+        sequences = self._publishing.sequences
+        return Saved(
+            self.table.saved(),
+            tuple((kind, key, number) for (kind, key), number in sequences.items()),
+            self._locating.newest.saved(),
+            self._shelf.saved(),
+        )
+
+    def load(self, now_ms: int, saved: Saved) -> None:
+        """Go on from what was stored; contacts have to prove themselves again."""
+        for kind, key, number in saved.sequences:
+            self._publishing.raise_sequence(kind, key, number)
+        self._locating.newest.load(saved.marks)
+        self._shelf.load(saved.held)
+        for octets, endpoint in (*saved.table.lost, *saved.table.contacts):
+            self.table.lose(Contact(octets, endpoint))
+        self._joined = False
+        self._be_awake(now_ms)
+        for octets, endpoint in saved.table.contacts[:JOIN_ENDPOINTS_MAX]:
+            self._upkeep.check(now_ms, Contact(octets, endpoint))
+
+    def _may_publish(self) -> bool:
+        return len(self._storing) < PUBLICATIONS_AT_ONCE and not self._locating.full
+
+    def _be_awake(self, now_ms: int) -> None:
+        if self._refresh_ms is None:
+            self._refresh_ms = now_ms + self.settings.refresh_ms
+            self._retry_ms = now_ms + self.settings.lost_retry_ms
+            self._serves(now_ms)
+
+    def _serves(self, now_ms: int) -> bool:
+        # Signed anew when half its life is over, so that nobody meets one about to expire.
+        if not self._serving or not self._endpoints:
+            return False
+        life_ms = self.settings.node_record_life_ms
+        if now_ms >= self._node_record_until_ms:
+            record = sign_node_record(self._key, self._endpoints, now_ms + life_ms)
+            self._node_record = record.to_bytes()
+            self._node_record_until_ms = now_ms + life_ms // 2
+            self._asker.sender = self.id
+        return True
+
+    def _publish(self, now_ms: int, record: Proved) -> Proved:
+        if self._serving:
+            self._shelf.put(record, now_ms)
+        self._locating.newest.offer(record)
+        self._be_awake(now_ms)
+        if self._may_publish():
+            self._storing.begin(now_ms, record)
+            self._go_on(now_ms)
+        else:
+            self._publishing.hasten(record.kind, record.key, now_ms)
+        return record
+
+    def _reply(self, now_ms: int, reply: Reply, endpoint: Endpoint) -> None:
+        question = self._asker.questions.take(reply.nonce, endpoint, now_ms)
+        if question is None:
+            return
+        if reply.token:
+            self._asker.learn_token(endpoint, reply.token, now_ms)
+        if isinstance(reply, Stored):
+            self._storing.stored(now_ms, question, reply)
+        elif not isinstance(question.purpose, ForStore):
+            self._answered(now_ms, question, reply)
+        self._go_on(now_ms)
+
+    def _answered(self, now_ms: int, question: Question, answer: Answer) -> None:
+        contact, note = self._who(now_ms, question, answer)
+        if contact is not None:
+            self._observe(now_ms, question.endpoint, answer.seen)
+            self._enter(now_ms, contact)
+        authentic = contact is not None and contact == question.contact
+        if not authentic and question.contact is not None:
+            self._upkeep.silent(now_ms, question.contact)
+        self._locating.answered(now_ms, question, answer, authentic, note)
+
+    def _who(self, now_ms: int, question: Question, answer: Answer) -> tuple[Contact | None, str]:
+        if not answer.node_record:
+            return None, "does not say who it is"
+        try:
+            record = self._proofs.node_untrusted(answer.node_record, now_ms)
+        except InvalidRecord as error:
+            return None, str(error)
+        if question.endpoint not in record.endpoints:
+            return None, "its node record is for another endpoint"
+        contact = Contact(record.id, question.endpoint)
+        if question.contact is not None and question.contact != contact:
+            return contact, "another node answers there"
+        return contact, ""
+
+    def _enter(self, now_ms: int, contact: Contact) -> None:
+        was_lost = self._upkeep.proved(now_ms, contact)
+        if not self._joined or was_lost:
+            self._joined = True
+            if not any(width is None for _, width in self._refresh):
+                self._refresh.append((self.table.own, None))
+
+    def _observe(self, now_ms: int, observer: Endpoint, seen: Endpoint) -> None:
+        if not self._learns or not reachable(seen):
+            return
+        self._observed.see(observer, seen)
+        agreed = self._observed.endpoint()
+        if agreed is not None and self._endpoints != (agreed,):
+            self._endpoints = (agreed,)
+            self._node_record_until_ms = 0
+            self._serves(now_ms)
+
+    def _lost(self, now_ms: int, question: Question) -> None:
+        if question.contact is not None:
+            self._upkeep.silent(now_ms, question.contact)
+        match question.purpose:
+            case ForLookup():
+                self._locating.lost(now_ms, question)
+            case ForStore():
+                self._storing.lost(question)
+            case ForCheck():
+                pass
+
+    def _ask_joining(self, now_ms: int) -> None:
+        near = self.id
+        for endpoint in self._joining:
+            if not self._asker.questions.full and endpoint not in self._endpoints:
+                self._asker.find(now_ms, endpoint, None, near, ForCheck())
+
+    def _go_on(self, now_ms: int) -> None:
+        # What lookups end may begin others, and those may end at once.
+        while True:
+            while self._locating.ended:
+                lookup = self._locating.ended.pop(0)
+                if lookup.number in self._storing:
+                    self._storing.looked_up(now_ms, lookup)
+                elif lookup.number in self._refreshing:
+                    self._refreshing.discard(lookup.number)
+                    if lookup.key == self.id:
+                        self._refresh_far(now_ms)
+            crowded = len(self._refreshing) >= REFRESHES_AT_ONCE or self._locating.full
+            if crowded or not self._refresh:
+                return
+            point, width = self._refresh.pop(0)
+            number = self._locating.nodes(now_ms, point.to_bytes(ID_BYTES, "big"), width)
+            self._refreshing.add(number)
+
+    def _refresh_far(self, now_ms: int) -> None:
+        # Where a lookup has just been, the table is fresh.
+        since_ms = now_ms - self.settings.refresh_ms
+        towards = self._locating.towards
+        points = self.table.points_to_refresh(self._entropy(ID_BYTES))
+        self._refresh += [
+            (point, REFRESH_WIDTH) for index, point in points if towards.get(index, 0) <= since_ms
+        ]

@@ -1,0 +1,103 @@
+"""Keeping the table true: who answered, who is silent, who is lost and may come back.
+
+Step 7 of the journey, between lookups. A contact that does not answer is asked once more at once and
+then loses its seat; it is remembered and tried again now and then, so two halves of a network that
+were cut apart find each other when they can.
+"""
+
+from dht.asking import Asker, ForCheck
+from dht.contact import Contact, reachable
+from dht.effects import Effect, TableChanged
+from dht.settings import ID_BYTES, Settings
+from dht.table import Table
+
+LOST_AT_ONCE = 4
+
+
+class Upkeep:
+    """Judges contacts by their answers and seats or unseats them."""
+
+    __slots__ = ("_asker", "_checking", "_failures", "_out", "_seen", "_settings", "table")
+
+    def __init__(self, settings: Settings, table: Table, asker: Asker, out: list[Effect]) -> None:
+        self.table = table
+        self._settings = settings
+        self._asker = asker
+        self._out = out
+        self._checking: set[Contact] = set()
+        self._failures: dict[Contact, int] = {}
+        self._seen: dict[Contact, int] = {}
+
+    def closest(self, point: int, count: int) -> list[Contact]:
+        """Return the contacts closest to a point, without those that left a question unanswered."""
+        if not self._failures:
+            return self.table.closest(point, count)
+        found = self.table.closest(point, count + len(self._failures))
+        return [contact for contact in found if contact not in self._failures][:count]
+
+    def proved(self, now_ms: int, contact: Contact) -> bool:
+        """Seat a contact that answered from its endpoint; True when it had been lost before."""
+        self._checking.discard(contact)
+        self._failures.pop(contact, None)
+        seated = self.table.seated(contact)
+        was_lost = contact.id in self.table.lost
+        if seated is not None and seated != contact:
+            # The id has moved: the endpoint that answered now is the one it is at.
+            self.table.remove_contact(seated)
+        added = self.table.add_contact(contact)
+        if added:
+            self._see(now_ms, contact)
+            if seated != contact:
+                self._out.append(TableChanged())
+        else:
+            self._check_oldest(now_ms, contact)
+        return was_lost and added
+
+    def silent(self, now_ms: int, contact: Contact) -> None:
+        """Note that a contact did not answer: it is asked again, then it loses its seat."""
+        self._checking.discard(contact)
+        if self.table.seated(contact) != contact:
+            return
+        failures = self._failures.get(contact, 0) + 1
+        if failures >= self._settings.failures_max:
+            self._failures.pop(contact, None)
+            self._seen.pop(contact, None)
+            self.table.remove_contact(contact)
+            self._out.append(TableChanged())
+        else:
+            self._failures[contact] = failures
+            self.check(now_ms, contact)
+
+    def check(self, now_ms: int, contact: Contact) -> None:
+        """Ask a contact whether it is there, unless that is under way or too many are."""
+        if contact in self._checking or len(self._checking) >= self._settings.checks_max:
+            return
+        if self._asker.questions.full:
+            return
+        self._checking.add(contact)
+        near = self.table.own.to_bytes(ID_BYTES, "big")
+        self._asker.find(now_ms, contact.endpoint, contact, near, ForCheck())
+
+    def hear_untrusted(self, now_ms: int, contact: Contact) -> None:
+        """Check a stranger that asked us something, when there is a seat for it."""
+        if reachable(contact.endpoint) and self.table.wants(contact):
+            self.check(now_ms, contact)
+
+    def retry_lost(self, now_ms: int) -> None:
+        """Try a few of the contacts that were lost, in turn."""
+        lost = list(self.table.lost.values())[:LOST_AT_ONCE]
+        for contact in lost:
+            self.table.lost[contact.id] = self.table.lost.pop(contact.id)
+            self.check(now_ms, contact)
+
+    def _see(self, now_ms: int, contact: Contact) -> None:
+        self._seen[contact] = now_ms
+        if len(self._seen) > self._settings.pending_max:
+            del self._seen[next(iter(self._seen))]
+
+    def _check_oldest(self, now_ms: int, newcomer: Contact) -> None:
+        oldest = self.table.oldest(newcomer)
+        if oldest is not None:
+            seen_ms = self._seen.get(oldest, 0)
+            if now_ms - seen_ms >= self._settings.fresh_ms:
+                self.check(now_ms, oldest)
