@@ -1,6 +1,8 @@
 """`run`: the host, in the foreground."""
 
 import argparse
+import json
+from collections.abc import Iterator
 
 from avm.cli.arguments import add_settings
 from avm.run.config import Config
@@ -10,9 +12,29 @@ from avm.run.runtime import run as run_host
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
+    parser.add_argument("--listen", metavar="IP:PORT", help="join the network, from this UDP port")
+    parser.add_argument(
+        "--advertise", metavar="IP:PORT", help="where others reach it, when that is elsewhere"
+    )
+    parser.add_argument(
+        "--bootstrap",
+        metavar="ROUTE",
+        action="append",
+        default=[],
+        help="a host to join through, ADDRESS@IP:PORT; may be given again",
+    )
     add_settings(parser)
 
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Runs until it is told to stop."""
-    return run_host(directory, Config.read(directory.config_file, args.settings))
+    settings = [*args.settings, *_network(args)]
+    return run_host(directory, Config.read(directory.config_file, settings))
+
+
+def _network(args: argparse.Namespace) -> Iterator[str]:
+    """The options about the network as settings."""
+    for name in ("listen", "advertise", "bootstrap"):
+        value = getattr(args, name)
+        if value:
+            yield f"network.{name}={json.dumps(value)}"

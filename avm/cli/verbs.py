@@ -21,13 +21,14 @@ HOST = "the host"
 MACHINES = "machines"
 MESSAGES = "messages"
 JOURNAL = "journal and failures"
-GROUPS = (BEGIN, HOST, MACHINES, MESSAGES, JOURNAL)
+NETWORK = "other hosts"
+GROUPS = (BEGIN, HOST, MACHINES, MESSAGES, JOURNAL, NETWORK)
 
 VERBS = (
     Verb("new", "avm.cli.new", "make a folder with a machine, a test and a README", BEGIN, ("new counter",)),
     Verb("dev", "avm.cli.dev", "run a machine here with a prompt, reloading on save", BEGIN, ("dev counter.py",)),
     Verb("check", "avm.cli.check", "check a file before it becomes a machine", BEGIN, ("check counter.py",)),
-    Verb("run", "avm.cli.run", "run the host in the foreground", HOST, ("run", "run --set limits.turn_s=1")),
+    Verb("run", "avm.cli.run", "run the host in the foreground", HOST, ("run", "run --set limits.turn_s=1", "run --listen 127.0.0.1:4433")),
     Verb("stop", "avm.cli.stop", "let the running host finish its turns and end", HOST, ("stop",)),
     Verb("status", "avm.cli.status", "show the running host", HOST, ("status", "status --wait 10 --json")),
     Verb("config", "avm.cli.config", "print every setting that holds", HOST, ("config", "config --json")),
@@ -70,6 +71,10 @@ VERBS = (
     Verb("failed", "avm.cli.failed", "list, show, retry, edit or drop batches that broke a machine", JOURNAL, ("failed", "failed show counter 12", "failed retry counter 12", "failed edit counter 12 '[5]'", "failed drop counter 12")),
     Verb("backup", "avm.cli.backup", "copy the store and its keys into one file, while running", JOURNAL, ("backup monday.avm",)),
     Verb("prune", "avm.cli.prune", "forget the oldest turns of a machine", JOURNAL, ("prune counter --keep 1000",)),
+    Verb("links", "avm.cli.outside", "list the links to other hosts", NETWORK, ("links", "links --json")),
+    Verb("channels", "avm.cli.outside", "list the channels to and from machines of other hosts", NETWORK, ("channels",)),
+    Verb("locate", "avm.cli.outside", "ask the network where an address is", NETWORK, ("locate 3f0c99d1a7b2e4586d0f1c2b3a495867f8e9dacb0b1c2d3e4f5061728394a5b6 --trace",)),
+    Verb("dht", "avm.cli.outside", "show this host's part in the network's records", NETWORK, ("dht",)),
 )  # fmt: skip
 
 

@@ -66,6 +66,13 @@ class Dial(NamedTuple):
     host: bytes
 
 
+class Publish(NamedTuple):
+    """Announce that a machine lives here, under this incarnation, or, when it is gone, no more."""
+
+    machine: bytes
+    incarnation: int
+
+
 class Unlink(NamedTuple):
     """Close a link; its end is not to be reported."""
 

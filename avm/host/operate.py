@@ -11,7 +11,7 @@ from typing import Any
 from avm.host import journal
 from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.capability import Cap, Reply
-from avm.host.effects import Done, ToWorker
+from avm.host.effects import Done, Publish, ToWorker
 from avm.host.fold import Unfit, append, carry_out, fold_void, plan_sends, suspend
 from avm.host.outbox import make_ready, outcomes
 from avm.host.placing import forget
@@ -144,6 +144,7 @@ class Create:
         carry_out(host, machine, plan, flight.now_ms)
         content = own[0].content if own else None
         answered = own[0].caps if own else ()
+        host.group.after.append(Publish(machine.address, machine.incarnation))
         done(host, self.request, Created(machine, content, answered, names))
         return True
 
@@ -371,4 +372,5 @@ def _remove(host: Host, machine: Machine, _mode: Mode) -> str:
     erase(host, machine)
     dirty[("machine", machine.id)] = None
     host.group.cuts.append((machine.id, REMOVE_ALL))
+    host.group.after.append(Publish(machine.address, machine.incarnation))
     return ""

@@ -3,6 +3,7 @@
 Before the journey. A key is `section.field`; a key there is not is refused with the nearest there is.
 """
 
+import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
@@ -13,8 +14,11 @@ from typing import Any
 
 from avm.limits import Limits
 from avm.run.errors import ConfigRefused
+from caps.errors import Malformed
+from caps.identity import Endpoint, Route, parse_endpoint, parse_route
 
 Number = int | float
+Setting = Number | str | tuple[str, ...]
 
 # What the formats bound: a key of the configuration can only be stricter.
 MOST: dict[str, Number] = {
@@ -29,13 +33,41 @@ LEAST: dict[str, Number] = {"host.workers": 0}
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Where the host is in the network; without `listen` it is in none.
+
+    `listen` and `advertise` are endpoints in text, `bootstrap` routes.
+    """
+
+    listen: str = ""
+    advertise: str = ""
+    bootstrap: tuple[str, ...] = ()
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where it listens; None when it does not."""
+        return parse_endpoint(self.listen) if self.listen else None
+
+    @property
+    def advertised(self) -> Endpoint | None:
+        """What it tells others, when that is said."""
+        return parse_endpoint(self.advertise) if self.advertise else None
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Through whom it joins."""
+        return tuple(map(parse_route, self.bootstrap))
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """What holds for a host: the section `host` is these fields, the section `limits` is `limits`.
+    """What holds for a host: the section `host` is these fields, the others have their own.
 
     `workers` 0 means one a core.
     """
 
     limits: Limits = field(default_factory=Limits)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     workers: int = 0
 
     @classmethod
@@ -47,10 +79,12 @@ class Config:
             said[key] = (value, f"--set {key}")
         return _made(said)
 
-    def items(self) -> Iterator[tuple[str, Number]]:
+    def items(self) -> Iterator[tuple[str, Setting]]:
         """Every key with what holds, in order."""
         for one in _fields(Config):
             yield f"host.{one.name}", getattr(self, one.name)
+        for one in fields(NetworkConfig):
+            yield f"network.{one.name}", getattr(self.network, one.name)
         for one in fields(Limits):
             yield f"limits.{one.name}", getattr(self.limits, one.name)
 
@@ -63,15 +97,15 @@ class Config:
             if here != section:
                 lines.append(f"\n[{here}]" if section else f"[{here}]")
                 section = here
-            lines.append(f"{name} = {value}")
+            lines.append(f"{name} = {json.dumps(value)}")
         return "\n".join(lines) + "\n"
 
 
 def _fields(cls: type[Config]) -> list[Field[Any]]:
-    return [one for one in fields(cls) if one.name != "limits"]
+    return [one for one in fields(cls) if one.name not in ("limits", "network")]
 
 
-def defaults() -> dict[str, Number]:
+def defaults() -> dict[str, Setting]:
     """Every key with its default."""
     return dict(Config().items())
 
@@ -110,15 +144,34 @@ def _setting(text: str) -> tuple[str, object]:
 
 def _made(said: Mapping[str, tuple[object, str]]) -> Config:
     known = defaults()
-    host: dict[str, Any] = {}
-    limits: dict[str, Any] = {}
+    sections: dict[str, dict[str, Any]] = {"host": {}, "limits": {}, "network": {}}
     for key, (value, place) in said.items():
         if key not in known:
             raise ConfigRefused(f"{place}: there is no such key{_nearest(key, known)}")
         section, _, name = key.partition(".")
-        checked = _checked(key, value, place, whole=isinstance(known[key], int))
-        (limits if section == "limits" else host)[name] = checked
-    return replace(Config(), limits=replace(Limits(), **limits), **host)
+        if section == "network":
+            sections[section][name] = _placed(name, value, place)
+        else:
+            sections[section][name] = _checked(key, value, place, isinstance(known[key], int))
+    limits = replace(Limits(), **sections["limits"])
+    network = replace(NetworkConfig(), **sections["network"])
+    if not network.listen and network != NetworkConfig():
+        raise ConfigRefused("a host that joins a network needs network.listen, like 0.0.0.0:4433")
+    return replace(Config(), limits=limits, network=network, **sections["host"])
+
+
+def _placed(name: str, value: object, place: str) -> Setting:
+    """An endpoint, or routes, in text."""
+    try:
+        if name == "bootstrap":
+            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+                raise Malformed("a list of routes is expected")
+            return tuple(str(parse_route(one)) for one in value)
+        if not isinstance(value, str):
+            raise Malformed("an endpoint is IP:PORT in quotes")
+        return str(parse_endpoint(value)) if value else ""
+    except Malformed as error:
+        raise ConfigRefused(f"{place}: {value!r}: {error}") from None
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:

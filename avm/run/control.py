@@ -15,7 +15,14 @@ from avm.host.core import Core
 from avm.host.effects import Done
 from avm.host.operate import Created
 from avm.run import protocol
-from avm.run.operator import Answer, Entropy, NotDone, Operator, operator_capability
+from avm.run.operator import (
+    Answer,
+    Entropy,
+    NotDone,
+    Operator,
+    Outside,
+    operator_capability,
+)
 from avm.run.parts import number_in, text_in
 from avm.run.protocol import BadFrame, Frames
 from avm.run.stream import Stream
@@ -50,6 +57,7 @@ class Control:
         status: Callable[[], dict[str, Any]],
         stop: Callable[[], None],
         backup: Callable[[str, Answer], None],
+        outside: Outside,
     ) -> None:
         self._core = core
         self._by_address: dict[bytes, Connection] = {}
@@ -58,7 +66,8 @@ class Control:
         self._next_request = 0
         self._opened: OrderedDict[bytes, Cap] = OrderedDict()
         self._capability = operator_capability(core.host.address)
-        self._operator = Operator(core, store, entropy, status, stop, backup, self._open)
+        does = (status, stop, backup, self._open, outside)
+        self._operator = Operator(core, store, entropy, *does)
 
     # What comes in.
 

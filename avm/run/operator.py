@@ -18,6 +18,7 @@ from caps.codec import encode_state
 OPERATOR_CONTEXT = encode_state(OPERATOR)[0]
 Entropy = Callable[[int], bytes]
 Answer = Callable[[Any, str], None]
+Outside = Callable[[str, dict[str, Any], Answer], Any]
 
 
 def operator_capability(address: bytes) -> Local:
@@ -45,6 +46,7 @@ class Operator:
         stop: Callable[[], None],
         backup: Callable[[str, Answer], None],
         open_untrusted: Callable[[bytes], Cap],
+        outside: Outside,
     ) -> None:
         """`open_untrusted` gives `INVALID` for a capability that is not valid."""
         self._core = core
@@ -54,6 +56,7 @@ class Operator:
         self._stop = stop
         self._backup = backup
         self._open = open_untrusted
+        self._outside = outside
 
     def act(
         self,
@@ -87,6 +90,8 @@ class Operator:
             case "create":
                 self._create(client, params, request)
                 return None
+            case "links" | "channels" | "locate" | "dht":
+                return self._outside(verb, params, answer)
             case "backup":
                 self._backup(text_in(params["path"]), answer)
                 return None

@@ -12,10 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
+from typing import Protocol
 
 import trio
-
-from avm.run.stream import Stream
 
 Take = Callable[[bytes], None]
 Events = list[tuple[selectors.SelectorKey, int]]
@@ -23,6 +22,16 @@ Events = list[tuple[selectors.SelectorKey, int]]
 # How long what is expected is waited for at a time, and in all, before trio has its turn.
 EXPECTED_S = 0.001
 STAY_S = 0.002
+
+
+class Readable(Protocol):
+    """A socket that is read when there is something."""
+
+    sock: socket.socket
+    closing: Callable[[], None]
+
+    def read_now(self) -> bytes | None:
+        """What has come; empty at the end, None when there is nothing to give on."""
 
 
 class Reactor:
@@ -48,7 +57,7 @@ class Reactor:
         self._ring.setblocking(False)
         self._selector.register(self._bell, selectors.EVENT_READ, None)
 
-    def watch(self, stream: Stream, take: Take) -> None:
+    def watch(self, stream: Readable, take: Take) -> None:
         """Gives what a stream receives to `take`, and at its end nothing (b"")."""
         key = stream.sock.fileno()
         self._selector.register(key, selectors.EVENT_READ, (stream, take))

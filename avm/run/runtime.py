@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,27 @@ import trio
 
 from avm.errors import AvmError
 from avm.host.core import Core
-from avm.host.effects import Deliver, Done, Kill, Load, SendCode, ToWorker, Verdict
+from avm.host.effects import (
+    Deliver,
+    Dial,
+    Done,
+    Frozen,
+    Kill,
+    Load,
+    Publish,
+    Say,
+    Seek,
+    SendCode,
+    ToWorker,
+    Unlink,
+    Verdict,
+)
 from avm.host.state import Group
 from avm.run.backup import back_up, take_keys
 from avm.run.config import Config
 from avm.run.control import Connection, Control
 from avm.run.directory import Directory
-from avm.run.operator import operator_capability
+from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
 from avm.run.protocol import BadFrame
 from avm.run.reactor import Reactor
@@ -41,6 +56,7 @@ from avm.version import VERSION
 from caps.capability import parse_wire_untrusted, to_text
 
 HASH_SEED = 0
+NETWORK, OUTSIDE = "avm.run.network", "avm.run.outside"
 # New objects between two looks for circles, of which a host makes few.
 GARBAGE = 20_000
 RETRY_S = 0.2
@@ -83,6 +99,10 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _nothing(_received: bytes) -> None:
+    return None
+
+
 def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -116,10 +136,18 @@ class Runtime:
         self._reactor = Reactor(self._event, self._pump_and_settle, self._expects)
         self._pool = Pool(core, store, prepared, prepare, size, self._reactor.watch, self._settle)
         self._control = Control(
-            core, store, os.urandom, self._status, self._begin_stop, self._back_up
+            core,
+            store,
+            os.urandom,
+            self._status,
+            self._begin_stop,
+            self._back_up,
+            self._ask_outside,
         )
         self._stopping = trio.Event()
         self._nursery: trio.Nursery | None = None
+        self._network: Any = None
+        self._outside: Any = None
         self._writer: Writer | None = None
         self._group: Group | None = None
         self._alarm = trio.CancelScope()
@@ -138,6 +166,12 @@ class Runtime:
     async def _live(self, signals: AsyncIterator[int]) -> int:
         self._directory.write_operator(self._operator_text())
         listener = self._listen()
+        if self._config.network.listen:
+            keys = self._core.host.keys
+            place = (self._core, keys, self._config.network)
+            # Not imported above: it brings QUIC, and a host alone starts without it.
+            self._network = import_module(NETWORK).Network(*place, os.urandom, self._settle, note)
+            self._outside = import_module(OUTSIDE).Outside(self._core, self._network, self._beside)
         self._writer = Writer(self._store, self._reactor.call_soon)
         try:
             async with trio.open_nursery() as nursery:
@@ -147,7 +181,12 @@ class Runtime:
                 nursery.start_soon(self._accept, listener)
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self._hear, signals)
+                if self._network is not None:
+                    self._reactor.watch(self._network.port, _nothing)
+                    self._network.start(nursery, self._store.get(("meta", "node")))
                 self._settle()
+                if self._network is not None:
+                    print(f"avm-host is reached at {self._network.route}", flush=True)
                 print(f"avm-host {VERSION} is ready in {self._directory.path}", flush=True)
                 await self._stopping.wait()
                 await self._drain()
@@ -156,6 +195,8 @@ class Runtime:
             listener.close()
             with suppress(FileNotFoundError):
                 self._directory.socket.unlink()
+            if self._network is not None:
+                self._network.close()
             self._pool.close()
             self._writer.close()
         if self._fatal:
@@ -185,6 +226,11 @@ class Runtime:
                 break
         self._pool.flush()
         self._control.flush()
+        if self._network is not None:
+            self._network.settle()
+            if effects:
+                self._settle()
+                return
         self._set_alarm()
 
     def _expects(self) -> bool:
@@ -212,6 +258,12 @@ class Runtime:
                 self._pool.kill(worker, why)
             case Done():
                 self._control.done(effect)
+            case Say() | Seek() | Dial() | Unlink() | Publish():
+                if self._network is not None:
+                    self._network.carry_out(effect)
+            case Frozen(sender, receiver, why):
+                pair = {"sender": sender.hex(), "receiver": receiver.hex()}
+                note("channel.frozen", **pair, why=why)
             case _:
                 self._control.say(effect)
 
@@ -255,6 +307,10 @@ class Runtime:
         await trio.sleep(RETRY_S)
         assert self._group is not None
         self._write(self._group)
+
+    def _beside(self, task: Callable[..., Any], *args: Any) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(task, *args)
 
     # Time.
 
@@ -357,7 +413,7 @@ class Runtime:
             "dir": str(self._directory.path),
             "pid": os.getpid(),
             "address": host.address.hex(),
-            "route": None,
+            "route": None if self._network is None else str(self._network.route),
             "uptime_s": round(now - self._started_s, 3),
             "machines": len(host.machines),
             "workers": [
@@ -381,6 +437,13 @@ class Runtime:
             "counts": dict(sorted(host.counts.items())),
             "store_full": host.full,
         }
+
+    def _ask_outside(self, verb: str, params: dict[str, Any], answer: Answer) -> Any:
+        if self._outside is None:
+            raise NotDone(
+                "this host is in no network: start it with `avm-host run --listen IP:PORT`"
+            )
+        return self._outside.act(verb, params, answer)
 
     def _back_up(self, path: str, outcome: Callable[[Any, str], None]) -> None:
         assert self._nursery is not None

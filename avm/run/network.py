@@ -1,0 +1,366 @@
+"""The network of a host: one UDP port for its links and its node of the DHT. The shell of both.
+
+Step 7 of the journey. The core says whom it looks for, whom to link and what to say; here that
+becomes lookups, dialed routes and frames, and what comes of them goes back as events. Nothing is
+decided here but in which order known endpoints are tried.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import trio
+
+from avm.host.core import Core
+from avm.host.effects import Dial, Publish, Say, Seek, Unlink
+from avm.host.keys import Keyring
+from avm.link.handshake import Credentials
+from avm.link.interface import Down, Link
+from avm.link.limits import DATA_STREAMS, LinkLimits
+from avm.link.quic import QuicListener
+from avm.link.udp import UdpPort, moment
+from avm.run.config import NetworkConfig
+from avm.run.nodesave import pack_saved, unpack_saved
+from caps.certificate import Certificate, parse_certificate_untrusted
+from caps.identity import Endpoint, Route, parse_identity_untrusted
+from dht.effects import Ended, Evidence
+from dht.errors import DhtError
+from dht.node import Node
+from dht.proofs import Kind, Proved
+from dht.record import LocationRecord
+from dht.udp import NodeShell
+
+LINK_ROOM_BYTES = 512 * 1024
+SAVE_S = 60.0
+ROUTES_KEPT = 8
+TIMER_S = 0.001
+LONGEST_S = 60.0
+
+Note = Callable[..., None]
+
+
+class Wire:
+    """A link as this shell keeps it: its number to the core, and frames its streams had no room for."""
+
+    __slots__ = ("link", "number", "waiting", "waiting_bytes")
+
+    def __init__(self, number: int, link: Link) -> None:
+        self.number = number
+        self.link = link
+        self.waiting: dict[int, deque[bytes]] = {}
+        self.waiting_bytes = 0
+
+    def room(self) -> int:
+        """How many bytes the core may say now."""
+        return LINK_ROOM_BYTES - self.waiting_bytes - self.link.statistics().waiting_bytes
+
+
+class Network:
+    """A host's place among others."""
+
+    def __init__(
+        self,
+        core: Core,
+        keys: Keyring,
+        config: NetworkConfig,
+        entropy: Callable[[int], bytes],
+        settle: Callable[[], None],
+        note: Note,
+    ) -> None:
+        """Binds the port; raises `EndpointInUse`."""
+        assert config.endpoint is not None
+        self._core = core
+        self._keys = keys
+        self._settle = settle
+        self._note = note
+        self.port = UdpPort(config.endpoint)
+        self.endpoint = config.advertised or self.port.endpoint
+        self.listener = QuicListener(
+            self.port.endpoint,
+            Credentials(keys.root, keys.identity),
+            self,
+            entropy,
+            LinkLimits(),
+            moment(),
+            self.port.wake,
+        )
+        node = Node(keys.root, entropy, endpoints=(self.endpoint,))
+        self.shell = NodeShell(node, self.port.send, self._hear_node)
+        self.port.serve(self.listener, self._receive)
+        self._bootstrap = config.routes
+        self._routes: dict[bytes, dict[Endpoint, None]] = {}
+        for route in config.routes:
+            self._learn(route.address, route.endpoint)
+        self._next = 0
+        self._wires: dict[int, Wire] = {}
+        self._numbers: dict[Link, int] = {}
+        self._dialing: dict[Link, tuple[bytes, list[Endpoint]]] = {}
+        self._nursery: trio.Nursery | None = None
+        self._alarm = trio.CancelScope()
+        self._alarm_s = float("inf")
+
+    @property
+    def route(self) -> Route:
+        """How others name this host and where it is."""
+        return Route(self._core.host.address, self.endpoint)
+
+    def start(self, nursery: trio.Nursery, saved: bytes | None) -> None:
+        """Joins: the node goes on from what was stored and from its bootstrap, and publishes."""
+        self._nursery = nursery
+        now_ms = self.shell.now_ms()
+        own = [self._keys.address, *self._core.host.machines]
+        self.shell.node.load(now_ms, unpack_saved(saved, own, now_ms // 1000))
+        nursery.start_soon(self.shell.run)
+        nursery.start_soon(self._keep_time)
+        nursery.start_soon(self._save)
+        self.shell.join(tuple(route.endpoint for route in self._bootstrap))
+        self._publish_host()
+        self._core.join()
+
+    def close(self) -> None:
+        """Ends all links, and gives the port back."""
+        self.listener.close()
+        self.port.close()
+
+    # What the core asks for.
+
+    def carry_out(self, effect: Any) -> None:
+        """Does what the core asks for."""
+        match effect:
+            case Say(number, lane, frame):
+                self._say(number, 1 + lane % DATA_STREAMS, frame)
+            case Seek(address):
+                self._start(self._seek, address)
+            case Dial(host):
+                self._start(self._dial, host)
+            case Unlink(number, why):
+                wire = self._wires.get(number)
+                if wire is not None:
+                    self._note("link.broken", why=why)
+                    self._forget(wire.link)
+                    wire.link.close()
+            case Publish(subject, incarnation):
+                self._start(self._publish, subject, incarnation)
+
+    def _start(self, task: Callable[..., Any], *args: Any) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(task, *args)
+
+    def _say(self, number: int, stream: int, frame: bytes) -> None:
+        wire = self._wires.get(number)
+        if wire is None:
+            return
+        waiting = wire.waiting.get(stream)
+        if not waiting and wire.link.room(stream) >= len(frame):
+            wire.link.send_nowait(stream, frame)
+        else:
+            wire.waiting.setdefault(stream, deque()).append(frame)
+            wire.waiting_bytes += len(frame)
+        self._core.link_room(number, wire.room())
+
+    # Where addresses and hosts are.
+
+    async def _seek(self, address: bytes) -> None:
+        where = await self._located(address)
+        if where is None:
+            self._core.not_found(address)
+        else:
+            self._core.found(address, where.location.host)
+        self._settle()
+
+    async def _located(self, address: bytes) -> LocationRecord | None:
+        try:
+            record = await self.shell.locate_first(address)
+        except DhtError as error:
+            self._note("locate.failed", why=str(error))
+            return None
+        return _location_of(record)
+
+    async def _dial(self, host: bytes) -> None:
+        """Tries what is known of a host's endpoints, after asking the network for the newest."""
+        where = await self._located(host)
+        if where is not None and not isinstance(where.location.where, Certificate):
+            for endpoint in where.location.where:
+                self._learn(host, endpoint)
+        self._try_next(host, list(self._routes.get(host, {}))[::-1])
+
+    def _try_next(self, host: bytes, endpoints: list[Endpoint]) -> None:
+        self.port.hear_clock()
+        while endpoints:
+            try:
+                link = self.listener.dial_nowait(Route(host, endpoints.pop(0)))
+            except OSError as error:
+                self._note("dial.failed", why=str(error))
+                continue
+            self._dialing[link] = (host, endpoints)
+            return
+        self._core.no_link(host)
+        self._settle()
+
+    def _learn(self, host: bytes, endpoint: Endpoint) -> None:
+        """Remembers where a host may be, the newest last."""
+        known = self._routes.setdefault(host, {})
+        known.pop(endpoint, None)
+        known[endpoint] = None
+        while len(known) > ROUTES_KEPT:
+            known.pop(next(iter(known)))
+
+    # What this host announces.
+
+    def _publish_host(self) -> None:
+        identity = self._keys.identity
+        self._start(self.shell.publish_location, identity, 1, (self.endpoint,))
+        for address, machine in self._core.host.machines.items():
+            self._start(self._publish, address, machine.incarnation)
+
+    async def _publish(self, address: bytes, incarnation: int) -> None:
+        machine = self._core.host.machines.get(address)
+        if machine is None:
+            self.shell.node.withdraw(Kind.LOCATION, address)
+            return
+        now_ms = self._core.host.now_ms
+        made = self._keys.speak_for(address, machine.identity, incarnation, now_ms)
+        assert made is not None, "a machine of this host has its keys here"
+        identity = parse_identity_untrusted(made[0].to_bytes())
+        certificate = parse_certificate_untrusted(made[1].to_bytes())
+        try:
+            await self.shell.publish_location(identity, incarnation, certificate)
+        except DhtError as error:
+            self._note("publish.failed", machine=machine.name, why=str(error))
+
+    def _hear_node(self, effect: Any) -> None:
+        if isinstance(effect, Evidence):
+            self._note("location.contradicted", address=effect.first.key.hex())
+        elif isinstance(effect, Ended) and effect.escalated:
+            self._note("lookup.escalated", key=effect.key.hex())
+
+    def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
+        self.shell.receive_untrusted(datagram, endpoint)
+
+    # What links tell: see `avm.link.interface.Owner`.
+
+    def link_up(self, link: Link) -> None:
+        """A link is up, both its ends proven."""
+        self._dialing.pop(link, None)
+        self._next += 1
+        number = self._numbers[link] = self._next
+        wire = self._wires[number] = Wire(number, link)
+        assert link.peer is not None
+        self._note("link.up", link=number, host=link.peer.address.hex(), dialed=link.dialed)
+        self._core.link_up(number, link.peer, wire.room())
+
+    def link_down(self, link: Link, down: Down) -> None:
+        """A link has ended, or could not be made."""
+        dialed = self._dialing.pop(link, None)
+        if dialed is not None:
+            host, endpoints = dialed
+            self._note("link.not_made", host=host.hex(), why=down.why.value)
+            self._start(partial(self._next_try, host, endpoints))
+            return
+        number = self._forget(link)
+        if number is not None:
+            self._note("link.down", link=number, why=down.why.value)
+            self._core.link_down(number)
+
+    async def _next_try(self, host: bytes, endpoints: list[Endpoint]) -> None:
+        self._try_next(host, endpoints)
+
+    def _forget(self, link: Link) -> int | None:
+        number = self._numbers.pop(link, None)
+        if number is not None:
+            self._wires.pop(number, None)
+        return number
+
+    def frame(self, link: Link, stream: int, frame: bytes) -> None:
+        """A frame has come; the core keeps of it what its own room allows."""
+        number = self._numbers.get(link)
+        if number is not None:
+            self._core.frame(number, frame)
+        link.consumed(stream, len(frame))
+
+    def datagram(self, link: Link, datagram: bytes) -> None:
+        """Datagrams are not used between cores yet: dropped."""
+
+    def has_room(self, link: Link, stream: int) -> None:
+        """Says what waited for room."""
+        number = self._numbers.get(link)
+        if number is None:
+            return
+        wire = self._wires[number]
+        waiting = wire.waiting.get(stream)
+        while waiting and link.room(stream) >= len(waiting[0]):
+            frame = waiting.popleft()
+            wire.waiting_bytes -= len(frame)
+            link.send_nowait(stream, frame)
+        self._core.link_room(number, wire.room())
+        self._core.pump()
+
+    def speaks(self, link: Link, machine: bytes) -> None:
+        """Proofs of machines go with their channels: the core has them."""
+
+    def answered(self, link: Link, machine: bytes, accepted: bool) -> None:
+        """Likewise."""
+
+    # Time.
+
+    def settle(self) -> None:
+        """The end of a pass: what it made is sent."""
+        self.port.settle()
+        due_s = self.port.next_wake_s()
+        if due_s is not None and due_s < self._alarm_s - TIMER_S:
+            self._set_alarm(due_s)
+
+    def _set_alarm(self, due_s: float | None) -> None:
+        now_s = moment().now_s
+        wait_s = LONGEST_S if due_s is None else max(TIMER_S, due_s - now_s)
+        self._alarm_s = now_s + wait_s
+        self._alarm.deadline = trio.current_time() + wait_s
+
+    async def _keep_time(self) -> None:
+        """Makes a pass whenever a link's timer is due."""
+        while True:
+            with trio.CancelScope() as self._alarm:
+                self._set_alarm(self.port.next_wake_s())
+                await trio.sleep_forever()
+            self._settle()
+
+    async def _save(self) -> None:
+        """Keeps what the node knows, so that a restart needs no bootstrap."""
+        while True:
+            await trio.sleep(SAVE_S)
+            self.save()
+            self._settle()
+
+    def save(self) -> None:
+        """Has what the node knows written with the next commit."""
+        saved = pack_saved(self.shell.node.saved())
+        self._core.host.group.dirty[("meta", "node")] = saved
+
+    # To look at.
+
+    def links(self) -> list[dict[str, Any]]:
+        """Each link in plain values, for the operator."""
+        rows: list[dict[str, Any]] = []
+        for number, wire in self._wires.items():
+            now = wire.link.statistics()
+            peer = wire.link.peer
+            rows.append(
+                {
+                    "link": number,
+                    "host": peer.address.hex() if peer is not None else "",
+                    "how": "dialed" if wire.link.dialed else "accepted",
+                    "round_trip_ms": round(now.round_trip_s * 1000, 3),
+                    "sent_bytes": now.sent_bytes,
+                    "received_bytes": now.received_bytes,
+                    "credit_bytes": now.credit_bytes,
+                    "backlog_bytes": now.waiting_bytes + wire.waiting_bytes,
+                }
+            )
+        return rows
+
+
+def _location_of(record: Proved | None) -> LocationRecord | None:
+    if record is None or not isinstance(record.content, LocationRecord):
+        return None
+    return record.content

@@ -1,0 +1,131 @@
+"""What the operator asks about other hosts: links, channels, and where an address is. The shell.
+
+Beside the journey. Plain values for the command line; nothing here is changed or decided.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from avm.host.core import Core
+from avm.host.state import Channel
+from avm.run.network import Network
+from avm.run.operator import Answer, NotDone
+from avm.run.parts import bytes_in
+from caps.certificate import Certificate
+from dht.errors import DhtError
+from dht.lookup import Step
+from dht.proofs import Proved
+from dht.record import LocationRecord
+
+Start = Callable[..., None]
+
+
+class Outside:
+    """Answers the operator's verbs about the network."""
+
+    def __init__(self, core: Core, network: Network, start: Start) -> None:
+        """`start` has a coroutine run beside the rest."""
+        self._core = core
+        self._network = network
+        self._start = start
+
+    def act(self, verb: str, params: dict[str, Any], answer: Answer) -> Any:
+        """Answers at once, or, with None, later through `answer`."""
+        match verb:
+            case "links":
+                return self._network.links()
+            case "channels":
+                return self._channels()
+            case "dht":
+                return self._node()
+            case "locate":
+                self._start(self._locate, bytes_in(params["address"]), answer)
+                return None
+        raise NotDone(f"this host knows no verb {verb}", 2)
+
+    def _channels(self) -> list[dict[str, Any]]:
+        host = self._core.host
+        pairs = [*host.outgoing, *(pair for pair in host.arriving if pair not in host.outgoing)]
+        frozen = [pair for pair, channel in host.channels.items() if channel.frozen]
+        return [self._channel(pair) for pair in dict.fromkeys([*pairs, *frozen])]
+
+    def _channel(self, pair: tuple[bytes, bytes]) -> dict[str, Any]:
+        host = self._core.host
+        channel = host.channels.get(pair) or Channel(*pair)
+        outgoing, incoming = host.outgoing.get(pair), host.arriving.get(pair)
+        number = outgoing.link if outgoing is not None else incoming.link if incoming else 0
+        link = host.links.get(number)
+        last = channel.sent if outgoing is not None else channel.received
+        return {
+            "sender": channel.sender.hex(),
+            "receiver": channel.receiver.hex(),
+            "way": "out" if outgoing is not None else "in",
+            "host": link.peer.hex() if link is not None else None,
+            "sent" if outgoing is not None else "received": last,
+            "taken": channel.taken,
+            "waiting": last - channel.taken,
+            "room": max(0, outgoing.room - channel.taken) if outgoing is not None else None,
+            "frozen": channel.frozen or None,
+        }
+
+    def _node(self) -> dict[str, Any]:
+        node = self._network.shell.node
+        return {
+            "id": node.id.hex(),
+            "contacts": len(node.table),
+            "requests": node.requests,
+            "endpoints": [str(endpoint) for endpoint in node.endpoints],
+            "published": len(node.saved().sequences),
+        }
+
+    async def _locate(self, address: bytes, answer: Answer) -> None:
+        try:
+            ended = await self._network.shell.locate(address)
+        except DhtError as error:
+            answer(None, str(error))
+            return
+        answer(
+            {
+                "address": address.hex(),
+                "records": [_record(one) for one in ended.records],
+                "requests": ended.requests,
+                "hops": ended.hops,
+                "took_ms": ended.took_ms,
+                "escalated": ended.escalated,
+                "cached": ended.cached,
+                "steps": [_step(step) for step in ended.trace],
+            },
+            "",
+        )
+
+
+def _step(step: Step) -> dict[str, Any]:
+    took = None if step.answered_ms is None else step.answered_ms - step.asked_ms
+    return {
+        "endpoint": str(step.contact.endpoint),
+        "path": step.path,
+        "hop": step.hop,
+        "took_ms": took,
+        "outcome": step.outcome,
+        "records": len(step.records),
+        "note": step.note,
+    }
+
+
+def _record(record: Proved) -> dict[str, Any]:
+    """A location as the network proves it; only what was checked comes so far."""
+    content = record.content
+    if not isinstance(content, LocationRecord):
+        return {"kind": record.kind.name.lower()}
+    location = content.location
+    row: dict[str, Any] = {
+        "kind": "location",
+        "incarnation": location.incarnation,
+        "sequence": location.sequence,
+        "expiry_ms": location.expiry_ms,
+        "signed": True,
+        "host": location.host.hex(),
+    }
+    if not isinstance(location.where, Certificate):
+        row["endpoints"] = [str(endpoint) for endpoint in location.where]
+    return row
