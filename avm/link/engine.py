@@ -39,6 +39,9 @@ ALPN = "avm/1"
 CONNECTION_ID_BYTES = 8
 # At 30 % lost both ways, probes that double without end would outlast the idle time-out.
 PROBE_DOUBLINGS_MAX = 4
+# An acknowledgement waits for so many packets or so long, whichever comes first.
+ACK_PACKETS = 10
+ACK_DELAY_S = 0.005
 # The finest wait of the shell's timers.
 TICK_S = 0.001
 REFUSED_CODE = 0x100
@@ -149,16 +152,36 @@ class CreditedConnection(QuicConnection):
         self.congestion = CountedReno(max_datagram_size=self._max_datagram_size)
         self._loss._cc = self.congestion
         self._loss._pacer = TickPacer(max_datagram_size=self._max_datagram_size)
+        self._ack_delay = ACK_DELAY_S
+        self._to_acknowledge = 0
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
         self.tls._supported_groups = [tls.Group.X25519]
         self.tls._signature_algorithms = [tls.SignatureAlgorithm.ED25519]
 
+    def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
+        """Take a datagram; many together are acknowledged at once, few of them a little later."""
+        super().receive_datagram(data, addr, now)
+        space = self._spaces.get(tls.Epoch.ONE_RTT)
+        if space is None or space.ack_at is None:
+            self._to_acknowledge = 0
+            return
+        self._to_acknowledge += 1
+        if self._to_acknowledge >= ACK_PACKETS and space.ack_at > now:
+            space.ack_at = now
+
     def handle_timer(self, now: float) -> None:
         """Do what is due; probes never come so far apart that a live peer would seem gone."""
         super().handle_timer(now)
         self._loss._pto_count = min(self._loss._pto_count, PROBE_DOUBLINGS_MAX)
+
+    def _write_ack_frame(
+        self, builder: QuicPacketBuilder, space: QuicPacketSpace, now: float
+    ) -> None:
+        """Write what has come; the count begins anew."""
+        self._to_acknowledge = 0
+        super()._write_ack_frame(builder, space, now)
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
         """Write MAX_DATA when it has moved; no limit on streams ever moves."""

@@ -25,9 +25,9 @@ def hand_over(made: Pair, frames: list[tuple[int, bytes]]) -> None:
 
 @given(
     seed=st.integers(0, 2**32),
-    loss=st.floats(0, 0.25),
+    loss=st.floats(0, 0.2),
     double=st.floats(0, 0.3),
-    corrupt=st.floats(0, 0.1),
+    corrupt=st.floats(0, 0.05),
     jitter=st.floats(0, 0.05),
 )
 @settings(max_examples=12, deadline=None)
