@@ -115,6 +115,8 @@ class Lookup:
         if entry.state in (State.WAITING, State.SLOW):
             self._settle(entry, State.FAILED)
             entry.note = note
+            for path in self.paths:
+                path.spent = False
 
     def closest_answered(self) -> list[Asked]:
         """Return those that answered, the closest to the key first."""
@@ -171,6 +173,8 @@ class Lookup:
         if len(self.asked) >= self._settings.requests_max:
             return False
         if self._waiting >= self._settings.waiting_max:
+            return False
+        if path.spent:
             return False
         if self.holders:
             return not any(other.busy for other in self.paths)

@@ -39,9 +39,23 @@ class Asked:
 
 
 class Path:
-    """The candidates of one path, closest to its point first, at most `candidates_max`."""
+    """The candidates of one path, closest to its point first, at most `candidates_max`.
 
-    __slots__ = ("_heard", "_ids", "_settings", "_shunned", "busy", "heard", "point", "width")
+    `busy` counts its questions that are not late yet; `spent` says that it has nobody to ask until it
+    hears of somebody or one of its window fails.
+    """
+
+    __slots__ = (
+        "_heard",
+        "_ids",
+        "_settings",
+        "_shunned",
+        "busy",
+        "heard",
+        "point",
+        "spent",
+        "width",
+    )
 
     def __init__(
         self,
@@ -53,6 +67,7 @@ class Path:
         self.point = point
         self.width = width
         self.busy = 0
+        self.spent = False
         self.heard: list[tuple[int, int, Contact, int]] = []
         self._heard: set[Contact] = set()
         self._ids: dict[bytes, int] = {}
@@ -80,6 +95,7 @@ class Path:
             gone = self.heard.pop()[2]
             self._heard.discard(gone)
             self._ids[gone.id] -= 1
+        self.spent = False
         self._heard.add(contact)
         self._ids[contact.id] = self._ids.get(contact.id, 0) + 1
         insort(self.heard, (distance, of_id, contact, hop), key=_place)
@@ -103,7 +119,8 @@ class Path:
             if entry.state is not State.FAILED and not elsewhere:
                 live += 1
                 if live >= self.width:
-                    return None
+                    break
+        self.spent = True
         return None
 
 
