@@ -17,6 +17,7 @@ from avm.cli.verbs import GROUPS, VERBS, Verb, verb_named
 
 PROGRAM = "avm-host"
 KEY_MAX = 200
+SECONDS_MAX = 365 * 24 * 3600
 NEGATIVE = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
@@ -148,6 +149,12 @@ def check_key(what: str, key: str) -> None:
     """The name by which the host remembers a client; Usage where it cannot be one."""
     if not 0 < len(key) <= KEY_MAX:
         raise Usage(f"{what} is a name of your choice, of 1 to {KEY_MAX} characters")
+
+
+def check_seconds(option: str, seconds: float) -> None:
+    """How long to wait; Usage where it is no such time."""
+    if not 0 <= seconds <= SECONDS_MAX:
+        raise Usage(f"{option} is a number of seconds, at most {SECONDS_MAX:,} (a year)")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from time import monotonic, sleep
 
-from avm.cli.arguments import add_json
+from avm.cli.arguments import add_json, check_seconds
 from avm.cli.errors import Lost, NoAnswer
 from avm.cli.link import Link
 from avm.cli.output import print_json, say
@@ -22,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Stops the host and waits until the directory is free."""
+    check_seconds("--timeout", args.timeout)
     until = monotonic() + args.timeout
     link = Link.open(directory)
     try:
