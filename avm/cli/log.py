@@ -61,7 +61,12 @@ def _narrator(reader: Reader, machine: Machine, directory: Directory) -> Narrato
     if first:
         kept = list(reader.snapshots(machine))
         slots.next = kept[-1].next_slot if kept else machine.next_slot
-    return Narrator(lens, slots)
+    narrator = Narrator(lens, slots)
+    if first:
+        # What is left begins with a snapshot, which has no time of its own.
+        told = (narrator.time_of(one) for one in reader.walk(machine) if isinstance(one, Link))
+        narrator.now_ms = next(filter(None, told), 0)
+    return narrator
 
 
 def _print_all(

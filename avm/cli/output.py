@@ -30,6 +30,11 @@ def one_line(text: str) -> str:
     return safe(lines[0] if known else f"{lines[0]}: {lines[-1]}")
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """A number with its noun: `1 line`, `1,000 lines`."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
 def say(text: str) -> None:
     """Prints a line for people."""
     print(safe(text), flush=True)
