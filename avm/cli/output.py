@@ -10,7 +10,7 @@ from typing import TextIO
 PROGRESS_S = 0.1
 TRACEBACK = "Traceback (most recent call last):"
 _PLACE = re.compile(r'File "(.+?)(?: \([0-9a-f]{8}\))?", line (\d+)')
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def safe(text: str) -> str:

@@ -172,6 +172,7 @@ def test_completion_knows_every_verb_and_option(capsys: pytest.CaptureFixture[st
 
 def test_text_from_machines_cannot_move_the_terminal() -> None:
     assert output.safe("a\x1b[2Jb\x9bc\u202ed\n") == "a\\u001b[2Jb\\u009bc\\u202ed\\u000a"
+    assert output.safe("a\u2028b\u200fc") == "a\\u2028b\\u200fc", "one line stays one line"
     assert output.one_line("first\n  second\nlast\n") == "first: last"
 
 

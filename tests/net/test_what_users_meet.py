@@ -164,3 +164,24 @@ def test_keys_that_others_can_read_are_no_reason_to_restore_a_backup(shell: Shel
     key.chmod(0o600)
     assert code == 5 and "chmod 600" in out
     assert one_line(err) == f"avm-host: 1 problem in {shell.directory}\n"
+
+
+def test_a_unique_start_of_an_address_does_for_verbs_that_act_as_for_those_that_read(
+    shell: Shell, keep: str, name: str
+) -> None:
+    addresses = [row["address"] for row in json.loads(shell.ok("ls", "--json"))]
+    mine = json.loads(shell.ok("show", name, "--json"))["address"]
+    starts = (mine[:length] for length in range(1, 64))
+    start = next(s for s in starts if sum(one.startswith(s) for one in addresses) == 1)
+    assert shell.ok("show", start).startswith(f"name: {name}\n")
+    assert json.loads(shell.ok("suspend", start, "--json"))["machine"] == name
+    shell.ok("resume", start)
+
+
+def test_more_machines_than_are_listed_are_counted(shell: Shell) -> None:
+    Path(shell.path / "keeper.py").write_text(KEEPER)
+    for number in range(11):
+        shell.ok("create", "keeper.py", "--name", f"many{number}")
+    there = len(json.loads(shell.ok("ls", "--json")))
+    code, _, err = shell("suspend", "nobody")
+    assert code == 1 and one_line(err).endswith(f" and {there - 10} more\n")
