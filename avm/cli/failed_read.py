@@ -7,7 +7,7 @@ from typing import Any
 from avm.cli.log import cut
 from avm.cli.ls import print_table
 from avm.cli.output import TRACEBACK, print_json, say
-from avm.cli.show import keys_of, text_of
+from avm.cli.show import host_of, keys_of, text_of
 from avm.cli.times import utc
 from avm.host.capability import Cap
 from avm.run.directory import Directory
@@ -22,7 +22,7 @@ WHY_CHARS_MAX = 60
 def ls(directory: Directory, args: argparse.Namespace) -> int:
     """Prints a line for each failed batch, of one machine or of all."""
     with Reader.open(directory) as reader, reader.reading():
-        labels = reader.labels()
+        labels = reader.labels(host_of(directory))
         machines = [reader.machine(args.machine)] if args.machine else reader.machines()
         rows = [
             _listed(machine.name, batch, labels)
@@ -43,7 +43,7 @@ def show(directory: Directory, args: argparse.Namespace) -> int:
     with Reader.open(directory) as reader, reader.reading():
         machine = reader.machine(args.machine)
         batch = reader.failed_at(machine, args.turn)
-        labels = reader.labels()
+        labels = reader.labels(host_of(directory))
         row = _listed(machine.name, batch, labels)
         row["index"], row["detail"] = batch.index, batch.detail
         if args.json:

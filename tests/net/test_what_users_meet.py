@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.net.hosts import wait_until
+from tests.net.hosts import MACHINES, wait_until
 from tests.net.test_cli_verbs import WITHIN_S, Shell, one_line
 
 pytestmark = pytest.mark.net
@@ -185,3 +185,20 @@ def test_more_machines_than_are_listed_are_counted(shell: Shell) -> None:
     there = len(json.loads(shell.ok("ls", "--json")))
     code, _, err = shell("suspend", "nobody")
     assert code == 1 and one_line(err).endswith(f" and {there - 10} more\n")
+
+
+def test_show_tells_no_size_before_it_knows_one(shell: Shell, keep: str, name: str) -> None:
+    assert json.loads(shell.ok("show", name, "--json"))["state_bytes"] is None
+    assert "state bytes" not in shell.ok("show", name)
+    shell.ok("send", keep, "--jsonl", "-", "--batch-size", "1", given="1\n" * 30)
+    assert json.loads(shell.ok("show", name, "--json"))["state_bytes"] > 0
+
+
+def test_the_host_is_called_the_host_by_every_verb(shell: Shell) -> None:
+    for file in ("tot", "wide"):
+        shell.ok("create", str(MACHINES / f"{file}.py"))
+    add = json.loads(shell.ok("show", "tot", "--json"))["names"]["add"]
+    shell.ok("send", "wide.ask", json.dumps({"to": add, "n": -1}))
+    wait_until(lambda: " host: " in shell.ok("log", "wide"))
+    channels = json.loads(shell.ok("show", "wide", "--json"))["channels"]
+    assert "host" in [one["from"] for one in channels]
