@@ -187,6 +187,14 @@ def test_more_machines_than_are_listed_are_counted(shell: Shell) -> None:
     assert code == 1 and one_line(err).endswith(f" and {there - 10} more\n")
 
 
+def test_a_state_too_large_for_the_control_socket_is_told_and_nothing_happens(
+    shell: Shell, keep: str, name: str
+) -> None:
+    code, _, err = shell("edit", name, "-", given=f'"{"x" * 17_000_000}"')
+    assert code == 2 and one_line(err).endswith(", more than 16,777,216\n")
+    assert shell.ok("call", keep, '"count"') == "0\n"
+
+
 def test_show_tells_no_size_before_it_knows_one(shell: Shell, keep: str, name: str) -> None:
     assert json.loads(shell.ok("show", name, "--json"))["state_bytes"] is None
     assert "state bytes" not in shell.ok("show", name)
