@@ -18,6 +18,8 @@ from avm.cli.verbs import GROUPS, VERBS, Verb, verb_named
 PROGRAM = "avm-host"
 KEY_MAX = 200
 SECONDS_MAX = 365 * 24 * 3600
+# So near a word must be to be offered for it: `halt` is not what one meant by `help`.
+NEAR = 0.7
 NEGATIVE = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
@@ -81,7 +83,7 @@ def find_verb(name: str, words: Sequence[str]) -> Verb:
     verb = verb_named(name)
     if verb is not None:
         return verb
-    near = get_close_matches(name, [one.name for one in VERBS], 1, 0.5)
+    near = get_close_matches(name, [one.name for one in VERBS], 1, NEAR)
     if not near:
         raise Usage(f"there is no verb {name!r}; `{PROGRAM} --help` lists them")
     raise Usage(f"there is no verb {name!r}; did you mean `{_mended(words, name, near[0])}`?")
@@ -118,7 +120,7 @@ def parse_verb(parser: Parser, rest: Sequence[str], words: Sequence[str]) -> arg
     if not wrong.startswith("-"):
         why = f"{wrong!r} is one argument too many"
         raise Usage(f"{why}: quote what belongs together, or see `{parser.prog} --help`")
-    near = get_close_matches(wrong.partition("=")[0], options_of(parser), 1, 0.5)
+    near = get_close_matches(wrong.partition("=")[0], options_of(parser), 1, NEAR)
     if near:
         mended = _mended(words, wrong, near[0] + wrong[len(wrong.partition("=")[0]) :])
         raise Usage(f"there is no option {wrong}; did you mean `{mended}`?")
