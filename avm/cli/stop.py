@@ -47,7 +47,8 @@ def _wait_until_free(directory: Directory, until: float) -> None:
         try:
             directory.acquire_lock().close()
             return
-        except DirectoryInUse as error:
+        except DirectoryInUse:
             if monotonic() > until:
-                raise NoAnswer(f"it is told to stop and is not done yet: {error}") from None
+                told = f"the host in {directory.path} is told to stop and finishes its turns"
+                raise NoAnswer(f"{told}: it ends without being told again") from None
         sleep(POLL_S)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.net.hosts import MACHINES, wait_until
 from tests.net.test_cli_verbs import WITHIN_S, Shell, one_line
+from tests.net.test_from_outside import ticks
 
 pytestmark = pytest.mark.net
 
@@ -32,6 +33,17 @@ def step(message, state):
         case "count":
             return message.answer(len(state)), state
     return [], (*state, message.reply)
+"""
+
+SPUN_TICKS = 10
+SPIN = """\
+def init(message, me):
+    return message.answer(me("spin")), 0
+
+
+def step(message, state):
+    while True:
+        pass
 """
 
 
@@ -210,3 +222,21 @@ def test_the_host_is_called_the_host_by_every_verb(shell: Shell) -> None:
     wait_until(lambda: " host: " in shell.ok("log", "wide"))
     channels = json.loads(shell.ok("show", "wide", "--json"))["channels"]
     assert "host" in [one["from"] for one in channels]
+
+
+def test_a_stop_that_takes_longer_than_one_waits_says_that_it_goes_on(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    try:
+        shell.start("host.workers=1", "limits.turn_s=2", "limits.turn_tries=2")
+        Path(tmp_path / "spin.py").write_text(SPIN)
+        cap = json.loads(shell.ok("create", "spin.py", "--json"))["$cap"]
+        spinning = shell.begin("send", cap, "--timeout", "1")
+        (worker,) = json.loads(shell.ok("status", "--json"))["workers"]
+        before = ticks(worker["pid"])
+        wait_until(lambda: ticks(worker["pid"]) > before + SPUN_TICKS)
+        code, _, err = shell("stop", "--timeout", "0.1")
+        assert code == 4 and one_line(err).endswith("it ends without being told again\n")
+        assert shell.host is not None and shell.host.wait(WITHIN_S) == 0
+        spinning.communicate(timeout=WITHIN_S)
+    finally:
+        shell.kill()
