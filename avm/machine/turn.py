@@ -25,7 +25,9 @@ Reference = int | str | list[Any]
 Call = Callable[[Message, Any], Any]
 SCALARS = frozenset((type(None), bool, int, float))
 KINDS = ("", "linear", "affine", "relevant")
-FRAMES_MAX = 8
+# Of the frames that are looked at, the newest of the machine's own are kept; a value that is frozen
+# takes many of ours.
+FRAMES_READ, FRAMES_MAX = 256, 8
 PACKAGES = ("avm.", "caps.")
 ROOT = __file__.removesuffix("avm/machine/turn.py")
 OURS = (f"{ROOT}avm/", f"{ROOT}caps/")
@@ -201,7 +203,7 @@ def _milliseconds(name: str, seconds: float | None) -> int | None:
 
 def trace(error: BaseException, limit: int) -> str:
     """The traceback for the operator: the machine's own lines, bounded."""
-    whole = TracebackException.from_exception(error, limit=-2 * FRAMES_MAX, compact=True)
+    whole = TracebackException.from_exception(error, limit=-FRAMES_READ, compact=True)
     steps = [frame for frame in whole.stack if not frame.filename.startswith(OURS)]
     whole.stack = type(whole.stack).from_list(steps[-FRAMES_MAX:])
     text = "\n" + "".join(whole.format(chain=False))
