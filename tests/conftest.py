@@ -1,6 +1,11 @@
 """Options shared by all tests."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine that is busy with other work is no failure.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

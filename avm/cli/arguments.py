@@ -17,6 +17,9 @@ from avm.cli.verbs import GROUPS, VERBS, Verb, verb_named
 
 PROGRAM = "avm-host"
 KEY_MAX = 200
+SECONDS_MAX = 365 * 24 * 3600
+# So near a word must be to be offered for it: `halt` is not what one meant by `help`.
+NEAR = 0.7
 NEGATIVE = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
@@ -80,7 +83,7 @@ def find_verb(name: str, words: Sequence[str]) -> Verb:
     verb = verb_named(name)
     if verb is not None:
         return verb
-    near = get_close_matches(name, [one.name for one in VERBS], 1, 0.5)
+    near = get_close_matches(name, [one.name for one in VERBS], 1, NEAR)
     if not near:
         raise Usage(f"there is no verb {name!r}; `{PROGRAM} --help` lists them")
     raise Usage(f"there is no verb {name!r}; did you mean `{_mended(words, name, near[0])}`?")
@@ -117,7 +120,7 @@ def parse_verb(parser: Parser, rest: Sequence[str], words: Sequence[str]) -> arg
     if not wrong.startswith("-"):
         why = f"{wrong!r} is one argument too many"
         raise Usage(f"{why}: quote what belongs together, or see `{parser.prog} --help`")
-    near = get_close_matches(wrong.partition("=")[0], options_of(parser), 1, 0.5)
+    near = get_close_matches(wrong.partition("=")[0], options_of(parser), 1, NEAR)
     if near:
         mended = _mended(words, wrong, near[0] + wrong[len(wrong.partition("=")[0]) :])
         raise Usage(f"there is no option {wrong}; did you mean `{mended}`?")
@@ -148,6 +151,12 @@ def check_key(what: str, key: str) -> None:
     """The name by which the host remembers a client; Usage where it cannot be one."""
     if not 0 < len(key) <= KEY_MAX:
         raise Usage(f"{what} is a name of your choice, of 1 to {KEY_MAX} characters")
+
+
+def check_seconds(option: str, seconds: float) -> None:
+    """How long to wait; Usage where it is no such time."""
+    if not 0 <= seconds <= SECONDS_MAX:
+        raise Usage(f"{option} is a number of seconds, at most {SECONDS_MAX:,} (a year)")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

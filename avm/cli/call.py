@@ -5,10 +5,11 @@ from time import monotonic
 from typing import Any, NoReturn
 
 from avm.cli import values
-from avm.cli.arguments import add_json
+from avm.cli.arguments import add_json, check_seconds
 from avm.cli.errors import NO_ANSWER, REFUSED, USAGE, CliError, Lost, NoAnswer, NoHost, Usage
 from avm.cli.link import Link, fresh_key, reopen
 from avm.cli.sending import BUSY_S
+from avm.cli.taken import turn_of
 from avm.cli.values import Encoded, Holder
 from avm.run import protocol
 from avm.run.directory import Directory
@@ -17,7 +18,7 @@ from caps.value import Failed
 ASK = 1
 GRACE_S = 2.0
 STEP_S = 0.5
-TIMEOUT_S_MAX = 365 * 24 * 3600.0
+LATE = "late: it was applied, without an answer in time"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Asks and prints the answer as JSON."""
-    if not 0 < args.timeout <= TIMEOUT_S_MAX:
+    check_seconds("--timeout", args.timeout)
+    if not args.timeout:
         raise Usage("--timeout is a number of seconds above 0")
     holder = Holder(directory)
     wire = holder.resolve(args.cap)
@@ -39,6 +41,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     body, wires = call.run()
     answer = holder.decode(body, wires)
     if isinstance(answer, Failed):
+        if answer.why == "late":
+            raise NoAnswer(call.late())
         _fail(answer.why, answer.detail)
     print(holder.to_json(answer), flush=True)
     return 0
@@ -48,12 +52,8 @@ def _fail(why: str, word: Any = "") -> NoReturn:
     said = f"{why}: {word}" if word else why
     if why == "too large":
         raise CliError("the message is larger than the host takes: see `avm-host config`", USAGE)
-    if why in ("late", "unknown"):
-        meant = {
-            "late": "it was applied, without an answer in time",
-            "unknown": "its fate is unknown",
-        }
-        raise CliError(said if word else f"{why}: {meant[why]}", NO_ANSWER)
+    if why == "unknown":
+        raise CliError(said if word else f"{why}: its fate is unknown", NO_ANSWER)
     raise CliError(said, REFUSED)
 
 
@@ -69,12 +69,14 @@ class Call:
         self._content = content
         self._until = monotonic() + timeout_s
         self._key = fresh_key()
+        self._address = b""
         self._again_at: float | None = None
         self._known = ""
 
     def run(self) -> Encoded:
         """The answer's body and capabilities; CliError for the outcomes that are known at once."""
         link = Link.open(self._directory, self._key)
+        self._address = link.address
         self._offer(link)
         try:
             while True:
@@ -102,17 +104,23 @@ class Call:
         try:
             link = reopen(self._directory, self._key, False, "", self._until)
         except (NoHost, Lost) as error:
-            raise NoAnswer(f"{self._fate()}; {error}") from None
+            otherwise = "unknown: the host ended before it said what became of the message"
+            raise NoAnswer(f"{self._fate(otherwise)}; {error}") from None
         link.write([protocol.MARK, self._receiver])
         return link
 
-    def _fate(self) -> str:
-        return self._known or "unknown: the host ended before it said what became of the message"
+    def late(self) -> str:
+        """What is said where it was applied and no answer came: in which turn, if that is found."""
+        turn = turn_of(self._directory, self._receiver, self._address, 1)
+        return f"{LATE}: {turn}" if turn else LATE
+
+    def _fate(self, otherwise: str) -> str:
+        return self.late() if self._known == LATE else self._known or otherwise
 
     def _step(self, link: Link) -> Encoded | None:
         now = monotonic()
         if now > self._until + GRACE_S:
-            raise NoAnswer(self._known or "unknown: no word of the message in time")
+            raise NoAnswer(self._fate("unknown: no word of the message in time"))
         if self._again_at is not None and now >= self._again_at:
             self._offer(link)
         link.pump(STEP_S if self._again_at is None else BUSY_S)
@@ -141,7 +149,7 @@ class Call:
     def _verdict(self, why: str, words: list[Any]) -> None:
         match why:
             case "applied":
-                self._known = "late: it was applied, without an answer in time"
+                self._known = LATE
             case "held":
                 self._known = "unknown: the host keeps it, and its machine is suspended"
             case "busy" | "expected":

@@ -59,7 +59,7 @@ def _probed(bundle: Bundle) -> list[Found]:
 def _refused(file: str, said: str) -> Found:
     place = PLACE.fullmatch(said)
     if place is None:
-        return Found(file, Finding(1, True, said))
+        return Found(file, Finding(1, True, said.removeprefix(f"{file}: ")))
     return Found(place["file"], Finding(int(place["line"] or 1), True, place["why"]))
 
 

@@ -112,6 +112,6 @@ def _show(name: str, made: Mapping[str, Any], answer: Value, holder: Holder) -> 
     def name_of(cap: Capability) -> str:
         if isinstance(cap, Common):
             return cap._name
-        return named.get(holder.wire_of(cap), "a capability")
+        return named.get(holder.wire_of(cap)) or holder.text_of(cap)
 
     print("  it answered " + safe(jsonform.dumps(answer, name_of=name_of)))

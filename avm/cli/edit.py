@@ -42,8 +42,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     try:
         done = ask(directory, "edit", params)
     except CliError as error:
-        if error.code != USAGE:
-            raise
+        if error.code != USAGE or isinstance(error, Usage):
+            raise  # not the host's word about the state
         raise Usage(f"{error}; `avm-host state {args.machine} --json` prints the form") from None
     if args.json:
         print_json(done)

@@ -6,8 +6,8 @@ from typing import Any
 
 from avm.cli.log import cut
 from avm.cli.ls import print_table
-from avm.cli.output import print_json, say
-from avm.cli.show import keys_of, text_of
+from avm.cli.output import TRACEBACK, print_json, say
+from avm.cli.show import host_of, keys_of, text_of
 from avm.cli.times import utc
 from avm.host.capability import Cap
 from avm.run.directory import Directory
@@ -22,7 +22,7 @@ WHY_CHARS_MAX = 60
 def ls(directory: Directory, args: argparse.Namespace) -> int:
     """Prints a line for each failed batch, of one machine or of all."""
     with Reader.open(directory) as reader, reader.reading():
-        labels = reader.labels()
+        labels = reader.labels(host_of(directory))
         machines = [reader.machine(args.machine)] if args.machine else reader.machines()
         rows = [
             _listed(machine.name, batch, labels)
@@ -32,7 +32,7 @@ def ls(directory: Directory, args: argparse.Namespace) -> int:
     if args.json:
         print_json(rows)
     elif rows:
-        print_table([list(COLUMNS), *([str(row[name]) for name in COLUMNS] for row in rows)])
+        print_table([list(COLUMNS), *map(_columns, rows)])
     else:
         say("no failed batches")
     return 0
@@ -43,7 +43,7 @@ def show(directory: Directory, args: argparse.Namespace) -> int:
     with Reader.open(directory) as reader, reader.reading():
         machine = reader.machine(args.machine)
         batch = reader.failed_at(machine, args.turn)
-        labels = reader.labels()
+        labels = reader.labels(host_of(directory))
         row = _listed(machine.name, batch, labels)
         row["index"], row["detail"] = batch.index, batch.detail
         if args.json:
@@ -56,8 +56,19 @@ def show(directory: Directory, args: argparse.Namespace) -> int:
     return 0
 
 
+def _columns(row: dict[str, Any]) -> list[str]:
+    why = row["why"]
+    short = why if len(why) <= WHY_CHARS_MAX else why[:WHY_CHARS_MAX] + ".."
+    return [str((row | {"why": short})[name]) for name in COLUMNS]
+
+
+def why_of(detail: str) -> str:
+    """The line of a traceback that names the exception; frames are indented."""
+    lines = (line for line in detail.splitlines() if line.strip() and line != TRACEBACK)
+    return next((line for line in lines if not line.startswith(" ")), "")
+
+
 def _listed(machine: str, batch: FailedBatch, labels: Labels) -> dict[str, Any]:
-    lines = [line for line in batch.detail.splitlines() if line.strip()]
     return {
         "machine": machine,
         "turn": batch.n,
@@ -65,7 +76,7 @@ def _listed(machine: str, batch: FailedBatch, labels: Labels) -> dict[str, Any]:
         "sender": labels.of_address(batch.sender),
         "messages": batch.batch.count,
         "reason": batch.reason,
-        "why": lines[-1].strip()[:WHY_CHARS_MAX] if lines else "",
+        "why": why_of(batch.detail),
     }
 
 

@@ -13,7 +13,7 @@ from shlex import quote
 from time import monotonic, sleep
 from typing import Any
 
-from avm.cli.errors import CliError, Lost, NoAnswer, NoHost
+from avm.cli.errors import CliError, Lost, NoAnswer, NoHost, Usage
 from avm.run import protocol
 from avm.run.directory import Directory
 from caps.capability import parse_text
@@ -80,8 +80,12 @@ class Link:
         self.address = self.came.popleft()[2]
 
     def write(self, frame: list[Any]) -> None:
-        """Queues a frame; `pump` writes it."""
-        self._out += protocol.pack(frame)
+        """Queues a frame; `pump` writes it. Usage for one that the host would not read."""
+        packed = protocol.pack(frame)
+        size, most = len(packed) - protocol.LENGTH.size, protocol.FRAME_BYTES_MAX
+        if size > most:
+            raise Usage(f"{size:,} bytes for the host at once, more than {most:,}")
+        self._out += packed
 
     def pump(self, wait_s: float, also: int | None = None) -> bool:
         """Writes and reads what it can, waiting for that at most so long.

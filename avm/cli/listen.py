@@ -5,7 +5,7 @@ import sys
 from time import monotonic
 from typing import Any
 
-from avm.cli.arguments import add_json, check_key
+from avm.cli.arguments import add_json, check_key, check_seconds
 from avm.cli.errors import Lost, Usage
 from avm.cli.link import Link, fresh_key, reopen
 from avm.cli.output import print_json, say, warn
@@ -33,6 +33,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Listens until it is interrupted, or has had enough."""
     if args.name is not None:
         check_key("NAME", args.name)
+    check_seconds("--timeout", args.timeout)
     if args.count is not None and args.count < 0:
         raise Usage("--count is a number of messages, like --count 1")
     ear = Ear(args, directory)

@@ -9,13 +9,13 @@ from typing import Any
 from avm.cli.arguments import add_json, add_machine
 from avm.cli.errors import DAMAGED
 from avm.cli.output import print_json, say, warn
+from avm.cli.show import host_of
 from avm.cli.times import parse_since, utc
 from avm.host.capability import Cap
 from avm.host.chain import Fault, Link, Slots
 from avm.host.state import Machine
 from avm.run.directory import Directory
 from avm.run.entries import Narrator, hashes
-from avm.run.errors import KeysRefused
 from avm.run.labels import Lens
 from avm.run.reading import Reader
 from caps.jsonform import Json
@@ -51,17 +51,19 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
 
 
 def _narrator(reader: Reader, machine: Machine, directory: Directory) -> Narrator:
-    try:
-        host = directory.read_keyring().address
-    except KeysRefused:
-        host = b""
-    lens = Lens(machine.address, reader.slots(machine), reader.labels(host))
+    labels = reader.labels(host_of(directory))
+    lens = Lens(machine.address, reader.slots(machine), labels)
     first = reader.first(machine)
     slots = Slots()
     if first:
         kept = list(reader.snapshots(machine))
         slots.next = kept[-1].next_slot if kept else machine.next_slot
-    return Narrator(lens, slots)
+    narrator = Narrator(lens, slots)
+    if first:
+        # What is left begins with a snapshot, which has no time of its own.
+        told = (narrator.time_of(one) for one in reader.walk(machine) if isinstance(one, Link))
+        narrator.now_ms = next(filter(None, told), 0)
+    return narrator
 
 
 def _print_all(

@@ -10,7 +10,7 @@ from typing import TextIO
 PROGRESS_S = 0.1
 TRACEBACK = "Traceback (most recent call last):"
 _PLACE = re.compile(r'File "(.+?)(?: \([0-9a-f]{8}\))?", line (\d+)')
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def safe(text: str) -> str:
@@ -28,6 +28,11 @@ def one_line(text: str) -> str:
         return safe(f"{lines[0]} ({file}, line {line})" if file else lines[0])
     known = lines[0].endswith(lines[-1].partition(": ")[2] or lines[-1])
     return safe(lines[0] if known else f"{lines[0]}: {lines[-1]}")
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """A number with its noun: `1 line`, `1,000 lines`."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def say(text: str) -> None:

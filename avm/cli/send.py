@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from avm.cli import delivery, values
-from avm.cli.arguments import add_json, check_key
+from avm.cli.arguments import add_json, check_key, check_seconds
 from avm.cli.delivery import Delivery, Parse
 from avm.cli.errors import NO_ANSWER, REFUSED, USAGE, CliError, NoAnswer, NoHost, Usage
 from avm.cli.lines import Source
-from avm.cli.output import Progress, print_json, say, warn
+from avm.cli.output import Progress, counted, print_json, say, warn
 from avm.cli.sending import BATCH_LINES, WINDOW, Bad, Line, Sending, Start
 from avm.cli.values import Holder
 from avm.run.directory import Directory
@@ -59,6 +59,7 @@ def _check(args: argparse.Namespace) -> None:
         raise Usage(f"--batch-size is from 1 to {BATCH_LINES_MAX:,}")
     if not 1 <= args.window <= WINDOW_MAX:
         raise Usage(f"--window is from 1 to {WINDOW_MAX}")
+    check_seconds("--timeout", args.timeout)
     if args.resume is not None and not (args.jsonl or args.lines):
         raise Usage("--resume is for --jsonl and --lines")
     if args.resume is not None:
@@ -145,15 +146,23 @@ def _send_lines(
         stopped = error
     except KeyboardInterrupt:
         progress.clear()
-        warn(f"avm-host: interrupted: {sending.tally.committed:,} lines were committed")
+        warn(f"avm-host: interrupted: {_committed(sending)}")
         raise
     progress.clear()
-    _report(args, sending)
-    stopped = carried.malformed or stopped
+    _report(args, sending, carried.malformed)
+    if carried.malformed is not None:
+        known = _committed(sending, " before it")
+        raise CliError(f"{carried.malformed}; {known}", carried.malformed.code)
     if stopped is not None:
-        known = f"{sending.tally.committed:,} lines before it were committed"
-        raise CliError(f"{stopped}; {known}" if carried.malformed else str(stopped), stopped.code)
+        raise CliError(str(stopped), stopped.code)
     return _code(sending)
+
+
+def _committed(sending: Sending, where: str = "") -> str:
+    tally = sending.tally
+    were = "was" if tally.committed == 1 else "were"
+    earlier = f", {tally.skipped:,} by an earlier run" if tally.skipped else ""
+    return f"{counted(tally.committed, 'line')}{where} {were} committed{earlier}"
 
 
 def _code(sending: Sending) -> int:
@@ -163,14 +172,15 @@ def _code(sending: Sending) -> int:
     return NO_ANSWER if sending.unknown else 0
 
 
-def _report(args: argparse.Namespace, sending: Sending) -> None:
+def _report(args: argparse.Namespace, sending: Sending, malformed: CliError | None) -> None:
     if args.json:
-        print_json(_summary(sending))
+        print_json(_summary(sending, malformed))
         return
     parts = [f"{count:,} {what}" for what, count in _counts(sending).items() if count]
     tally = sending.tally
     rest = ", ".join(parts) or "nothing to do"
-    say(f"{tally.lines:,} lines in {tally.batches:,} batches: {rest}")
+    batches = counted(tally.batches, "batch", "batches")
+    say(f"{counted(tally.lines, 'line')} in {batches}: {rest}")
 
 
 def _counts(sending: Sending) -> dict[str, int]:
@@ -182,8 +192,8 @@ def _counts(sending: Sending) -> dict[str, int]:
     return {**counts, "skipped": tally.skipped, "held": held, "unsent": sending.unsent}
 
 
-def _summary(sending: Sending) -> dict[str, Any]:
+def _summary(sending: Sending, malformed: CliError | None = None) -> dict[str, Any]:
     tally = sending.tally
     head = {"lines": tally.lines, "batches": tally.batches}
-    first = None if tally.first is None else str(tally.first)
+    first = str(tally.first or malformed or "") or None
     return {**head, **_counts(sending), "first_error": first}

@@ -10,6 +10,7 @@ from avm.host.capability import Cap, to_wire
 from avm.host.keys import Keyring
 from avm.host.state import Machine, Mode, Status
 from avm.run.directory import Directory
+from avm.run.errors import KeysRefused
 from avm.run.labels import Labels
 from avm.run.reading import Reader
 from caps.capability import parse_wire_untrusted, to_text
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints the machine; capability texts only as JSON."""
     with Reader.open(directory) as reader, reader.reading():
         machine = reader.machine(args.machine)
-        shown = _shown(reader, machine)
+        shown = _shown(reader, machine, reader.labels(host_of(directory)))
         names = reader.names(machine)
         if args.json:
             keys = keys_of(reader, directory)
@@ -47,13 +48,20 @@ def keys_of(reader: Reader, directory: Directory) -> Keyring:
     return keys
 
 
+def host_of(directory: Directory) -> bytes:
+    """The host's own address; none where its keys cannot be read."""
+    try:
+        return directory.read_keyring().address
+    except KeysRefused:
+        return b""
+
+
 def text_of(cap: Cap, keys: Keyring) -> str:
     """The text of a capability."""
     return to_text(parse_wire_untrusted(to_wire(cap, keys)))
 
 
-def _shown(reader: Reader, machine: Machine) -> dict[str, Any]:
-    labels = reader.labels()
+def _shown(reader: Reader, machine: Machine, labels: Labels) -> dict[str, Any]:
     status = machine.status.name.lower()
     if machine.status is Status.SUSPENDED and machine.mode is Mode.FAIL:
         status = "suspended, failing what comes"
@@ -78,7 +86,7 @@ def _shown(reader: Reader, machine: Machine) -> dict[str, Any]:
         "waiting": reader.waiting().get(machine.address, 0),
         "channels": _channels(reader, machine, labels),
         "snapshot": machine.snapshot_at if machine.snapshot_at >= 0 else None,
-        "state_bytes": machine.state_bytes,
+        "state_bytes": machine.state_bytes or None,  # known from the first snapshot on
         "journal_from": reader.first(machine),
         "failed": machine.failed,
         "refused": machine.refused,

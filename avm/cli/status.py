@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
-from avm.cli.arguments import add_json
-from avm.cli.errors import Usage
+from avm.cli.arguments import add_json, check_seconds
 from avm.cli.link import fresh_key, reopen
 from avm.cli.output import print_json, say
 from avm.run.directory import Directory
@@ -24,8 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints how the host is."""
-    if not args.wait >= 0:
-        raise Usage("--wait is a number of seconds")
+    check_seconds("--wait", args.wait)
     link = reopen(directory, fresh_key(), False, "", monotonic() + args.wait)
     try:
         status = link.ask("status", {}, ANSWER_S)

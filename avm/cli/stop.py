@@ -3,7 +3,7 @@
 import argparse
 from time import monotonic, sleep
 
-from avm.cli.arguments import add_json
+from avm.cli.arguments import add_json, check_seconds
 from avm.cli.errors import Lost, NoAnswer
 from avm.cli.link import Link
 from avm.cli.output import print_json, say
@@ -22,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Stops the host and waits until the directory is free."""
+    check_seconds("--timeout", args.timeout)
     until = monotonic() + args.timeout
     link = Link.open(directory)
     try:
@@ -46,7 +47,8 @@ def _wait_until_free(directory: Directory, until: float) -> None:
         try:
             directory.acquire_lock().close()
             return
-        except DirectoryInUse as error:
+        except DirectoryInUse:
             if monotonic() > until:
-                raise NoAnswer(f"it is told to stop and is not done yet: {error}") from None
+                told = f"the host in {directory.path} is told to stop and finishes its turns"
+                raise NoAnswer(f"{told}: it ends without being told again") from None
         sleep(POLL_S)

@@ -4,7 +4,7 @@ import argparse
 
 from avm.cli.arguments import add_json
 from avm.cli.errors import DAMAGED
-from avm.cli.output import print_json, say, warn
+from avm.cli.output import counted, print_json, say, warn
 from avm.cli.show import keys_of
 from avm.host.keys import Keyring
 from avm.run.audit import Audit, Problem
@@ -22,16 +22,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints a line for each problem; 5 when there is one."""
     with Reader.open(directory) as reader, reader.reading():
-        found: list[Problem] = []
+        unread: list[Problem] = []
         keys: Keyring | None = None
         try:
             keys = keys_of(reader, directory)
         except KeysRefused as refused:
-            found.append(Problem("", None, str(refused)))
+            unread.append(Problem("", None, str(refused)))
         except StoreDamaged:
             pass
         audit = Audit(reader, keys)
-        found += audit.problems()
+        found = [*unread, *audit.problems()]
     if args.json:
         rows = [{"machine": one.machine or None, "turn": one.turn, "why": one.why} for one in found]
         print_json({"entries": audit.entries, "problems": rows})
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         if not found:
             say(f"{audit.entries} entries: every chain, seal and reference holds")
     if found:
-        warn(f"avm-host: {len(found)} problems in {directory.store}: restore a backup")
+        remedy = "" if found == unread else ": restore a backup"
+        warn(f"avm-host: {counted(len(found), 'problem')} in {directory.path}{remedy}")
         return DAMAGED
     return 0

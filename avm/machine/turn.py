@@ -25,6 +25,12 @@ Reference = int | str | list[Any]
 Call = Callable[[Message, Any], Any]
 SCALARS = frozenset((type(None), bool, int, float))
 KINDS = ("", "linear", "affine", "relevant")
+# Of the frames that are looked at, the newest of the machine's own are kept; a value that is frozen
+# takes many of ours.
+FRAMES_READ, FRAMES_MAX = 256, 8
+PACKAGES = ("avm.", "caps.")
+ROOT = __file__.removesuffix("avm/machine/turn.py")
+OURS = (f"{ROOT}avm/", f"{ROOT}caps/")
 
 
 class NotASend(Exception):
@@ -90,7 +96,7 @@ def take_turn(
         for message in messages:
             sends, after = _take_message(call, message, taken.state)
             if after is not taken.state:
-                taken.state = frozen_state(after, limits)
+                taken.state = _state_after(after, limits)
             said: list[list[Any]] = []
             for send in sends:
                 entry, size = _encode_send(send, references, limits)
@@ -122,6 +128,13 @@ def frozen_state(state: Any, limits: Limits) -> Value:
     return freeze(state, depth=limits.depth)
 
 
+def _state_after(state: Any, limits: Limits) -> Value:
+    try:
+        return frozen_state(state, limits)
+    except CapsError as error:
+        raise NotASend(f"the state: {error}") from None
+
+
 def _take_message(call: Call, message: Message, state: Any) -> tuple[Sequence[Any], Any]:
     try:
         result = call(message, state)
@@ -135,7 +148,16 @@ def _take_message(call: Call, message: Message, state: Any) -> tuple[Sequence[An
         if isinstance(message.content, Failed):
             return (), state
         raise Refused
-    raise NotASend(f"a step returns (sends, state), not {type(result).__name__}")
+    raise NotASend(_why_no_step(result))
+
+
+def _why_no_step(result: object) -> str:
+    if type(result) is not tuple:
+        return f"a step returns (sends, state), not {type(result).__name__}"
+    if len(result) != 2:
+        return f"a step returns (sends, state), not a tuple of {len(result)}"
+    sends = type(result[0]).__name__
+    return f"a step returns (sends, state): the sends are a list or a tuple, not {sends}"
 
 
 def _encode_send(send: Any, references: References, limits: Limits) -> tuple[list[Any] | None, int]:
@@ -181,11 +203,14 @@ def _milliseconds(name: str, seconds: float | None) -> int | None:
 
 def trace(error: BaseException, limit: int) -> str:
     """The traceback for the operator: the machine's own lines, bounded."""
-    whole = TracebackException.from_exception(error, limit=-8, compact=True)
-    whole.stack = type(whole.stack).from_list(
-        [frame for frame in whole.stack if not frame.filename.endswith("/avm/machine/turn.py")]
-    )
-    return _cut("".join(whole.format(chain=False)), limit)
+    whole = TracebackException.from_exception(error, limit=-FRAMES_READ, compact=True)
+    steps = [frame for frame in whole.stack if not frame.filename.startswith(OURS)]
+    whole.stack = type(whole.stack).from_list(steps[-FRAMES_MAX:])
+    text = "\n" + "".join(whole.format(chain=False))
+    module = f"{type(error).__module__}."
+    if module.startswith(PACKAGES):
+        text = text.replace(f"\n{module}", "\n")
+    return _cut(text[1:], limit)
 
 
 def _named(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from avm.store.interface import Store
 from caps.codec import encode_state
 
 OPERATOR_CONTEXT = encode_state(OPERATOR)[0]
+SHOWN_MAX = 10
 Entropy = Callable[[int], bytes]
 Answer = Callable[[Any, str], None]
 Outside = Callable[[str, dict[str, Any], Answer], Any]
@@ -134,12 +135,14 @@ class Operator:
             return found
         wanted = text_in(name)
         matches = [one for one in host.machines.values() if one.address.hex().startswith(wanted)]
-        if len(matches) == 1 and len(wanted) >= 4:
+        if wanted and len(matches) == 1:
             return matches[0]
-        if len(matches) > 1 and len(wanted) >= 4:
+        if wanted and matches:
             raise NotDone(f"several machines' addresses start with {wanted}: type more of it")
-        there = ", ".join(sorted(host.names)[:10]) or "none yet: `avm-host create FILE`"
-        raise NotDone(f"no machine {wanted}; there are: {there}")
+        there = ", ".join(sorted(host.names)[:SHOWN_MAX]) or "none yet: `avm-host create FILE`"
+        more = len(host.names) - SHOWN_MAX
+        rest = f" and {more:,} more" if more > 0 else ""
+        raise NotDone(f"no machine {wanted}; there are: {there}{rest}")
 
     def _name(self, machine: Machine, name: str) -> bytes:
         cap = self._core.host.bound.get((machine.id, name))

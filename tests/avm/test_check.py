@@ -203,7 +203,7 @@ IMPURE = {
         def step(message, state):
             return state
         """,
-        "a step returns (sends, state), not tuple",
+        "a step returns (sends, state): the sends are a list or a tuple, not Me",
     ),
 }
 

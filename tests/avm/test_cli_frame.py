@@ -69,6 +69,14 @@ def test_every_verb_of_the_contract_is_in_the_table_and_the_help(
         assert f"  {verb.name:<12}{verb.summary}" in shown
 
 
+@pytest.mark.parametrize("word", ["help", "pause", "remove", "destroy", "kill", "delete"])
+def test_another_word_is_not_taken_for_a_verb_that_cannot_be_undone(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = said(capsys, word, "counter")
+    assert code == 2 and "did you mean" not in err and "--help` lists them" in err
+
+
 @pytest.mark.parametrize("name", [verb.name for verb in VERBS])
 def test_each_verb_has_help_and_its_examples_parse(
     name: str, capsys: pytest.CaptureFixture[str]
@@ -172,6 +180,7 @@ def test_completion_knows_every_verb_and_option(capsys: pytest.CaptureFixture[st
 
 def test_text_from_machines_cannot_move_the_terminal() -> None:
     assert output.safe("a\x1b[2Jb\x9bc\u202ed\n") == "a\\u001b[2Jb\\u009bc\\u202ed\\u000a"
+    assert output.safe("a\u2028b\u200fc") == "a\\u2028b\\u200fc", "one line stays one line"
     assert output.one_line("first\n  second\nlast\n") == "first: last"
 
 

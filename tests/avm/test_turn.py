@@ -69,7 +69,20 @@ def test_what_cannot_be_sent_rejects_the_batch(sends: list[Any], why: str) -> No
 
 def test_a_state_that_is_no_value_rejects_the_batch() -> None:
     taken = turn(lambda message, state: ([], {"a": object()}))
-    assert taken.verdict == REJECTED and "NotAValue" in taken.why
+    assert taken.verdict == REJECTED
+    assert taken.why == "NotASend: the state: at .a: a object is no value"
+
+
+def test_a_traceback_ends_at_the_steps_own_line_however_deep_it_broke_in_ours() -> None:
+    def step(message: Message, state: Any) -> Any:
+        nested: list[Any] = [object()]
+        for _ in range(50):
+            nested = [nested]
+        return message.answer(Me()(nested)), state
+
+    detail = turn(step).detail
+    assert "in step\n" in detail and "Me()(nested)" in detail
+    assert "/caps/" not in detail and detail.splitlines()[-1].startswith("NotAValue: ")
 
 
 def test_the_first_message_that_fails_is_named_and_undoes_all() -> None:
