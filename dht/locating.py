@@ -23,11 +23,15 @@ RECORDS_TAKEN_MAX = {Kind.IDENTITY: 1, Kind.LOCATION: 2, Kind.PROVIDER: 20}
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What lookups start from: our own id, the closest contacts, and the estimated network size."""
+    """What lookups start from: our own id, the closest contacts, and the estimated network size.
+
+    `held` are the records that this node keeps for others: it may be one of those asked.
+    """
 
     own_id: bytes
     closest: Callable[[int, int], list[Contact]]
     size: Callable[[], float]
+    held: Callable[[Kind, bytes, int], list[Proved]]
 
 
 class Locating:
@@ -43,6 +47,7 @@ class Locating:
         "_misses",
         "_next",
         "_out",
+        "_own",
         "_proofs",
         "_settings",
         "ended",
@@ -65,6 +70,7 @@ class Locating:
         self._out = out
         self._next = 1
         self._lookups: dict[int, Lookup] = {}
+        self._own: dict[int, list[Proved]] = {}
         self.towards: dict[int, int] = {}
         self._misses: dict[tuple[Kind, bytes], int] = {}
         self.newest = Newest(settings.newest_max)
@@ -84,6 +90,10 @@ class Locating:
             number = self._number()
             self._out.append(Ended(number, kind, key, (), 0, None, 0, cached=True))
             return number
+        own = self._around.held(kind, key, now_ms)
+        if own and not self.full:
+            self._own[self._next] = own
+            self._out += [Found(self._next, record) for record in own]
         return self._begin(now_ms, key, kind, self._settings)
 
     def nodes(self, now_ms: int, key: bytes, width: int | None = None) -> int:
@@ -228,15 +238,17 @@ class Locating:
     def _best(self, now_ms: int, lookup: Lookup) -> tuple[Proved, ...]:
         # What was seen before counts: a holder that lags behind must not take the reader back.
         found: dict[bytes, Proved] = {}
-        for entry in lookup.holders:
-            for record in entry.records:
-                mark = self.newest.mark(record.kind, record.key, record.speaker)
-                best = record if mark is None else mark.newest
-                try:
-                    best.check_time(now_ms)
-                except InvalidRecord:
-                    continue
-                found[record.speaker] = best
+        theirs = [record for entry in lookup.holders for record in entry.records]
+        for record in (*self._own.pop(lookup.number, ()), *theirs):
+            mark = self.newest.mark(record.kind, record.key, record.speaker)
+            best = record if mark is None else mark.newest
+            if best.order < record.order:
+                best = record
+            try:
+                best.check_time(now_ms)
+            except InvalidRecord:
+                continue
+            found[record.speaker] = best
         return tuple(found.values())
 
     def _correct(self, now_ms: int, lookup: Lookup, records: tuple[Proved, ...]) -> None:

@@ -12,6 +12,7 @@ asks, names no id, and answers nothing.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from caps.identity import Endpoint, Identity, RootKey
 from dht.asking import Asker, ForCheck, ForLookup, ForStore, Question
@@ -86,7 +87,8 @@ class Node:
         self._asker = Asker(settings, entropy, self._out)
         self._upkeep = Upkeep(settings, Table(self.id, settings), self._asker, self._out)
         closest = self._upkeep.closest
-        around = Surroundings(self.id, closest, lambda: estimated_size(self.table))
+        size = partial(estimated_size, self.table)
+        around = Surroundings(self.id, closest, size, self._shelf.get)
         self._locating = Locating(settings, around, self._asker, self._proofs, self._out)
         self._storing = Storing(
             self._asker, self._locating, self._proofs, self._publishing, self._out
@@ -301,6 +303,8 @@ class Node:
     def _enter(self, now_ms: int, contact: Contact) -> None:
         was_lost = self._upkeep.proved(now_ms, contact)
         if not self._joined or was_lost:
+            if not self._joined:
+                self._publishing.hasten_all(now_ms)
             self._joined = True
             if not any(width is None for _, width in self._refresh):
                 self._refresh.append((self.table.own, None))
@@ -322,7 +326,7 @@ class Node:
             case ForLookup():
                 self._locating.lost(now_ms, question)
             case ForStore():
-                self._storing.lost(question)
+                self._storing.lost(now_ms, question)
             case ForCheck():
                 pass
 

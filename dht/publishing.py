@@ -55,6 +55,19 @@ class Publishing:
         """Make a record due now."""
         self._put(replace(self.own[kind, key], next_ms=now_ms))
 
+    def hasten_all(self, now_ms: int) -> None:
+        """Make all records due now: the network is there, or there again."""
+        for place, own in self.own.items():
+            self.own[place] = replace(own, next_ms=now_ms)
+        self._next_ms = now_ms if self.own else None
+
+    def try_again(self, kind: Kind, key: bytes, now_ms: int) -> None:
+        """Make a record that nobody kept due again in a while."""
+        own = self.own.get((kind, key))
+        at_ms = now_ms + self._settings.unkept_ms
+        if own is not None and own.next_ms > at_ms:
+            self._put(replace(own, next_ms=at_ms))
+
     def raise_sequence(self, kind: Kind, key: bytes, sequence: int) -> None:
         """Learn that a number was used already, as after a restore from a backup."""
         place = (kind, key)

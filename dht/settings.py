@@ -67,6 +67,7 @@ class Settings:
     # Own records.
     published_max: int = 4_096
     republish_ms: int = HOUR_MS
+    unkept_ms: int = 5 * SECOND_MS
     location_life_ms: int = DAY_MS
     node_record_life_ms: int = DAY_MS
     refresh_ms: int = HOUR_MS

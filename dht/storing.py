@@ -75,7 +75,7 @@ class Storing:
             publication.asked += 1
             publication.waiting += 1
             publication.requests += 1
-        self._end_if_done(lookup.number, publication)
+        self._end_if_done(now_ms, lookup.number, publication)
 
     def stored(self, now_ms: int, question: Question, stored: Stored) -> None:
         """Take what a holder said; with a token it lacked, it is asked once more."""
@@ -87,27 +87,29 @@ class Storing:
             self._asker.put(now_ms, question.contact, purpose.record, again)
             return
         self._hear_standing(now_ms, purpose.record, stored)
-        self._count(purpose, stored.status is Status.KEPT)
+        self._count(now_ms, purpose, stored.status is Status.KEPT)
 
-    def lost(self, question: Question) -> None:
+    def lost(self, now_ms: int, question: Question) -> None:
         """Give up on a holder that does not answer."""
         if isinstance(question.purpose, ForStore):
-            self._count(question.purpose, False)
+            self._count(now_ms, question.purpose, False)
 
-    def _count(self, purpose: ForStore, kept: bool) -> None:
+    def _count(self, now_ms: int, purpose: ForStore, kept: bool) -> None:
         number = purpose.publication
         publication = None if number is None else self._under_way.get(number)
         if number is None or publication is None:
             return
         publication.waiting -= 1
         publication.kept += kept
-        self._end_if_done(number, publication)
+        self._end_if_done(now_ms, number, publication)
 
-    def _end_if_done(self, number: int, publication: Publication) -> None:
+    def _end_if_done(self, now_ms: int, number: int, publication: Publication) -> None:
         if publication.waiting:
             return
         del self._under_way[number]
         record = publication.record
+        if not publication.kept:
+            self._publishing.try_again(record.kind, record.key, now_ms)
         self._out.append(
             Published(
                 number,

@@ -17,7 +17,7 @@ from avm.host.header import (
     unpack_body_untrusted,
 )
 from avm.host.links import prove, proven, room_of, say, say_after, set_place, tell_away
-from avm.host.outbox import enqueue, forget_channel, hold, take_mark, to_client
+from avm.host.outbox import enqueue, forget_channel, give_client, hold, take_mark
 from avm.host.peers import Incoming, Link, Partial
 from avm.host.state import Channel, Client, Host, Machine, Mode, Status
 from avm.host.verdicts import TWO_VERSIONS, freeze
@@ -239,10 +239,12 @@ def _line_up(host: Host, channel: Channel, batch: Batch) -> None:
         if not batch.messages:
             _undelivered(host, channel, batch)
             return
+        verdict = give_client(host, owner, batch)
+        if channel.taken < batch.seq:
+            take_mark(host, batch)
         channel.digest = batch.digest
-        to_client(host, owner, batch)
         host.touch(channel)
-        tell_away(host, channel, batch.seq, ["applied"])
+        tell_away(host, channel, batch.seq, verdict)
         return
     if owner is None or not _takes(owner):
         _undelivered(host, channel, batch)

@@ -8,9 +8,9 @@ from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
 from avm.host.capability import Reply
 from avm.host.channel import End
-from avm.host.effects import Deliver, Verdict
+from avm.host.effects import Deliver, Publish, Verdict
 from avm.host.links import say_after
-from avm.host.outbox import CAP_BYTES, enqueue, forget_channel, hold, settle
+from avm.host.outbox import CAP_BYTES, enqueue, forget_channel, give_client, hold, settle
 from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status
 
 # A later deadline is noted when the batch becomes durable, and judged at its turn in any case.
@@ -100,6 +100,9 @@ def offer(
     if away:
         _to_away(host, client, channel, batch)
         return
+    if isinstance(owner, Client):
+        _to_other(host, channel, owner, batch)
+        return
     if machine is None or not _takes(machine):
         _not_taken(host, channel, batch, machine)
         return
@@ -116,6 +119,22 @@ def _to_away(host: Host, client: Client, channel: Channel, batch: Batch) -> None
     keep_away(host, batch)
     for _index, reply in batch.own_replies():
         open_ask(host, client, batch, reply)
+
+
+def _to_other(host: Host, channel: Channel, other: Client, batch: Batch) -> None:
+    """A batch for another client, which takes it at once."""
+    sender = host.clients[batch.sender]
+    for _index, reply in batch.own_replies():
+        open_ask(host, sender, batch, reply)
+    other.channels.add((batch.sender, batch.receiver))
+    verdict = give_client(host, other, batch)
+    if verdict[0] != "applied":
+        channel.verdicts[batch.seq] = verdict
+    channel.taken, channel.taken_ordinal = batch.seq, batch.ordinal + batch.count
+    if batch.position:
+        channel.position = batch.position
+    host.touch(channel)
+    host.group.after.append(Verdict(batch.sender, batch.receiver, batch.seq, verdict))
 
 
 def open_ask(host: Host, client: Client, batch: Batch, reply: Reply) -> None:
@@ -224,5 +243,6 @@ def end_client(host: Host, client: Client) -> None:
     host.proofs.pop(client.address, None)
     if client.stored:
         dirty[("client", client.address)] = None
+    host.group.after.append(Publish(client.address))
     host.keys.drop(client.address)
     del host.clients[client.address]

@@ -67,10 +67,9 @@ class Dial(NamedTuple):
 
 
 class Publish(NamedTuple):
-    """Announce that a machine lives here, under this incarnation, or, when it is gone, no more."""
+    """Announce that a machine or client lives here, or, when it is gone, no more."""
 
-    machine: bytes
-    incarnation: int
+    address: bytes
 
 
 class Unlink(NamedTuple):

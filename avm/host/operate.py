@@ -144,7 +144,7 @@ class Create:
         carry_out(host, machine, plan, flight.now_ms)
         content = own[0].content if own else None
         answered = own[0].caps if own else ()
-        host.group.after.append(Publish(machine.address, machine.incarnation))
+        host.group.after.append(Publish(machine.address))
         done(host, self.request, Created(machine, content, answered, names))
         return True
 
@@ -372,5 +372,5 @@ def _remove(host: Host, machine: Machine, _mode: Mode) -> str:
     erase(host, machine)
     dirty[("machine", machine.id)] = None
     host.group.cuts.append((machine.id, REMOVE_ALL))
-    host.group.after.append(Publish(machine.address, machine.incarnation))
+    host.group.after.append(Publish(machine.address))
     return ""

@@ -6,7 +6,7 @@ noted as dirty, and what leaves the host waits for the commit.
 
 from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
-from avm.host.capability import Cap, Reply
+from avm.host.capability import INVALID, Cap, Reply
 from avm.host.effects import Deliver, Verdict
 from avm.host.links import tell_away
 from avm.host.scheduler import Queue
@@ -160,6 +160,15 @@ def make_ready(host: Host, machine: Machine) -> None:
     if not machine.listed:
         machine.listed = True
         host.ready.append(machine)
+
+
+def give_client(host: Host, client: Client, batch: Batch) -> list[object]:
+    """Has a client take a batch of another one, or of another host; the verdict."""
+    for index, said in enumerate(batch.messages):
+        if said.to == INVALID:
+            return ["rejected", index]
+    to_client(host, client, batch)
+    return ["applied"]
 
 
 def to_client(host: Host, client: Client, batch: Batch) -> None:

@@ -15,6 +15,7 @@ import trio
 from avm.host.core import Core
 from avm.host.effects import Dial, Publish, Say, Seek, Unlink
 from avm.host.keys import Keyring
+from avm.host.links import prove
 from avm.link.handshake import Credentials
 from avm.link.interface import Down, Link
 from avm.link.limits import DATA_STREAMS, LinkLimits
@@ -33,7 +34,10 @@ from dht.udp import NodeShell
 
 LINK_ROOM_BYTES = 512 * 1024
 SAVE_S = 60.0
+# A host that ended without a word is noticed after so long.
+IDLE_S = 12.0
 ROUTES_KEPT = 8
+SOUGHT_KEPT = 10_000
 TIMER_S = 0.001
 LONGEST_S = 60.0
 
@@ -81,7 +85,7 @@ class Network:
             Credentials(keys.root, keys.identity),
             self,
             entropy,
-            LinkLimits(),
+            LinkLimits(idle_s=IDLE_S, keep_alive_s=IDLE_S / 4),
             moment(),
             self.port.wake,
         )
@@ -92,6 +96,8 @@ class Network:
         self._routes: dict[bytes, dict[Endpoint, None]] = {}
         for route in config.routes:
             self._learn(route.address, route.endpoint)
+        self._sought: dict[bytes, None] = {}
+        self._failed: dict[bytes, None] = {}
         self._next = 0
         self._wires: dict[int, Wire] = {}
         self._numbers: dict[Link, int] = {}
@@ -140,8 +146,8 @@ class Network:
                     self._note("link.broken", why=why)
                     self._forget(wire.link)
                     wire.link.close()
-            case Publish(subject, incarnation):
-                self._start(self._publish, subject, incarnation)
+            case Publish(address):
+                self._start(self._publish, address)
 
     def _start(self, task: Callable[..., Any], *args: Any) -> None:
         assert self._nursery is not None
@@ -162,24 +168,30 @@ class Network:
     # Where addresses and hosts are.
 
     async def _seek(self, address: bytes) -> None:
-        where = await self._located(address)
+        where = await self._located(address, first=address not in self._sought)
+        self._sought[address] = None
+        if len(self._sought) > SOUGHT_KEPT:
+            self._sought.clear()
         if where is None:
             self._core.not_found(address)
         else:
             self._core.found(address, where.location.host)
         self._settle()
 
-    async def _located(self, address: bytes) -> LocationRecord | None:
+    async def _located(self, address: bytes, first: bool) -> LocationRecord | None:
+        """Where an address is: the first record that holds, or the newest that there is."""
         try:
-            record = await self.shell.locate_first(address)
+            if first:
+                return _location_of(await self.shell.locate_first(address))
+            ended = await self.shell.locate(address)
         except DhtError as error:
             self._note("locate.failed", why=str(error))
             return None
-        return _location_of(record)
+        return _location_of(ended.records[0] if ended.records else None)
 
     async def _dial(self, host: bytes) -> None:
         """Tries what is known of a host's endpoints, after asking the network for the newest."""
-        where = await self._located(host)
+        where = await self._located(host, first=host not in self._failed)
         if where is not None and not isinstance(where.location.where, Certificate):
             for endpoint in where.location.where:
                 self._learn(host, endpoint)
@@ -195,6 +207,9 @@ class Network:
                 continue
             self._dialing[link] = (host, endpoints)
             return
+        self._failed[host] = None
+        if len(self._failed) > SOUGHT_KEPT:
+            self._failed.clear()
         self._core.no_link(host)
         self._settle()
 
@@ -211,23 +226,24 @@ class Network:
     def _publish_host(self) -> None:
         identity = self._keys.identity
         self._start(self.shell.publish_location, identity, 1, (self.endpoint,))
-        for address, machine in self._core.host.machines.items():
-            self._start(self._publish, address, machine.incarnation)
+        host = self._core.host
+        listeners = [client.address for client in host.clients.values() if client.name]
+        for address in (*host.machines, *listeners):
+            self._start(self._publish, address)
 
-    async def _publish(self, address: bytes, incarnation: int) -> None:
-        machine = self._core.host.machines.get(address)
-        if machine is None:
+    async def _publish(self, address: bytes) -> None:
+        owner = self._core.host.owner(address)
+        proof = None if owner is None else prove(self._core.host, address)
+        if proof is None:
             self.shell.node.withdraw(Kind.LOCATION, address)
             return
-        now_ms = self._core.host.now_ms
-        made = self._keys.speak_for(address, machine.identity, incarnation, now_ms)
-        assert made is not None, "a machine of this host has its keys here"
-        identity = parse_identity_untrusted(made[0].to_bytes())
-        certificate = parse_certificate_untrusted(made[1].to_bytes())
+        identity = parse_identity_untrusted(proof.identity)
+        certificate = parse_certificate_untrusted(proof.certificate)
         try:
+            incarnation = certificate.terms.incarnation
             await self.shell.publish_location(identity, incarnation, certificate)
         except DhtError as error:
-            self._note("publish.failed", machine=machine.name, why=str(error))
+            self._note("publish.failed", address=address.hex(), why=str(error))
 
     def _hear_node(self, effect: Any) -> None:
         if isinstance(effect, Evidence):
@@ -243,6 +259,8 @@ class Network:
     def link_up(self, link: Link) -> None:
         """A link is up, both its ends proven."""
         self._dialing.pop(link, None)
+        if link.peer is not None:
+            self._failed.pop(link.peer.address, None)
         self._next += 1
         number = self._numbers[link] = self._next
         wire = self._wires[number] = Wire(number, link)
@@ -261,6 +279,8 @@ class Network:
         number = self._forget(link)
         if number is not None:
             self._note("link.down", link=number, why=down.why.value)
+            if link.peer is not None:
+                self._failed[link.peer.address] = None
             self._core.link_down(number)
 
     async def _next_try(self, host: bytes, endpoints: list[Endpoint]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from avm.host.capability import INVALID, Cap, Local
 from avm.host.core import ENTROPY_BYTES, OPERATOR, Core
+from avm.host.effects import Publish
 from avm.host.state import Machine, Mode
 from avm.run.parts import bytes_in, number_in, text_in
 from avm.store.interface import Store
@@ -81,6 +82,7 @@ class Operator:
                 return {}
             case "ear":
                 ear = Local(client, 0, 0, 0, None, bytes_in(params["context"]), ())
+                core.host.effects.append(Publish(client))
                 return core.seal(ear)
             case "names":
                 machine = self._machine(params["machine"])

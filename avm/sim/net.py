@@ -74,7 +74,7 @@ class Net:
     def _answer(self) -> None:
         world, asked = self._asked.popleft()
         if isinstance(asked, Seek):
-            where = [one for one in self.worlds if asked.address in one.core.host.machines]
+            where = [one for one in self.worlds if one.core.host.owner(asked.address)]
             if where and where[0] not in self.down:
                 world.core.found(asked.address, where[0].core.host.address)
             else:

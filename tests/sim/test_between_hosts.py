@@ -346,3 +346,26 @@ def test_a_client_that_has_ended_leaves_nothing_at_the_other_host() -> None:
 def test_marks_are_frames_like_others() -> None:
     mark = Mark(b"s" * 32, b"r" * 32, b"i", b"c", 3, b"d" * 32, 9, [(2, ["refused", 0, "no"])])
     assert channel.unpack_frame_untrusted(channel.pack_frame(mark)) == mark
+
+
+def test_what_is_sent_to_a_client_reaches_it_from_here_and_from_another_host() -> None:
+    pair = Pair()
+    listener = pair.there.client()
+    ear = listener.held_as(listener.ear("box"))
+    near = pair.there.client()
+    near.send(near.hold(ear), "near")
+    pair.client.send(held(pair.here, pair.client, pair.there, ear), "far")
+    pair.net.settle()
+    assert sorted(str(content) for _cap, content in listener.inbox) == ["far", "near"]
+    assert near.verdicts == [(1, ["applied"])] and pair.client.verdicts == [(1, ["applied"])]
+    assert not pair.there.core.host.outbox, "it has taken them"
+
+
+def test_a_forged_capability_to_a_client_is_rejected() -> None:
+    pair = Pair()
+    listener = pair.there.client()
+    wire = bytearray(pair.there.core.seal(listener.held_as(listener.ear("box"))))
+    wire[-1] ^= 1
+    pair.client.send(pair.client.hold(pair.here.core.unseal_untrusted(bytes(wire))), "x")
+    pair.net.settle()
+    assert not listener.inbox and pair.client.verdicts[0][1][0] == "rejected"
