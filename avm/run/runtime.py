@@ -32,6 +32,7 @@ from avm.run.operator import operator_capability
 from avm.run.pool import Pool
 from avm.run.protocol import BadFrame
 from avm.run.reactor import Reactor
+from avm.run.reruns import Reruns
 from avm.run.spawn import Prepared
 from avm.run.stream import Stream
 from avm.run.writer import Writer
@@ -128,6 +129,7 @@ class Runtime:
         self._control = Control(
             core, store, os.urandom, self._status, self._begin_stop, self._back_up
         )
+        self._reruns = Reruns(core, directory.store, config.limits, self._settle, note)
         self._stopping = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._writer: Writer | None = None
@@ -156,6 +158,7 @@ class Runtime:
                 nursery.start_soon(self._reactor.run)
                 nursery.start_soon(self._accept, listener)
                 nursery.start_soon(self._keep_time)
+                nursery.start_soon(self._reruns.run)
                 nursery.start_soon(self._hear, signals)
                 self._settle()
                 print(f"avm-host {host_version()} is ready in {self._directory.path}", flush=True)
@@ -166,6 +169,7 @@ class Runtime:
             listener.close()
             with suppress(FileNotFoundError):
                 self._directory.socket.unlink()
+            self._reruns.close()
             self._pool.close()
             self._writer.close()
         if self._fatal:
@@ -384,6 +388,7 @@ class Runtime:
             "failed": sum(machine.failed for machine in host.machines.values()),
             "refused": sum(machine.refused for machine in host.machines.values()),
             "waiting": sum(len(machine.queue or ()) for machine in host.machines.values()),
+            "reruns": self._reruns.status(),
             "counts": dict(sorted(host.counts.items())),
             "store_full": host.full,
         }
