@@ -129,9 +129,7 @@ class Again:
         rerun.generation = machine.generation
         return rerun
 
-    def _links(
-        self, which: int, start: Kept | None, at: int, end: int
-    ) -> Iterator[Link | Fault]:
+    def _links(self, which: int, start: Kept | None, at: int, end: int) -> Iterator[Link | Fault]:
         """The entries of a part, behind that of the snapshot where a part begins with it."""
         begin = start.n if start is not None and start.n == at - 1 else at
         for link in self.reader.walk(self.machine, begin, end):
@@ -217,4 +215,4 @@ def _judged(found: Difference) -> Difference:
     return found
 
 
-__all__ = ["EVERY", "KEPT", "Again", "NoVerdict"]
+__all__ = ["EVERY", "KEPT", "Again", "NoVerdict", "Start"]

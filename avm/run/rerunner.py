@@ -68,9 +68,7 @@ class Rerunner:
 
     def _prepare(self, seed: int) -> None:
         self.close()
-        self.prepared = [
-            Prepared.start(one, self.limits, quiet=True) for one in (seed, seed + 1)
-        ]
+        self.prepared = [Prepared.start(one, self.limits, quiet=True) for one in (seed, seed + 1)]
 
     @contextmanager
     def _worker(self, which: int) -> Iterator[Worker]:
@@ -90,12 +88,10 @@ class Rerunner:
 
 
 def _resumed_since(reader: Reader, machine: Machine, found: Difference) -> bool:
-    """Whether the machine was suspended for such a thing after the turn, and an operator resumed it."""
-    for link in reader.walk(machine, found.turn + 1):
-        if isinstance(link, Link) and link.entry.form == journal.SUSPEND:
-            if str(link.entry["why"]).startswith(NONDETERMINISTIC):
-                return True
-    return False
+    """Whether the machine was suspended for such a thing after the turn, and is resumed now."""
+    entries = (link.entry for link in reader.walk(machine, found.turn + 1) if isinstance(link, Link))
+    suspensions = (entry["why"] for entry in entries if entry.form == journal.SUSPEND)
+    return any(why.startswith(NONDETERMINISTIC) for why in suspensions)
 
 
 def serve(sock: socket.socket, rerunner: Rerunner) -> None:

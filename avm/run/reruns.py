@@ -25,8 +25,8 @@ from avm.run.spawn import environment
 
 PROGRAM = ("-m", "avm.run.rerunner")
 POLL_S = 0.5
-# After a span it waits so many times as long as that took: a fifth of a core at most.
-PAUSES = 4
+# After a span it waits so many times as long as that took: a tenth of a core at most.
+PAUSES = 9
 PACKET_BYTES_MAX = 8 * 1024
 CLOSE_S_MAX = 5.0
 Note = Callable[..., None]

@@ -1,17 +1,22 @@
 """Spans run again: what a step owes to anything but its state and its messages is found and named."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from avm.run.again import EVERY, Again
+from avm.limits import Limits
+from avm.machine.inside import Inside
+from avm.run.again import EVERY, KEPT, Again, NoVerdict, Start
 from avm.run.difference import Difference
 from avm.run.reading import Reader
-from avm.run.spawn import Prepared
-from avm.run.worker import Forked, Worker
+from avm.run.worker import InProcess, Worker, WorkerLost, forked
 from avm.sim.world import World
-from tests.avm.journals import BY_HASH, COUNTER, LIMITS, busy_world, in_process, make
+from tests.avm.journals import LIMITS, in_process, make, tell
+from tests.sim.test_lives import TINY, Lives
 
 HEAD = """
 from dataclasses import replace
@@ -32,8 +37,8 @@ def step(message, state):
 """
 
 
-def history(text: str, *asks: str, limits: object = None) -> tuple[Reader, World]:
-    world = World()
+def history(text: str, *asks: str, world: World | None = None) -> tuple[Reader, World]:
+    world = world or World()
     created = make(world, text=text)
     client = world.client()
     for name in asks:
@@ -47,8 +52,34 @@ def here(_which: int) -> Iterator[Worker]:
     yield in_process()
 
 
+@contextmanager
+def seeded(every: int, kept: int) -> Iterator[Start]:
+    """Workers in processes of their own, under these hash seeds."""
+
+    @contextmanager
+    def worker(which: int) -> Iterator[Worker]:
+        with forked({EVERY: every, KEPT: kept}[which], LIMITS, 30) as one:
+            yield one
+
+    yield worker
+
+
+class Lost:
+    """A worker that ends when it is first asked."""
+
+    def exchange(self, frames: Sequence[bytes], answers: int) -> Iterator[bytes]:
+        if answers:
+            raise WorkerLost("it was killed")
+        yield from ()
+
+
+@contextmanager
+def lost(_which: int) -> Iterator[Worker]:
+    yield Lost()
+
+
 def taken(text: str, *asks: str) -> Difference | None:
-    reader, world = history(HEAD + text, *asks)
+    reader, _world = history(HEAD + text, *asks)
     machine = reader.machine("counter")
     return Again(reader, machine, here).run(-1, machine.head)
 
@@ -76,3 +107,79 @@ def test_w01_an_answer_made_of_a_state_changed_in_place_is_found() -> None:
     text += "    return message.answer(state.total), state"
     found = taken(text, *["go"] * 4)
     assert found is not None and found.path.startswith("state.total")
+
+
+def test_w01_a_state_that_shows_what_failed_turns_did_to_it_is_found() -> None:
+    text = "    object.__setattr__(state, 'total', state.total + 1)\n    raise ValueError"
+    found = taken(text, "read", "go", "read")
+    assert found is not None and found.path.startswith("state.total")
+
+
+def test_w01_the_order_of_a_set_kept_in_the_state_is_found_with_its_turn() -> None:
+    text = "    words = {'one', 'two', 'three', 'four', 'five', 'six'}\n"
+    text += "    return [], replace(state, order=','.join(words))"
+    reader, _world = history(HEAD + text, "read", "go", "read")
+    with seeded(7, 8) as worker:
+        found = Again(reader, reader.machine("counter"), worker).run(-1, 10)
+    assert found is not None and (found.turn, found.path) == (2, "state.order")
+
+
+def test_w01_a_state_that_a_snapshot_has_otherwise_is_named_by_value() -> None:
+    world = World(limits=replace(LIMITS, snapshot_turns=3))
+    text = "    SEEN[0] += 1\n    return [], replace(state, total=SEEN[0] if state.total else 5)"
+    reader, _world = history(HEAD + text, *["go"] * 6, world=world)
+    machine = reader.machine("counter")
+    assert machine.snapshot_at > 0
+    found = Again(reader, machine, here).run(-1, machine.head)
+    assert found is not None and found.path == "state.total"
+
+
+def test_w01_a_worker_that_ends_gives_no_verdict() -> None:
+    reader, _world = history(HEAD + "    return [], state", "go")
+    with pytest.raises(NoVerdict, match="was killed"):
+        Again(reader, reader.machine("counter"), lost).run(-1, 5)
+    with pytest.raises(NoVerdict, match="is gone"):
+        Again(reader, reader.machine("counter"), here).run(1, 5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(-3, 14), min_size=1, max_size=30), st.sampled_from((3, 7, 1000)))
+def test_w01_what_is_pure_agrees_in_every_span_however_it_is_cut(
+    adds: list[int], snapshot_turns: int
+) -> None:
+    world = World(limits=replace(LIMITS, snapshot_turns=snapshot_turns))
+    created = make(world)
+    client = world.client()
+    add, keep = (client.hold(created.names[name]) for name in ("add", "keep"))
+    for n in adds:
+        if n < 0:
+            tell(client, world, keep, client.ear())
+        else:
+            tell(client, world, add, n, *["none"] * (n == 5))
+    agrees_in_every_span(Reader(world.store), "counter", here)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_w01_lives_agree_in_every_span_that_is_kept(seed: int) -> None:
+    lives = Lives(seed, TINY)
+    lives.run(60)
+    lives.heal()
+    reader = Reader(lives.world.store)
+
+    @contextmanager
+    def worker(_which: int) -> Iterator[Worker]:
+        yield InProcess(Inside(Limits(), lives.world.codes.__getitem__))
+
+    for name in lives.names:
+        if name in lives.world.core.host.names:
+            agrees_in_every_span(reader, name, worker)
+
+
+def agrees_in_every_span(reader: Reader, name: str, worker: Start) -> None:
+    machine = reader.machine(name)
+    kept = [one.n for one in reader.snapshots(machine)][::-1]
+    starts = kept if reader.first(machine) else [-1, *kept]
+    for start in starts:
+        again = Again(reader, machine, worker)
+        assert again.run(start, machine.head) is None, name
+        assert again.turns >= 1 or start == machine.head - 1
