@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 FIRST_TURNS = 100
-GROWTH = 4
+GROWTH_BUSY, GROWTH_IDLE = 4, 2
 WAITING_MAX = 64
 LOOKS_MAX = 1_000
 
@@ -60,8 +60,10 @@ class Spans:
 
     def is_due(self, machine: int, turns: int, idle: bool) -> bool:
         """Whether a machine without a snapshot has grown so much that it is to be looked at."""
-        least = GROWTH * self.young[machine]
-        return turns >= max(least, 2 if idle else FIRST_TURNS)
+        looked = self.young[machine]
+        if idle:
+            return turns >= max(GROWTH_IDLE * looked, 2)
+        return turns >= max(GROWTH_BUSY * looked, FIRST_TURNS)
 
 
 def lot(address: bytes, n: int, share: int) -> bool:

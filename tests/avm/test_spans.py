@@ -52,9 +52,10 @@ def test_w01_a_newcomer_is_due_when_the_host_is_idle_and_again_when_it_has_grown
     assert next_span(host) is None
     client = world.client()
     held = client.hold(next(cap for (_id, name), cap in host.bound.items() if name == "add"))
-    for _ in range(6):
-        tell(client, world, held, 1)
-    assert next_span(host) == Span(machine.id, -1, 8)
+    tell(client, world, held, 1)
+    assert next_span(host) is None
+    tell(client, world, held, 1)
+    assert next_span(host) == Span(machine.id, -1, 4)
     assert next_span(host) is None
 
 
