@@ -40,6 +40,7 @@ class Batch:
     deaths: int = 0
     tries: int = 0
     died_of: str = ""
+    come_to: int = 0
     priority: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ import resource
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from avm.errors import AvmError
@@ -89,7 +89,9 @@ class Rerunner:
 
 def _resumed_since(reader: Reader, machine: Machine, found: Difference) -> bool:
     """Whether the machine was suspended for such a thing after the turn, and is resumed now."""
-    entries = (link.entry for link in reader.walk(machine, found.turn + 1) if isinstance(link, Link))
+    entries = (
+        link.entry for link in reader.walk(machine, found.turn + 1) if isinstance(link, Link)
+    )
     suspensions = (entry["why"] for entry in entries if entry.form == journal.SUSPEND)
     return any(why.startswith(NONDETERMINISTIC) for why in suspensions)
 
@@ -105,6 +107,8 @@ def main() -> None:
     """`python -m avm.run.rerunner FD STORE LIMITS`, the limits as a JSON object."""
     fd, store, limits = int(sys.argv[1]), sys.argv[2], Limits(**json.loads(sys.argv[3]))
     os.nice(LEAST_URGENT)
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     die_with_parent()
     with open("/proc/self/statm") as sizes:
         mapped = int(sizes.read().split()[0]) * resource.getpagesize()
