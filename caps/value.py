@@ -16,11 +16,13 @@ from caps.frozen import (
     LINEAR,
     RECORD,
     RELEVANT,
+    TAG_BYTES,
     Capability,
     Settled,
     head,
     order_tagged,
     order_text,
+    weight_of,
 )
 from caps.map import Map, freeze, path_part, settle
 
@@ -80,6 +82,9 @@ class Linear(Settled):
     def _order(self) -> bytes:
         return order_tagged(LINEAR, self.value)
 
+    def _weigh(self) -> int:
+        return TAG_BYTES + weight_of(self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Affine(Settled):
@@ -93,6 +98,9 @@ class Affine(Settled):
     def _order(self) -> bytes:
         return order_tagged(AFFINE, self.value)
 
+    def _weigh(self) -> int:
+        return TAG_BYTES + weight_of(self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Relevant(Settled):
@@ -105,6 +113,9 @@ class Relevant(Settled):
 
     def _order(self) -> bytes:
         return order_tagged(RELEVANT, self.value)
+
+    def _weigh(self) -> int:
+        return TAG_BYTES + weight_of(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +132,9 @@ class Failed(Settled):
 
     def _order(self) -> bytes:
         return order_tagged(FAILED, (self.why, self.detail))
+
+    def _weigh(self) -> int:
+        return TAG_BYTES + weight_of((self.why, self.detail))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +155,9 @@ class Record(Settled):
     def _order(self) -> bytes:
         return _order_record(self.name, self.fields._order())
 
+    def _weigh(self) -> int:
+        return TAG_BYTES + weight_of((self.name, self.fields))
+
 
 def _order_record(name: str, encoded_fields: bytes) -> bytes:
     return head(0xC0, RECORD) + b"\x82" + order_text(name) + encoded_fields
@@ -152,10 +169,17 @@ class Typed(Settled):
     __slots__ = ()
     __record_name__ = ""
     __record_fields__: tuple[str, ...] = ()
+    __record_weight__ = 0
 
     def _order(self) -> bytes:
         made = Map({name: getattr(self, name) for name in self.__record_fields__})
         return _order_record(self.__record_name__, made._order())
+
+    def _weigh(self) -> int:
+        weight = self.__record_weight__
+        for name in self.__record_fields__:
+            weight += weight_of(getattr(self, name))
+        return weight
 
 
 @overload
@@ -193,6 +217,8 @@ def _record(cls: type[T], name: str) -> type[T]:
     names = (inner.name for inner in fields(made))  # type: ignore[arg-type]
     made.__record_name__ = name
     made.__record_fields__ = tuple(sorted(names, key=order_text))
+    empty = Map(dict.fromkeys(made.__record_fields__))
+    made.__record_weight__ = TAG_BYTES + weight_of((name, empty)) - len(empty)
     return cast("type[T]", made)
 
 

@@ -28,6 +28,9 @@ from avm.run.worker import Worker, WorkerLost
 
 EVERY, KEPT = 0, 1
 NAMED_BYTES_MAX = 1024 * 1024
+# What tells of a limit of the configuration, which may have been another when the turn was taken.
+LIMITS = ("TooLarge", "TooDeep", "TooBig", "RecursionError", "MemoryError")
+CUT = " ..."
 WITHOUT_STATE = (journal.REFUSED, journal.FAILED, journal.SNAPSHOT)
 
 Start = Callable[[int], AbstractContextManager[Worker]]
@@ -121,7 +124,18 @@ class Again:
         found = rerun.run(self._links(which, start, at, end), start)
         if isinstance(found, Fault):
             raise NoVerdict(f"turn {found.n}: {found.why}")
-        return _judged(found) if isinstance(found, Difference) else self._state(rerun, end - 1)
+        if isinstance(found, Difference):
+            self._judge(found, rerun.why)
+            return found
+        return self._state(rerun, end - 1)
+
+    def _judge(self, found: Difference, why: str) -> None:
+        """A limit that was met here or then is none of the machine's doing: raises NoVerdict."""
+        entry = next(self.reader.walk(self.machine, found.turn, found.turn + 1), None)
+        was = str(entry.entry.fields.get("detail", "")) if isinstance(entry, Link) else ""
+        cut = found.was.endswith(CUT) or found.now.endswith(CUT)
+        if found.path == "the verdict" and (cut or any(one in was + why for one in LIMITS)):
+            raise NoVerdict(f"turn {found.turn}: {found.now}, by a limit")
 
     def _rerun(self, worker: Worker) -> Rerun:
         machine = self.machine
@@ -206,13 +220,6 @@ def _changed(link: Link) -> bool:
     if form in (journal.TURN, journal.SIGNAL):
         return changes(link.entry)
     return form not in WITHOUT_STATE
-
-
-def _judged(found: Difference) -> Difference:
-    """A difference in what the machine did; a limit that was met here is none of its doing."""
-    if found.now.startswith("exhausted"):
-        raise NoVerdict(f"turn {found.turn}: {found.now}")
-    return found
 
 
 __all__ = ["EVERY", "KEPT", "Again", "NoVerdict", "Start"]

@@ -87,6 +87,7 @@ class Rerun:
     lined_up: int = 0
     turns: int = 0
     trusted: int = 0
+    why: str = ""
 
     def run(
         self, links: Iterable[Link | Fault], start: Kept | None = None
@@ -264,6 +265,7 @@ class Rerun:
         now = outcome_of(answer, given.places if given is not None else [])
         was = _outcome(entry)
         if was != now:
+            self.why = str(answer[2]) if answer[0] else ""
             index = now.index if was.index is None else was.index
             if was.verdict == now.verdict:
                 return Difference(entry.n, index, "the message", str(was.index), str(now.index))

@@ -142,6 +142,24 @@ def test_w01_a_worker_that_ends_gives_no_verdict() -> None:
         Again(reader, reader.machine("counter"), here).run(1, 5)
 
 
+def test_w01_a_limit_that_was_another_gives_no_verdict() -> None:
+    text = "    return message.answer('x' * 500), replace(state, order='y' * 500)"
+    reader, _world = history(HEAD + text, "read", "go")
+    machine = reader.machine("counter")
+
+    def limited(**limits: int) -> Start:
+        @contextmanager
+        def worker(_which: int) -> Iterator[Worker]:
+            yield in_process(replace(LIMITS, **limits))
+
+        return worker
+
+    assert Again(reader, machine, limited()).run(-1, 3) is None
+    for limits in ({"turn_bytes": 400}, {"content_bytes": 400}, {"state_bytes": 400}):
+        with pytest.raises(NoVerdict, match="rejected, by a limit"):
+            Again(reader, machine, limited(**limits)).run(-1, 3)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(-3, 14), min_size=1, max_size=30), st.sampled_from((3, 7, 1000)))
 def test_w01_what_is_pure_agrees_in_every_span_however_it_is_cut(
