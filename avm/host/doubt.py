@@ -6,6 +6,7 @@ holding what comes; a span without a verdict is counted, and no more.
 
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 from avm.host.acts import Needs
@@ -66,7 +67,7 @@ def next_span(host: Host) -> Span | None:
         if _may_run(host, host.by_id.get(span.machine)):
             return span
     idle = not any(worker.flights for worker in host.workers.values())
-    for number in list(spans.young)[:LOOKS_MAX]:
+    for number in list(islice(spans.young, LOOKS_MAX)):
         looked = spans.young.pop(number)
         machine = host.by_id.get(number)
         if machine is None or machine.status is Status.HALTED:

@@ -140,7 +140,7 @@ class Again:
     def _rerun(self, worker: Worker) -> Rerun:
         machine = self.machine
         rerun = Rerun(machine.id, Patient(worker), self.reader.bundle, self.lens)
-        rerun.generation = machine.generation
+        rerun.generation, rerun.by_value = machine.generation, True
         return rerun
 
     def _links(self, which: int, start: Kept | None, at: int, end: int) -> Iterator[Link | Fault]:

@@ -160,6 +160,34 @@ def test_w01_a_limit_that_was_another_gives_no_verdict() -> None:
             Again(reader, machine, limited(**limits)).run(-1, 3)
 
 
+CONSTANT = """
+def init(message, me):
+    return message.answer({"go": me("go")}), "open door"
+
+def step(message, state):
+    if message.content == "ask":
+        return message.answer(state), state
+    return [], "open door" if message.content else "shut door"
+"""
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from((True, False, "ask", "crash")), max_size=20))
+def test_w01_a_step_that_returns_constants_as_its_state_agrees_though_the_host_crashes(
+    moves: list[bool | str],
+) -> None:
+    world = World(limits=replace(LIMITS, snapshot_turns=4))
+    created = make(world, text=CONSTANT)
+    client = world.client()
+    go = client.hold(created.names["go"])
+    for move in moves:
+        if move == "crash":
+            world.crash()
+        else:
+            tell(client, world, go, move)
+    agrees_in_every_span(Reader(world.store), "counter", here)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(-3, 14), min_size=1, max_size=30), st.sampled_from((3, 7, 1000)))
 def test_w01_what_is_pure_agrees_in_every_span_however_it_is_cut(
