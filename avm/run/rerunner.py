@@ -26,7 +26,7 @@ from avm.machine.prepared import die_with_parent, limit
 from avm.run.again import Again
 from avm.run.difference import Difference
 from avm.run.reading import Reader
-from avm.run.spawn import Prepared
+from avm.run.spawn import CannotFork, Prepared, PreparedLost
 from avm.run.worker import Forked, Worker
 from avm.store.sqlite import SqliteStore
 
@@ -58,6 +58,8 @@ class Rerunner:
         try:
             found = again.run(start, stop)
         except AvmError as error:
+            if isinstance(error, PreparedLost | CannotFork):
+                self.spans += -self.spans % SPANS_A_SEED
             return Found(Verdict.NONE, again.turns, str(error)[:WHY_CHARS_MAX])
         if found is None:
             return Found(Verdict.AGREED, again.turns)

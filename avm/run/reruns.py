@@ -27,6 +27,8 @@ PROGRAM = ("-m", "avm.run.rerunner")
 POLL_S = 0.5
 # After a span it waits so many times as long as that took: a tenth of a core at most.
 PAUSES = 9
+PAUSE_S_MIN = 0.05
+UNUSED_S_MAX = 60.0
 PACKET_BYTES_MAX = 8 * 1024
 CLOSE_S_MAX = 5.0
 Note = Callable[..., None]
@@ -89,9 +91,12 @@ class Reruns:
 
     async def run(self) -> None:
         """Has one span after another run again, until cancelled."""
+        last = trio.current_time()
         while self._limits.rerun_share:
             span = next_span(self._core.host)
             if span is None:
+                if trio.current_time() - last > UNUSED_S_MAX:
+                    self.close()
                 await trio.sleep(POLL_S)
                 continue
             began = trio.current_time()
@@ -101,11 +106,15 @@ class Reruns:
                 self._note("machine.nondeterministic", machine=machine.name, why=found.why)
             self._core.pump()
             self._settle()
-            await trio.sleep(PAUSES * (trio.current_time() - began))
+            last = trio.current_time()
+            await trio.sleep(max(PAUSE_S_MIN, PAUSES * (last - began)))
 
     async def _take(self, span: Span) -> Found:
         if self._rerunner is None:
-            self._rerunner = Rerunner(self._store, self._limits)
+            try:
+                self._rerunner = Rerunner(self._store, self._limits)
+            except OSError as error:
+                return Found(Verdict.NONE, 0, f"no process could be made: {error.strerror}")
         found = None
         with trio.move_on_after(self._limits.rerun_s):
             found = await self._rerunner.take(span)
