@@ -12,7 +12,7 @@ import resource
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from avm.errors import AvmError
@@ -30,7 +30,7 @@ from avm.run.spawn import CannotFork, Prepared, PreparedLost
 from avm.run.worker import Forked, Worker
 from avm.store.sqlite import SqliteStore
 
-LEAST_URGENT = 19
+LESS_URGENT = 10
 PACKET_BYTES_MAX = 8 * 1024
 WHY_CHARS_MAX = 1_000
 FIRST_SEED = 7
@@ -108,9 +108,7 @@ def serve(sock: socket.socket, rerunner: Rerunner) -> None:
 def main() -> None:
     """`python -m avm.run.rerunner FD STORE LIMITS`, the limits as a JSON object."""
     fd, store, limits = int(sys.argv[1]), sys.argv[2], Limits(**json.loads(sys.argv[3]))
-    os.nice(LEAST_URGENT)
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    os.nice(LESS_URGENT)
     die_with_parent()
     with open("/proc/self/statm") as sizes:
         mapped = int(sizes.read().split()[0]) * resource.getpagesize()
