@@ -255,7 +255,8 @@ def _come(flight: Flight, frame: list[Any]) -> None:
 
 
 def _come_to(flight: Flight, batch: Batch, index: int) -> None:
-    batch.come_to = min(place_of(flight, max(index, 0)), len(batch.messages) - 1)
+    last = max(len(batch.messages) - 1, 0)
+    batch.come_to = min(place_of(flight, max(index, 0)), last)
 
 
 def fold_ready(host: Host, machine: Machine) -> None:
