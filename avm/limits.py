@@ -40,6 +40,8 @@ class Limits:
     flight_messages: int = 1_000
     snapshot_bytes: int = 256 * KIB
     snapshot_turns: int = 20_000
+    rerun_share: int = 16
+    rerun_s: float = 120.0
     client_idle_s: float = 600.0
     clients: int = 100_000
     withdraw_s: float = 5.0

@@ -19,6 +19,7 @@ AFFINE = 41005
 RELEVANT = 41006
 FAILED = 41007
 
+TAG_BYTES = 3
 DEPTH_MAX = 64
 KEY_DEPTH_MAX = 8
 INT_BITS_MAX = 4096
@@ -32,14 +33,20 @@ _pack_double = Struct(">Bd").pack
 class Settled:
     """A value that is frozen already and knows its depth, so that nobody walks into it again.
 
+    Its weight is noted when it is first asked for.
+
     A base class and no protocol: whether an object is one is asked for every part of every value.
     """
 
-    __slots__ = ("_depth",)
+    __slots__ = ("_depth", "_weight")
     _depth: int
+    _weight: int
 
     def _order(self) -> bytes:
         raise AssertionError(f"{type(self).__name__} has no place among values")
+
+    def _weigh(self) -> int:
+        raise AssertionError(f"{type(self).__name__} has no weight among values")
 
     def __copy__(self) -> "Settled":
         return self
@@ -53,6 +60,7 @@ class Capability(Settled):
 
     __slots__ = ()
     _depth = 0
+    _weight = TAG_BYTES + 5
 
     def __repr__(self) -> str:
         return "<capability>"
@@ -72,6 +80,52 @@ def depth_of(value: object) -> int:
         return 1 + max(map(depth_of, value), default=0)
     assert isinstance(value, Settled)
     return value._depth
+
+
+def weight_of(value: object) -> int:
+    """Return how many bytes a frozen value takes when it is encoded as a state.
+
+    A capability counts as if its reference were the longest, the rest is exact. What is frozen
+    notes its weight, so that after a change only what is new is weighed.
+    """
+    if type(value) is int:
+        return _weight_of_int(value)
+    if type(value) is str:
+        size = len(value) if value.isascii() else len(value.encode())
+        return size + head_size(size)
+    if type(value) is bytes:
+        return len(value) + head_size(len(value))
+    if value is None or value is True or value is False:
+        return 1
+    if type(value) is float:
+        return 9
+    if type(value) is tuple:
+        return head_size(len(value)) + sum(map(weight_of, value))
+    assert isinstance(value, Settled)
+    weight: int = getattr(value, "_weight", -1)
+    if weight < 0:
+        weight = value._weigh()
+        object.__setattr__(value, "_weight", weight)
+    return weight
+
+
+def _weight_of_int(number: int) -> int:
+    if -24 <= number < 24:
+        return 1
+    bits = (number if number >= 0 else ~number).bit_length()
+    if bits <= 32:
+        return 2 if bits <= 8 else 3 if bits <= 16 else 5
+    size = (bits + 7) // 8
+    return 9 if bits <= 64 else 1 + head_size(size) + size
+
+
+def head_size(length: int) -> int:
+    """Return how long the head of a text, bytes, array or map of this length is."""
+    if length < 24:
+        return 1
+    if length < 0x100:
+        return 2
+    return 3 if length < 0x10000 else 5
 
 
 def head(major: int, length: int) -> bytes:

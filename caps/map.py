@@ -17,9 +17,11 @@ from caps.frozen import (
     KEY_DEPTH_MAX,
     NAN,
     PAIRS,
+    TAG_BYTES,
     Capability,
     Settled,
     head,
+    head_size,
     order_of,
     order_tagged,
     order_text,
@@ -135,6 +137,12 @@ class Map(Mapping[K, V_co], Settled):
 
     def __repr__(self) -> str:
         return f"Map({{{', '.join(f'{key!r}: {value!r}' for key, value in self.items())}}})"
+
+    def _weigh(self) -> int:
+        size = self._root.size
+        # With keys that are no texts or bytes it is a tagged array of pairs.
+        pairs = TAG_BYTES + size if self._root.odd else 0
+        return head_size(size) + pairs + tree.weigh(self._root)
 
     def _order(self) -> bytes:
         held = tree.entries(self._root)

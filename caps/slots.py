@@ -6,7 +6,17 @@ them holds a key or sealed bytes, and none can be made of bytes or be made into 
 
 from math import isfinite
 
-from caps.frozen import CAPABILITY, ME, Capability, Settled, head, order_of, order_tagged
+from caps.frozen import (
+    CAPABILITY,
+    ME,
+    TAG_BYTES,
+    Capability,
+    Settled,
+    head,
+    order_of,
+    order_tagged,
+    weight_of,
+)
 from caps.map import freeze, settle_tuple
 from caps.value import Value
 
@@ -142,6 +152,9 @@ class Me(Settled):
     def __init__(self, generation: int = 0, within: tuple[Value, ...] = ()) -> None:
         self._generation = generation
         self._within, self._depth = settle_tuple(within)
+
+    def _weigh(self) -> int:
+        return TAG_BYTES + weight_of(self._within)
 
     def __call__(
         self,

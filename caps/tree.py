@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
-from caps.frozen import ATOMS, depth_of, head, order_text
+from caps.frozen import ATOMS, depth_of, head, order_text, weight_of
 
 T = TypeVar("T")
 
@@ -22,14 +22,18 @@ Entry: TypeAlias = tuple[Stored, object]
 
 
 class Leaf:
-    """At most WIDTH entries in order; `odd` of the keys are neither text nor bytes."""
+    """At most WIDTH entries in order; `odd` of the keys are neither text nor bytes.
 
-    __slots__ = ("depth", "entries", "odd")
+    The weight of a node is -1 until it is first asked for.
+    """
+
+    __slots__ = ("depth", "entries", "odd", "weight")
 
     def __init__(self, entries: dict[Stored, object], depth: int, odd: int) -> None:
         self.entries = entries
         self.depth = depth
         self.odd = odd
+        self.weight = -1
 
     @property
     def size(self) -> int:
@@ -39,7 +43,7 @@ class Leaf:
 class Branch:
     """At most WIDTH subtrees; `firsts` are the places of the first keys of all but the first."""
 
-    __slots__ = ("depth", "firsts", "kids", "odd", "size")
+    __slots__ = ("depth", "firsts", "kids", "odd", "size", "weight")
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Branch:
         self.size = size
         self.depth = depth
         self.odd = odd
+        self.weight = -1
 
 
 Node: TypeAlias = Leaf | Branch
@@ -101,6 +106,22 @@ def entries(node: Node) -> Iterable[Entry]:
     if type(node) is Leaf:
         return node.entries.items()
     return (entry for leaf in leaves(node) for entry in leaf.items())
+
+
+def weigh(node: Node) -> int:
+    """Return the weight of all keys and values, and note it in each node that is new."""
+    if node.weight < 0:
+        if isinstance(node, Leaf):
+            held = node.entries
+            node.weight = sum(map(weight_of_key, held)) + sum(map(weight_of, held.values()))
+        else:
+            node.weight = sum(map(weigh, node.kids))
+    return node.weight
+
+
+def weight_of_key(stored: Stored) -> int:
+    """Return the weight of a key."""
+    return weight_of(stored[1] if type(stored) is tuple else stored)
 
 
 def build(ordered: Sequence[Entry]) -> Node:
@@ -182,7 +203,11 @@ def _put_leaf(leaf: Leaf, stored: Stored, value: object) -> Node | Split:
             return leaf
         held = held.copy()
         held[stored] = value
-        return Leaf(held, _leaf_depth(held, leaf.depth, depth_of(old), depth_of(value)), leaf.odd)
+        depth = _leaf_depth(held, leaf.depth, depth_of(old), depth_of(value))
+        made = Leaf(held, depth, leaf.odd)
+        if leaf.weight >= 0:
+            made.weight = leaf.weight - weight_of(old) + weight_of(value)
+        return made
     odd = leaf.odd + (type(stored) is tuple)
     at = place(stored)
     keys = list(held)
@@ -195,7 +220,10 @@ def _put_leaf(leaf: Leaf, stored: Stored, value: object) -> Node | Split:
             listed = list(held.items())
             listed.insert(index, (stored, value))
             held = dict(listed)
-        return Leaf(held, max(leaf.depth, depth_of(value)), odd)
+        made = Leaf(held, max(leaf.depth, depth_of(value)), odd)
+        if leaf.weight >= 0:
+            made.weight = leaf.weight + weight_of_key(stored) + weight_of(value)
+        return made
     listed = list(held.items())
     listed.insert(index, (stored, value))
     middle = WIDTH // 2
@@ -217,7 +245,10 @@ def _with_kid(node: Branch, index: int, new: Node) -> Branch:
     elif old.depth == depth:
         depth = max(kid.depth for kid in kids)
     size = node.size + new.size - old.size
-    return Branch(kids, node.firsts, size, depth, node.odd + new.odd - old.odd)
+    made = Branch(kids, node.firsts, size, depth, node.odd + new.odd - old.odd)
+    if min(node.weight, old.weight, new.weight) >= 0:
+        made.weight = node.weight - old.weight + new.weight
+    return made
 
 
 def _bound(kids: tuple[Node, ...], firsts: tuple[bytes, ...]) -> Node | Split:

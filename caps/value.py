@@ -16,11 +16,13 @@ from caps.frozen import (
     LINEAR,
     RECORD,
     RELEVANT,
+    TAG_BYTES,
     Capability,
     Settled,
     head,
     order_tagged,
     order_text,
+    weight_of,
 )
 from caps.map import Map, freeze, path_part, settle
 
@@ -86,6 +88,9 @@ class Linear(_Kinded):
     def _order(self) -> bytes:
         return order_tagged(LINEAR, self.value)
 
+    def _weigh(self) -> int:
+        return TAG_BYTES + weight_of(self.value)
+
 
 class Affine(_Kinded):
     """A value to be passed on at most once."""
@@ -95,6 +100,9 @@ class Affine(_Kinded):
     def _order(self) -> bytes:
         return order_tagged(AFFINE, self.value)
 
+    def _weigh(self) -> int:
+        return TAG_BYTES + weight_of(self.value)
+
 
 class Relevant(_Kinded):
     """A value to be passed on at least once."""
@@ -103,6 +111,9 @@ class Relevant(_Kinded):
 
     def _order(self) -> bytes:
         return order_tagged(RELEVANT, self.value)
+
+    def _weigh(self) -> int:
+        return TAG_BYTES + weight_of(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +130,9 @@ class Failed(Settled):
 
     def _order(self) -> bytes:
         return order_tagged(FAILED, (self.why, self.detail))
+
+    def _weigh(self) -> int:
+        return TAG_BYTES + weight_of((self.why, self.detail))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +153,9 @@ class Record(Settled):
     def _order(self) -> bytes:
         return _order_record(self.name, self.fields._order())
 
+    def _weigh(self) -> int:
+        return TAG_BYTES + weight_of((self.name, self.fields))
+
 
 def _order_record(name: str, encoded_fields: bytes) -> bytes:
     return head(0xC0, RECORD) + b"\x82" + order_text(name) + encoded_fields
@@ -150,10 +167,17 @@ class Typed(Settled):
     __slots__ = ()
     __record_name__ = ""
     __record_fields__: tuple[str, ...] = ()
+    __record_weight__ = 0
 
     def _order(self) -> bytes:
         made = Map({name: getattr(self, name) for name in self.__record_fields__})
         return _order_record(self.__record_name__, made._order())
+
+    def _weigh(self) -> int:
+        weight = self.__record_weight__
+        for name in self.__record_fields__:
+            weight += weight_of(getattr(self, name))
+        return weight
 
 
 @overload
@@ -191,6 +215,8 @@ def _record(cls: type[T], name: str) -> type[T]:
     names = (inner.name for inner in fields(made))  # type: ignore[arg-type]
     made.__record_name__ = name
     made.__record_fields__ = tuple(sorted(names, key=order_text))
+    empty = Map(dict.fromkeys(made.__record_fields__))
+    made.__record_weight__ = TAG_BYTES + weight_of((name, empty)) - len(empty)
     return cast("type[T]", made)
 
 

@@ -56,6 +56,13 @@ def _show(status: Mapping[str, Any]) -> None:
     say(
         f"  machines  {status['machines']:,}; {waiting} waiting, {failed} failed, {refused} refused"
     )
+    again = status["reruns"]
+    if again["spans"]:
+        say(
+            f"  run again {again['turns']:,} turns in {again['spans']:,} spans, "
+            f"{again['without_verdict']:,} without a verdict; "
+            f"{again['nondeterministic']:,} machines nondeterministic"
+        )
     for worker in status["workers"]:
         size = _size(worker["rss_bytes"])
         turns, restarts = worker["turns"], worker["restarts"]

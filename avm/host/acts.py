@@ -69,6 +69,7 @@ class Loading:
         assert flight.answer is not None
         machine, why = flight.machine, flight.answer[3]
         machine.loaded = not why
+        host.spans.begin(machine.id, machine.snapshot_at)
         if machine.loaded:
             return True
         host.counts["unloadable"] += 1
@@ -160,6 +161,7 @@ def keep_snapshot(
     n = machine.head - 1
     row = [machine.code, body, references, machine.next_slot, digest]
     host.group.snapshots.append((machine.id, n, cbor2.dumps(row)))
+    host.spans.keep(machine.id, machine.address, machine.snapshot_at, n, host.group.number)
     machine.snapshot_at = n
     machine.state_bytes = len(body)
     machine.bytes_since = machine.turns_since = 0

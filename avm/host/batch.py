@@ -46,6 +46,7 @@ class Batch:
     body: bytes = b""
     digest: bytes = b""
     again_ms: int = 0
+    come_to: int = 0
     priority: int = field(init=False)
 
     def __post_init__(self) -> None:

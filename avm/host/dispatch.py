@@ -13,7 +13,7 @@ from avm.host.acts import Act, Loading, Needs, Signal, Snapshot
 from avm.host.batch import Batch
 from avm.host.capability import Local, Reply
 from avm.host.effects import ToWorker
-from avm.host.fold import fold
+from avm.host.fold import fold, place_of
 from avm.host.inputs import prepare
 from avm.host.outbox import make_ready
 from avm.host.placing import forget, kill, list_stranded, make_room, wake, worker_for
@@ -202,6 +202,9 @@ def _dispatch(
     worker.flying += batch.count
     board(host, worker, flight)
     frame = pack.turn(machine.id, flight.token, flight.given)
+    if alone:
+        _come_to(flight, batch, 0)
+        frame = frames.pack([frames.ALONE, machine.id, flight.token, frames.MESSAGES, flight.given])
     host.effects.append(ToWorker(worker.id, frame))
 
 
@@ -210,6 +213,9 @@ def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
     if not worker.flights:
         raise frames.BadFrame("an answer to nothing")
     flight = worker.flights[0]
+    if frame[0] == frames.COME:
+        _come(flight, frame)
+        return
     frames.check_answer(frame, flight.act.kind if flight.act is not None else frames.TURN)
     if frame[1] != flight.machine.id or frame[2] != flight.token:
         raise frames.BadFrame("an answer out of order")
@@ -221,6 +227,7 @@ def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
     else:
         answer = frame
     if answer[0] == EXHAUSTED and flight.batch is not None and not worker.killed_for:
+        _come_to(flight, flight.batch, answer[1])
         kill(host, worker, str(answer[2]))
         return
     worker.flights.popleft()
@@ -236,6 +243,20 @@ def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
     wake(host, worker)
     if host.stranded:
         list_stranded(host)
+
+
+def _come(flight: Flight, frame: list[Any]) -> None:
+    """Notes which message a turn that is tried alone has come to; `BadFrame` when it is not."""
+    frames.check_answer(frame, frames.COME)
+    place = (frame[1], frame[2])
+    if place != (flight.machine.id, flight.token) or not flight.alone or flight.batch is None:
+        raise frames.BadFrame("no such turn is tried alone")
+    _come_to(flight, flight.batch, frame[3])
+
+
+def _come_to(flight: Flight, batch: Batch, index: int) -> None:
+    last = max(len(batch.messages) - 1, 0)
+    batch.come_to = min(place_of(flight, max(index, 0)), last)
 
 
 def fold_ready(host: Host, machine: Machine) -> None:

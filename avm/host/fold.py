@@ -82,14 +82,14 @@ def fold(host: Host, flight: Flight) -> bool:
             return not answer[1]
         _fold_applied(host, flight, plan)
     elif verdict == REFUSED:
-        _fold_refused(host, flight, _place(flight, answer[1]), str(answer[2]))
+        _fold_refused(host, flight, place_of(flight, answer[1]), str(answer[2]))
     else:
         detail = str(answer[3]) or str(answer[2])
-        _fold_failed(host, flight, "exception", _place(flight, answer[1]), detail)
+        _fold_failed(host, flight, "exception", place_of(flight, answer[1]), detail)
     return True
 
 
-def _place(flight: Flight, index: int) -> int:
+def place_of(flight: Flight, index: int) -> int:
     """The place in the batch of the message at `index` of what the worker saw."""
     if flight.places is None:
         return index
@@ -405,6 +405,7 @@ __all__ = [
     "fire_timer",
     "fold",
     "fold_void",
+    "place_of",
     "plan_sends",
     "suspend",
 ]

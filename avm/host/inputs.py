@@ -16,7 +16,7 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
     """Makes the input of a turn; False when it is judged without a worker."""
     machine = flight.machine
     if batch.died_of:
-        flight.judged = (batch.died_of, 0)
+        flight.judged = (batch.died_of, batch.come_to)
         return False
     if batch.deadline_ms <= host.now_ms:
         withdraw(host, batch)

@@ -133,6 +133,7 @@ class Create:
         fields = (self.sender, flight.given, flight.output, *runtime)
         append(host, machine, journal.INIT, *fields, printed=printed)
         machine.status, machine.loaded = Status.RUNNING, True
+        host.spans.begin(machine.id, machine.snapshot_at)
         machine.python, machine.version = host.python, host.version
         machine.now_ms = flight.now_ms
         host.group.dirty[("code", machine.code)] = self.bundle

@@ -15,6 +15,7 @@ from avm.host.deadlines import Deadlines
 from avm.host.keys import Keyring
 from avm.host.peers import Incoming, Link, Outgoing, Pair, Peer, Place, Proof
 from avm.host.scheduler import Queue
+from avm.host.spans import Spans
 from avm.limits import Limits
 
 Key = tuple[str, *tuple[int | str | bytes, ...]]
@@ -263,6 +264,7 @@ class Host:
     folded: int = 0
     messages: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    spans: Spans = field(default_factory=Spans)
 
     def new_id(self) -> int:
         """A number for a machine or a client, unique in this store."""

@@ -11,6 +11,8 @@ Both ends are of one version, so the arrays are positional. To a worker:
     MIGRATE   machine, token, code hash                 -> the same, has a signal
     EDIT      machine, token, body, references          -> the same as SNAPSHOT
     FORGET    machine
+    ALONE     machine, token, kind, input               -> COME for each message after the first,
+                                                           machine, token, index; then as TURN
 
 An input is [now in ms, channel, ordinal, from the host, messages], a message [context, content]
 or [context, content, reply, references, the context's references]. An output is
@@ -22,7 +24,7 @@ from typing import Any
 
 import cbor2
 
-CODE, LOAD, AGAIN, LOADED, TURN, SNAPSHOT, MIGRATE, EDIT, FORGET = range(9)
+CODE, LOAD, AGAIN, LOADED, TURN, SNAPSHOT, MIGRATE, EDIT, FORGET, ALONE, COME = range(11)
 MESSAGES, INIT, SIGNAL = range(3)
 
 
@@ -104,6 +106,7 @@ SHAPES: dict[int, list[tuple[type, ...]]] = {
     SNAPSHOT: [(bytes,), (list,), (str,)],
     MIGRATE: [(bytes,), (list,), (str,), (bool,)],
     EDIT: [(bytes,), (list,), (str,)],
+    COME: [(int,)],
 }
 
 

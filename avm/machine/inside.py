@@ -6,6 +6,7 @@ journal keeps. The same object runs in a worker process, in the simulator and un
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any, Protocol
 
 from avm.limits import Limits
@@ -19,6 +20,7 @@ from caps.slots import NULL, Common, Foreign, Me, Own
 from caps.value import Capability, Failed, Value
 
 CONTEXTS_MAX = 4096
+Tell = Callable[[bytes], None]
 
 
 class Code(Protocol):
@@ -54,10 +56,16 @@ class Live:
 class Inside:
     """Machines in a worker: `receive` takes a frame and returns the frames to answer."""
 
-    def __init__(self, limits: Limits, load: Callable[[bytes], Code]) -> None:
-        """`load` turns the bytes of a bundle into code, or raises `CannotLoad`."""
+    def __init__(
+        self, limits: Limits, load: Callable[[bytes], Code], tell: Tell = lambda _frame: None
+    ) -> None:
+        """`load` turns the bytes of a bundle into code, or raises `CannotLoad`.
+
+        `tell` sends a frame at once, while a turn is under way.
+        """
         self._limits = limits
         self._load = load
+        self._tell = tell
         self._codes: dict[bytes, Code | str] = {}
         self._live: dict[int, Live] = {}
 
@@ -80,6 +88,8 @@ class Inside:
             return [self._migrate(*rest)]
         elif kind == frames.EDIT:
             return [self._edit(*rest)]
+        elif kind == frames.ALONE:
+            return [self._alone(*rest)]
         elif kind == frames.FORGET:
             self._live.pop(rest[0], None)
         else:
@@ -153,7 +163,19 @@ class Inside:
         output, names = self._take(live, kind, given)
         return frames.pack([frames.TURN, machine, token, output, live.code.printed(), names])
 
-    def _take(self, live: Live, kind: int, given: bytes) -> tuple[bytes, list[Any] | None]:
+    def _alone(self, machine: int, token: int, kind: int, given: bytes) -> bytes:
+        """A turn that ended a worker before: tells of each message that it comes to."""
+        live = self._live[machine]
+
+        def come(index: int) -> None:
+            self._tell(frames.pack([frames.COME, machine, token, index]))
+
+        output, names = self._take(live, kind, given, come)
+        return frames.pack([frames.TURN, machine, token, output, live.code.printed(), names])
+
+    def _take(
+        self, live: Live, kind: int, given: bytes, come: Callable[[int], None] | None = None
+    ) -> tuple[bytes, list[Any] | None]:
         if live.why_not and kind == frames.INIT:
             return frames.pack([REJECTED, 0, live.why_not, ""]), None
         references = References(live.next_slot, self._limits.context_bytes)
@@ -167,6 +189,8 @@ class Inside:
         messages = self._messages(
             live, fresh, now / 1000, channel, ordinal, from_host, given_messages
         )
+        if come is not None:
+            messages = _followed(messages, come)
         taken = take_turn(call, live.state, messages, references, self._limits)
         names = None
         if kind == frames.INIT and taken.verdict == 0:
@@ -295,6 +319,17 @@ class Inside:
         else:
             live.state = state
         return frame
+
+
+def _followed(messages: Iterator[Message], come: Callable[[int], None]) -> Iterator[Message]:
+    """The messages, `come` hearing of each after the first before it is decoded."""
+    yield from islice(messages, 1)
+    for index in count(1):
+        come(index)
+        message = next(messages, None)
+        if message is None:
+            return
+        yield message
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from avm.machine.bundle import BundleRefused, decode
 from avm.machine.inside import CannotLoad, Inside
 from avm.machine.loader import Code, load
 from avm.machine.requests import ANSWER, FORK, REQUEST, UNKNOWN
-from avm.machine.worker import Interior, MakeInside
+from avm.machine.worker import Interior, MakeInside, Tell
 from caps.errors import Malformed
 
 WORKER_FD = 3
@@ -153,8 +153,8 @@ def main() -> None:
     """`python -m avm.machine.prepared FD LIMITS`, the limits as a JSON object."""
     limits = Limits(**json.loads(sys.argv[2]))
 
-    def inside() -> Interior:
-        return Inside(limits, lambda body: load_bytes(body, limits.printed_bytes))
+    def inside(tell: Tell) -> Interior:
+        return Inside(limits, lambda body: load_bytes(body, limits.printed_bytes), tell)
 
     start(int(sys.argv[1]), limits.worker_bytes, inside)
 

@@ -14,6 +14,7 @@ from avm.limits import Limits
 from avm.message import Cancel, Message, Refused, Send
 from caps.codec import encode_content, encode_state
 from caps.errors import CapsError, TooBig
+from caps.frozen import weight_of
 from caps.slots import Common, Foreign, Own
 from caps.value import Capability, Failed, Value, freeze
 
@@ -38,7 +39,7 @@ class NotASend(Exception):
 
 
 class TooLarge(Exception):
-    """What one turn sends is too large."""
+    """What one turn sends, or the state that it leaves, is too large."""
 
     def __str__(self) -> str:
         return "too large: " + super().__str__()
@@ -109,6 +110,10 @@ def take_turn(
             if left < 0:
                 raise TooLarge(f"a turn may send {limits.turn_sends} messages")
             taken.sends.append(said)
+        taken.changed = taken.state is not state
+        if taken.changed and (size := weight_of(taken.state)) > limits.state_bytes:
+            taken.sends.pop()  # so that the last message is the one that is told
+            raise TooLarge(f"the state: {size:,} bytes, more than {limits.state_bytes:,}")
     except Refused as no:
         return Taken(REFUSED, [], state, False, len(taken.sends), _cut(no.word, limits.word_bytes))
     except (RecursionError, MemoryError) as limit:
@@ -119,7 +124,6 @@ def take_turn(
         return Taken(
             REJECTED, [], state, False, len(taken.sends), _cut(why, limits.word_bytes), detail
         )
-    taken.changed = taken.state is not state
     return taken
 
 

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from avm.machine.frames import BadFrame
 
-MakeInside = Callable[[], "Interior"]
+Tell = Callable[[bytes], None]
+MakeInside = Callable[[Tell], "Interior"]
 
 LENGTH = Struct("<I")
 FRAME_BYTES_MAX = 80 * 1024 * 1024
@@ -35,9 +36,13 @@ class Interior(Protocol):
 
 
 def run(sock: socket.socket, make_inside: MakeInside, most: int = FRAME_BYTES_MAX) -> int:
-    """Answers frames until the host closes the socket; returns the process's exit code."""
+    """Answers frames until the host closes the socket; returns the process's exit code.
+
+    What the inside tells in the middle of a frame is sent at once.
+    """
+    outgoing = Outgoing(sock)
     try:
-        _loop(Incoming(sock, most), Outgoing(sock), make_inside())
+        _loop(Incoming(sock, most), outgoing, make_inside(outgoing.tell))
     except MemoryError:
         return EXIT_MEMORY
     except BadFrame:
@@ -134,6 +139,11 @@ class Outgoing:
         self._bytes += len(body) + 4
         if self._bytes >= WRITE_BYTES:
             self.flush()
+
+    def tell(self, body: bytes) -> None:
+        """Sends a frame at once, behind what is queued."""
+        self.add(body)
+        self.flush()
 
     def flush_when_held(self) -> None:
         """Sends the queue when its first frame has waited too long for a turn to begin."""

@@ -4,6 +4,7 @@ Beside the journey, for replay. Both are decoded with the machine's references a
 """
 
 import json
+import re
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -71,6 +72,17 @@ def between(turn: int, given: Input | None, was: bytes, now: bytes, lens: Lens) 
     return Difference(turn, None, "the output's bytes", was.hex()[:40], now.hex()[:40])
 
 
+def between_states(
+    was: tuple[bytes, list[Any]], now: tuple[bytes, list[Any]], lens: Lens
+) -> tuple[str, str, str]:
+    """The first difference of two states that are not the same bytes: path, recorded and found."""
+    shown = [lens.context_json(*state) for state in (was, now)]
+    if shown[0] == shown[1]:
+        return "state", "other references", "of the same names"
+    path, old, new = _in_json("state", *shown)
+    return re.sub(r"\.\$record\[1\]", "", path), old, new
+
+
 def _in_message(before: list[Any], after: list[Any], lens: Lens) -> tuple[str, str, str] | None:
     for index, (old, new) in enumerate(zip(before, after, strict=False)):
         if old != new:
@@ -136,4 +148,12 @@ def text(value: Json) -> str:
     return whole if len(whole) <= TEXT_CHARS_MAX else whole[:TEXT_CHARS_MAX] + ".."
 
 
-__all__ = ["Difference", "Outcome", "between", "outcome_of", "shown_send", "text"]
+__all__ = [
+    "Difference",
+    "Outcome",
+    "between",
+    "between_states",
+    "outcome_of",
+    "shown_send",
+    "text",
+]

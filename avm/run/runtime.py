@@ -46,6 +46,7 @@ from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
 from avm.run.protocol import BadFrame
 from avm.run.reactor import Reactor
+from avm.run.reruns import Reruns
 from avm.run.spawn import Prepared
 from avm.run.stream import Stream
 from avm.run.writer import Writer
@@ -144,6 +145,7 @@ class Runtime:
             self._back_up,
             self._ask_outside,
         )
+        self._reruns = Reruns(core, directory.store, config.limits, self._settle, note)
         self._stopping = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._network: Any = None
@@ -180,6 +182,7 @@ class Runtime:
                 nursery.start_soon(self._reactor.run)
                 nursery.start_soon(self._accept, listener)
                 nursery.start_soon(self._keep_time)
+                nursery.start_soon(self._reruns.run)
                 nursery.start_soon(self._hear, signals)
                 if self._network is not None:
                     self._reactor.watch(self._network.port, _nothing)
@@ -197,6 +200,7 @@ class Runtime:
                 self._directory.socket.unlink()
             if self._network is not None:
                 self._network.close()
+            self._reruns.close()
             self._pool.close()
             self._writer.close()
         if self._fatal:
@@ -434,6 +438,7 @@ class Runtime:
             "failed": sum(machine.failed for machine in host.machines.values()),
             "refused": sum(machine.refused for machine in host.machines.values()),
             "waiting": sum(len(machine.queue or ()) for machine in host.machines.values()),
+            "reruns": self._reruns.status(),
             "counts": dict(sorted(host.counts.items())),
             "store_full": host.full,
         }

@@ -60,7 +60,7 @@ class Prepared:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL if quiet else None,
                 pass_fds=(fd,),
-                env=_environment(hash_seed),
+                env=environment(hash_seed),
                 cwd="/",
                 process_group=0,
             )
@@ -110,7 +110,7 @@ class Prepared:
         return first, second
 
 
-def _environment(hash_seed: int) -> dict[str, str]:
+def environment(hash_seed: int) -> dict[str, str]:
     """Little: the hash seed, one time zone, one encoding, and where this package was found."""
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     kept |= {"PYTHONHASHSEED": str(hash_seed), "TZ": "UTC", "LC_ALL": "C.UTF-8"}

@@ -59,7 +59,8 @@ class SimWorker:
     """A worker: frames that wait, and the inside that takes them; one that hangs takes no more."""
 
     def __init__(self, limits: Limits, load: CodeOf) -> None:
-        self.inside = Inside(limits, load)
+        self.told: list[bytes] = []
+        self.inside = Inside(limits, load, self.told.append)
         self.frames: deque[bytes] = deque()
         self.hangs = False
 
@@ -192,16 +193,19 @@ class World:
 
     def _work(self, number: int) -> None:
         worker = self.workers[number]
+        answers: list[bytes] = []
+        dies = False
         try:
             answers = worker.inside.receive(worker.frames.popleft())
         except Hangs:
             worker.hangs = True
-            return
         except Dies:
-            self.lose(number, "died")
-            return
-        for answer in answers:
+            dies = True
+        for answer in (*worker.told, *answers):
             self.core.answer(number, answer)
+        worker.told.clear()
+        if dies:
+            self.lose(number, "died")
         self.core.pump()
 
     def _commit(self) -> None:

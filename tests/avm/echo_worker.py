@@ -65,4 +65,4 @@ class Echo:
 
 
 if __name__ == "__main__":
-    start(int(sys.argv[1]), Limits(**json.loads(sys.argv[2])).worker_bytes, Echo)
+    start(int(sys.argv[1]), Limits(**json.loads(sys.argv[2])).worker_bytes, lambda _tell: Echo())

@@ -113,8 +113,8 @@ def busy_world(limits: Limits | None = None, adds: int = 20) -> World:
     return world
 
 
-def in_process() -> InProcess:
-    return InProcess(Inside(LIMITS, lambda body: load_bytes(body, LIMITS.printed_bytes)))
+def in_process(limits: Limits = LIMITS) -> InProcess:
+    return InProcess(Inside(limits, lambda body: load_bytes(body, LIMITS.printed_bytes)))
 
 
 def copy_into(store: MemoryStore, path: Path) -> None:

@@ -1,6 +1,7 @@
 """One turn: what a step may return, and what becomes of it when it may not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,14 +10,20 @@ from avm import Cancel, Failed, Me, Message, Refused, Send
 from avm.limits import Limits
 from avm.machine.turn import APPLIED, EXHAUSTED, REFUSED, REJECTED, References, Taken, take_turn
 from caps.codec import encode_content
+from caps.map import Map
 from caps.slots import NULL, Foreign
 
 SMALL = Limits(turn_bytes=2000, content_bytes=500, context_bytes=100)
 
 
-def turn(call: Callable[[Message, Any], Any], *contents: Any, state: Any = "state") -> Taken:
+def turn(
+    call: Callable[[Message, Any], Any],
+    *contents: Any,
+    state: Any = "state",
+    limits: Limits = SMALL,
+) -> Taken:
     messages = [Message("go", content, Foreign(7)) for content in contents or (None,)]
-    return take_turn(call, state, messages, References(5, 100), SMALL)
+    return take_turn(call, state, messages, References(5, 100), limits)
 
 
 def test_sends_are_kept_message_by_message_with_references() -> None:
@@ -143,3 +150,29 @@ def test_a_word_and_a_traceback_are_bounded() -> None:
         raise ValueError("y" * 100_000)
 
     assert len(turn(step).why) < 2000 and len(turn(bug).detail) < 10_000
+
+
+def test_a_turn_that_makes_the_state_too_large_is_rejected_and_says_so() -> None:
+    limits = replace(SMALL, state_bytes=500)
+
+    def grows(message: Message, state: Any) -> Any:
+        return [], (*state, message.content)
+
+    def twice(message: Message, state: Any) -> Any:
+        return [], (state, state)
+
+    def vast(message: Message, state: Any) -> Any:
+        doubled = Map({"a": state})
+        for _ in range(30):
+            doubled = Map({"a": doubled, "b": doubled})
+        return [], doubled
+
+    state: Any = ()
+    for _ in range(9):
+        taken = turn(grows, b"x" * 50, state=state, limits=limits)
+        assert taken.verdict == APPLIED
+        state = taken.state
+    for call in (grows, twice, vast):
+        taken = turn(call, b"x" * 25, b"x" * 25, state=state, limits=limits)
+        assert taken.verdict == REJECTED and taken.state is state and taken.index == 1
+        assert "too large: the state: " in taken.why

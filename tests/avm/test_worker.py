@@ -32,7 +32,7 @@ from avm.machine.worker import (
     run,
 )
 from avm.run.spawn import Prepared, PreparedLost
-from caps.codec import dumps_plain
+from caps.codec import dumps_plain, encode_content, encode_state
 
 ECHO = (str(Path(__file__).with_name("echo_worker.py")),)
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -76,7 +76,7 @@ class Running:
 
         def target() -> None:
             with theirs:
-                self.code = run(theirs, Words, most)
+                self.code = run(theirs, lambda _tell: Words(), most)
 
         self._thread = Thread(target=target)
         self._thread.start()
@@ -168,7 +168,7 @@ def test_an_answer_does_not_wait_behind_a_slow_turn() -> None:
         frames = [b"take 2 ms", b"take 2 ms", b"slow"]
         ours.sendall(b"".join(map(packed, frames)))
         ours.shutdown(socket.SHUT_WR)
-        assert run(theirs, lambda: gate) == EXIT_DONE
+        assert run(theirs, lambda _tell: gate) == EXIT_DONE
     assert gate.seen == [b"take 2 ms"]
 
 
@@ -183,7 +183,7 @@ def test_many_answers_are_sent_before_the_input_is_used_up() -> None:
         wide = Wide(ours)
         ours.sendall(packed(b"a") + packed(b"b") + packed(b"slow"))
         ours.shutdown(socket.SHUT_WR)
-        assert run(theirs, lambda: wide) == EXIT_DONE
+        assert run(theirs, lambda _tell: wide) == EXIT_DONE
     assert wide.seen == [b"y" * (WRITE_BYTES // 2)]
 
 
@@ -376,6 +376,31 @@ def test_a_real_worker_loads_a_bundle_or_says_why_not(text: str | None, why: str
         answer = frames.unpack(asked(sock, frames.pack([frames.LOADED, 1, 7])))
     assert answer[:3] == [frames.LOADED, 1, 7]
     assert str(answer[3]).startswith(why) and bool(answer[3]) == bool(why)
+
+
+LOOPS = """
+def init(message, me):
+    return [], ()
+
+def step(message, state):
+    while message.content == 2:
+        pass
+    return message.answer(message.content), state
+"""
+
+
+@pytest.mark.net
+def test_c06_a_turn_that_is_tried_alone_tells_how_far_it_came_before_it_hangs() -> None:
+    body = Bundle("loops", "3.11", (Source("loops", False, LOOPS),)).encode()
+    nothing = encode_state(None)[0]
+    said = [[nothing, encode_content(n)[0], "null~", [], []] for n in (0, 1, 2, 3)]
+    given = frames.pack([1, "channel", 1, False, said])
+    with closing(Prepared.start(0, Limits())) as process, forked(process) as (_, sock):
+        for frame in ([frames.CODE, b"1", body], [frames.LOAD, 1, b"1", None, [], 0, 0]):
+            sock.sendall(packed(frames.pack(frame)))
+        sock.sendall(packed(frames.pack([frames.ALONE, 1, 7, frames.MESSAGES, given])))
+        told = [frames.unpack(read_frame(sock)) for _ in range(2)]
+    assert told == [[frames.COME, 1, 7, 1], [frames.COME, 1, 7, 2]]
 
 
 HOST = """

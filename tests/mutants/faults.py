@@ -18,6 +18,9 @@ APPLES = "tests/sim/test_apples.py"
 UNITS = "tests/avm/test_host_units.py"
 LIVES = "tests/sim/test_lives.py"
 ONCE = "tests/sim/test_regressions.py"
+AGAIN = "tests/avm/test_again.py"
+SPANS = "tests/avm/test_spans.py"
+SHARE = "tests/net/test_rerun_share.py"
 
 FAULTS = [
     Fault(
@@ -205,5 +208,75 @@ FAULTS = [
         '            host.group.dirty[("ask", machine.id, number)] = None\n',
         "",
         f"{LIVES}::test_lives_of_a_host",
+    ),
+    Fault(
+        "the two runs of a span are not compared",
+        "avm/run/again.py",
+        "            if state.digest != every.digest:\n",
+        "            if state.n != every.n:\n",
+        f"{AGAIN}::test_w01_a_state_that_is_changed_and_returned_as_it_was_is_found_with_its_turn",
+    ),
+    Fault(
+        "a span is run again in one part",
+        "avm/run/again.py",
+        "            end = min(at + max(1, at - begin), stop)\n",
+        "            end = stop\n",
+        f"{AGAIN}::test_w01_a_variable_of_the_module_is_found_where_an_answer_shows_it",
+    ),
+    Fault(
+        "spans are run again under the workers' own hash seed",
+        "avm/run/rerunner.py",
+        "(seed, seed + 1)",
+        "(0, 0)",
+        f"{SHARE}::test_w01_a_machine_that_is_not_pure_is_suspended_and_its_value_named",
+    ),
+    Fault(
+        "a limit of this configuration counts as a difference",
+        "avm/run/again.py",
+        "any(one in was + why for one in LIMITS)",
+        "False",
+        f"{AGAIN}::test_w01_a_limit_that_was_another_gives_no_verdict",
+    ),
+    Fault(
+        "a constant that was stored counts as another state",
+        "avm/run/again.py",
+        "rerun.by_value = machine.generation, True",
+        "rerun.by_value = machine.generation, False",
+        f"{AGAIN}::test_w01_a_step_that_returns_constants_as_its_state_agrees_though_the_host_crashes",
+    ),
+    Fault(
+        "a span that is not committed is run again",
+        "avm/host/doubt.py",
+        "    while spans.chosen and spans.chosen[0].group <= host.committed:\n",
+        "    while spans.chosen:\n",
+        f"{SPANS}::test_w01_a_span_that_is_not_committed_yet_waits",
+    ),
+    Fault(
+        "a machine that differs goes on",
+        "avm/host/doubt.py",
+        "            suspend(host, machine, Mode.HOLD, self.why)\n",
+        "",
+        f"{SPANS}::test_w01_a_difference_suspends_the_machine_in_a_commit_that_says_why",
+    ),
+    Fault(
+        "the first message is named for whichever ended a worker",
+        "avm/host/dispatch.py",
+        "    _come_to(flight, flight.batch, frame[3])\n",
+        "",
+        f"{ONCE}::test_c06_a_batch_that_ends_its_worker_names_the_message",
+    ),
+    Fault(
+        "a state may be as large as it likes",
+        "avm/machine/turn.py",
+        "if taken.changed and (size := weight_of(taken.state)) > limits.state_bytes:",
+        "if (size := 0):",
+        "tests/avm/test_turn.py::test_a_turn_that_makes_the_state_too_large_is_rejected_and_says_so",
+    ),
+    Fault(
+        "what stood in a map before still weighs",
+        "caps/tree.py",
+        "made.weight = leaf.weight - weight_of(old) + weight_of(value)",
+        "made.weight = leaf.weight + weight_of(value)",
+        "tests/caps/test_weight.py::test_the_weight_of_a_map_follows_each_put_and_drop",
     ),
 ]

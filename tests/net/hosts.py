@@ -47,6 +47,16 @@ def children_of(pid: int) -> list[int]:
     return []
 
 
+def prepared_of(pid: int) -> list[int]:
+    """The process from which a host forks its workers; not the one that runs spans again."""
+    found: list[int] = []
+    for one in children_of(pid):
+        with suppress(OSError):
+            if b"avm.machine.prepared" in Path(f"/proc/{one}/cmdline").read_bytes():
+                found.append(one)
+    return found
+
+
 class RunningHost:
     """A host's directory and the process that runs on it now, if one does."""
 
@@ -95,8 +105,8 @@ class RunningHost:
         return self._process is None or self._process.poll() is not None
 
     def workers(self) -> list[int]:
-        """The worker processes: children of the host's only child."""
-        return [one for prepared in children_of(self.pid) for one in children_of(prepared)]
+        """The worker processes: children of the host's prepared process."""
+        return [one for prepared in prepared_of(self.pid) for one in children_of(prepared)]
 
     def kill(self) -> None:
         """Kills the host with -9, its workers with it, and waits for their end."""

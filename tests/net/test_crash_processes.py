@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.net.hosts import RunningHost, children_of, wait_until
+from tests.net.hosts import RunningHost, prepared_of, wait_until
 from tests.net.judge import judge
 
 pytestmark = pytest.mark.net
@@ -58,7 +58,7 @@ def test_the_process_that_makes_workers_is_made_anew_when_it_is_killed(host: Run
     client = host.client()
     trouble: Any = host.create(client, "trouble.py")
     assert client.send(trouble["count"], 3) == ["applied"]
-    (prepared,) = children_of(host.pid)
+    (prepared,) = prepared_of(host.pid)
     os.kill(prepared, signal.SIGKILL)
     place = client.offer(trouble["count"], 4)
     client.wait(lambda: place in client.settled)

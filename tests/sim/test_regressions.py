@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cbor2
 import pytest
 
 from avm import Event, Failed, Me, Message, Send, Step
@@ -341,3 +342,28 @@ def test_deadlines_come_though_the_clock_goes_back() -> None:
     before = world.core.host.now_ms
     world.advance(10)
     assert before < world.core.host.now_ms < before + 10_000, "it runs slower until it is made up"
+
+
+@pytest.mark.parametrize("how", [Hangs, Dies, MemoryError, RecursionError])
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_c06_a_batch_that_ends_its_worker_names_the_message(
+    how: type[BaseException], place: int
+) -> None:
+    """It was always told as the first of its batch."""
+
+    def step(message: Message, state: Held) -> Step[Held]:
+        if message.content == "bug":
+            raise how
+        return see(message, state)
+
+    world, client, m = start(step)
+    said = ["x"] * 4
+    said[place] = "bug"
+    client.send(m["a"], *said)
+    client.send(m["a"], "y")
+    world.advance(300)
+    assert seen(world, "m") == ("y",)
+    ((_key, row),) = world.store.rows("failed")
+    assert cbor2.loads(row)[2] == place
+    told = [verdict for _seq, verdict in client.verdicts]
+    assert told == [["rejected", place], ["applied"]]
