@@ -13,11 +13,11 @@ import time
 from typing import Any
 
 import trio
-from libp2p import new_host
-from libp2p.crypto.ed25519 import create_new_key_pair
-from libp2p.custom_types import TProtocol
-from libp2p.peer.peerinfo import info_from_p2p_addr
-from multiaddr import Multiaddr
+from libp2p import new_host  # type: ignore[import-not-found, unused-ignore]
+from libp2p.crypto.ed25519 import create_new_key_pair  # type: ignore[import-not-found, unused-ignore]
+from libp2p.custom_types import TProtocol  # type: ignore[import-not-found, unused-ignore]
+from libp2p.peer.peerinfo import info_from_p2p_addr  # type: ignore[import-not-found, unused-ignore]
+from multiaddr import Multiaddr  # type: ignore[import-not-found, unused-ignore]
 
 MESSAGE_BYTES = 200
 IN_FLIGHT = 32
@@ -44,6 +44,8 @@ class Frames:
                     del self.held[:end]
                     return frame
             chunk = await self.stream.read(65_536)
+            if not chunk:
+                raise EOFError
             self.held += chunk
 
 

@@ -6,9 +6,8 @@ here), any other is the DHT's. A reactor calls `read_now` when `sock` is readabl
 """
 
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import trio
@@ -17,6 +16,7 @@ from avm.link.engine import TICK_S
 from avm.link.errors import EndpointInUse
 from avm.link.interface import Moment
 from avm.link.quic import Address, QuicListener
+from avm.link.segments import can_receive_runs, can_send_runs, receive_run, runs, send_run
 from caps.identity import Endpoint, parse_endpoint
 
 FIXED_BIT = 0x40
@@ -27,9 +27,6 @@ BUFFER_BYTES = 4 * 1024 * 1024
 TIMER_S = TICK_S
 LONGEST_S = 60.0
 ENDPOINTS_KEPT = 4_096
-# A run of segments is at most 64 datagrams, and fits into one IP packet before it is cut.
-RUN_DATAGRAMS = 40
-_UDP_SEGMENT = 103
 
 Take = Callable[[bytes, Endpoint], None]
 
@@ -60,7 +57,8 @@ class UdpPort:
         self._in_pass = False
         self._sent_ahead = False
         self._closed = False
-        self._segments = _has_segments(self.sock)
+        self._cuts = can_send_runs(self.sock)
+        self._gathers = can_receive_runs(self.sock)
 
     def serve(self, quic: QuicListener | None, take: Take = _drop) -> None:
         """Give QUIC's datagrams to a listener, and the DHT's to `take`."""
@@ -148,6 +146,8 @@ class UdpPort:
         """Go on from another port, as after a change of network; dialed links survive it."""
         old, self.sock = self.sock, _bind((self.endpoint.host_text, 0))
         self.endpoint = _endpoint_of(self.sock)
+        self._cuts = can_send_runs(self.sock)
+        self._gathers = can_receive_runs(self.sock)
         trio.lowlevel.notify_closing(old)
         old.close()
         self._alarm.cancel()
@@ -174,21 +174,24 @@ class UdpPort:
 
     def _read_batch(self) -> None:
         quic = None if self._quic is None else self._quic_now()
-        receive = self.sock.recvfrom
-        for _ in range(BATCH_DATAGRAMS):
+        receive = receive_run if self._gathers else _receive_one
+        taken = 0
+        while taken < BATCH_DATAGRAMS:
+            taken += 1
             try:
-                datagram, source = receive(DATAGRAM_BYTES_MAX)
+                datagrams, source = receive(self.sock)
             except BlockingIOError:
                 return
             except OSError:
                 continue
-            if not datagram:
-                continue
-            if datagram[0] & FIXED_BIT:
-                if quic is not None:
-                    quic.receive(datagram, source[:2])
-            else:
-                self._take(datagram, self._endpoint(source[:2]))
+            for datagram in datagrams:
+                taken += 1
+                if not datagram:
+                    continue
+                if not datagram[0] & FIXED_BIT:
+                    self._take(datagram, self._endpoint(source))
+                elif quic is not None:
+                    quic.receive(datagram, source)
 
     def _endpoint(self, address: Address) -> Endpoint:
         endpoint = self._endpoints.get(address)
@@ -200,7 +203,7 @@ class UdpPort:
 
     def _send(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
         """Send datagrams; what there is no room for is lost, as on any network."""
-        if len(datagrams) == 1 or not self._segments:
+        if len(datagrams) == 1 or not self._cuts:
             for datagram, address in datagrams:
                 self._send_one(datagram, address)
             return
@@ -217,40 +220,20 @@ class UdpPort:
             self.lost_datagrams += 1
 
     def _send_run(self, run: list[bytes], address: Address) -> None:
-        """Have the kernel cut one buffer into datagrams: a system call for all of them."""
-        size = [(socket.IPPROTO_UDP, _UDP_SEGMENT, len(run[0]).to_bytes(2, sys.byteorder))]
         try:
-            self.sock.sendmsg(run, size, 0, address)
+            send_run(self.sock, run, address)
         except BlockingIOError:
             self.lost_datagrams += len(run)
         except OSError:
             # Some network cards cannot do this, and say so only now.
-            self._segments = False
+            self._cuts = False
             for datagram in run:
                 self._send_one(datagram, address)
 
 
-def runs(datagrams: Sequence[tuple[bytes, Address]]) -> Iterator[tuple[list[bytes], Address]]:
-    """Put together what can go in one system call: the same target, all but the last of one size."""
-    run: list[bytes] = []
-    target: Address = ("", 0)
-    for datagram, address in datagrams:
-        fits = address == target and len(run) < RUN_DATAGRAMS and len(datagram) <= len(run[0])
-        if run and not (fits and len(run[-1]) == len(run[0])):
-            yield run, target
-            run = []
-        run.append(datagram)
-        target = address
-    if run:
-        yield run, target
-
-
-def _has_segments(sock: socket.socket) -> bool:
-    try:
-        sock.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
-    except OSError:
-        return False
-    return True
+def _receive_one(sock: socket.socket) -> tuple[list[bytes], Address]:
+    datagram, source = sock.recvfrom(DATAGRAM_BYTES_MAX)
+    return [datagram], source[:2]
 
 
 def _address(endpoint: Endpoint) -> Address:
