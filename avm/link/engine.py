@@ -46,6 +46,7 @@ ACK_DELAY_S = 0.005
 TICK_S = 0.001
 REFUSED_CODE = 0x100
 CLOSED_CODE = 0x101
+REASON_MAX = 80
 # What goes round a datagram in its frame, as the peer's limit counts it.
 _DATAGRAM_FRAME_BYTES = DATAGRAM_BYTES_MAX + 8
 _LIMIT_FRAME_BYTES = 1 + 8
@@ -228,7 +229,9 @@ class CreditedConnection(QuicConnection):
             return Down(Why.LEFT)
         if event.reason_phrase == "Idle timeout":
             return Down(Why.TIMED_OUT)
-        return Down(Why.BROKEN, f"QUIC error {event.error_code:#x} {event.reason_phrase}".strip())
+        # The peer may have written this, and the operator's terminal will show it.
+        reason = "".join(filter(str.isprintable, event.reason_phrase[:REASON_MAX]))
+        return Down(Why.BROKEN, f"QUIC error {event.error_code:#x} {reason}".strip())
 
 
 class QuicEngine:

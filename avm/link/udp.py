@@ -1,10 +1,12 @@
 """The UDP port of a host: one socket for all its QUIC links and for the DHT. The shell of links.
 
 A datagram whose first byte has the bit 0x40 set is QUIC's (its fixed bit, which is never greased
-here), any other is the DHT's. A reactor calls `read_now` when `sock` is readable, `tick` in time for
-`next_wake_s`, and `settle` at the end of its pass; `run` does the same as a task of its own.
+here), any other is the DHT's. A reactor calls `begin_pass` ahead of each pass, `read_now` when `sock`
+is readable, and `settle` at the end of the pass; it makes one in time for `next_wake_s`. `run` does the
+same as a task of its own.
 """
 
+import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -45,6 +47,8 @@ class UdpPort:
 
     def __init__(self, endpoint: Endpoint | None = None) -> None:
         """Bind it; without an endpoint to some free port of 127.0.0.1. Raises `EndpointInUse`."""
+        # aioquic warns of whatever a stranger does wrong: that is told as the end of a link.
+        logging.getLogger("quic").setLevel(logging.CRITICAL)
         self.sock = _bind(("127.0.0.1", 0) if endpoint is None else _address(endpoint))
         self.endpoint = _endpoint_of(self.sock)
         self.closing: Callable[[], None] = lambda: None
@@ -71,9 +75,14 @@ class UdpPort:
         self._send([(datagram, _address(endpoint))])
 
     def hear_clock(self) -> None:
-        """Begin a pass: what links are told from now on happens at this time."""
+        """Read the clocks: what links are told from now on happens at this time."""
         if self._quic is not None:
             self._quic_now()
+
+    def begin_pass(self) -> None:
+        """Begin a pass: what is sent in it goes when it is settled."""
+        self.hear_clock()
+        self._in_pass = True
 
     def wake(self) -> None:
         """Links have something to send: the first of a tick goes at once, the rest with the pass."""
@@ -87,24 +96,18 @@ class UdpPort:
     def read_now(self) -> bytes | None:
         """Take the datagrams that are there, and give them on; what remains is for another pass."""
         self._in_pass = True
-        try:
-            self._read_batch()
-            if self._quic is not None:
-                self._quic.deliver()
-        finally:
-            self._in_pass = False
+        self._read_batch()
+        if self._quic is not None:
+            self._quic.deliver()
         return None
 
     def settle(self) -> None:
         """End a pass: do what is due and send what it has made."""
-        self._sent_ahead = False
+        self._in_pass = True
         if self._quic is not None and not self._closed:
-            self._in_pass = True
-            try:
-                self._quic_now().tick()
-                self._quic.flush(self._send)
-            finally:
-                self._in_pass = False
+            self._quic_now().tick()
+            self._quic.flush(self._send)
+        self._in_pass = self._sent_ahead = False
 
     def next_wake_s(self) -> float | None:
         """When `settle` is due, at the latest, by the monotonic clock."""
