@@ -170,7 +170,8 @@ class CreditedConnection(QuicConnection):
             return
         self._to_acknowledge += 1
         if self._to_acknowledge >= ACK_PACKETS and space.ack_at > now:
-            space.ack_at = now
+            # Overdue, that is: aioquic would pace one that is due just now.
+            space.ack_at = now - TICK_S
 
     def handle_timer(self, now: float) -> None:
         """Do what is due; probes never come so far apart that a live peer would seem gone."""

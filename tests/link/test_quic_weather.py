@@ -53,6 +53,16 @@ def test_s06_frames_come_whole_and_in_order_whatever_the_wire_does(
     assert made.ear.of(1) == [bytes([n]) * 700 for n in range(10)]
 
 
+def test_t04_a_timer_that_is_due_and_changes_nothing_waits_for_the_next_tick() -> None:
+    """An acknowledgement that was due at the very moment was held back by pacing, over and over."""
+    world = QuicWorld(1_496_034_925, latency_s=0.005)
+    made = pair(world)
+    world.weather = Weather(0.3, 0.3, 0.0, 0.05)
+    hand_over(made, [(1 + n % DATA_STREAMS, bytes([n]) * (1 + 97 * n)) for n in range(60)])
+    world.run(60)
+    assert world.passes < 20_000
+
+
 @given(st.integers(0, 2**32))
 @settings(max_examples=10, deadline=None, phases=NO_SHRINK)
 def test_t04_links_come_up_on_a_wire_that_loses_a_fifth(seed: int) -> None:

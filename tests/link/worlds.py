@@ -156,7 +156,7 @@ class QuicWorld:
         self.at = NOW
         self.weather = Weather()
         self.latency_s = latency_s
-        self.carried = 0
+        self.carried = self.passes = 0
         self.tap: Callable[[bytes, Address, Address], None] | None = None
         self.renamed: dict[Address, Address] = {}
         self._random = random.Random(seed)
@@ -224,6 +224,7 @@ class QuicWorld:
         return min((time for time in times if time is not None), default=None)
 
     def _pass(self) -> None:
+        self.passes += 1
         for listener in self._listeners.values():
             listener.hear_clock(self.at)
         while self._due and self._due[0][0] <= self.at.now_s:
