@@ -42,6 +42,8 @@ PROBE_DOUBLINGS_MAX = 4
 # An acknowledgement waits for so many packets or so long, whichever comes first.
 ACK_PACKETS = 10
 ACK_DELAY_S = 0.005
+# A window has some 440 packets; a stream in more pieces is made to be slow to put together.
+GAPS_MAX = 1_024
 # The finest wait of the shell's timers.
 TICK_S = 0.001
 REFUSED_CODE = 0x100
@@ -155,6 +157,7 @@ class CreditedConnection(QuicConnection):
         self._loss._pacer = TickPacer(max_datagram_size=self._max_datagram_size)
         self._ack_delay = ACK_DELAY_S
         self._to_acknowledge = 0
+        self.has_gaps = False
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
@@ -164,6 +167,9 @@ class CreditedConnection(QuicConnection):
     def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
         """Take a datagram; many together are acknowledged at once, few of them a little later."""
         super().receive_datagram(data, addr, now)
+        for stream in (*self._streams.values(), *self._crypto_streams.values()):
+            if len(stream.receiver._ranges) > GAPS_MAX:
+                self.has_gaps = True
         space = self._spaces.get(tls.Epoch.ONE_RTT)
         if space is None or space.ack_at is None:
             self._to_acknowledge = 0

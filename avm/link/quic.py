@@ -284,6 +284,8 @@ class QuicListener:
         session.at = self._at
         while (event := connection.next_event()) is not None:
             self._hear(carrier, event)
+        if connection.has_gaps:
+            session.violated("a stream in too many pieces")
         if session.is_ended:
             return
         if session.is_up:

@@ -100,7 +100,7 @@ class Session:
         self._credits = [Credit() for _ in range(STREAMS)]
         self._partial_s = [at.now_s] * STREAMS
         self._short: set[int] = set()
-        self._early = [b""] * STREAMS
+        self._early = [bytearray() for _ in range(STREAMS)]
         self._machines = Machines(limits)
         self._sent_bytes = 0
         self._lost_datagrams = 0
@@ -338,7 +338,7 @@ class Session:
         early, self._early = self._early, []
         for stream, chunk in enumerate(early):
             if chunk and self.is_up:
-                self._take(stream, chunk)
+                self._take(stream, bytes(chunk))
 
     def _hear_machine(self, said: Speaks) -> None:
         assert self._handshake.peer is not None
