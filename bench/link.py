@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -224,10 +224,13 @@ async def measure_avm(endpoint: str, pid: int, scale: Scale) -> dict[str, float]
             await stack.load(link, load, begin)
             await drained(load, partial(trio.sleep, 0.01))
             figures |= figures_of(name, load, started, pid)
-        begun = time.perf_counter()
+        took_s = 0.0
         for _ in range(scale.handshakes):
-            (await stack.dial()).close()
-        figures["handshakes/s"] = scale.handshakes / (time.perf_counter() - begun)
+            begun = time.perf_counter()
+            shaken = await stack.dial()
+            took_s += time.perf_counter() - begun
+            shaken.close()
+        figures["handshakes/s"] = scale.handshakes / took_s
         before = rss_bytes(os.getpid()), rss_bytes(pid)
         links = [await stack.dial() for _ in range(scale.idle)]
         await trio.sleep(0.2)
@@ -309,11 +312,13 @@ async def measure_aioquic(endpoint: str, pid: int, scale: Scale) -> dict[str, fl
             await done.wait()
             await drained(load, partial(asyncio.sleep, 0.01))
             figures |= figures_of(name, load, started, pid)
-    begun = time.perf_counter()
+    took_s = 0.0
     for _ in range(scale.handshakes):
+        begun = time.perf_counter()
         async with dial() as link:
+            took_s += time.perf_counter() - begun
             link.close()
-    figures["handshakes/s"] = scale.handshakes / (time.perf_counter() - begun)
+    figures["handshakes/s"] = scale.handshakes / took_s
     before = rss_bytes(os.getpid()), rss_bytes(pid)
     links = [dial() for _ in range(scale.idle)]
     for one in links:
@@ -376,44 +381,69 @@ def figures_of(name: str, load: Load, started: tuple[float, float], pid: int) ->
 def run_stack(stack: str, scale: Scale) -> dict[str, float]:
     """Measure one stack, its client in a process of its own too."""
     command = [sys.executable, "-m", "bench.link"]
-    with subprocess.Popen([*command, "serve", stack], stdout=subprocess.PIPE) as server:
+    quick = ["--quick"] if scale is QUICK else []
+    return run_pair([*command, "serve", stack], [*command, *quick, "client", stack])
+
+
+def run_libp2p(python: str, scale: Scale) -> dict[str, float]:
+    """Measure py-libp2p by the interpreter that has it."""
+    command = [python, str(Path(__file__).with_name("link_libp2p.py"))]
+    amount = [str(scale.trips), str(scale.seconds)]
+    return run_pair([*command, "serve"], [*command, "client"], amount)
+
+
+def run_pair(serve: list[str], client: list[str], amount: Sequence[str] = ()) -> dict[str, float]:
+    """Run a server and its client; the client's figures."""
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         assert server.stdout is not None
         try:
             endpoint = server.stdout.readline().decode().strip()
-            quick = ["--quick"] if scale is QUICK else []
-            client = [*command, "client", stack, endpoint, str(server.pid), *quick]
-            out = subprocess.run(client, check=True, stdout=subprocess.PIPE, timeout=120).stdout
+            whole = [*client, endpoint, str(server.pid), *amount]
+            out = subprocess.run(whole, check=True, stdout=subprocess.PIPE, timeout=120).stdout
             figures: dict[str, float] = json.loads(out)
             return figures
         finally:
             server.kill()
 
 
-def compare(scale: Scale) -> dict[str, dict[str, float]]:
+def compare(scale: Scale, libp2p: str = "") -> dict[str, dict[str, float]]:
     """All stacks in turns; of each figure the median."""
-    rounds = [{stack: run_stack(stack, scale) for stack in STACKS} for _ in range(scale.rounds)]
+    runs: dict[str, Callable[[], dict[str, float]]] = {
+        stack: partial(run_stack, stack, scale) for stack in STACKS
+    }
+    if libp2p:
+        runs["py-libp2p"] = partial(run_libp2p, libp2p, scale)
+    rounds = [{stack: run() for stack, run in runs.items()} for _ in range(scale.rounds)]
     return {
         stack: {
             name: statistics.median(one[stack][name] for one in rounds) for name in rounds[0][stack]
         }
-        for stack in STACKS
+        for stack in runs
     }
 
 
 def page(figures: dict[str, dict[str, float]]) -> str:
-    """The figures side by side."""
-    lines = ["| what | " + " | ".join(STACKS) + " | ratio |", "| --- | ---: | ---: | ---: |"]
-    for name in figures[STACKS[0]]:
-        values = [figures[stack][name] for stack in STACKS]
-        ratio = values[0] / values[1] if values[1] else float("nan")
-        shown = " | ".join(f"{value:,.4g}" if value < 100 else f"{value:,.0f}" for value in values)
-        lines.append(f"| {name} | {shown} | {ratio:.2f} |")
+    """The figures side by side, and how many times the peer's ours are."""
+    ours, *peers = figures
+    head = [ours, *(text for peer in peers for text in (peer, f"avm / {peer}"))]
+    lines = ["| what | " + " | ".join(head) + " |", "| --- |" + " ---: |" * len(head)]
+    for name, value in figures[ours].items():
+        cells = [shown(value)]
+        for peer in peers:
+            other = figures[peer].get(name)
+            cells += ["", ""] if other is None else [shown(other), f"{value / other:.2f}"]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.link", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it works")
+    parser.add_argument("--libp2p", default="", help="a Python that has libp2p 0.8, to measure too")
     parser.add_argument("role", nargs="*", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     scale = QUICK if arguments.quick else Scale()
@@ -428,7 +458,7 @@ def main() -> None:
         case ["client", "aioquic", endpoint, pid]:
             print(json.dumps(asyncio.run(measure_aioquic(endpoint, int(pid), scale))))
         case _:
-            print(page(compare(scale)))
+            print(page(compare(scale, arguments.libp2p)))
 
 
 if __name__ == "__main__":

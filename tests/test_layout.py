@@ -36,7 +36,7 @@ PURE: tuple[str, ...] = (
     "avm.machine.inside",
     "avm.testing",
 )
-IMPURE = ("dht.udp", "avm.link.udp", "avm.testing.files")
+IMPURE = ("dht.udp", "avm.link.segments", "avm.link.udp", "avm.testing.files")
 
 
 def name_of(path: Path) -> str:

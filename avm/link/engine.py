@@ -42,10 +42,13 @@ PROBE_DOUBLINGS_MAX = 4
 # An acknowledgement waits for so many packets or so long, whichever comes first.
 ACK_PACKETS = 10
 ACK_DELAY_S = 0.005
+# A window has some 440 packets; a stream in more pieces is made to be slow to put together.
+GAPS_MAX = 1_024
 # The finest wait of the shell's timers.
 TICK_S = 0.001
 REFUSED_CODE = 0x100
 CLOSED_CODE = 0x101
+REASON_MAX = 80
 # What goes round a datagram in its frame, as the peer's limit counts it.
 _DATAGRAM_FRAME_BYTES = DATAGRAM_BYTES_MAX + 8
 _LIMIT_FRAME_BYTES = 1 + 8
@@ -154,6 +157,7 @@ class CreditedConnection(QuicConnection):
         self._loss._pacer = TickPacer(max_datagram_size=self._max_datagram_size)
         self._ack_delay = ACK_DELAY_S
         self._to_acknowledge = 0
+        self.has_gaps = False
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
@@ -163,13 +167,17 @@ class CreditedConnection(QuicConnection):
     def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
         """Take a datagram; many together are acknowledged at once, few of them a little later."""
         super().receive_datagram(data, addr, now)
+        for stream in (*self._streams.values(), *self._crypto_streams.values()):
+            if len(stream.receiver._ranges) > GAPS_MAX:
+                self.has_gaps = True
         space = self._spaces.get(tls.Epoch.ONE_RTT)
         if space is None or space.ack_at is None:
             self._to_acknowledge = 0
             return
         self._to_acknowledge += 1
         if self._to_acknowledge >= ACK_PACKETS and space.ack_at > now:
-            space.ack_at = now
+            # Overdue, that is: aioquic would pace one that is due just now.
+            space.ack_at = now - TICK_S
 
     def handle_timer(self, now: float) -> None:
         """Do what is due; probes never come so far apart that a live peer would seem gone."""
@@ -228,7 +236,9 @@ class CreditedConnection(QuicConnection):
             return Down(Why.LEFT)
         if event.reason_phrase == "Idle timeout":
             return Down(Why.TIMED_OUT)
-        return Down(Why.BROKEN, f"QUIC error {event.error_code:#x} {event.reason_phrase}".strip())
+        # The peer may have written this, and the operator's terminal will show it.
+        reason = "".join(filter(str.isprintable, event.reason_phrase[:REASON_MAX]))
+        return Down(Why.BROKEN, f"QUIC error {event.error_code:#x} {reason}".strip())
 
 
 class QuicEngine:

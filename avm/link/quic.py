@@ -25,6 +25,7 @@ from aioquic.quic.retry import QuicRetryTokenHandler
 from avm.link.engine import (
     CONNECTION_ID_BYTES,
     STREAM_OF,
+    TICK_S,
     CreditedConnection,
     QuicEngine,
     configuration,
@@ -283,6 +284,8 @@ class QuicListener:
         session.at = self._at
         while (event := connection.next_event()) is not None:
             self._hear(carrier, event)
+        if connection.has_gaps:
+            session.violated("a stream in too many pieces")
         if session.is_ended:
             return
         if session.is_up:
@@ -338,7 +341,11 @@ class QuicListener:
     def _set_alarm(self, carrier: Carrier) -> None:
         """Have a timer of the connection looked at in time; the sweep sees to those far away."""
         timer_s = carrier.connection.get_timer()
-        if timer_s is None or timer_s >= min(carrier.alarm_s, self._sweep_s + SWEEP_S):
+        if timer_s is None:
+            return
+        # What was not done now, such as an acknowledgement held back by pacing, is due in a tick.
+        timer_s = max(timer_s, self._at.now_s + TICK_S)
+        if timer_s >= min(carrier.alarm_s, self._sweep_s + SWEEP_S):
             return
         carrier.alarm_s = timer_s
         self._alarmed += 1

@@ -20,7 +20,8 @@ from avm.link.limits import (
     STREAMS,
     LinkLimits,
 )
-from caps.certificate import Certificate, InvalidCertificate
+from avm.link.machines import Machines
+from caps.certificate import Certificate
 from caps.errors import Malformed
 from caps.identity import Identity
 
@@ -78,7 +79,6 @@ class Session:
         "_owner",
         "_partial_s",
         "_pinged_s",
-        "_refused",
         "_sent_bytes",
         "_short",
         "_started_s",
@@ -100,9 +100,8 @@ class Session:
         self._credits = [Credit() for _ in range(STREAMS)]
         self._partial_s = [at.now_s] * STREAMS
         self._short: set[int] = set()
-        self._early: list[tuple[int, bytes]] = []
-        self._machines: dict[bytes, tuple[Identity, Certificate]] = {}
-        self._refused = 0
+        self._early = [bytearray() for _ in range(STREAMS)]
+        self._machines = Machines(limits)
         self._sent_bytes = 0
         self._lost_datagrams = 0
 
@@ -180,14 +179,7 @@ class Session:
 
     def speaks_for(self, machine: bytes, now_ms: int) -> bool:
         """Tell whether the peer has proven that it speaks for that machine, and still does."""
-        proven = self._machines.get(machine)
-        if proven is None:
-            return False
-        try:
-            proven[1].check_time(now_ms)
-        except InvalidCertificate:
-            return False
-        return True
+        return self.is_up and self._machines.speaks_for(machine, now_ms)
 
     def close(self) -> None:
         """End the link; the owner is told before this returns."""
@@ -223,20 +215,25 @@ class Session:
         now_s = self.at.now_s
         self._heard_s = self._partial_s[stream] = now_s
         self._credits[stream].received_bytes += len(chunk)
+        if stream == CONTROL or self.is_up:
+            self._take(stream, chunk)
+        elif self._handshake.stage is Stage.PROVING:
+            # The peer is up already; its word that we are was lost, and comes again.
+            self._early[stream] += chunk
+        else:
+            self.violated("a frame before its proof")
+
+    def _take(self, stream: int, chunk: bytes) -> None:
         try:
             frames = self._assemblies[stream].feed_untrusted(chunk)
         except BadFrame as error:
-            self._refuse(Refuse(Why.MALFORMED, str(error)))
+            self.violated(str(error))
             return
         for frame in frames:
             if stream == CONTROL:
                 self._hear_control(frame)
-            elif self.is_up:
-                self._owner.frame(self, stream, frame)
-            elif self._handshake.stage is Stage.PROVING:
-                self._early.append((stream, frame))
             else:
-                self._refuse(Refuse(Why.MALFORMED, "a frame before its proof"))
+                self._owner.frame(self, stream, frame)
             if self.is_ended:
                 return
 
@@ -246,7 +243,7 @@ class Session:
         if not self.is_up:
             return
         if len(datagram) > DATAGRAM_BYTES_MAX:
-            self._refuse(Refuse(Why.MALFORMED, f"a datagram of {len(datagram):,} bytes"))
+            self.violated(f"a datagram of {len(datagram):,} bytes")
             return
         self._owner.datagram(self, datagram)
 
@@ -323,11 +320,6 @@ class Session:
             said = parse_control_untrusted(frame)
             shown = self._engine.shown() if self.dialed else None
             answer = self._handshake.hear(said, shown, self.at.now_ms)
-        except Malformed as error:
-            self._refuse(Refuse(Why.MALFORMED, str(error)))
-        except Refuse as refuse:
-            self._refuse(refuse)
-        else:
             if answer is not None:
                 self._write(CONTROL, answer)
             if isinstance(said, Speaks):
@@ -336,43 +328,24 @@ class Session:
                 self._owner.answered(self, said.machine, said.accepted)
             elif self.is_up:
                 self._up()
+        except Malformed as error:
+            self.violated(str(error))
+        except Refuse as refuse:
+            self._refuse(refuse)
 
     def _up(self) -> None:
         self._owner.link_up(self)
         early, self._early = self._early, []
-        for stream, frame in early:
-            if self.is_up:
-                self._owner.frame(self, stream, frame)
+        for stream, chunk in enumerate(early):
+            if chunk and self.is_up:
+                self._take(stream, bytes(chunk))
 
     def _hear_machine(self, said: Speaks) -> None:
-        """Check a certificate and answer; one that is known already costs no signature check."""
-        machine, certificate = said.machine.address, said.certificate
-        known = self._machines.get(machine)
-        if known is None or known[1] != certificate:
-            try:
-                self._check_machine(said, known[1] if known else None)
-            except InvalidCertificate as error:
-                self._refused += 1
-                if self._refused >= self._limits.refused_machines:
-                    self._refuse(Refuse(Why.FLOODED, str(error)))
-                    return
-                self._answer(machine, False)
-                return
-            self._machines[machine] = (said.machine, certificate)
-        self._answer(machine, True)
-        if self.is_up:
-            self._owner.speaks(self, machine)
-
-    def _check_machine(self, said: Speaks, known: Certificate | None) -> None:
-        peer = self._handshake.peer
-        assert peer is not None
-        if not said.certificate.is_for(peer):
-            raise InvalidCertificate("the certificate is for another host")
-        if known is None and len(self._machines) >= self._limits.machines:
-            raise InvalidCertificate("more machines than a link has room for")
-        said.certificate.check(said.machine, self.at.now_ms)
-        if known is not None and not said.certificate.newer_than(known):
-            raise InvalidCertificate("a newer certificate is known")
+        assert self._handshake.peer is not None
+        accepted = self._machines.hear(said, self._handshake.peer, self.at.now_ms)
+        self._answer(said.machine.address, accepted)
+        if accepted and self.is_up:
+            self._owner.speaks(self, said.machine.address)
 
     def _answer(self, machine: bytes, accepted: bool) -> None:
         frame = Answer(machine, accepted).to_bytes()
@@ -404,5 +377,5 @@ class Session:
         if refused is not None:
             self._engine.end(refused)
         self._early.clear()
-        self._machines.clear()
+        self._machines = Machines(self._limits)
         self._owner.link_down(self, down)

@@ -1,14 +1,15 @@
 """The UDP port of a host: one socket for all its QUIC links and for the DHT. The shell of links.
 
 A datagram whose first byte has the bit 0x40 set is QUIC's (its fixed bit, which is never greased
-here), any other is the DHT's. A reactor calls `read_now` when `sock` is readable, `tick` in time for
-`next_wake_s`, and `settle` at the end of its pass; `run` does the same as a task of its own.
+here), any other is the DHT's. A reactor calls `begin_pass` ahead of each pass, `read_now` when `sock`
+is readable, and `settle` at the end of the pass; it makes one in time for `next_wake_s`. `run` does the
+same as a task of its own.
 """
 
+import logging
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import trio
@@ -17,6 +18,7 @@ from avm.link.engine import TICK_S
 from avm.link.errors import EndpointInUse
 from avm.link.interface import Moment
 from avm.link.quic import Address, QuicListener
+from avm.link.segments import can_receive_runs, can_send_runs, receive_run, runs, send_run
 from caps.identity import Endpoint, parse_endpoint
 
 FIXED_BIT = 0x40
@@ -27,9 +29,6 @@ BUFFER_BYTES = 4 * 1024 * 1024
 TIMER_S = TICK_S
 LONGEST_S = 60.0
 ENDPOINTS_KEPT = 4_096
-# A run of segments is at most 64 datagrams, and fits into one IP packet before it is cut.
-RUN_DATAGRAMS = 40
-_UDP_SEGMENT = 103
 
 Take = Callable[[bytes, Endpoint], None]
 
@@ -48,6 +47,8 @@ class UdpPort:
 
     def __init__(self, endpoint: Endpoint | None = None) -> None:
         """Bind it; without an endpoint to some free port of 127.0.0.1. Raises `EndpointInUse`."""
+        # aioquic warns of whatever a stranger does wrong: that is told as the end of a link.
+        logging.getLogger("quic").setLevel(logging.CRITICAL)
         self.sock = _bind(("127.0.0.1", 0) if endpoint is None else _address(endpoint))
         self.endpoint = _endpoint_of(self.sock)
         self.closing: Callable[[], None] = lambda: None
@@ -60,7 +61,8 @@ class UdpPort:
         self._in_pass = False
         self._sent_ahead = False
         self._closed = False
-        self._segments = _has_segments(self.sock)
+        self._cuts = can_send_runs(self.sock)
+        self._gathers = can_receive_runs(self.sock)
 
     def serve(self, quic: QuicListener | None, take: Take = _drop) -> None:
         """Give QUIC's datagrams to a listener, and the DHT's to `take`."""
@@ -73,9 +75,14 @@ class UdpPort:
         self._send([(datagram, _address(endpoint))])
 
     def hear_clock(self) -> None:
-        """Begin a pass: what links are told from now on happens at this time."""
+        """Read the clocks: what links are told from now on happens at this time."""
         if self._quic is not None:
             self._quic_now()
+
+    def begin_pass(self) -> None:
+        """Begin a pass: what is sent in it goes when it is settled."""
+        self.hear_clock()
+        self._in_pass = True
 
     def wake(self) -> None:
         """Links have something to send: the first of a tick goes at once, the rest with the pass."""
@@ -89,24 +96,18 @@ class UdpPort:
     def read_now(self) -> bytes | None:
         """Take the datagrams that are there, and give them on; what remains is for another pass."""
         self._in_pass = True
-        try:
-            self._read_batch()
-            if self._quic is not None:
-                self._quic.deliver()
-        finally:
-            self._in_pass = False
+        self._read_batch()
+        if self._quic is not None:
+            self._quic.deliver()
         return None
 
     def settle(self) -> None:
         """End a pass: do what is due and send what it has made."""
-        self._sent_ahead = False
+        self._in_pass = True
         if self._quic is not None and not self._closed:
-            self._in_pass = True
-            try:
-                self._quic_now().tick()
-                self._quic.flush(self._send)
-            finally:
-                self._in_pass = False
+            self._quic_now().tick()
+            self._quic.flush(self._send)
+        self._in_pass = self._sent_ahead = False
 
     def next_wake_s(self) -> float | None:
         """When `settle` is due, at the latest, by the monotonic clock."""
@@ -148,6 +149,8 @@ class UdpPort:
         """Go on from another port, as after a change of network; dialed links survive it."""
         old, self.sock = self.sock, _bind((self.endpoint.host_text, 0))
         self.endpoint = _endpoint_of(self.sock)
+        self._cuts = can_send_runs(self.sock)
+        self._gathers = can_receive_runs(self.sock)
         trio.lowlevel.notify_closing(old)
         old.close()
         self._alarm.cancel()
@@ -174,21 +177,24 @@ class UdpPort:
 
     def _read_batch(self) -> None:
         quic = None if self._quic is None else self._quic_now()
-        receive = self.sock.recvfrom
-        for _ in range(BATCH_DATAGRAMS):
+        receive = receive_run if self._gathers else _receive_one
+        taken = 0
+        while taken < BATCH_DATAGRAMS:
+            taken += 1
             try:
-                datagram, source = receive(DATAGRAM_BYTES_MAX)
+                datagrams, source = receive(self.sock)
             except BlockingIOError:
                 return
             except OSError:
                 continue
-            if not datagram:
-                continue
-            if datagram[0] & FIXED_BIT:
-                if quic is not None:
-                    quic.receive(datagram, source[:2])
-            else:
-                self._take(datagram, self._endpoint(source[:2]))
+            for datagram in datagrams:
+                taken += 1
+                if not datagram:
+                    continue
+                if not datagram[0] & FIXED_BIT:
+                    self._take(datagram, self._endpoint(source))
+                elif quic is not None:
+                    quic.receive(datagram, source)
 
     def _endpoint(self, address: Address) -> Endpoint:
         endpoint = self._endpoints.get(address)
@@ -200,7 +206,7 @@ class UdpPort:
 
     def _send(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
         """Send datagrams; what there is no room for is lost, as on any network."""
-        if len(datagrams) == 1 or not self._segments:
+        if len(datagrams) == 1 or not self._cuts:
             for datagram, address in datagrams:
                 self._send_one(datagram, address)
             return
@@ -217,40 +223,20 @@ class UdpPort:
             self.lost_datagrams += 1
 
     def _send_run(self, run: list[bytes], address: Address) -> None:
-        """Have the kernel cut one buffer into datagrams: a system call for all of them."""
-        size = [(socket.IPPROTO_UDP, _UDP_SEGMENT, len(run[0]).to_bytes(2, sys.byteorder))]
         try:
-            self.sock.sendmsg(run, size, 0, address)
+            send_run(self.sock, run, address)
         except BlockingIOError:
             self.lost_datagrams += len(run)
         except OSError:
             # Some network cards cannot do this, and say so only now.
-            self._segments = False
+            self._cuts = False
             for datagram in run:
                 self._send_one(datagram, address)
 
 
-def runs(datagrams: Sequence[tuple[bytes, Address]]) -> Iterator[tuple[list[bytes], Address]]:
-    """Put together what can go in one system call: the same target, all but the last of one size."""
-    run: list[bytes] = []
-    target: Address = ("", 0)
-    for datagram, address in datagrams:
-        fits = address == target and len(run) < RUN_DATAGRAMS and len(datagram) <= len(run[0])
-        if run and not (fits and len(run[-1]) == len(run[0])):
-            yield run, target
-            run = []
-        run.append(datagram)
-        target = address
-    if run:
-        yield run, target
-
-
-def _has_segments(sock: socket.socket) -> bool:
-    try:
-        sock.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
-    except OSError:
-        return False
-    return True
+def _receive_one(sock: socket.socket) -> tuple[list[bytes], Address]:
+    datagram, source = sock.recvfrom(DATAGRAM_BYTES_MAX)
+    return [datagram], source[:2]
 
 
 def _address(endpoint: Endpoint) -> Address:

@@ -97,6 +97,48 @@ def test_t03_without_our_limits_the_same_frames_take_memory_without_end(
     assert growth > 16 * MIB
 
 
+def test_t03_a_peer_that_sends_a_stream_in_crumbs_is_dropped(made: Pair) -> None:
+    """Every other byte: each is a range of its own, which costs more the more there are."""
+    engine, far = quic(made)
+    stream = engine._streams[1]
+    crumbs = iter(range(1, 8_000, 2))
+    stream.sender.get_frame = lambda *_: next(  # type: ignore[method-assign]
+        (QuicStreamFrame(data=b"x", offset=at) for at in crumbs), None
+    )
+    stream.sender.buffer_is_empty = False
+    for _ in range(8_000):
+        touch(engine)
+        made.world.run(0.001)
+        stream.sender.buffer_is_empty = False
+        if made.far_ear.down:
+            break
+    made.world.run(1)
+    assert made.far_ear.whys == [Why.MALFORMED] and made.ear.whys == [Why.REFUSED]
+    assert all(len(one.receiver._ranges) < 1_100 for one in far._streams.values())
+
+
+def test_t03_a_stranger_that_sends_its_handshake_in_crumbs_is_dropped() -> None:
+    world, ear = QuicWorld(), Ear()
+    far = world.listener(credentials(2), ear)
+    connection = CreditedConnection(configuration=configuration(None, LinkLimits()))
+    target = far.endpoint.host_text, far.endpoint.port
+    connection.connect(target, now=world.at.now_s)
+    crumbs = iter(range(1_000, 20_000, 2))
+    sender = connection._crypto_streams[tls.Epoch.INITIAL].sender
+    sender.get_frame = lambda *_: next(  # type: ignore[method-assign]
+        (QuicStreamFrame(data=b"x", offset=at) for at in crumbs), None
+    )
+    for _ in range(8_000):
+        sender.buffer_is_empty = False
+        connection._loss._cc.bytes_in_flight = 0
+        for datagram, to in connection.datagrams_to_send(world.at.now_s):
+            world.send(datagram, EVIL, to)
+        world.run(0.0005)
+        if ear.down:
+            break
+    assert ear.whys == [Why.MALFORMED] and ear.up == []
+
+
 # What no host does on a stream.
 
 

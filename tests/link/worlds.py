@@ -15,6 +15,7 @@ from avm.link.quic import Address, QuicListener
 from caps.certificate import Certificate, Terms, issue
 from caps.identity import Identity, RootKey, Route, parse_endpoint
 
+PASSES_MAX = 200_000
 NOW = Moment(1_000.0, 1_700_000_000_000)
 
 
@@ -156,7 +157,7 @@ class QuicWorld:
         self.at = NOW
         self.weather = Weather()
         self.latency_s = latency_s
-        self.carried = 0
+        self.carried = self.passes = 0
         self.tap: Callable[[bytes, Address, Address], None] | None = None
         self.renamed: dict[Address, Address] = {}
         self._random = random.Random(seed)
@@ -224,6 +225,8 @@ class QuicWorld:
         return min((time for time in times if time is not None), default=None)
 
     def _pass(self) -> None:
+        self.passes += 1
+        assert self.passes < PASSES_MAX, "time stands still"
         for listener in self._listeners.values():
             listener.hear_clock(self.at)
         while self._due and self._due[0][0] <= self.at.now_s:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, cast
 
 import pytest
 import trio
@@ -13,6 +14,7 @@ from avm.link.interface import Link, Moment, Why
 from avm.link.limits import LinkLimits
 from avm.link.quic import QuicListener
 from avm.link.udp import FIXED_BIT, UdpPort, moment
+from avm.run.reactor import Reactor
 from caps.identity import Endpoint, Route
 from tests.link.worlds import Ear, credentials
 from tests.net.udp_proxy import Faults, UdpProxy
@@ -194,6 +196,27 @@ async def test_t04_a_partition_shorter_than_the_idle_time_is_outlived_and_a_long
         proxy.faults.parted = True
         await until(lambda: near.ear.down and far.ear.down)
         assert near.ear.whys == far.ear.whys == [Why.TIMED_OUT]
+
+
+async def test_t04_a_reactor_drives_links_in_its_own_passes() -> None:
+    near, far = Host.make(1), Host.make(2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(far.port.run)
+        reactor = Reactor(near.port.begin_pass, near.port.settle)
+        reactor.watch(cast(Any, near.port), lambda _: None)
+        nursery.start_soon(reactor.run)
+        links: list[Link] = []
+        reactor.call_soon(lambda: links.append(near.dial(far)))
+        await until(lambda: near.ear.up)
+        reactor.call_soon(lambda: links[0].send_nowait(1, b"in a pass"))
+        await until(lambda: far.ear.frames)
+        assert far.ear.frames == [(1, b"in a pass")]
+        reactor.call_soon(near.quic.close)
+        await until(lambda: far.ear.down)
+        near.port.close()
+        far.quic.close()
+        far.port.close()
+        nursery.cancel_scope.cancel()
 
 
 def test_the_moment_has_both_clocks() -> None:
