@@ -20,9 +20,11 @@ from dht.wire import NONCE_BYTES, Find, Get, Put, Request, encode_request
 
 @dataclass(frozen=True, slots=True)
 class ForLookup:
-    """The question is a step of a lookup."""
+    """The question is a step of a lookup; without a kind it asks for no records."""
 
     number: int
+    key: bytes
+    kind: Kind | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ contradiction is told, a holder of an older one is sent the newer, and a miss is
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dht.asking import Asker, ForLookup, ForStore, Question
+from dht.asking import Asker, ForLookup, ForStore, Purpose, Question
 from dht.contact import Contact, is_loopback, reachable
 from dht.effects import Effect, Ended, Evidence, Found
 from dht.errors import InvalidRecord, NodeBusy
@@ -102,7 +102,10 @@ class Locating:
     ) -> None:
         """Carry a lookup on by an answer; without proof of who gave it only its records count."""
         lookup = self._of(question)
-        if lookup is None or question.contact is None:
+        if question.contact is None:
+            return
+        if lookup is None:
+            self._answered_late(now_ms, question.contact, question.purpose, answer)
             return
         records, refused = self._records(now_ms, lookup, answer)
         if not authentic and not records:
@@ -161,7 +164,7 @@ class Locating:
         return self._lookups.get(purpose.number) if isinstance(purpose, ForLookup) else None
 
     def _pump(self, now_ms: int, lookup: Lookup) -> None:
-        purpose = ForLookup(lookup.number)
+        purpose = ForLookup(lookup.number, lookup.key, lookup.kind)
         for contact, near in lookup.next_asks(now_ms):
             if self._asker.questions.full:
                 lookup.failed(contact, "too much under way")
@@ -200,6 +203,25 @@ class Locating:
                     pass
             records.append(record)
         return tuple(records), note
+
+    def _answered_late(
+        self, now_ms: int, contact: Contact, purpose: Purpose, answer: Answer
+    ) -> None:
+        # The lookup has ended without it; a holder that lags behind is corrected all the same.
+        if not isinstance(purpose, ForLookup) or purpose.kind is None:
+            return
+        for body in answer.records[: RECORDS_TAKEN_MAX[purpose.kind]]:
+            try:
+                held = self._proofs.record_untrusted(purpose.kind, purpose.key, body, now_ms)
+            except InvalidRecord:
+                continue
+            mark = self.newest.mark(held.kind, held.key, held.speaker)
+            if mark is not None and mark.newest.order > held.order:
+                self._send_newer(now_ms, contact, mark.newest)
+
+    def _send_newer(self, now_ms: int, contact: Contact, newest: Proved) -> None:
+        if not self._asker.questions.full:
+            self._asker.put(now_ms, contact, newest, ForStore(None, newest))
 
     def _end(self, now_ms: int, lookup: Lookup) -> None:
         self.ended.append(lookup)
@@ -246,6 +268,5 @@ class Locating:
                 continue
             for held in entry.records:
                 best = newest.get(held.speaker)
-                if best is None or best.order <= held.order or self._asker.questions.full:
-                    continue
-                self._asker.put(now_ms, entry.contact, best, ForStore(None, best))
+                if best is not None and best.order > held.order:
+                    self._send_newer(now_ms, entry.contact, best)
