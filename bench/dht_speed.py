@@ -23,7 +23,7 @@ from dht.node import Node
 from dht.settings import CLOSEST, ID_BITS, Settings
 from dht.table import Table
 from dht.udp import NodeShell, UdpPort
-from dht.wire import Find, encode_request
+from dht.wire import PADDED_BYTES, Find, encode_request
 
 SOCKETS = 200
 WINDOW = 32
@@ -108,7 +108,9 @@ def _ask(target: tuple[str, int], seconds: float) -> tuple[int, float]:
         one.connect(target)
         sockets.append(one)
     finds = [
-        encode_request(Find(random.randbytes(8), None, b"", random.randbytes(32)), padded=True)
+        encode_request(
+            Find(random.randbytes(8), None, b"", random.randbytes(32)), padded_bytes=PADDED_BYTES
+        )
         for _ in range(512)
     ]
     answered = asked = 0

@@ -15,7 +15,7 @@ from dht.lookup import Lookup
 from dht.newest import Newest, Verdict
 from dht.path import State
 from dht.proofs import Kind, Proofs, Proved
-from dht.settings import Settings
+from dht.settings import CLOSEST, Settings
 from dht.wire import Answer
 
 RECORDS_TAKEN_MAX = {Kind.IDENTITY: 1, Kind.LOCATION: 2, Kind.PROVIDER: 20}
@@ -87,8 +87,13 @@ class Locating:
         return self._begin(now_ms, key, kind, self._settings)
 
     def nodes(self, now_ms: int, key: bytes, width: int | None = None) -> int:
-        """Begin a lookup for the nodes closest to a key; raises `NodeBusy`."""
-        settings = self._settings
+        """Begin a lookup for the nodes closest to a key; raises `NodeBusy`.
+
+        It leaves room for a put to each of them within `requests_max`.
+        """
+        s = self._settings
+        stores = CLOSEST + s.region_paths * s.region_stores
+        settings = replace(s, requests_max=s.requests_max - stores)
         if width is not None:
             settings = replace(settings, width=width, put_paths=2)
         return self._begin(now_ms, key, None, settings)
@@ -192,7 +197,8 @@ class Locating:
                 case Verdict.CONTRADICTS:
                     mark = self.newest.mark(record.kind, record.key)
                     assert mark is not None
-                    self._out.append(Evidence(mark.newest, record))
+                    if mark.newest.contradicts(record):
+                        self._out.append(Evidence(mark.newest, record))
                     note = "contradicts a record seen before"
                     continue
                 case Verdict.NEWER:

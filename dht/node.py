@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from caps.identity import Endpoint, Identity, RootKey
 from dht.asking import Asker, ForCheck, ForLookup, ForStore, Question
-from dht.contact import Contact, node_id, reachable, sign_node_record
+from dht.contact import NODE_ENDPOINTS_MAX, Contact, node_id, reachable, sign_node_record
 from dht.density import estimated_size
 from dht.effects import Effect
 from dht.errors import InvalidPacket, InvalidRecord
@@ -26,14 +26,14 @@ from dht.proofs import Kind, Proofs, Proved
 from dht.provider import Provider
 from dht.publishing import Publishing
 from dht.record import Location, Where
-from dht.serving import Server
+from dht.serving import UNPROVEN_TIMES, Server
 from dht.settings import ID_BYTES, Settings
 from dht.shelf import Held, Shelf
 from dht.storing import Storing
 from dht.table import SavedTable, Table
 from dht.tokens import SECRET_BYTES
 from dht.upkeep import Upkeep
-from dht.wire import Answer, Reply, Stored, parse_packet_untrusted
+from dht.wire import CHECK_BYTES, Answer, Reply, Request, Stored, parse_packet_untrusted
 
 PUBLICATIONS_AT_ONCE = 16
 REFRESHES_AT_ONCE = 2
@@ -69,6 +69,8 @@ class Node:
         settings: Settings = DEFAULTS,
         proofs: Proofs | None = None,
     ) -> None:
+        if len(endpoints) > NODE_ENDPOINTS_MAX:
+            raise ValueError(f"a node has at most {NODE_ENDPOINTS_MAX} endpoints")
         self.id = node_id(key.public_key)
         self.settings = settings
         self._key = key
@@ -172,11 +174,7 @@ class Node:
         if isinstance(packet, Answer | Stored):
             self._reply(now_ms, packet, endpoint)
         elif self._serves(now_ms):
-            self._out += self._server.answer_untrusted(
-                now_ms, packet, len(datagram), endpoint, self._node_record
-            )
-            if packet.sender is not None:
-                self._upkeep.hear_untrusted(now_ms, Contact(packet.sender, endpoint))
+            self._request(now_ms, packet, UNPROVEN_TIMES * len(datagram), endpoint)
 
     def tick(self, now_ms: int) -> None:
         """Do what is due at this time; calling it early or late is no harm."""
@@ -261,6 +259,19 @@ class Node:
         else:
             self._publishing.hasten(record.kind, record.key, now_ms)
         return record
+
+    def _request(self, now_ms: int, request: Request, budget: int, endpoint: Endpoint) -> None:
+        # The check of a stranger that has a seat here is part of what its question may cause.
+        stranger = None if request.sender is None else Contact(request.sender, endpoint)
+        if stranger is not None and not self._upkeep.wants_untrusted(stranger):
+            stranger = None
+        budget -= CHECK_BYTES if stranger is not None else 0
+        answers = self._server.answer_untrusted(
+            now_ms, request, budget, endpoint, self._node_record
+        )
+        self._out += answers
+        if answers and stranger is not None:
+            self._upkeep.check(now_ms, stranger)
 
     def _reply(self, now_ms: int, reply: Reply, endpoint: Endpoint) -> None:
         question = self._asker.questions.take(reply.nonce, endpoint, now_ms)

@@ -171,7 +171,7 @@ def test_a_key_has_few_providers_and_few_brought_from_one_subnet() -> None:
     assert len(held) == 4 and held[0].order == (0, 2)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=8), max_size=5), st.data())
 def test_w18_a_provider_record_is_its_bytes_and_no_flipped_bit_passes(
     metadata: dict[str, str], data: st.DataObject
