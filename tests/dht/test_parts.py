@@ -64,6 +64,7 @@ def test_a_token_is_for_one_endpoint_and_for_one_to_two_epochs() -> None:
     assert not Tokens(b"t" * 32, 1_000).holds_untrusted(token, HERE, 5_500)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=200))
 def test_an_endpoint_gets_its_burst_and_its_rate_and_no_more(gaps: list[int]) -> None:
     rates = Rates(Settings(endpoint_rate=10, endpoint_burst=5, subnet_rate=1e6, subnet_burst=1e6))
@@ -92,6 +93,7 @@ def test_an_endpoint_over_its_rate_takes_nothing_from_its_neighbours() -> None:
     assert rates.allows(neighbour, 0) and rates.allows(neighbour, 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=20))
 def test_w18_a_newer_record_replaces_an_older_and_never_the_reverse(
     orders: list[tuple[int, int]],
@@ -207,6 +209,7 @@ def test_only_the_host_signs_its_provider_record_and_metadata_has_an_end() -> No
         provide(Provider(MACHINE.address, home, 1, NOW, NOW + 1, {"a": "b" * 200}), HOST)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_a_strangers_provider_record_raises_one_error_only(body: bytes) -> None:
     with pytest.raises(InvalidRecord):

@@ -110,6 +110,7 @@ def test_a_contact_that_is_removed_gives_its_seat_to_the_last_that_waited_and_is
     assert table.saved().lost == ((first.id, first.endpoint),)
 
 
+@settings(deadline=None)
 @given(st.lists(mixed_ids, unique=True, max_size=60), st.integers(1, 20))
 def test_find_neighbors_leaves_out_the_node_and_who_shares_an_endpoint(
     octets: list[bytes], count: int

@@ -129,6 +129,7 @@ def test_no_packet_has_the_bit_that_every_quic_packet_has(packet: Packet) -> Non
     assert datagram[0] & QUIC_BIT == 0
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=100).map(lambda body: bytes([body[0] | QUIC_BIT]) + body))
 def test_what_is_quic_is_no_packet(datagram: bytes) -> None:
     assert is_quic(datagram)
@@ -218,6 +219,7 @@ def test_a_node_record_holds_until_its_expiry_and_only_as_it_was_signed() -> Non
         moved.check_signed()
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_flipped_bit_in_a_node_record_is_refused(data: st.DataObject) -> None:
     body = bytearray(signed().to_bytes())

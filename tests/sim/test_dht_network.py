@@ -82,7 +82,7 @@ def test_w18_hosts_that_come_back_on_new_ports_are_found_and_no_sequence_goes_ba
 
 
 def test_two_halves_that_were_cut_apart_find_each_other_within_an_hour() -> None:
-    apart, healed = partition(14, hosts=30, probes=20)
+    apart, healed = partition(14, hosts=24, probes=10)
     assert apart.value < 100
     assert healed.value == 100
 
