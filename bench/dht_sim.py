@@ -64,8 +64,8 @@ class Tally:
             return
         self.found += 1
         self.hops += ended.hops or 0
-        if self.firsts is not None:
-            answered = [step.answered_ms for step in ended.trace if step.records]
+        answered = [step.answered_ms for step in ended.trace if step.records]
+        if self.firsts is not None and answered:
             self.firsts.append(min(ms for ms in answered if ms is not None) - begun_ms)
 
     def write(self, world: World, owner: Place) -> bytes:

@@ -23,11 +23,15 @@ RECORDS_TAKEN_MAX = {Kind.IDENTITY: 1, Kind.LOCATION: 2, Kind.PROVIDER: 20}
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What lookups start from: our own id, the closest contacts, and the estimated network size."""
+    """What lookups start from: our own id, the closest contacts, the nodes of the network.
+
+    `held` are the records that this node keeps itself: it is a holder like any other.
+    """
 
     own_id: bytes
     closest: Callable[[int, int], list[Contact]]
     size: Callable[[], float]
+    held: Callable[[Kind, bytes, int], list[Proved]]
 
 
 class Locating:
@@ -255,16 +259,20 @@ class Locating:
 
     def _best(self, now_ms: int, lookup: Lookup) -> tuple[Proved, ...]:
         # What was seen before counts: a holder that lags behind must not take the reader back.
+        if lookup.kind is None:
+            return ()
+        own = self._around.held(lookup.kind, lookup.key, now_ms)
+        for record in own:
+            self.newest.offer(record)
         found: dict[bytes, Proved] = {}
-        for entry in lookup.holders:
-            for record in entry.records:
-                mark = self.newest.mark(record.kind, record.key, record.speaker)
-                best = record if mark is None else mark.newest
-                try:
-                    best.check_time(now_ms)
-                except InvalidRecord:
-                    continue
-                found[record.speaker] = best
+        for record in [*own, *(one for entry in lookup.holders for one in entry.records)]:
+            mark = self.newest.mark(record.kind, record.key, record.speaker)
+            best = record if mark is None else mark.newest
+            try:
+                best.check_time(now_ms)
+            except InvalidRecord:
+                continue
+            found[record.speaker] = best
         return tuple(found.values())
 
     def _correct(self, now_ms: int, lookup: Lookup, records: tuple[Proved, ...]) -> None:

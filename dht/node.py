@@ -88,7 +88,7 @@ class Node:
         self._asker = Asker(settings, entropy, self._out)
         self._upkeep = Upkeep(settings, Table(self.id, settings), self._asker, self._out)
         closest = self._upkeep.closest
-        around = Surroundings(self.id, closest, lambda: estimated_size(self.table))
+        around = Surroundings(self.id, closest, lambda: estimated_size(self.table), self._shelf.get)
         self._locating = Locating(settings, around, self._asker, self._proofs, self._out)
         self._storing = Storing(
             self._asker, self._locating, self._proofs, self._publishing, self._out

@@ -276,6 +276,7 @@ def test_w18_a_reader_never_goes_back_to_an_older_record() -> None:
         shelf._held.clear()
         shelf._newest._marks.clear()
         shelf.put(old, world.now_ms)
+    node_of(reader)._shelf._held.clear()
     node_of(owner)._shelf._held.clear()
     assert world.locate(reader, key).records[0].order == (1, 2)
 
@@ -394,6 +395,15 @@ def test_records_are_put_again_each_hour_and_reach_those_who_came_since() -> Non
     assert not node_of(late)._shelf.get(Kind.LOCATION, key, world.now_ms)
     world.run(HOUR_MS + 10_000)
     assert node_of(late)._shelf.get(Kind.LOCATION, key, world.now_ms)
+
+
+def test_a_host_that_is_alone_finds_what_it_publishes_and_nothing_else() -> None:
+    world = World(1)
+    place = world.add()
+    published = world.publish_home(place)
+    assert published.asked == 0
+    assert world.locate(place, world.home(place).address).records[0].order == (1, 1)
+    assert world.locate(place, bytes(32)).records == ()
 
 
 def test_two_lookups_of_one_key_are_one() -> None:

@@ -141,6 +141,17 @@ def test_a_shelf_keeps_the_newest_until_it_ends_and_takes_nothing_older_after() 
     assert again.put(older, NOW).status is Status.OLDER
 
 
+def test_a_mark_that_was_crowded_out_does_not_let_an_older_record_replace_what_is_held() -> None:
+    shelf = Shelf(bytes(32), Settings(records_max=8))
+    newer = at(HOST, 1, 2)
+    shelf.put(newer, NOW)
+    for number in range(1, 8):
+        shelf.put(replace(at(HOST, 1, 1), key=bytes([number]) * 32), NOW)
+    shelf._newest._marks.clear()
+    assert shelf.put(at(HOST, 1, 1), NOW).status is Status.OLDER
+    assert shelf.get(Kind.LOCATION, MACHINE.address, NOW) == [newer]
+
+
 def test_a_shelf_drops_what_nobody_puts_again() -> None:
     shelf = Shelf(bytes(32), Settings(hold_ms=HOUR_MS))
     record = at(HOST, 1, 1)
