@@ -291,7 +291,9 @@ class Node:
             self._observe(now_ms, question.endpoint, answer.seen)
             self._enter(now_ms, contact)
         authentic = contact is not None and contact == question.contact
-        if not authentic and question.contact is not None:
+        # A long record leaves no room for the node record: that is nobody's fault.
+        crowded_out = bool(answer.records) and not answer.node_record
+        if not authentic and not crowded_out and question.contact is not None:
             self._upkeep.silent(now_ms, question.contact)
         self._locating.answered(now_ms, question, answer, authentic, note)
 
