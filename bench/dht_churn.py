@@ -18,7 +18,7 @@ HOSTS = 1_000
 SESSION_MS = 2 * HOUR_MS
 AWAY_MS = 20 * MINUTE_MS
 BOOTS = 5
-LOOKUPS_AN_HOUR = 500
+LOOKUPS_AN_HOUR_MIN = 60
 SETTLED_MS = MINUTE_MS
 
 
@@ -59,7 +59,7 @@ class Churn:
         """Let hosts come, go and look for each other for a time."""
         world = self.world
         end_ms = world.now_ms + ms
-        gap_ms = HOUR_MS // LOOKUPS_AN_HOUR
+        gap_ms = HOUR_MS // max(LOOKUPS_AN_HOUR_MIN, len(self.hosts) // 2)
         while world.now_ms < end_ms:
             world.run(gap_ms)
             while self.turns and self.turns[0][0] <= world.now_ms:

@@ -1,4 +1,4 @@
-"""`python -m bench.dht_sim [--quick] [--seed N] [PART ..]`: the network's promises, each by a seeded run.
+"""`python -m bench.dht_sim [--quick] [--seed N] [--hours N] [--hosts N] [PART ..]`: the network's promises, each by a seeded run.
 
 Every part prints its figures with its seed; a figure that misses its target is told at the end and the
 exit code is 1. Signatures are checked once and remembered for all nodes of a world.
@@ -7,7 +7,7 @@ exit code is 1. Signatures are checked once and remembered for all nodes of a wo
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2
 from time import perf_counter
 
@@ -25,10 +25,11 @@ class Scale:
     lookups: int
     trials: int
     hours: int
+    hosts: int
 
 
-FULL = Scale(nodes=10_000, lookups=5_000, trials=500, hours=24)
-QUICK = Scale(nodes=1_000, lookups=200, trials=10, hours=2)
+FULL = Scale(nodes=10_000, lookups=5_000, trials=500, hours=24, hosts=1_000)
+QUICK = Scale(nodes=1_000, lookups=200, trials=10, hours=2, hosts=100)
 READERS = 5
 LATENCY_NODES = 1_000
 GROUND = 100
@@ -63,8 +64,8 @@ class Tally:
             return
         self.found += 1
         self.hops += ended.hops or 0
-        if self.firsts is not None:
-            answered = [step.answered_ms for step in ended.trace if step.records]
+        answered = [step.answered_ms for step in ended.trace if step.records]
+        if self.firsts is not None and answered:
             self.firsts.append(min(ms for ms in answered if ms is not None) - begun_ms)
 
     def write(self, world: World, owner: Place) -> bytes:
@@ -165,8 +166,8 @@ PARTS: dict[str, Callable[[Scale, int], Iterator[Figure]]] = {
     "colluders-40": lambda scale, seed: colluding(scale, seed, 0.4),
     "ground": ground,
     "latency": latency,
-    "churn": lambda scale, seed: churn(scale.hours, seed),
-    "partition": lambda scale, seed: partition(seed),
+    "churn": lambda scale, seed: churn(scale.hours, seed, scale.hosts),
+    "partition": lambda scale, seed: partition(seed, scale.hosts),
 }
 
 
@@ -175,11 +176,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.dht_sim", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smaller run of each part")
     parser.add_argument("--seed", type=int, default=1, help="the seed of every part")
+    parser.add_argument("--hours", type=int, help="how long hosts come and go (24)")
+    parser.add_argument("--hosts", type=int, help="how many hosts come and go or are cut (1000)")
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     options = parser.parse_args()
     if unknown := set(options.parts) - PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     scale = QUICK if options.quick else FULL
+    hours, hosts = options.hours or scale.hours, options.hosts or scale.hosts
+    scale = replace(scale, hours=hours, hosts=hosts)
     missed = []
     for name in options.parts or PARTS:
         begun = perf_counter()

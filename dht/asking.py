@@ -15,14 +15,16 @@ from dht.contact import Contact
 from dht.effects import Effect, Send
 from dht.proofs import Kind, Proved
 from dht.settings import Settings
-from dht.wire import NONCE_BYTES, Find, Get, Put, Request, encode_request
+from dht.wire import NONCE_BYTES, PADDED_BYTES, Find, Get, Put, Request, encode_request
 
 
 @dataclass(frozen=True, slots=True)
 class ForLookup:
-    """The question is a step of a lookup."""
+    """The question is a step of a lookup; without a kind it asks for no records."""
 
     number: int
+    key: bytes
+    kind: Kind | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,11 @@ class Asker:
         contact: Contact | None,
         near: bytes,
         purpose: Purpose,
+        padded_bytes: int = PADDED_BYTES,
     ) -> None:
         """Ask an endpoint for the contacts closest to a point."""
         nonce, token = self._note(now_ms, endpoint, contact, purpose)
-        self._send(Find(nonce, self.sender, token, near), endpoint)
+        self._send(Find(nonce, self.sender, token, near), endpoint, padded_bytes)
 
     def get(
         self, now_ms: int, contact: Contact, near: bytes, key: bytes, kind: Kind, purpose: Purpose
@@ -193,5 +196,6 @@ class Asker:
         token, made_ms = self._tokens.get(endpoint, (b"", now_ms))
         return nonce, token if now_ms - made_ms < self._settings.token_ms else b""
 
-    def _send(self, request: Request, endpoint: Endpoint) -> None:
-        self._out.append(Send(encode_request(request, padded=not request.token), endpoint))
+    def _send(self, request: Request, endpoint: Endpoint, padded_bytes: int = PADDED_BYTES) -> None:
+        padded_bytes = 0 if request.token else padded_bytes
+        self._out.append(Send(encode_request(request, padded_bytes=padded_bytes), endpoint))

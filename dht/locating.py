@@ -7,7 +7,7 @@ contradiction is told, a holder of an older one is sent the newer, and a miss is
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dht.asking import Asker, ForLookup, ForStore, Question
+from dht.asking import Asker, ForLookup, ForStore, Purpose, Question
 from dht.contact import Contact, is_loopback, reachable
 from dht.effects import Effect, Ended, Evidence, Found
 from dht.errors import InvalidRecord, NodeBusy
@@ -15,7 +15,7 @@ from dht.lookup import Lookup
 from dht.newest import Newest, Verdict
 from dht.path import State
 from dht.proofs import Kind, Proofs, Proved
-from dht.settings import Settings
+from dht.settings import CLOSEST, Settings
 from dht.wire import Answer
 
 RECORDS_TAKEN_MAX = {Kind.IDENTITY: 1, Kind.LOCATION: 2, Kind.PROVIDER: 20}
@@ -23,9 +23,9 @@ RECORDS_TAKEN_MAX = {Kind.IDENTITY: 1, Kind.LOCATION: 2, Kind.PROVIDER: 20}
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What lookups start from: our own id, the closest contacts, and the estimated network size.
+    """What lookups start from: our own id, the closest contacts, the nodes of the network.
 
-    `held` are the records that this node keeps for others: it may be one of those asked.
+    `held` are the records that this node keeps itself: it is a holder like any other.
     """
 
     own_id: bytes
@@ -47,7 +47,6 @@ class Locating:
         "_misses",
         "_next",
         "_out",
-        "_own",
         "_proofs",
         "_settings",
         "ended",
@@ -70,7 +69,6 @@ class Locating:
         self._out = out
         self._next = 1
         self._lookups: dict[int, Lookup] = {}
-        self._own: dict[int, list[Proved]] = {}
         self.towards: dict[int, int] = {}
         self._misses: dict[tuple[Kind, bytes], int] = {}
         self.newest = Newest(settings.newest_max)
@@ -90,15 +88,16 @@ class Locating:
             number = self._number()
             self._out.append(Ended(number, kind, key, (), 0, None, 0, cached=True))
             return number
-        own = self._around.held(kind, key, now_ms)
-        if own and not self.full:
-            self._own[self._next] = own
-            self._out += [Found(self._next, record) for record in own]
         return self._begin(now_ms, key, kind, self._settings)
 
     def nodes(self, now_ms: int, key: bytes, width: int | None = None) -> int:
-        """Begin a lookup for the nodes closest to a key; raises `NodeBusy`."""
-        settings = self._settings
+        """Begin a lookup for the nodes closest to a key; raises `NodeBusy`.
+
+        It leaves room for a put to each of them within `requests_max`.
+        """
+        s = self._settings
+        stores = CLOSEST + s.region_paths * s.region_stores
+        settings = replace(s, requests_max=s.requests_max - stores)
         if width is not None:
             settings = replace(settings, width=width, put_paths=2)
         return self._begin(now_ms, key, None, settings)
@@ -112,7 +111,10 @@ class Locating:
     ) -> None:
         """Carry a lookup on by an answer; without proof of who gave it only its records count."""
         lookup = self._of(question)
-        if lookup is None or question.contact is None:
+        if question.contact is None:
+            return
+        if lookup is None:
+            self._answered_late(now_ms, question.contact, question.purpose, answer)
             return
         records, refused = self._records(now_ms, lookup, answer)
         if not authentic and not records:
@@ -171,7 +173,7 @@ class Locating:
         return self._lookups.get(purpose.number) if isinstance(purpose, ForLookup) else None
 
     def _pump(self, now_ms: int, lookup: Lookup) -> None:
-        purpose = ForLookup(lookup.number)
+        purpose = ForLookup(lookup.number, lookup.key, lookup.kind)
         for contact, near in lookup.next_asks(now_ms):
             if self._asker.questions.full:
                 lookup.failed(contact, "too much under way")
@@ -199,7 +201,8 @@ class Locating:
                 case Verdict.CONTRADICTS:
                     mark = self.newest.mark(record.kind, record.key)
                     assert mark is not None
-                    self._out.append(Evidence(mark.newest, record))
+                    if mark.newest.contradicts(record):
+                        self._out.append(Evidence(mark.newest, record))
                     note = "contradicts a record seen before"
                     continue
                 case Verdict.NEWER:
@@ -210,6 +213,25 @@ class Locating:
                     pass
             records.append(record)
         return tuple(records), note
+
+    def _answered_late(
+        self, now_ms: int, contact: Contact, purpose: Purpose, answer: Answer
+    ) -> None:
+        # The lookup has ended without it; a holder that lags behind is corrected all the same.
+        if not isinstance(purpose, ForLookup) or purpose.kind is None:
+            return
+        for body in answer.records[: RECORDS_TAKEN_MAX[purpose.kind]]:
+            try:
+                held = self._proofs.record_untrusted(purpose.kind, purpose.key, body, now_ms)
+            except InvalidRecord:
+                continue
+            mark = self.newest.mark(held.kind, held.key, held.speaker)
+            if mark is not None and mark.newest.order > held.order:
+                self._send_newer(now_ms, contact, mark.newest)
+
+    def _send_newer(self, now_ms: int, contact: Contact, newest: Proved) -> None:
+        if not self._asker.questions.full:
+            self._asker.put(now_ms, contact, newest, ForStore(None, newest))
 
     def _end(self, now_ms: int, lookup: Lookup) -> None:
         self.ended.append(lookup)
@@ -237,13 +259,15 @@ class Locating:
 
     def _best(self, now_ms: int, lookup: Lookup) -> tuple[Proved, ...]:
         # What was seen before counts: a holder that lags behind must not take the reader back.
+        if lookup.kind is None:
+            return ()
+        own = self._around.held(lookup.kind, lookup.key, now_ms)
+        for record in own:
+            self.newest.offer(record)
         found: dict[bytes, Proved] = {}
-        theirs = [record for entry in lookup.holders for record in entry.records]
-        for record in (*self._own.pop(lookup.number, ()), *theirs):
+        for record in [*own, *(one for entry in lookup.holders for one in entry.records)]:
             mark = self.newest.mark(record.kind, record.key, record.speaker)
             best = record if mark is None else mark.newest
-            if best.order < record.order:
-                best = record
             try:
                 best.check_time(now_ms)
             except InvalidRecord:
@@ -258,6 +282,5 @@ class Locating:
                 continue
             for held in entry.records:
                 best = newest.get(held.speaker)
-                if best is None or best.order <= held.order or self._asker.questions.full:
-                    continue
-                self._asker.put(now_ms, entry.contact, best, ForStore(None, best))
+                if best is not None and best.order > held.order:
+                    self._send_newer(now_ms, entry.contact, best)

@@ -12,11 +12,10 @@ asks, names no id, and answers nothing.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from caps.identity import Endpoint, Identity, RootKey
 from dht.asking import Asker, ForCheck, ForLookup, ForStore, Question
-from dht.contact import Contact, node_id, reachable, sign_node_record
+from dht.contact import NODE_ENDPOINTS_MAX, Contact, node_id, reachable, sign_node_record
 from dht.density import estimated_size
 from dht.effects import Effect
 from dht.errors import InvalidPacket, InvalidRecord
@@ -27,14 +26,14 @@ from dht.proofs import Kind, Proofs, Proved
 from dht.provider import Provider
 from dht.publishing import Publishing
 from dht.record import Location, Where
-from dht.serving import Server
+from dht.serving import UNPROVEN_TIMES, Server
 from dht.settings import ID_BYTES, Settings
 from dht.shelf import Held, Shelf
 from dht.storing import Storing
 from dht.table import SavedTable, Table
 from dht.tokens import SECRET_BYTES
 from dht.upkeep import Upkeep
-from dht.wire import Answer, Reply, Stored, parse_packet_untrusted
+from dht.wire import CHECK_BYTES, Answer, Reply, Request, Stored, parse_packet_untrusted
 
 PUBLICATIONS_AT_ONCE = 16
 REFRESHES_AT_ONCE = 2
@@ -70,6 +69,8 @@ class Node:
         settings: Settings = DEFAULTS,
         proofs: Proofs | None = None,
     ) -> None:
+        if len(endpoints) > NODE_ENDPOINTS_MAX:
+            raise ValueError(f"a node has at most {NODE_ENDPOINTS_MAX} endpoints")
         self.id = node_id(key.public_key)
         self.settings = settings
         self._key = key
@@ -87,8 +88,7 @@ class Node:
         self._asker = Asker(settings, entropy, self._out)
         self._upkeep = Upkeep(settings, Table(self.id, settings), self._asker, self._out)
         closest = self._upkeep.closest
-        size = partial(estimated_size, self.table)
-        around = Surroundings(self.id, closest, size, self._shelf.get)
+        around = Surroundings(self.id, closest, lambda: estimated_size(self.table), self._shelf.get)
         self._locating = Locating(settings, around, self._asker, self._proofs, self._out)
         self._storing = Storing(
             self._asker, self._locating, self._proofs, self._publishing, self._out
@@ -174,11 +174,7 @@ class Node:
         if isinstance(packet, Answer | Stored):
             self._reply(now_ms, packet, endpoint)
         elif self._serves(now_ms):
-            self._out += self._server.answer_untrusted(
-                now_ms, packet, len(datagram), endpoint, self._node_record
-            )
-            if packet.sender is not None:
-                self._upkeep.hear_untrusted(now_ms, Contact(packet.sender, endpoint))
+            self._request(now_ms, packet, UNPROVEN_TIMES * len(datagram), endpoint)
 
     def tick(self, now_ms: int) -> None:
         """Do what is due at this time; calling it early or late is no harm."""
@@ -264,6 +260,19 @@ class Node:
             self._publishing.hasten(record.kind, record.key, now_ms)
         return record
 
+    def _request(self, now_ms: int, request: Request, budget: int, endpoint: Endpoint) -> None:
+        # The check of a stranger that has a seat here is part of what its question may cause.
+        stranger = None if request.sender is None else Contact(request.sender, endpoint)
+        if stranger is not None and not self._upkeep.wants_untrusted(stranger):
+            stranger = None
+        budget -= CHECK_BYTES if stranger is not None else 0
+        answers = self._server.answer_untrusted(
+            now_ms, request, budget, endpoint, self._node_record
+        )
+        self._out += answers
+        if answers and stranger is not None:
+            self._upkeep.check(now_ms, stranger)
+
     def _reply(self, now_ms: int, reply: Reply, endpoint: Endpoint) -> None:
         question = self._asker.questions.take(reply.nonce, endpoint, now_ms)
         if question is None:
@@ -282,7 +291,9 @@ class Node:
             self._observe(now_ms, question.endpoint, answer.seen)
             self._enter(now_ms, contact)
         authentic = contact is not None and contact == question.contact
-        if not authentic and question.contact is not None:
+        # A long record leaves no room for the node record: that is nobody's fault.
+        crowded_out = bool(answer.records) and not answer.node_record
+        if not authentic and not crowded_out and question.contact is not None:
             self._upkeep.silent(now_ms, question.contact)
         self._locating.answered(now_ms, question, answer, authentic, note)
 

@@ -50,16 +50,19 @@ class Server:
         self._tokens = Tokens(secret, settings.token_ms)
 
     def answer_untrusted(
-        self, now_ms: int, request: Request, length: int, endpoint: Endpoint, node_record: bytes
+        self, now_ms: int, request: Request, budget: int, endpoint: Endpoint, node_record: bytes
     ) -> list[Effect]:
-        """Return what a request of `length` bytes is answered; nothing when it is over its rate."""
+        """Return what a request is answered; nothing when it is over its rate.
+
+        Without a good token the answer stays within the budget, in bytes.
+        """
         if not self._rates.allows(endpoint, now_ms):
             return []
         proven = self._tokens.holds_untrusted(request.token, endpoint, now_ms)
         token = self._tokens.make(endpoint, now_ms)
         if isinstance(request, Put):
             return self._put(now_ms, request, proven, token, endpoint)
-        bytes_max = PACKET_BYTES_MAX if proven else UNPROVEN_TIMES * length
+        bytes_max = PACKET_BYTES_MAX if proven else budget
         answer = Answer(
             request.nonce,
             endpoint,
@@ -92,6 +95,6 @@ class Server:
         if kept.standing is None:
             return [stored(kept.status)]
         effects: list[Effect] = [stored(kept.status, kept.standing.body)]
-        if kept.status is Status.CONTRADICTS:
+        if kept.standing.contradicts(record):
             effects.append(Evidence(kept.standing, record))
         return effects

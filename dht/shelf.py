@@ -48,6 +48,12 @@ class Shelf:
 
     def put(self, record: Proved, now_ms: int, subnet: bytes = b"") -> Kept:
         """Keep a record unless a newer or a contradicting one is known."""
+        place = (record.kind, record.key)
+        of_key = self._live(place, now_ms)
+        held = of_key.get(record.speaker)
+        if held is not None and self._newest.mark(*place, record.speaker) is None:
+            # Its mark was crowded out by many others; what is held says the same.
+            self._newest.offer(held.record)
         verdict = self._newest.offer(record)
         mark = self._newest.mark(record.kind, record.key, record.speaker)
         assert mark is not None
@@ -55,9 +61,7 @@ class Shelf:
             return Kept(Status.CONTRADICTS, mark.newest)
         if verdict is Verdict.OLDER:
             return Kept(Status.OLDER, mark.newest)
-        place = (record.kind, record.key)
-        of_key = self._live(place, now_ms)
-        if record.speaker not in of_key and not self._has_seat(of_key, subnet):
+        if held is None and not self._has_seat(of_key, subnet):
             return Kept(Status.REFUSED)
         until_ms = now_ms + self._settings.hold_ms
         if record.expiry_ms is not None:

@@ -20,6 +20,7 @@ from dht.wire import PACKET_BYTES_MAX, is_quic
 
 DATAGRAMS_A_PASS_MAX = 64
 WAKE_MS_MIN = 1
+NEVER_MS = 1 << 63
 
 Sender = Callable[[bytes, Endpoint], None]
 Teller = Callable[[Effect], None]
@@ -52,6 +53,7 @@ class NodeShell:
         self._found: dict[int, _Wait] = {}
         self._published: dict[tuple[Kind, bytes, tuple[int, int]], _Wait] = {}
         self._changed = trio.Event()
+        self._planned_ms = NEVER_MS
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970, by the wall clock at the start and steady since."""
@@ -67,6 +69,7 @@ class NodeShell:
         while True:
             wake_ms = self.node.next_wake_ms()
             self._changed = trio.Event()
+            self._planned_ms = NEVER_MS if wake_ms is None else wake_ms
             wait_s = float("inf")
             if wake_ms is not None:
                 wait_s = max(WAKE_MS_MIN, wake_ms - self.now_ms()) / 1000
@@ -146,7 +149,9 @@ class NodeShell:
                 case _:
                     pass
             self._tell(effect)
-        self._changed.set()
+        wake_ms = self.node.next_wake_ms()
+        if wake_ms is not None and wake_ms < self._planned_ms:
+            self._changed.set()
 
 
 def _settle(wait: _Wait | None, effect: Effect) -> None:

@@ -10,6 +10,7 @@ from dht.contact import Contact, reachable
 from dht.effects import Effect, TableChanged
 from dht.settings import ID_BYTES, Settings
 from dht.table import Table
+from dht.wire import CHECK_BYTES
 
 LOST_AT_ONCE = 4
 
@@ -69,19 +70,21 @@ class Upkeep:
             self.check(now_ms, contact)
 
     def check(self, now_ms: int, contact: Contact) -> None:
-        """Ask a contact whether it is there, unless that is under way or too many are."""
-        if contact in self._checking or len(self._checking) >= self._settings.checks_max:
-            return
-        if self._asker.questions.full:
+        """Ask a contact whether it is there, unless that is under way or too many are.
+
+        Without a token this takes `CHECK_BYTES`, little enough for a stranger that only asked.
+        """
+        if not self._may_check(contact):
             return
         self._checking.add(contact)
         near = self.table.own.to_bytes(ID_BYTES, "big")
-        self._asker.find(now_ms, contact.endpoint, contact, near, ForCheck())
+        self._asker.find(now_ms, contact.endpoint, contact, near, ForCheck(), CHECK_BYTES)
 
-    def hear_untrusted(self, now_ms: int, contact: Contact) -> None:
-        """Check a stranger that asked us something, when there is a seat for it."""
-        if reachable(contact.endpoint) and self.table.wants(contact):
-            self.check(now_ms, contact)
+    def wants_untrusted(self, contact: Contact) -> bool:
+        """Tell whether a stranger that asked us something would get a seat, and can be checked."""
+        if not reachable(contact.endpoint) or not self._may_check(contact):
+            return False
+        return self.table.wants(contact)
 
     def retry_lost(self, now_ms: int) -> None:
         """Try a few of the contacts that were lost, in turn."""
@@ -89,6 +92,11 @@ class Upkeep:
         for contact in lost:
             self.table.lost[contact.id] = self.table.lost.pop(contact.id)
             self.check(now_ms, contact)
+
+    def _may_check(self, contact: Contact) -> bool:
+        if contact in self._checking or self._asker.questions.full:
+            return False
+        return len(self._checking) < self._settings.checks_max
 
     def _see(self, now_ms: int, contact: Contact) -> None:
         self._seen[contact] = now_ms

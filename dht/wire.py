@@ -33,6 +33,7 @@ from dht.settings import CLOSEST, ID_BYTES
 
 PACKET_BYTES_MAX = 1_200
 PADDED_BYTES = 400
+CHECK_BYTES = 150
 NONCE_BYTES = 8
 TOKEN_BYTES = 8
 RECORDS_MAX = 20
@@ -119,8 +120,11 @@ def is_quic(datagram: bytes) -> bool:
     return bool(datagram) and bool(datagram[0] & QUIC_BIT)
 
 
-def encode_request(request: Request, *, padded: bool = False) -> bytes:
-    """Return the bytes of a request; padded, it earns an answer of three times its length."""
+def encode_request(request: Request, *, padded_bytes: int = 0) -> bytes:
+    """Return the bytes of a request; padding earns it an answer of three times its length.
+
+    `padded_bytes` is `PADDED_BYTES` for a whole answer, `CHECK_BYTES` for a node record alone.
+    """
     match request:
         case Find(nonce, sender, token, near):
             fields: list[object] = [_VERSION, _FIND, nonce, sender, token, near]
@@ -129,10 +133,10 @@ def encode_request(request: Request, *, padded: bool = False) -> bytes:
         case Put(nonce, sender, token, key, kind, body):
             return dumps_plain([_VERSION, _PUT, nonce, sender, token, key, int(kind), body])
     bare = dumps_plain([*fields, b""])
-    if not padded:
-        return bare
-    # A byte string of 256 or more takes three bytes of head where the empty one took one.
-    return dumps_plain([*fields, bytes(PADDED_BYTES - len(bare) - 2)])
+    # The head of a byte string takes more bytes from 24 and from 256 bytes on.
+    padding = padded_bytes - len(bare)
+    padding -= (padding >= 24) + (padding >= 258)
+    return bare if padding <= 0 else dumps_plain([*fields, bytes(padding)])
 
 
 def encode_answer(answer: Answer, bytes_max: int) -> bytes:

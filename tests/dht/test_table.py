@@ -28,7 +28,7 @@ def filled(octets: list[bytes]) -> Table:
     return table
 
 
-@settings(max_examples=150)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(mixed_ids, unique=True, max_size=120), mixed_ids, st.integers(1, 25))
 def test_the_closest_are_exactly_the_closest(octets: list[bytes], point: bytes, count: int) -> None:
     table = filled(octets)
@@ -37,7 +37,7 @@ def test_the_closest_are_exactly_the_closest(octets: list[bytes], point: bytes, 
     assert table.closest(target, count) == everybody[:count]
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 60)), max_size=200))
 def test_a_bucket_does_what_that_of_kademlia_does(acts: list[tuple[bool, int]]) -> None:
     settings = Settings(bucket_size=8, replacements_max=40)
@@ -110,6 +110,7 @@ def test_a_contact_that_is_removed_gives_its_seat_to_the_last_that_waited_and_is
     assert table.saved().lost == ((first.id, first.endpoint),)
 
 
+@settings(deadline=None)
 @given(st.lists(mixed_ids, unique=True, max_size=60), st.integers(1, 20))
 def test_find_neighbors_leaves_out_the_node_and_who_shares_an_endpoint(
     octets: list[bytes], count: int

@@ -18,6 +18,7 @@ from dht.errors import ExpiredRecord, InvalidPacket, InvalidRecord
 from dht.proofs import Kind
 from dht.record import RECORD_BYTES_MAX
 from dht.wire import (
+    CHECK_BYTES,
     PACKET_BYTES_MAX,
     PADDED_BYTES,
     QUIC_BIT,
@@ -77,7 +78,7 @@ def encode(packet: Packet) -> bytes:
             return encode_request(packet)
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(st.one_of(finds, gets, puts, stored))
 def test_a_packet_is_its_bytes(packet: Packet) -> None:
     datagram = encode(packet)
@@ -85,7 +86,7 @@ def test_a_packet_is_its_bytes(packet: Packet) -> None:
     assert parse_packet_untrusted(datagram) == packet
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(answers, st.integers(60, 2 * PACKET_BYTES_MAX))
 def test_an_answer_stays_within_its_room_and_leaves_out_what_does_not_fit(
     answer: Answer, room: int
@@ -103,7 +104,7 @@ def test_an_answer_stays_within_its_room_and_leaves_out_what_does_not_fit(
         assert datagram == whole
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(answers)
 def test_a_hand_packed_answer_is_the_canonical_one(answer: Answer) -> None:
     datagram = encode_answer(answer, PACKET_BYTES_MAX)
@@ -111,15 +112,16 @@ def test_a_hand_packed_answer_is_the_canonical_one(answer: Answer) -> None:
     assert dumps_plain(plain) == datagram
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(st.one_of(finds, gets))
 def test_a_padded_request_has_one_length(request: Find | Get) -> None:
-    datagram = encode_request(request, padded=True)
-    assert len(datagram) == PADDED_BYTES
-    assert parse_packet_untrusted(datagram) == request
+    for length in (PADDED_BYTES, CHECK_BYTES):
+        datagram = encode_request(request, padded_bytes=length)
+        assert len(datagram) == length
+        assert parse_packet_untrusted(datagram) == request
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(st.one_of(finds, gets, puts, stored, answers))
 def test_no_packet_has_the_bit_that_every_quic_packet_has(packet: Packet) -> None:
     datagram = encode(packet)
@@ -127,6 +129,7 @@ def test_no_packet_has_the_bit_that_every_quic_packet_has(packet: Packet) -> Non
     assert datagram[0] & QUIC_BIT == 0
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=100).map(lambda body: bytes([body[0] | QUIC_BIT]) + body))
 def test_what_is_quic_is_no_packet(datagram: bytes) -> None:
     assert is_quic(datagram)
@@ -134,7 +137,7 @@ def test_what_is_quic_is_no_packet(datagram: bytes) -> None:
         parse_packet_untrusted(datagram)
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=PACKET_BYTES_MAX + 10))
 def test_a_strangers_bytes_raise_one_error_only(body: bytes) -> None:
     with pytest.raises(InvalidPacket):
@@ -150,7 +153,7 @@ plain_values = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.one_of(finds, gets, puts, stored, answers), st.data())
 def test_a_field_of_any_other_shape_is_read_or_refused(packet: Packet, data: st.DataObject) -> None:
     fields = loads_plain_untrusted(encode(packet), max_bytes=PACKET_BYTES_MAX)
@@ -166,7 +169,7 @@ def test_a_field_of_any_other_shape_is_read_or_refused(packet: Packet, data: st.
         assert encode(read) == datagram
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(st.one_of(finds, gets, puts, stored, answers), st.data())
 def test_a_truncated_packet_is_refused(packet: Packet, data: st.DataObject) -> None:
     datagram = encode(packet)
@@ -216,6 +219,7 @@ def test_a_node_record_holds_until_its_expiry_and_only_as_it_was_signed() -> Non
         moved.check_signed()
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_flipped_bit_in_a_node_record_is_refused(data: st.DataObject) -> None:
     body = bytearray(signed().to_bytes())
