@@ -249,8 +249,10 @@ class Core:
         peer = links.peer_of(host, identity.address)
         host.links[number] = Link(number, peer.address, identity, room)
         peer.dialing, peer.tries, peer.again_ms = False, 0, 0
-        if peer.link not in host.links:
-            peer.link = number
+        # The newest link is the one to use: a host that died and came back is on no other.
+        before, peer.link = host.links.get(peer.link), number
+        if before is not None:
+            verdicts.link_lost(host, before)
         for address in list(peer.places):
             self._wake_all(address)
 

@@ -16,7 +16,7 @@ from caps.identity import parse_identity_untrusted
 
 HALF_DAY_MS = 12 * 60 * 60 * 1000
 BACK_OFF_MS = 100
-BACK_OFF_DOUBLINGS = 8
+BACK_OFF_DOUBLINGS = 7
 TRIES_AT_A_PLACE = 3
 
 
@@ -150,7 +150,7 @@ def no_link(host: Host, address: bytes) -> None:
 
 
 def _back_off_ms(address: bytes, tries: int) -> int:
-    """Doubling from a tenth of a second to half a minute, less up to a half that differs by host."""
+    """Doubling from a tenth of a second to 13, less up to a half that differs by host."""
     most = BACK_OFF_MS << min(tries, BACK_OFF_DOUBLINGS)
     drawn = blake2b(address + tries.to_bytes(4, "big"), digest_size=2).digest()
     return most - most * int.from_bytes(drawn, "big") // 0x20000

@@ -30,12 +30,15 @@ from dht.errors import DhtError
 from dht.node import Node
 from dht.proofs import Kind, Proved
 from dht.record import LocationRecord
+from dht.settings import Settings
 from dht.udp import NodeShell
 
 LINK_ROOM_BYTES = 512 * 1024
 SAVE_S = 60.0
 # A host that ended without a word is noticed after so long.
 IDLE_S = 12.0
+# What was not found is asked for again by those who still wait for it.
+MISS_MS = 3_000
 ROUTES_KEPT = 8
 SOUGHT_KEPT = 10_000
 TIMER_S = 0.001
@@ -89,7 +92,8 @@ class Network:
             moment(),
             self.port.wake,
         )
-        node = Node(keys.root, entropy, endpoints=(self.endpoint,))
+        settings = Settings(miss_ms=MISS_MS)
+        node = Node(keys.root, entropy, endpoints=(self.endpoint,), settings=settings)
         self.shell = NodeShell(node, self.port.send, self._hear_node)
         self.port.serve(self.listener, self._receive)
         self._bootstrap = config.routes

@@ -41,7 +41,7 @@ class Reactor:
         self,
         before: Callable[[], None],
         settle: Callable[[], None],
-        expects: Callable[[], bool],
+        expects: Callable[[], bool] = lambda: False,
     ) -> None:
         """`before` is called ahead of each pass, `settle` after it.
 
@@ -64,7 +64,8 @@ class Reactor:
         stream.closing = lambda: self._unwatch(key)
 
     def _unwatch(self, key: int) -> None:
-        self._selector.unregister(key)
+        with suppress(KeyError):  # at the end the selector may be closed before its streams
+            self._selector.unregister(key)
 
     def call_soon(self, what: Callable[[], None]) -> None:
         """Has a function called in the next pass; from any thread."""

@@ -216,6 +216,8 @@ class Runtime:
     def _event(self) -> None:
         """The clock is read before each event."""
         self._core.hear_clock(_now_ms())
+        if self._network is not None:
+            self._network.port.begin_pass()
 
     def _settle(self) -> None:
         """Carries out what the core asks for, hands over what is to be committed, and writes."""
