@@ -15,6 +15,7 @@ $(STAMP): requirements/dev.lock pyproject.toml
 
 demo: $(STAMP)
 	@$(BIN)/python examples/demo.py
+	@$(BIN)/python -m examples.demo_hosts
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal

@@ -49,4 +49,5 @@ class Limits:
     link_channels: int = 10_000
     link_bytes: int = 64 * MIB
     arrival_bytes: int = 16 * MIB
+    hints: int = 10_000
     unsealed_cache: int = 10_000

@@ -54,8 +54,9 @@ def check(holds: bool, claim: str) -> None:
 class Terminal:
     """Somebody at a terminal, with a host in a directory of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, prompt: str = "$") -> None:
         self.directory = directory
+        self.prompt = prompt
         self.environment = {**os.environ, "AVM_HOST_DIR": str(directory)}
         self.host: subprocess.Popen[str] | None = None
         self.others: list[subprocess.Popen[str]] = []
@@ -80,7 +81,7 @@ class Terminal:
 
     def type(self, *words: str, code: int = 0, most: int = 12) -> str:
         """Runs a command and shows it with what it printed."""
-        say(f"$ avm-host {shlex.join(words)}")
+        say(f"{self.prompt} avm-host {shlex.join(words)}")
         printed = self.read(*words, code=code)
         show(printed, most)
         return printed
@@ -88,12 +89,12 @@ class Terminal:
     def ask(self, cap: str, content: object = None) -> Any:
         return json.loads(self.read("call", cap, json.dumps(content)))
 
-    def start_host(self) -> None:
+    def start_host(self, *options: str) -> None:
         """Starts a host and waits for its ready line."""
-        say("$ avm-host run &")
+        say(f"{self.prompt} avm-host {shlex.join(['run', *options])} &")
         began = monotonic()
         self.host = subprocess.Popen(
-            [TOOL, "run"],
+            [TOOL, "run", *options],
             cwd=HERE,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -101,14 +102,16 @@ class Terminal:
             text=True,
         )
         assert self.host.stdout is not None
-        ready = self.host.stdout.readline()
-        if not ready:
-            raise DoesNotHold("the host did not start")
+        ready = ""
+        while "is ready" not in ready:
+            ready = self.host.stdout.readline()
+            if not ready:
+                raise DoesNotHold("the host did not start")
         show(f"{ready.strip()}  (after {monotonic() - began:.2f} s)")
 
     def kill(self, pids: Sequence[int]) -> None:
         """Kills processes with -9, all at once."""
-        say(f"$ kill -9 {' '.join(map(str, pids))}")
+        say(f"{self.prompt} kill -9 {' '.join(map(str, pids))}")
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         self.kills += 1

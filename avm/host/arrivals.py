@@ -5,6 +5,7 @@ the channel is opened; then each batch is held against the mark, the chain of he
 there is, its capabilities are opened, and it waits for its turn. The sender keeps it until then.
 """
 
+from avm.host.away import hear_hints
 from avm.host.batch import Batch, Said
 from avm.host.capability import INVALID, Cap, from_wire_untrusted
 from avm.host.channel import VERDICTS_MAX, Again, End, Gone, Mark, Offer, Open, Part, Told
@@ -49,7 +50,7 @@ def opened(host: Host, link: Link, frame: Open) -> None:
     if channel is not None and channel.frozen:
         return
     set_place(host, frame.sender, link.peer)
-    link.incoming.add(pair)
+    link.incoming[pair] = None
     taken, received, digest = frame.base, frame.base, NO_DIGEST
     known = channel or Channel(*pair, taken=taken, received=received)
     if channel is not None:
@@ -74,7 +75,7 @@ def ended(host: Host, link: Link, frame: End) -> None:
     if incoming is None or channel is None or channel.received != channel.taken:
         return
     del host.arriving[pair]
-    link.incoming.discard(pair)
+    link.incoming.pop(pair, None)
     forget_channel(host, pair)
     answers = host.channels.get(back)
     if answers is not None and answers.sent == answers.taken:
@@ -92,6 +93,8 @@ def _incoming(host: Host, link: Link, frame: Offer | Part | End) -> Incoming | N
     incoming = host.arriving.get((frame.sender, frame.receiver))
     if incoming is None or incoming.link != link.number:
         host.counts["stray"] += 1
+        if isinstance(frame, Offer):
+            say(host, link, Again(frame.sender, frame.receiver, 1, "closed"))
         return None
     return incoming
 
@@ -105,6 +108,7 @@ def offered(host: Host, link: Link, frame: Offer) -> None:
     if (header.sender, header.receiver) != (frame.sender, frame.receiver):
         raise PeerBroken("a header of another channel")
     _drop_partial(link, incoming)
+    hear_hints(host, frame.hints)
     if not _is_next(host, link, incoming, header, frame):
         return
     if frame.size > host.limits.arrival_bytes:

@@ -6,10 +6,10 @@ taken and has room. Large bodies go in instalments, in turn with those of other 
 """
 
 from avm.host.batch import Batch, Said
-from avm.host.capability import NULL
-from avm.host.channel import PART_BYTES, Offer, Open, Part
+from avm.host.capability import NULL, Named
+from avm.host.channel import HINTS_MAX, PART_BYTES, Offer, Open, Part
 from avm.host.header import NO_DIGEST, Header, digest_of_body, digest_of_header, pack_body
-from avm.host.links import dial, peer_of, place_of, prove, say, seek
+from avm.host.links import dial, peer_of, place_of, prove, say, seek, set_place
 from avm.host.peers import Link, Outgoing
 from avm.host.state import Host
 
@@ -22,7 +22,7 @@ def keep_away(host: Host, batch: Batch) -> None:
     place = (batch.sender, batch.receiver, batch.seq, batch.ordinal, batch.count)
     header = Header(*place, batch.deadline_ms, before, digest_of_body(body)).to_bytes()
     channel.digest = digest_of_header(header)
-    batch.header, batch.body = header, body
+    batch.header, batch.body, batch.hints = header, body, _addresses(batch)
     batch.messages = tuple(Said(NULL, b"", (), said.reply) for said in batch.messages)
     key = (batch.sender, batch.receiver, batch.seq)
     host.outbox[key] = batch
@@ -32,6 +32,39 @@ def keep_away(host: Host, batch: Batch) -> None:
     if machine is not None:
         machine.outbox_bytes += batch.size
     host.touch(channel)
+
+
+def _addresses(batch: Batch) -> tuple[bytes, ...]:
+    """Whose capabilities a batch hands on: where they live goes with it."""
+    found: dict[bytes, None] = {}
+    for said in batch.messages:
+        for cap in (*said.caps, *((said.reply,) if said.reply is not None else ())):
+            if not isinstance(cap, Named) and cap.address not in (batch.sender, batch.receiver):
+                found[cap.address] = None
+        if len(found) >= HINTS_MAX:
+            break
+    return tuple(found)[:HINTS_MAX]
+
+
+def _hints(host: Host, batch: Batch) -> list[tuple[bytes, bytes]]:
+    hints: list[tuple[bytes, bytes]] = []
+    for address in batch.hints:
+        place = host.places.get(address)
+        where = host.address if host.owner(address) is not None else place.host if place else b""
+        where = where or host.hints.get(address, b"")
+        if where:
+            hints.append((address, where))
+    return hints
+
+
+def hear_hints(host: Host, hints: list[tuple[bytes, bytes]]) -> None:
+    """Remembers where addresses are said to live, the latest of them."""
+    for address, where in hints:
+        if host.owner(address) is None and where != host.address:
+            host.hints.pop(address, None)
+            host.hints[address] = where
+    while len(host.hints) > host.limits.hints:
+        del host.hints[next(iter(host.hints))]
 
 
 def outgoing_of(host: Host, sender: bytes, receiver: bytes) -> Outgoing:
@@ -59,6 +92,8 @@ def wake(host: Host, outgoing: Outgoing) -> None:
     if channel is None or channel.frozen or outgoing.durable <= channel.taken:
         return
     place = place_of(host, outgoing.receiver)
+    if not place.host and outgoing.receiver in host.hints:
+        set_place(host, outgoing.receiver, host.hints.pop(outgoing.receiver))
     if not place.host:
         seek(host, place)
         return
@@ -115,7 +150,8 @@ def _offer_part(host: Host, link: Link, outgoing: Outgoing) -> None:
         say(host, link, Part(*pair, batch.seq, at, part))
     else:
         outgoing.offered = max(outgoing.offered, batch.seq)
-        say(host, link, Offer(*pair, batch.header, len(body), part, outgoing.confirmed))
+        hints = _hints(host, batch)
+        say(host, link, Offer(*pair, batch.header, len(body), part, outgoing.confirmed, hints))
     outgoing.at = at + len(part)
     if outgoing.at >= len(body):
         outgoing.next, outgoing.at = outgoing.next + 1, 0

@@ -25,7 +25,8 @@ class Batch:
     own note, kept with its mark; `splits` says that the client will try a broken batch again line
     by line. `deaths` counts the workers that died with it unanswered, `tries` those it had to itself.
     Between hosts it has a `header`; on its way to another one also the `body` that is offered there,
-    and at the other one the `digest` of the header. `again_ms` is when its deadline is looked at again.
+    and at the other one the `digest` of the header. `hints` are the addresses in it, to be
+    told where they live; `again_ms` is when its deadline is looked at again.
     """
 
     sender: bytes
@@ -45,6 +46,7 @@ class Batch:
     header: bytes = b""
     body: bytes = b""
     digest: bytes = b""
+    hints: tuple[bytes, ...] = ()
     again_ms: int = 0
     come_to: int = 0
     priority: int = field(init=False)
@@ -78,7 +80,8 @@ def to_bytes(batch: Batch) -> bytes:
             messages.append([to_row(to), content])
     head = [batch.ordinal, batch.deadline_ms, batch.size, batch.count, batch.position]
     if batch.header:
-        return cbor2.dumps([*head, batch.splits, messages, batch.header, batch.body, batch.digest])
+        away = [batch.header, batch.body, batch.digest, list(batch.hints)]
+        return cbor2.dumps([*head, batch.splits, messages, *away])
     return cbor2.dumps([*head, batch.splits, messages])
 
 
@@ -89,7 +92,8 @@ def from_bytes(sender: bytes, receiver: bytes, seq: int, body: bytes) -> Batch:
     head = (sender, receiver, seq, ordinal, deadline_ms)
     batch = Batch(*head, messages, size, count, position, bool(splits))
     if away:
-        batch.header, batch.body, batch.digest = away
+        batch.header, batch.body, batch.digest, hints = away
+        batch.hints = tuple(hints)
     return batch
 
 

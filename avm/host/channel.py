@@ -4,7 +4,8 @@ Steps 7 and 8 of the journey. Frames of a link, each a CBOR array, the kind firs
 
     OPEN    sender, receiver, identity, certificate, base      begins a channel on this link
     MARK    sender, receiver, identity, certificate, taken, digest, room, [[seq, verdict], ..]
-    OFFER   sender, receiver, header, size, part, confirmed    a batch; of size 0 where withdrawn
+    OFFER   sender, receiver, header, size, part, confirmed, [[address, host], ..]
+                                                               a batch; of size 0 where withdrawn
     PART    sender, receiver, seq, at, part                    the next instalment of its body
     VERDICT sender, receiver, seq, verdict, room
     AGAIN   sender, receiver, seq, why                         offer from this one on again
@@ -12,6 +13,8 @@ Steps 7 and 8 of the journey. Frames of a link, each a CBOR array, the kind firs
     END     sender, receiver                                   the sender is gone for good
 
 `room` is the last number that may be offered; `base` is the last of which the receiver keeps nothing.
+Beside a batch stands where the capabilities in it can be found, as far as the sender's host knows: it
+may be wrong, and who is found there has to prove itself.
 """
 
 from typing import NamedTuple
@@ -25,11 +28,12 @@ from caps.identity import IDENTITY_BYTES_MAX
 
 PART_BYTES = 16 * 1024
 FRAME_BYTES_MAX = 1024 * 1024
-VERDICTS_MAX = 4096
+VERDICTS_MAX = 128
 WORD_BYTES_MAX = 4096
+HINTS_MAX = 64
 SEQ_MAX = 2**48
 SIZE_MAX = 64 * 1024 * 1024
-WHYS = ("expected", "busy")
+WHYS = ("expected", "busy", "closed")
 
 OPEN, MARK, OFFER, PART, VERDICT, AGAIN, GONE, END = range(8)
 
@@ -68,6 +72,7 @@ class Offer(NamedTuple):
     size: int
     part: bytes
     confirmed: int
+    hints: list[tuple[bytes, bytes]]
 
 
 class Part(NamedTuple):
@@ -91,7 +96,10 @@ class Told(NamedTuple):
 
 
 class Again(NamedTuple):
-    """The receiver expects this number, now or, when it is busy, in a while."""
+    """The receiver expects this number, now or, when it is busy, in a while.
+
+    *Closed*: the channel is not open on this link (any more), and is to be opened again.
+    """
 
     sender: bytes
     receiver: bytes
@@ -166,13 +174,23 @@ def _mark(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
 
 
 def _offer(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
-    header, size, part, confirmed = shape.array(rest, 4, "offer")
+    header, size, part, confirmed, places = shape.array(rest, 5, "offer")
     octets = shape.some_octets(header, 1, HEADER_BYTES_MAX, "offer: header")
     whole = shape.integer(size, 0, SIZE_MAX, "offer: size")
     first = shape.some_octets(part, 0, PART_BYTES, "offer: part")
     if len(first) != min(whole, PART_BYTES):
         shape.refuse("offer: part")
-    return Offer(sender, receiver, octets, whole, first, _seq(confirmed, "offer: confirmed", 0))
+    heard = _seq(confirmed, "offer: confirmed", 0)
+    hints = [_hint(one) for one in shape.items(places, HINTS_MAX, "offer: hints")]
+    return Offer(sender, receiver, octets, whole, first, heard, hints)
+
+
+def _hint(value: object) -> tuple[bytes, bytes]:
+    address, where = shape.array(value, 2, "offer: hint")
+    return (
+        shape.octets(address, ADDRESS_BYTES, "offer: hint"),
+        shape.octets(where, ADDRESS_BYTES, "offer: hint"),
+    )
 
 
 def _part(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:

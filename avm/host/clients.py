@@ -219,7 +219,7 @@ def _say_end(host: Host, pair: tuple[bytes, bytes]) -> None:
     """Another host may forget a client's channel, and what it kept for answering it."""
     outgoing, incoming = host.outgoing.pop(pair, None), host.arriving.pop(pair, None)
     if incoming is not None and incoming.link in host.links:
-        host.links[incoming.link].incoming.discard(pair)
+        host.links[incoming.link].incoming.pop(pair, None)
     if outgoing is None:
         return
     host.places[outgoing.receiver].senders.pop(outgoing.sender, None)

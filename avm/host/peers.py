@@ -91,7 +91,7 @@ class Link:
     identity: Identity
     room: int = 0
     ready: deque[Outgoing] = field(default_factory=deque)
-    incoming: set[Pair] = field(default_factory=set)
+    incoming: dict[Pair, None] = field(default_factory=dict)
     partial_bytes: int = 0
 
 

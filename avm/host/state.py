@@ -248,6 +248,7 @@ class Host:
     outgoing: dict[Pair, Outgoing] = field(default_factory=dict)
     arriving: dict[Pair, Incoming] = field(default_factory=dict)
     proofs: dict[bytes, Proof] = field(default_factory=dict)
+    hints: dict[bytes, bytes] = field(default_factory=dict)
     workers: dict[int, Worker] = field(default_factory=dict)
     ready: deque[Machine] = field(default_factory=deque)
     unloaded: list[Machine] = field(default_factory=list)

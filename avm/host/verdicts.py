@@ -30,12 +30,19 @@ def freeze(host: Host, channel: Channel, why: str, evidence: bytes) -> None:
 
 
 def _of_link(host: Host, link: Link, frame: Mark | Told | Again | Gone) -> Outgoing | None:
-    """The channel a frame is about, when it is open on the link that the frame came by."""
+    """The channel a frame is about, when it is open on the link that the frame came by.
+
+    One that comes by another is of before a change of links. The other end may have taken the two
+    in another order and believe that the channel is open there: it is opened again.
+    """
     outgoing = host.outgoing.get((frame.sender, frame.receiver))
-    if outgoing is None or outgoing.link != link.number:
-        host.counts["stray"] += 1
-        return None
-    return outgoing
+    if outgoing is not None and outgoing.link == link.number:
+        return outgoing
+    host.counts["stray"] += 1
+    if outgoing is not None and outgoing.link and not isinstance(frame, Gone):
+        unlink(outgoing)
+        wake(host, outgoing)
+    return None
 
 
 def marked(host: Host, link: Link, mark: Mark) -> None:
@@ -140,6 +147,10 @@ def again(host: Host, link: Link, frame: Again) -> None:
     outgoing = _of_link(host, link, frame)
     channel = host.channels.get((frame.sender, frame.receiver))
     if outgoing is None or channel is None or not outgoing.marked:
+        return
+    if frame.why == "closed":
+        unlink(outgoing)
+        wake(host, outgoing)
         return
     if not channel.taken < frame.seq <= channel.sent + 1:
         host.counts["stray"] += 1

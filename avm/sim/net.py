@@ -43,7 +43,7 @@ class Net:
         self.frozen: list[Frozen] = []
         self.unlinked: list[str] = []
         self.cut: set[frozenset[bytes]] = set()
-        self.down: set[World] = set()
+        self.down: dict[World, None] = {}
         self._ends: dict[tuple[World, int], End] = {}
         self._asked: deque[tuple[World, Seek | Dial]] = deque()
         self._next = 0
@@ -184,11 +184,11 @@ class Net:
     def stop(self, world: World) -> None:
         """A host is off until `start`."""
         self._forget(world)
-        self.down.add(world)
+        self.down[world] = None
 
     def start(self, world: World) -> None:
         """A host that was off is on again."""
-        self.down.discard(world)
+        self.down.pop(world, None)
         self.crash(world)
 
     def _forget(self, world: World) -> None:

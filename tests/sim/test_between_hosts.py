@@ -18,6 +18,7 @@ from avm.sim.net import Net
 from avm.sim.world import World
 from caps.errors import Malformed
 from caps.value import Capability, Failed
+from examples import agent
 from tests.sim import apple
 from tests.sim.code import ModuleCode, entries, replayed
 from tests.sim.orchard import gap_free
@@ -258,9 +259,10 @@ FRAMES = st.one_of(
         st.integers(0, 99),
         st.binary(max_size=99),
         SEQ,
+        st.lists(st.tuples(ADDRESS, ADDRESS), max_size=3),
     ),
     st.builds(Part, ADDRESS, ADDRESS, SEQ, SEQ, st.binary(min_size=1, max_size=90)),
-    st.builds(Again, ADDRESS, ADDRESS, SEQ, st.sampled_from(("busy", "expected"))),
+    st.builds(Again, ADDRESS, ADDRESS, SEQ, st.sampled_from(channel.WHYS)),
     st.builds(Gone, ADDRESS, ADDRESS),
     st.builds(End, ADDRESS, ADDRESS),
 )
@@ -369,3 +371,20 @@ def test_a_forged_capability_to_a_client_is_rejected() -> None:
     pair.client.send(pair.client.hold(pair.here.core.unseal_untrusted(bytes(wire))), "x")
     pair.net.settle()
     assert not listener.inbox and pair.client.verdicts[0][1][0] == "rejected"
+
+
+def test_an_answer_finds_its_way_to_a_client_that_only_the_host_between_knows() -> None:
+    """A client of the first host asks a machine there, which passes the ask on to a third host."""
+    net = Net(5, 3)
+    first, _, third = net.worlds
+    passing = first.create("passing", ModuleCode(agent))
+    pouch = third.create("pouch", ModuleCode(apple), ())
+    client = first.client()
+    take = held(first, client, third, pouch.names["take"])
+    known = {"name": "pouch", "cap": take}
+    client.send(client.hold(passing.names["learn"]), known)
+    ask = client.ask(client.hold(passing.names["use"]), {"name": "pouch", "content": (7, 1)})
+    sought: list[bytes] = []
+    third.core.not_found = sought.append  # type: ignore[method-assign, assignment]
+    net.settle()
+    assert client.outcomes == {ask: ["thanks"]} and not sought
