@@ -61,6 +61,7 @@ class Terminal:
         self.host: subprocess.Popen[str] | None = None
         self.others: list[subprocess.Popen[str]] = []
         self.kills = 0
+        self.log = directory.with_name(f"{directory.name}.log")
 
     def read(self, *words: str, code: int = 0) -> str:
         """Runs a command without showing it; what it printed on standard output."""
@@ -93,14 +94,16 @@ class Terminal:
         """Starts a host and waits for its ready line."""
         say(f"{self.prompt} avm-host {shlex.join(['run', *options])} &")
         began = monotonic()
-        self.host = subprocess.Popen(
-            [TOOL, "run", *options],
-            cwd=HERE,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        with self.log.open("ab") as log:
+            self.host = subprocess.Popen(
+                [TOOL, "run", *options],
+                cwd=HERE,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert self.host.stdout is not None
         ready = ""
         while "is ready" not in ready:
@@ -362,11 +365,14 @@ def main() -> int:
     try:
         run(terminal)
     except (DoesNotHold, subprocess.TimeoutExpired) as error:
-        say(f"\nThis does not hold: {error}\nThe host's directory is kept: {directory}")
+        say(
+            f"\nThis does not hold: {error}\nThe host's directory is kept: {directory}, and its log beside it"
+        )
         return 1
     finally:
         terminal.close()
     shutil.rmtree(directory)
+    terminal.log.unlink()
     return 0
 
 

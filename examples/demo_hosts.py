@@ -130,7 +130,9 @@ def main() -> int:
         try:
             run(terminals)
         except (DoesNotHold, subprocess.TimeoutExpired) as error:
-            say(f"\nThis does not hold: {error}\nThe hosts' directories are kept: {directory}")
+            say(
+                f"\nThis does not hold: {error}\nThe hosts' directories and logs are kept: {directory}"
+            )
             return 1
     shutil.rmtree(directory)
     return 0

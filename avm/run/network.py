@@ -25,7 +25,7 @@ from avm.run.config import NetworkConfig
 from avm.run.nodesave import pack_saved, unpack_saved
 from caps.certificate import Certificate, parse_certificate_untrusted
 from caps.identity import Endpoint, Route, parse_identity_untrusted
-from dht.effects import Ended, Evidence
+from dht.effects import Ended, Evidence, TableChanged
 from dht.errors import DhtError
 from dht.node import Node
 from dht.proofs import Kind, Proved
@@ -34,9 +34,11 @@ from dht.settings import Settings
 from dht.udp import NodeShell
 
 LINK_ROOM_BYTES = 512 * 1024
-SAVE_S = 60.0
+# What the node knows is kept so long after a change, however many follow.
+SAVE_S = 1.0
 # A host that ended without a word is noticed after so long.
 IDLE_S = 12.0
+HANDSHAKE_S = 5.0
 # What was not found is asked for again by those who still wait for it.
 MISS_MS = 3_000
 ROUTES_KEPT = 8
@@ -88,7 +90,7 @@ class Network:
             Credentials(keys.root, keys.identity),
             self,
             entropy,
-            LinkLimits(idle_s=IDLE_S, keep_alive_s=IDLE_S / 4),
+            LinkLimits(idle_s=IDLE_S, keep_alive_s=IDLE_S / 4, handshake_s=HANDSHAKE_S),
             moment(),
             self.port.wake,
         )
@@ -107,6 +109,7 @@ class Network:
         self._numbers: dict[Link, int] = {}
         self._dialing: dict[Link, tuple[bytes, list[Endpoint]]] = {}
         self._nursery: trio.Nursery | None = None
+        self._changed = trio.Event()
         self._alarm = trio.CancelScope()
         self._alarm_s = float("inf")
 
@@ -250,7 +253,9 @@ class Network:
             self._note("publish.failed", address=address.hex(), why=str(error))
 
     def _hear_node(self, effect: Any) -> None:
-        if isinstance(effect, Evidence):
+        if isinstance(effect, TableChanged):
+            self._changed.set()
+        elif isinstance(effect, Evidence):
             self._note("location.contradicted", address=effect.first.key.hex())
         elif isinstance(effect, Ended) and effect.escalated:
             self._note("lookup.escalated", key=effect.key.hex())
@@ -352,12 +357,13 @@ class Network:
     async def _save(self) -> None:
         """Keeps what the node knows, so that a restart needs no bootstrap."""
         while True:
+            await self._changed.wait()
             await trio.sleep(SAVE_S)
-            self.save()
+            self._changed = trio.Event()
+            self._write()
             self._settle()
 
-    def save(self) -> None:
-        """Has what the node knows written with the next commit."""
+    def _write(self) -> None:
         saved = pack_saved(self.shell.node.saved())
         self._core.host.group.dirty[("meta", "node")] = saved
 

@@ -37,7 +37,9 @@ def test_x10_the_demonstration_crashes_and_loses_nothing_in_a_minute() -> None:
 
 
 def test_x10_the_makefile_runs_the_demonstration() -> None:
-    assert "\n\t@$(BIN)/python examples/demo.py\n" in (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    assert "\n\t@$(BIN)/python examples/demo.py\n" in makefile
+    assert "\n\t@$(BIN)/python -m examples.demo_hosts\n" in makefile
 
 
 def test_x10_the_demonstration_fails_where_something_does_not_hold(tmp_path: Path) -> None:
@@ -58,3 +60,19 @@ def test_x10_the_demonstration_fails_where_something_does_not_hold(tmp_path: Pat
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert "\n  NO   30 of the 100 were paid" in ran.stdout
     assert "This does not hold: 30 of the 100 were paid" in ran.stdout
+
+
+def test_x10_three_hosts_find_each_other_and_lose_nothing() -> None:
+    began = monotonic()
+    ran = subprocess.run(
+        [sys.executable, "-m", "examples.demo_hosts"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=2 * WHOLE_S_MAX,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
+    assert ran.stdout.count("$ kill -9 ") == 2
+    assert "nothing lost, nothing doubled" in ran.stdout and "\n  NO " not in ran.stdout
+    assert monotonic() - began < WHOLE_S_MAX
