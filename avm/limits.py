@@ -50,4 +50,9 @@ class Limits:
     link_bytes: int = 64 * MIB
     arrival_bytes: int = 16 * MIB
     hints: int = 10_000
+    links: int = 256
+    peers: int = 1_000
+    peers_dialed: int = 8
+    peers_told: int = 64
+    bans: int = 10_000
     unsealed_cache: int = 10_000

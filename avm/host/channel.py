@@ -14,11 +14,12 @@ Steps 7 and 8 of the journey. Frames of a link, each a CBOR array, the kind firs
 
 `room` is the last number that may be offered; `base` is the last of which the receiver keeps nothing.
 Beside a batch stands where the capabilities in it can be found, as far as the sender's host knows: it
-may be wrong, and who is found there has to prove itself.
+may be wrong, and who is found there has to prove itself. From 16 on are frames of `avm.host.exchange`.
 """
 
 from typing import NamedTuple
 
+from avm.host.exchange import PEERS, WANT, Peers, Want, read_untrusted
 from avm.host.header import ADDRESS_BYTES, DIGEST_BYTES, HEADER_BYTES_MAX
 from caps import shape
 from caps.certificate import CERTIFICATE_BYTES_MAX
@@ -122,7 +123,7 @@ class End(NamedTuple):
 
 
 Frame = Open | Mark | Offer | Part | Told | Again | Gone | End
-KINDS: dict[type[Frame], int] = {
+KINDS: dict[type[Frame | Want | Peers], int] = {
     Open: OPEN,
     Mark: MARK,
     Offer: OFFER,
@@ -131,17 +132,21 @@ KINDS: dict[type[Frame], int] = {
     Again: AGAIN,
     Gone: GONE,
     End: END,
+    Want: WANT,
+    Peers: PEERS,
 }
 
 
-def pack_frame(frame: Frame) -> bytes:
+def pack_frame(frame: Frame | Want | Peers) -> bytes:
     """The bytes of a frame."""
     return dumps_plain([KINDS[type(frame)], *frame])
 
 
-def unpack_frame_untrusted(body: bytes) -> Frame:
+def unpack_frame_untrusted(body: bytes) -> Frame | Want | Peers:
     """Reads a frame from another host; raises `Malformed` only."""
     plain = loads_plain_untrusted(body, max_bytes=FRAME_BYTES_MAX, depth=6)
+    if type(plain) is list and plain and type(plain[0]) is int and plain[0] in (WANT, PEERS):
+        return read_untrusted(plain)
     if type(plain) is not list or len(plain) < 3:
         raise Malformed("malformed frame")
     kind, sender, receiver, *rest = plain

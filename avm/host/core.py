@@ -14,6 +14,7 @@ from avm.host import (
     dispatch,
     links,
     operate,
+    peering,
     rows,
     verdicts,
     workers,
@@ -35,6 +36,7 @@ from avm.host.channel import (
 )
 from avm.host.dispatch import pump
 from avm.host.effects import Done, Unlink, Verdict
+from avm.host.exchange import Peers, Want
 from avm.host.fold import fire_timer, fold_void
 from avm.host.keys import Keyring
 from avm.host.outbox import make_ready, outcome, outcomes, send, settle, withdraw
@@ -44,7 +46,7 @@ from avm.host.state import Client, Group, Host, Key, Machine, Mode, Status
 from avm.limits import Limits
 from avm.machine import frames
 from caps.errors import Malformed
-from caps.identity import Identity, RootKey
+from caps.identity import Endpoint, Identity, RootKey
 
 ENTROPY_BYTES = 88
 CATCH_UP = 8
@@ -161,6 +163,8 @@ class Core:
             case "dial", bytes(address):
                 for place in list(host.peers[address].places):
                     self._wake_all(place)
+            case "peers", str(what):
+                peering.due(host, what)
             case "offer", bytes(sender), bytes(receiver):
                 verdicts.offer_again(host, sender, receiver)
 
@@ -242,10 +246,20 @@ class Core:
         self.host.networked = True
         for outgoing in list(self.host.outgoing.values()):
             wake(self.host, outgoing)
+        peering.begin(self.host)
 
-    def link_up(self, number: int, identity: Identity, room: int) -> None:
+    def link_up(
+        self,
+        number: int,
+        identity: Identity,
+        room: int,
+        endpoint: Endpoint | None = None,
+        round_trip_ms: float = 0.0,
+    ) -> None:
         """A link to another host is up, which has proven its identity; it takes `room` bytes now."""
         host = self.host
+        if not peering.is_welcome(host, number, identity.address):
+            return
         peer = links.peer_of(host, identity.address)
         host.links[number] = Link(number, peer.address, identity, room)
         peer.dialing, peer.tries, peer.again_ms = False, 0, 0
@@ -253,23 +267,15 @@ class Core:
         before, peer.link = host.links.get(peer.link), number
         if before is not None:
             verdicts.link_lost(host, before)
+        peering.came_up(host, host.links[number], endpoint, round_trip_ms)
         for address in list(peer.places):
             self._wake_all(address)
 
-    def link_down(self, number: int) -> None:
+    def link_down(self, number: int, fouled: bool = False) -> None:
         """A link is gone, with all that was on its way on it."""
-        host = self.host
-        link = host.links.pop(number, None)
-        if link is None:
-            return
-        others = [one.number for one in host.links.values() if one.peer == link.peer]
-        peer = host.peers[link.peer]
-        if peer.link == number:
-            peer.link = others[0] if others else 0
-        for pair in link.incoming:
-            if host.arriving[pair].link == number:
-                host.arriving[pair].partial = None
-        verdicts.link_lost(host, link)
+        link = verdicts.unlinked(self.host, number)
+        if link is not None:
+            peering.went_down(self.host, link, fouled)
 
     def link_room(self, number: int, room: int) -> None:
         """A link takes so many bytes now."""
@@ -291,6 +297,7 @@ class Core:
     def no_link(self, address: bytes) -> None:
         """Another host could not be reached."""
         links.no_link(self.host, address)
+        peering.not_made(self.host, address)
 
     def frame(self, number: int, body: bytes) -> None:
         """A frame from another host; a link by which nonsense comes is closed."""
@@ -303,7 +310,7 @@ class Core:
         except (Malformed, arrivals.PeerBroken) as error:
             host.counts["malformed"] += 1
             host.effects.append(Unlink(number, str(error)))
-            self.link_down(number)
+            self.link_down(number, fouled=True)
 
     def _frame(self, link: Link, body: bytes) -> None:
         host = self.host
@@ -324,6 +331,10 @@ class Core:
                 verdicts.gone(host, link, frame)
             case End() as frame:
                 arrivals.ended(host, link, frame)
+            case Want(since):
+                peering.wanted(host, link, since)
+            case Peers() as frame:
+                peering.heard(host, link, frame)
 
     def _wake_all(self, address: bytes) -> None:
         """Goes on with all that is sent to an address of another host."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from avm.host.batch import Batch
+from caps.identity import Endpoint
 
 
 class ToWorker(NamedTuple):
@@ -61,9 +62,10 @@ class Seek(NamedTuple):
 
 
 class Dial(NamedTuple):
-    """Make a link to another host."""
+    """Make a link to another host, at these endpoints, or where the network says it is."""
 
     host: bytes
+    endpoints: tuple[Endpoint, ...] = ()
 
 
 class Publish(NamedTuple):

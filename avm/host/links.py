@@ -125,7 +125,7 @@ def not_found(host: Host, address: bytes) -> None:
 
 def dial(host: Host, peer: Peer) -> None:
     """Has a link made to another host, not before its time comes."""
-    if peer.link or peer.dialing:
+    if peer.link or peer.dialing or host.roster.is_banned(peer.address):
         return
     if host.now_ms < peer.again_ms:
         host.deadlines.put(("dial", peer.address), peer.again_ms)

@@ -84,12 +84,17 @@ class Incoming:
 
 @dataclass(slots=True)
 class Link:
-    """An authenticated connection to another host, and what waits to be said on it."""
+    """An authenticated connection to another host, and what waits to be said on it.
+
+    `told` is the last change of this host's roster that the other knows; None before it asked.
+    """
 
     number: int
     peer: bytes
     identity: Identity
     room: int = 0
+    since_ms: int = 0
+    told: int | None = None
     ready: deque[Outgoing] = field(default_factory=deque)
     incoming: dict[Pair, None] = field(default_factory=dict)
     partial_bytes: int = 0

@@ -10,7 +10,7 @@ from typing import Any
 import cbor2
 
 from avm.host import batch as batches
-from avm.host import capability
+from avm.host import capability, roster
 from avm.host.away import outgoing_of
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.outbox import enqueue
@@ -39,6 +39,8 @@ def encode(thing: Any) -> bytes | None:
             return _timer(thing)
         case Client():
             return cbor2.dumps([thing.id, thing.durable, thing.name, thing.tag])
+        case roster.Roster():
+            return roster.to_bytes(thing)
         case Local() | Reply() | Sealed() | Named():
             return capability.to_bytes(thing)
         case _:
@@ -139,6 +141,9 @@ def load(host: Host, rows: Rows) -> None:
                 host.clients[address].channels.add((sender, receiver))
     _load_owned(host, rows)
     _load_batches(host, rows)
+    for (key,), body in rows("meta"):
+        if key == "peers":
+            host.roster = roster.from_bytes(body)
 
 
 def _load_machines(host: Host, rows: Rows) -> None:

@@ -14,6 +14,7 @@ from avm.host.capability import Cap, Local
 from avm.host.deadlines import Deadlines
 from avm.host.keys import Keyring
 from avm.host.peers import Incoming, Link, Outgoing, Pair, Peer, Place, Proof
+from avm.host.roster import Roster
 from avm.host.scheduler import Queue
 from avm.host.spans import Spans
 from avm.limits import Limits
@@ -249,6 +250,8 @@ class Host:
     arriving: dict[Pair, Incoming] = field(default_factory=dict)
     proofs: dict[bytes, Proof] = field(default_factory=dict)
     hints: dict[bytes, bytes] = field(default_factory=dict)
+    roster: Roster = field(default_factory=Roster)
+    dials: dict[bytes, list[int]] = field(default_factory=dict)
     workers: dict[int, Worker] = field(default_factory=dict)
     ready: deque[Machine] = field(default_factory=deque)
     unloaded: list[Machine] = field(default_factory=list)

@@ -221,6 +221,22 @@ def _outcomes_now(host: Host, batch: Batch, why: str, detail: str) -> None:
         outcome(host, owner, reply.ask, why, detail)
 
 
+def unlinked(host: Host, number: int) -> Link | None:
+    """Takes a link out of the tables, with all that was on its way on it; None when it is not there."""
+    link = host.links.pop(number, None)
+    if link is None:
+        return None
+    others = [one.number for one in host.links.values() if one.peer == link.peer]
+    peer = host.peers[link.peer]
+    if peer.link == number:
+        peer.link = others[0] if others else 0
+    for pair in link.incoming:
+        if host.arriving[pair].link == number:
+            host.arriving[pair].partial = None
+    link_lost(host, link)
+    return link
+
+
 def link_lost(host: Host, link: Link) -> None:
     """A link is gone: channels that were open on it begin again on another."""
     for outgoing in host.outgoing.values():

@@ -53,15 +53,18 @@ def _asleep() -> None:
 class Carrier:
     """A connection and its session."""
 
-    __slots__ = ("alarm_s", "begun", "connection", "engine", "ids", "ip", "session")
+    __slots__ = ("address", "alarm_s", "begun", "connection", "engine", "ids", "session")
 
     def __init__(
-        self, connection: CreditedConnection, ip: str, touch: Callable[["Carrier"], None]
+        self,
+        connection: CreditedConnection,
+        address: Address,
+        touch: Callable[["Carrier"], None],
     ) -> None:
         self.connection = connection
         self.engine = QuicEngine(connection, partial(touch, self))
         self.session: Session
-        self.ip = ip
+        self.address = address
         self.ids: set[bytes] = set()
         self.alarm_s = float("inf")
         self.begun = False
@@ -109,10 +112,10 @@ class QuicListener:
         if self._closed or len(self._carriers) >= self._limits.links:
             raise TooManyLinks(f"there are {len(self._carriers)} links")
         connection = CreditedConnection(configuration=self._dialing)
-        host = route.endpoint.host_text
+        address = (route.endpoint.host_text, route.endpoint.port)
         handshake = Handshake.dialing(self._me, route.address)
-        carrier = self._adopt(connection, host, handshake)
-        connection.connect((host, route.endpoint.port), now=self._at.now_s)
+        carrier = self._adopt(connection, address, handshake)
+        connection.connect(address, now=self._at.now_s)
         self._touch(carrier)
         return carrier.session
 
@@ -126,6 +129,10 @@ class QuicListener:
     def links(self) -> int:
         """How many links there are, those that are not up yet included."""
         return len(self._carriers)
+
+    def address_of(self, link: Link) -> Address | None:
+        """Where the other side of a link was when it began; both have been heard from there."""
+        return next((one.address for one in self._carriers if one.session is link), None)
 
     @property
     def has_work(self) -> bool:
@@ -228,7 +235,7 @@ class QuicListener:
         elif half_open >= limits.retry_half_open:
             self._ask_again(header, address)
             return None
-        same_ip = sum(carrier.ip == address[0] for carrier in self._opening)
+        same_ip = sum(carrier.address[0] == address[0] for carrier in self._opening)
         if half_open >= limits.half_open or same_ip >= limits.half_open_ip:
             self.counts["links.refused"] += 1
             return None
@@ -238,7 +245,7 @@ class QuicListener:
             retry_source_connection_id=retried,
         )
         handshake = Handshake.listening(self._me, self._entropy(NONCE_BYTES))
-        carrier = self._adopt(connection, address[0], handshake)
+        carrier = self._adopt(connection, address[:2], handshake)
         self._register(carrier, header.destination_cid)
         self._opening[carrier] = None
         return carrier
@@ -262,8 +269,10 @@ class QuicListener:
         )
         self._replies.append((retry, address))
 
-    def _adopt(self, connection: CreditedConnection, ip: str, handshake: Handshake) -> Carrier:
-        carrier = Carrier(connection, ip, self._touch)
+    def _adopt(
+        self, connection: CreditedConnection, address: Address, handshake: Handshake
+    ) -> Carrier:
+        carrier = Carrier(connection, address, self._touch)
         carrier.session = Session(carrier.engine, self._owner, handshake, self._limits, self._at)
         self._carriers[carrier] = None
         self._register(carrier, connection.host_cid)

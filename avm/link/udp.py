@@ -196,6 +196,10 @@ class UdpPort:
                 elif quic is not None:
                     quic.receive(datagram, source)
 
+    def endpoint_at(self, address: Address) -> Endpoint:
+        """The endpoint of a socket's address."""
+        return self._endpoint(address)
+
     def _endpoint(self, address: Address) -> Endpoint:
         endpoint = self._endpoints.get(address)
         if endpoint is None:

@@ -145,8 +145,13 @@ class Network:
                 self._say(number, 1 + lane % DATA_STREAMS, frame)
             case Seek(address):
                 self._start(self._seek, address)
-            case Dial(host):
-                self._start(self._dial, host)
+            case Dial(host, endpoints):
+                for endpoint in reversed(endpoints):
+                    self._learn(host, endpoint)
+                if endpoints:
+                    self._start(self._next_try, host, list(endpoints))
+                else:
+                    self._start(self._dial, host)
             case Unlink(number, why):
                 wire = self._wires.get(number)
                 if wire is not None:
@@ -275,7 +280,12 @@ class Network:
         wire = self._wires[number] = Wire(number, link)
         assert link.peer is not None
         self._note("link.up", link=number, host=link.peer.address.hex(), dialed=link.dialed)
-        self._core.link_up(number, link.peer, wire.room())
+        address = self.listener.address_of(link)
+        where = None if address is None else self.port.endpoint_at(address)
+        if where is not None and not len(self.shell.node.table):
+            self.shell.join((where,))
+        trip_ms = link.statistics().round_trip_s * 1000
+        self._core.link_up(number, link.peer, wire.room(), where, trip_ms)
 
     def link_down(self, link: Link, down: Down) -> None:
         """A link has ended, or could not be made."""

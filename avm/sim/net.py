@@ -14,8 +14,10 @@ from avm.limits import Limits
 from avm.sim.client import Handles
 from avm.sim.entropy import Entropy
 from avm.sim.world import World
+from caps.identity import Endpoint
 
 LANES = 4
+PORT = 4433
 ROOM = 64 * 1024
 STEPS_MAX = 200_000
 
@@ -81,10 +83,17 @@ class Net:
                 world.core.not_found(asked.address)
             return
         there = next((one for one in self.worlds if one.core.host.address == asked.host), None)
-        if there is None or there in self.down or self._is_cut(world, there):
+        at = there is not None and (
+            not asked.endpoints or self.endpoint_of(there) in asked.endpoints
+        )
+        if there is None or not at or there in self.down or self._is_cut(world, there):
             world.core.no_link(asked.host)
             return
         self._link(world, there)
+
+    def endpoint_of(self, world: World) -> Endpoint:
+        """Where a host is."""
+        return Endpoint(bytes([10, 0, 0, 1 + self.worlds.index(world)]), PORT)
 
     def _is_cut(self, one: World, other: World) -> bool:
         return frozenset((one.core.host.address, other.core.host.address)) in self.cut
@@ -96,7 +105,8 @@ class Net:
             end.other = other
             self._ends[(end.world, end.number)] = end
         for end, other in (ends, ends[::-1]):
-            end.world.core.link_up(end.number, other.world.core.host.keys.identity, ROOM)
+            identity = other.world.core.host.keys.identity
+            end.world.core.link_up(end.number, identity, ROOM, self.endpoint_of(other.world), 1.0)
 
     def _break(self, key: tuple[World, int], tell_first: bool = True) -> None:
         end = self._ends.pop(key, None)

@@ -1,0 +1,315 @@
+"""Which hosts this one keeps links to, and what it tells them of others. Over a `Host`; pure.
+
+Beside the journey. A host dials the best of those it knows until it has a few links, gives up the
+worst idle one when it has too many, tells each peer whom it reached, and does what the operator says.
+"""
+
+from avm.host.away import wake
+from avm.host.channel import pack_frame
+from avm.host.effects import Dial, Say, Unlink
+from avm.host.exchange import PEERS_MAX, Peers, Want
+from avm.host.links import peer_of
+from avm.host.operate import done, refuse
+from avm.host.peers import Link
+from avm.host.roster import RETRY_MS, Known
+from avm.host.state import Host
+from avm.host.verdicts import unlinked
+from caps.identity import Endpoint
+
+LANE = 0
+TELL_MS = 1_000
+UPKEEP_MS = 30_000
+# So long a new link is spared: what it was made for comes within that.
+SPARED_MS = 5_000
+# A link that held so long was a good one: its host is dialed again soon.
+STEADY_MS = 60_000
+# So much better a host has to be for another's link to be given up for it.
+BETTER = 0.1
+ROW = ("meta", "peers")
+ITSELF = "this is the host itself"
+FOUL = 5.0
+# A host that was only heard of is forgotten after so many.
+HINT_TRIES = 4
+
+
+def begin(host: Host) -> None:
+    """There is a network: dials those known from before."""
+    for known in host.roster.known.values():
+        known.tries = 0
+    if host.roster.known:
+        upkeep(host)
+
+
+def known_of(host: Host, address: bytes) -> Known:
+    """What the roster has on a host."""
+    linked = [link.peer for link in host.links.values()]
+    return host.roster.of(address, host.limits, host.now_ms, linked)
+
+
+# Links.
+
+
+def is_welcome(host: Host, number: int, address: bytes) -> bool:
+    """Whether a new link may stay; one to a banned host is closed."""
+    if not host.roster.is_banned(address):
+        return True
+    host.counts["banned"] += 1
+    peer_of(host, address).dialing = False
+    host.effects.append(Unlink(number, "banned"))
+    return False
+
+
+def came_up(host: Host, link: Link, endpoint: Endpoint | None, round_trip_ms: float) -> None:
+    """A link is up: its host is asked whom it reached, and the others will hear of it."""
+    known = known_of(host, link.peer)
+    host.roster.reached(known, endpoint, round_trip_ms, host.now_ms)
+    link.since_ms = host.now_ms
+    _say(host, link, Want(known.heard))
+    for request in host.dials.pop(link.peer, ()):
+        done(host, request, {"host": link.peer.hex()})
+    if len(host.links) > host.limits.links:
+        host.deadlines.put(("peers", "trim"), host.now_ms + SPARED_MS)
+    _note(host)
+
+
+def went_down(host: Host, link: Link, fouled: bool) -> None:
+    """A link is gone that this host did not mean to end, or by which nonsense came."""
+    known = host.roster.known.get(link.peer)
+    if known is not None:
+        if host.now_ms - link.since_ms >= STEADY_MS:
+            known.tries = 0
+        host.roster.failed(known, host.now_ms, FOUL if fouled else 1.0)
+    _note(host)
+    _look_again(host)
+
+
+def not_made(host: Host, address: bytes) -> None:
+    """A host could not be reached."""
+    known = host.roster.known.get(address)
+    if known is not None:
+        host.roster.failed(known, host.now_ms)
+        if not known.reached_ms and known.tries >= HINT_TRIES and not known.banned:
+            del host.roster.known[address]
+        _note(host)
+    for request in host.dials.pop(address, ()):
+        refuse(host, request, f"{address.hex()[:12]}.. could not be reached")
+    _look_again(host)
+
+
+def close(host: Host, link: Link, why: str) -> None:
+    """Ends a link by this host's own will."""
+    host.effects.append(Unlink(link.number, why))
+    unlinked(host, link.number)
+
+
+def due(host: Host, what: str) -> None:
+    """A time that this module set has come."""
+    if what == "tell":
+        _tell_all(host)
+    elif what == "trim":
+        trim(host)
+    else:
+        upkeep(host)
+
+
+def upkeep(host: Host) -> None:
+    """Dials the best that are known while there are few links; at the limit, one that is better."""
+    roster = host.roster
+    busy = _busy(host)
+    if len(host.links) < host.limits.links:
+        for known in roster.to_dial(
+            busy, max(0, host.limits.peers_dialed - len(busy)), host.now_ms
+        ):
+            _dial(host, known)
+    else:
+        worst = roster.worst({link.peer for link in _idle(host)}, host.now_ms)
+        best = next(iter(roster.to_dial(busy, 1, host.now_ms)), None)
+        if worst is not None and best is not None and best.reached_ms:
+            known = known_of(host, worst)
+            if best.score(host.now_ms) > known.score(host.now_ms) + BETTER:
+                _dial(host, best)
+    _look_again(host)
+
+
+def _busy(host: Host) -> set[bytes]:
+    """The hosts that are linked or being dialed."""
+    linked = {link.peer for link in host.links.values()}
+    return linked | {one.address for one in host.peers.values() if one.dialing}
+
+
+def _dial(host: Host, known: Known) -> None:
+    peer_of(host, known.address).dialing = True
+    # Every other time the network is asked as well: it may live elsewhere by now.
+    host.effects.append(Dial(known.address, () if known.tries % 2 else tuple(known.best())))
+
+
+def _look_again(host: Host) -> None:
+    """Sets the time of the next upkeep, while there is somebody who is not linked."""
+    busy = _busy(host)
+    waiting = host.roster.waiting(busy) if host.networked else []
+    if not waiting:
+        return
+    soon = min(one.again_ms() for one in waiting) if len(busy) < host.limits.peers_dialed else 0
+    at_ms = min(max(soon, host.now_ms + RETRY_MS), host.now_ms + UPKEEP_MS)
+    host.deadlines.put(("peers", "upkeep"), at_ms if soon else host.now_ms + UPKEEP_MS)
+
+
+def trim(host: Host) -> None:
+    """Gives up the worst idle links beyond the limit; those that are busy stay."""
+    over = len(host.links) - host.limits.links
+    if over <= 0:
+        return
+    free = [link for link in _idle(host) if host.now_ms - link.since_ms >= SPARED_MS]
+    while over > 0 and free:
+        worst = host.roster.worst({link.peer for link in free}, host.now_ms)
+        link = next(one for one in free if one.peer == worst)
+        free.remove(link)
+        over -= 1
+        host.counts["evicted"] += 1
+        close(host, link, "a better peer has its place")
+    if over > 0:
+        host.deadlines.put(("peers", "trim"), host.now_ms + SPARED_MS)
+    _note(host)
+
+
+def _idle(host: Host) -> list[Link]:
+    """Links by which no batch is on its way, in either direction."""
+    busy = {
+        one.link
+        for pair, one in host.outgoing.items()
+        if one.link and one.durable > host.channel(*pair).taken
+    }
+    for pair, incoming in host.arriving.items():
+        channel = host.channels.get(pair)
+        if incoming.partial or (channel is not None and channel.received > channel.taken):
+            busy.add(incoming.link)
+    return [link for link in host.links.values() if link.number not in busy]
+
+
+# The exchange.
+
+
+def wanted(host: Host, link: Link, since: int) -> None:
+    """The other host says what it has: it is told what changed since, now and from now on."""
+    link.told = since
+    _tell(host, link)
+
+
+def heard(host: Host, link: Link, frame: Peers) -> None:
+    """Hints of the other host; it is the judge of its own list, and of nothing else."""
+    known = known_of(host, link.peer)
+    rows = [(address, Endpoint(ip, port), age) for address, ip, port, age in frame.rows]
+    news = host.roster.hear(host.address, link.peer, rows, host.limits, host.now_ms)
+    host.counts["peers_heard"] += len(rows)
+    if known.heard != frame.upto or news:
+        known.heard = frame.upto
+        _note(host)
+        _look_again(host)
+
+
+def _tell(host: Host, link: Link) -> None:
+    roster = host.roster
+    if link.told is None or link.told >= roster.changes:
+        return
+    most = min(PEERS_MAX, host.limits.peers_told)
+    rows = roster.tell(link.peer, link.told, most, host.now_ms)
+    link.told = roster.changes
+    if not rows:
+        return
+    host.counts["peers_told"] += len(rows)
+    packed = [(address, where.ip, where.port, age) for address, where, age in rows]
+    _say(host, link, Peers(roster.changes, packed))
+
+
+def _tell_all(host: Host) -> None:
+    """What changed is kept in the store, and then told, at most once a while."""
+    host.group.dirty[ROW] = host.roster
+    for link in host.links.values():
+        _tell(host, link)
+
+
+def _note(host: Host) -> None:
+    """Something changed: it is written and told after a while, with what follows until then."""
+    key = ("peers", "tell")
+    if not host.deadlines.has(key):
+        host.deadlines.put(key, host.now_ms + TELL_MS)
+
+
+def _say(host: Host, link: Link, frame: Want | Peers) -> None:
+    effect = Say(link.number, LANE, pack_frame(frame))
+    link.room -= len(effect.frame)
+    host.effects.append(effect)
+
+
+# The operator.
+
+
+def dial(host: Host, request: int, address: bytes, endpoint: Endpoint) -> None:
+    """Makes a link to a host at an endpoint; answered when it is up, or could not be made."""
+    banned = f"it is banned: `peers unban {address.hex()}`"
+    why = ITSELF if address == host.address else banned if host.roster.is_banned(address) else ""
+    if why:
+        refuse(host, request, why)
+        return
+    known = known_of(host, address)
+    known.add(endpoint, known.endpoints.get(endpoint, 0))
+    known.dropped, known.tries = False, 0
+    peer = peer_of(host, address)
+    if peer.link:
+        done(host, request, {"host": address.hex()})
+        return
+    host.dials.setdefault(address, []).append(request)
+    if not peer.dialing:
+        peer.dialing = True
+        first = [endpoint, *(one for one in known.best() if one != endpoint)]
+        host.effects.append(Dial(address, tuple(first)))
+
+
+def drop(host: Host, request: int, address: bytes) -> None:
+    """Ends the links to a host; it is not dialed again unasked."""
+    known = host.roster.known.get(address)
+    if known is None:
+        refuse(host, request, f"no host {address.hex()[:12]}.. is known")
+        return
+    known.dropped = True
+    count = _close_all(host, address, "dropped by the operator")
+    host.group.dirty[ROW] = host.roster
+    done(host, request, {"host": address.hex(), "closed": count})
+
+
+def ban(host: Host, request: int, address: bytes) -> None:
+    """Ends the links to a host, and takes and makes no other until it is unbanned."""
+    banned = sum(one.banned for one in host.roster.known.values())
+    full = f"{banned:,} hosts are banned already: limits.bans" * (banned >= host.limits.bans)
+    why = ITSELF if address == host.address else full
+    if why:
+        refuse(host, request, why)
+        return
+    known_of(host, address).banned = True
+    for waiting in host.dials.pop(address, ()):
+        refuse(host, waiting, "it was banned meanwhile")
+    count = _close_all(host, address, "banned by the operator")
+    host.group.dirty[ROW] = host.roster
+    done(host, request, {"host": address.hex(), "closed": count})
+
+
+def unban(host: Host, request: int, address: bytes) -> None:
+    """Takes a ban back; what waits for machines there goes on."""
+    known = host.roster.known.get(address)
+    if known is None or not known.banned:
+        refuse(host, request, f"{address.hex()[:12]}.. is not banned")
+        return
+    known.banned, known.tries = False, 0
+    host.group.dirty[ROW] = host.roster
+    done(host, request, {"host": address.hex()})
+    for one in list(peer_of(host, address).places):
+        for outgoing in [o for o in host.outgoing.values() if o.receiver == one]:
+            wake(host, outgoing)
+    _look_again(host)
+
+
+def _close_all(host: Host, address: bytes, why: str) -> int:
+    links = [link for link in host.links.values() if link.peer == address]
+    for link in links:
+        close(host, link, why)
+    return len(links)
