@@ -1,4 +1,4 @@
-"""What the operator asks about other hosts: links, channels, and where an address is. The shell.
+"""What the operator asks about other hosts: links, channels, peers, and where an address is. The shell.
 
 Beside the journey. Plain values for the command line; nothing here is changed or decided.
 """
@@ -11,6 +11,7 @@ from avm.host.state import Channel
 from avm.run.network import Network
 from avm.run.operator import Answer, NotDone
 from avm.run.parts import bytes_in
+from avm.run.peers import Peers
 from caps.certificate import Certificate
 from dht.errors import DhtError
 from dht.lookup import Step
@@ -28,12 +29,17 @@ class Outside:
         self._core = core
         self._network = network
         self._start = start
+        self._peers = Peers(core, network)
 
-    def act(self, verb: str, params: dict[str, Any], answer: Answer) -> Any:
-        """Answers at once, or, with None, later through `answer`."""
+    def act(
+        self, verb: str, params: dict[str, Any], answer: Answer, request: Callable[[], int]
+    ) -> Any:
+        """Answers at once, or, with None, later: by `answer`, or as the core answers `request`."""
         match verb:
             case "links":
                 return self._network.links()
+            case "peers":
+                return self._peers.act(params, request)
             case "channels":
                 return self._channels()
             case "dht":

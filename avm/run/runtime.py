@@ -445,12 +445,14 @@ class Runtime:
             "store_full": host.full,
         }
 
-    def _ask_outside(self, verb: str, params: dict[str, Any], answer: Answer) -> Any:
+    def _ask_outside(
+        self, verb: str, params: dict[str, Any], answer: Answer, request: Callable[[], int]
+    ) -> Any:
         if self._outside is None:
             raise NotDone(
                 "this host is in no network: start it with `avm-host run --listen IP:PORT`"
             )
-        return self._outside.act(verb, params, answer)
+        return self._outside.act(verb, params, answer, request)
 
     def _back_up(self, path: str, outcome: Callable[[Any, str], None]) -> None:
         assert self._nursery is not None

@@ -1,0 +1,80 @@
+"""`peers`: the hosts that the running host knows; dials, drops, bans and unbans them."""
+
+import argparse
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from avm.cli.arguments import add_json
+from avm.cli.errors import Usage
+from avm.cli.link import ask
+from avm.cli.ls import print_table
+from avm.cli.output import print_json, say
+from avm.run.directory import Directory
+from caps.identity import parse_route
+
+ACTS = ("ls", "dial", "drop", "ban", "unban")
+ASK_S = 60.0
+SHOWN = 12
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the verb."""
+    parser.add_argument("act", metavar="ACT", nargs="?", default="ls", help=", ".join(ACTS))
+    text = "an address or its start; for dial a route, ADDRESS@IP:PORT"
+    parser.add_argument("host", metavar="HOST", nargs="?", help=text)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Does what is asked."""
+    if args.act not in ACTS:
+        raise Usage(f"`avm-host peers {args.act}`: it is one of {', '.join(ACTS)}")
+    if (args.act == "ls") != (args.host is None):
+        what = "ROUTE" if args.act == "dial" else "HOST"
+        hint = "`avm-host peers` lists them" if args.act != "ls" else "there is no HOST with ls"
+        raise Usage(f"`avm-host peers {args.act} {what}`: {hint}")
+    if args.act == "dial":
+        parse_route(args.host)
+    params: dict[str, Any] = {"act": args.act}
+    if args.host is not None:
+        params["host"] = args.host
+    found = ask(directory, "peers", params, ASK_S)
+    if args.json:
+        print_json(found)
+    elif args.act == "ls":
+        _show(found)
+    else:
+        say(_done(args.act, found))
+    return 0
+
+
+def _done(act: str, done: Mapping[str, Any]) -> str:
+    host = f"{done['host'][:SHOWN]}.."
+    closed = f", {done.get('closed', 0)} links closed"
+    said = {
+        "dial": f"{host} is linked",
+        "drop": f"{host} is dropped{closed}",
+        "ban": f"{host} is banned{closed}",
+        "unban": f"{host} is banned no more",
+    }
+    return said[act]
+
+
+def _show(peers: list[Mapping[str, Any]]) -> None:
+    if not peers:
+        say("no other hosts are known: `avm-host peers dial ADDRESS@IP:PORT` links one")
+        return
+    rows = [["host", "endpoint", "state", "how", "score", "round trip", "reached"]]
+    for one in peers:
+        how = "-" if one["how"] is None else f"{one['how']['way']}, {one['how']['by']}"
+        trip = "-" if one["round_trip_ms"] is None else f"{one['round_trip_ms']:.1f} ms"
+        place = [one["host"][:SHOWN], (one["endpoints"] or ["-"])[0], one["state"], how]
+        rows.append([*place, f"{one['score']:.2f}", trip, _when(one["reached_ms"])])
+    print_table(rows)
+
+
+def _when(reached_ms: int | None) -> str:
+    if reached_ms is None:
+        return "never"
+    return datetime.fromtimestamp(reached_ms / 1000, UTC).isoformat("T", "seconds")
