@@ -29,9 +29,10 @@ class Deadlines(Generic[K]):
             self._heap = [(at, count, one) for one, (at, count) in self._times.items()]
             heapify(self._heap)
 
-    def has(self, key: K) -> bool:
-        """Whether a key has a time."""
-        return key in self._times
+    def time_of(self, key: K) -> int | None:
+        """The time of a key; None when it has none."""
+        found = self._times.get(key)
+        return None if found is None else found[0]
 
     def drop(self, key: K) -> None:
         """Takes a key out; nothing happens when it is not there."""

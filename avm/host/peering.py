@@ -26,6 +26,7 @@ STEADY_MS = 60_000
 # So much better a host has to be for another's link to be given up for it.
 BETTER = 0.1
 ROW = ("meta", "peers")
+TELL, TRIM, UPKEEP = ("peers", "tell"), ("peers", "trim"), ("peers", "upkeep")
 ITSELF = "this is the host itself"
 FOUL = 5.0
 # A host that was only heard of is forgotten after so many.
@@ -68,7 +69,7 @@ def came_up(host: Host, link: Link, endpoint: Endpoint | None, round_trip_ms: fl
     for request in host.dials.pop(link.peer, ()):
         done(host, request, {"host": link.peer.hex()})
     if len(host.links) > host.limits.links:
-        host.deadlines.put(("peers", "trim"), host.now_ms + SPARED_MS)
+        host.deadlines.put(TRIM, host.now_ms + SPARED_MS)
     _note(host)
 
 
@@ -149,9 +150,13 @@ def _look_again(host: Host) -> None:
     waiting = host.roster.waiting(busy) if host.networked else []
     if not waiting:
         return
-    soon = min(one.again_ms() for one in waiting) if len(busy) < host.limits.peers_dialed else 0
-    at_ms = min(max(soon, host.now_ms + RETRY_MS), host.now_ms + UPKEEP_MS)
-    host.deadlines.put(("peers", "upkeep"), at_ms if soon else host.now_ms + UPKEEP_MS)
+    at_ms = host.now_ms + UPKEEP_MS
+    if len(busy) < host.limits.peers_dialed:
+        soon_ms = min(one.again_ms() for one in waiting)
+        at_ms = min(at_ms, max(soon_ms, host.now_ms + RETRY_MS))
+    before_ms = host.deadlines.time_of(UPKEEP)
+    if before_ms is None or at_ms < before_ms:
+        host.deadlines.put(UPKEEP, at_ms)
 
 
 def trim(host: Host) -> None:
@@ -168,7 +173,7 @@ def trim(host: Host) -> None:
         host.counts["evicted"] += 1
         close(host, link, "a better peer has its place")
     if over > 0:
-        host.deadlines.put(("peers", "trim"), host.now_ms + SPARED_MS)
+        host.deadlines.put(TRIM, host.now_ms + SPARED_MS)
     _note(host)
 
 
@@ -230,9 +235,8 @@ def _tell_all(host: Host) -> None:
 
 def _note(host: Host) -> None:
     """Something changed: it is written and told after a while, with what follows until then."""
-    key = ("peers", "tell")
-    if not host.deadlines.has(key):
-        host.deadlines.put(key, host.now_ms + TELL_MS)
+    if host.deadlines.time_of(TELL) is None:
+        host.deadlines.put(TELL, host.now_ms + TELL_MS)
 
 
 def _say(host: Host, link: Link, frame: Want | Peers) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,26 @@ def test_s09_peers_are_told_whom_a_host_reached_and_link_them() -> None:
     net = Net(1, 3)
     first, second, third = net.worlds
     assert dial(net, second, first) == "" and dial(net, third, first) == ""
+    known = third.core.host.roster.known[address(second)]
+    assert known.teller == address(first) and known.endpoints == {at(net, second): 0}
     net.advance(2)
-    known = second.core.host.roster.known[address(third)]
-    assert known.teller == address(first) and list(known.endpoints) == [at(net, third)]
-    net.advance(40)
     assert linked(second) == {address(first), address(third)}
-    assert second.core.host.roster.known[address(third)].teller == b""
+    assert known.teller == b"" and known.endpoints[at(net, second)]
+
+
+def listened(world: World) -> list[Peers]:
+    """What is said to a host of others from now on."""
+    frames: list[Peers] = []
+    hear = world.core.frame
+
+    def through(number: int, body: bytes) -> None:
+        frame = unpack_frame_untrusted(body)
+        if isinstance(frame, Peers):
+            frames.append(frame)
+        hear(number, body)
+
+    world.core.frame = through  # type: ignore[method-assign]
+    return frames
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -82,25 +97,12 @@ def test_s09_the_second_exchange_sends_only_changes(restart: bool) -> None:
     for one in (third, second):
         dial(net, one, first)
     net.advance(5)
-    frames: list[Peers] = []
-
-    def listen() -> None:
-        hear = second.core.frame
-
-        def through(number: int, body: bytes) -> None:
-            frame = unpack_frame_untrusted(body)
-            if isinstance(frame, Peers):
-                frames.append(frame)
-            hear(number, body)
-
-        second.core.frame = through  # type: ignore[method-assign]
-
     if restart:
         net.crash(second)
-    listen()
-    while linked(second):
-        net.break_link()
-    net.settle()
+    else:
+        do(net, second, peering.drop, first)
+    frames = listened(second)
+    assert not linked(second)
     assert dial(net, second, first) == ""
     net.advance(5)
     assert frames == [], "nothing has changed"
@@ -177,13 +179,13 @@ def test_t06_a_host_that_is_not_there_is_tried_later_each_time() -> None:
     tried: list[int] = []
     no_link = here.core.no_link
 
-    def count(whom: bytes) -> None:
+    def count(address: bytes) -> None:
         tried.append(here.now_ms)
-        no_link(whom)
+        no_link(address)
 
     here.core.no_link = count  # type: ignore[method-assign]
     net.advance(3600)
-    gaps = [after - before for before, after in zip(tried, tried[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(tried)]
     assert 6 < len(tried) < 20 and gaps[-1] > 10 * gaps[0]
     net.start(there)
     net.advance(5)
@@ -240,7 +242,9 @@ def test_what_a_stranger_says_of_others_is_a_hint_and_bounded() -> None:
     roster = here.core.host.roster
     (link,) = [one.number for one in here.core.host.links.values() if one.peer == address(there)]
     for start in range(0, 200, PEERS_MAX):
-        rows = [(bytes([9, n]) + bytes(30), WHERE.ip, 1000 + n, 0) for n in range(start, start + 50)]
+        rows = [
+            (bytes([9, n]) + bytes(30), WHERE.ip, 1000 + n, 0) for n in range(start, start + 50)
+        ]
         rows.append((address(here), WHERE.ip, 1, 0))
         rows.append((address(third), WHERE.ip, 1, 0))
         here.core.frame(link, pack_frame(Peers(2**62, rows)))
