@@ -54,5 +54,5 @@ class Limits:
     peers: int = 1_000
     peers_dialed: int = 8
     peers_told: int = 64
-    bans: int = 10_000
+    bans: int = 1_000
     unsealed_cache: int = 10_000

@@ -18,6 +18,8 @@ from caps.identity import Endpoint
 
 LANE = 0
 TELL_MS = 1_000
+# A host that tells more often than that on end is not heard.
+HEARD_AHEAD = 4
 UPKEEP_MS = 30_000
 # So long a new link is spared: what it was made for comes within that.
 SPARED_MS = 5_000
@@ -118,9 +120,8 @@ def upkeep(host: Host) -> None:
     roster = host.roster
     busy = _busy(host)
     if len(host.links) < host.limits.links:
-        for known in roster.to_dial(
-            busy, max(0, host.limits.peers_dialed - len(busy)), host.now_ms
-        ):
+        most = max(0, host.limits.peers_dialed - len(busy))
+        for known in roster.to_dial(busy, most, host.now_ms):
             _dial(host, known)
     else:
         worst = roster.worst({link.peer for link in _idle(host)}, host.now_ms)
@@ -140,8 +141,10 @@ def _busy(host: Host) -> set[bytes]:
 
 def _dial(host: Host, known: Known) -> None:
     peer_of(host, known.address).dialing = True
-    # Every other time the network is asked as well: it may live elsewhere by now.
-    host.effects.append(Dial(known.address, () if known.tries % 2 else tuple(known.best())))
+    # One endpoint at a time, so that a send does not wait for many; in between the network is asked.
+    turn, ask = divmod(known.tries, 2)
+    where = known.best()[turn % len(known.endpoints)]
+    host.effects.append(Dial(known.address, () if ask else (where,)))
 
 
 def _look_again(host: Host) -> None:
@@ -160,14 +163,15 @@ def _look_again(host: Host) -> None:
 
 
 def trim(host: Host) -> None:
-    """Gives up the worst idle links beyond the limit; those that are busy stay."""
+    """Gives up the worst idle links beyond the limit, second ones first; those that are busy stay."""
     over = len(host.links) - host.limits.links
     if over <= 0:
         return
     free = [link for link in _idle(host) if host.now_ms - link.since_ms >= SPARED_MS]
     while over > 0 and free:
-        worst = host.roster.worst({link.peer for link in free}, host.now_ms)
-        link = next(one for one in free if one.peer == worst)
+        second = [one for one in free if host.peers[one.peer].link != one.number]
+        worst = host.roster.worst({one.peer for one in second or free}, host.now_ms)
+        link = next(one for one in second or free if one.peer == worst)
         free.remove(link)
         over -= 1
         host.counts["evicted"] += 1
@@ -195,13 +199,24 @@ def _idle(host: Host) -> list[Link]:
 
 
 def wanted(host: Host, link: Link, since: int) -> None:
-    """The other host says what it has: it is told what changed since, now and from now on."""
-    link.told = since
+    """The other host says what it has: it is told what changed since, now and from now on.
+
+    Once for a link. A number that this host has not given yet is of a store that went back: 0.
+    """
+    if link.told is not None:
+        host.counts["stray"] += 1
+        return
+    link.told = since if since <= host.roster.changes else 0
     _tell(host, link)
 
 
 def heard(host: Host, link: Link, frame: Peers) -> None:
     """Hints of the other host; it is the judge of its own list, and of nothing else."""
+    link.hear_ms = max(link.hear_ms, host.now_ms)
+    if link.hear_ms - host.now_ms > HEARD_AHEAD * TELL_MS:
+        host.counts["stray"] += 1
+        return
+    link.hear_ms += TELL_MS
     known = known_of(host, link.peer)
     rows = [(address, Endpoint(ip, port), age) for address, ip, port, age in frame.rows]
     news = host.roster.hear(host.address, link.peer, rows, host.limits, host.now_ms)
@@ -214,7 +229,7 @@ def heard(host: Host, link: Link, frame: Peers) -> None:
 
 def _tell(host: Host, link: Link) -> None:
     roster = host.roster
-    if link.told is None or link.told >= roster.changes:
+    if link.told is None or link.told >= roster.changes or link.room <= 0:
         return
     most = min(PEERS_MAX, host.limits.peers_told)
     rows = roster.tell(link.peer, link.told, most, host.now_ms)

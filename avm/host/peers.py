@@ -87,6 +87,7 @@ class Link:
     """An authenticated connection to another host, and what waits to be said on it.
 
     `told` is the last change of this host's roster that the other knows; None before it asked.
+    `hear_ms` goes ahead of the time by what it tells of others.
     """
 
     number: int
@@ -95,6 +96,7 @@ class Link:
     room: int = 0
     since_ms: int = 0
     told: int | None = None
+    hear_ms: int = 0
     ready: deque[Outgoing] = field(default_factory=deque)
     incoming: dict[Pair, None] = field(default_factory=dict)
     partial_bytes: int = 0

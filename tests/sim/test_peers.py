@@ -92,8 +92,8 @@ def listened(world: World) -> list[Peers]:
 
 @pytest.mark.parametrize("restart", [False, True])
 def test_s09_the_second_exchange_sends_only_changes(restart: bool) -> None:
-    net = Net(2, 4, limits=replace(Limits(), peers_dialed=1))
-    first, second, third, fourth = net.worlds
+    net = Net(2, 5, limits=replace(Limits(), peers_dialed=1))
+    first, second, third, fourth, fifth = net.worlds
     for one in (third, second):
         dial(net, one, first)
     net.advance(5)
@@ -106,9 +106,11 @@ def test_s09_the_second_exchange_sends_only_changes(restart: bool) -> None:
     assert dial(net, second, first) == ""
     net.advance(5)
     assert frames == [], "nothing has changed"
-    dial(net, fourth, first)
-    net.advance(5)
-    assert [row[0] for frame in frames for row in frame.rows] == [address(fourth)]
+    for one in (fourth, fifth):
+        dial(net, one, first)
+        net.advance(5)
+    said = [[row[0] for row in frame.rows] for frame in frames]
+    assert said == [[address(fourth)], [address(fifth)]]
 
 
 def test_s10_a_restart_links_those_known_before_without_a_bootstrap() -> None:
@@ -170,6 +172,16 @@ def test_t06_a_link_with_a_batch_on_its_way_is_not_given_up() -> None:
     assert linked(here) == {address(third)}, "idle, and the worst"
 
 
+def test_t06_the_best_of_those_reached_are_dialed_before_those_heard_of() -> None:
+    roster = Roster()
+    for n, (reached, good) in enumerate([(0, 0), (1, 0), (1, 5), (1, 1)]):
+        known = roster.of(bytes([n]) * 32, Limits(), 0)
+        known.add(WHERE, reached)
+        known.reached_ms, known.good = reached, good
+    assert [one.address[0] for one in roster.to_dial((), 9, 1)] == [2, 3, 1, 0]
+    assert [one.address[0] for one in roster.to_dial([bytes([2]) * 32], 1, 1)] == [3]
+
+
 def test_t06_a_host_that_is_not_there_is_tried_later_each_time() -> None:
     net = Net(5, 2)
     here, there = net.worlds
@@ -228,6 +240,7 @@ def test_t08_what_is_sent_to_a_banned_host_waits_for_the_end_of_the_ban() -> Non
     ask = pair.client.ask(pair.cap("take"), (7, 1))
     pair.net.advance(5)
     assert not pair.client.outcomes and pair.tokens() == ()
+    assert address(pair.here) not in pair.there.core.host.roster.known, "it is not even dialed"
     do(pair.net, pair.here, peering.unban, pair.there)
     pair.net.advance(1)
     assert pair.client.outcomes == {ask: ["thanks"]}
@@ -255,6 +268,25 @@ def test_what_a_stranger_says_of_others_is_a_hint_and_bounded() -> None:
     net.advance(3600)
     assert linked(here) == {address(there), address(third)}
     assert not [one for one in roster.known.values() if not one.reached_ms], "given up"
+
+
+def test_a_peer_that_asks_or_tells_on_end_is_not_heard() -> None:
+    net = Net(9, 3)
+    here, there, third = net.worlds
+    dial(net, here, third)
+    dial(net, here, there)
+    net.advance(20)
+    counts = here.core.host.counts
+    told, before = counts["peers_told"], counts["stray"]
+    (link,) = [one.number for one in here.core.host.links.values() if one.peer == address(there)]
+    for n in range(50):
+        here.core.frame(link, pack_frame(Want(0)))
+        here.core.frame(link, pack_frame(Peers(n, [(THIRD, WHERE.ip, 1 + n, 0)])))
+    assert counts["peers_told"] == told
+    assert counts["stray"] == before + 50 + 45
+    net.advance(10)
+    here.core.frame(link, pack_frame(Peers(50, [])))
+    assert here.core.host.roster.known[address(there)].heard == 50
 
 
 @pytest.mark.parametrize("body", [[16], [16, -1], [16, 0, 0], [17, 0], [17, 0, [[b"", b"", 1, 1]]]])
