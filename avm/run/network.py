@@ -133,6 +133,7 @@ class Network:
 
     def close(self) -> None:
         """Ends all links, and gives the port back."""
+        self._nursery = None
         self.listener.close()
         self.port.close()
 
@@ -162,8 +163,8 @@ class Network:
                 self._start(self._publish, address)
 
     def _start(self, task: Callable[..., Any], *args: Any) -> None:
-        assert self._nursery is not None
-        self._nursery.start_soon(task, *args)
+        if self._nursery is not None:  # at the end links go down that nobody dials again
+            self._nursery.start_soon(task, *args)
 
     def _say(self, number: int, stream: int, frame: bytes) -> None:
         wire = self._wires.get(number)

@@ -21,6 +21,7 @@ ONCE = "tests/sim/test_regressions.py"
 AGAIN = "tests/avm/test_again.py"
 SPANS = "tests/avm/test_spans.py"
 SHARE = "tests/net/test_rerun_share.py"
+PEERS = "tests/sim/test_peers.py"
 
 FAULTS = [
     Fault(
@@ -278,5 +279,68 @@ FAULTS = [
         "made.weight = leaf.weight - weight_of(old) + weight_of(value)",
         "made.weight = leaf.weight + weight_of(value)",
         "tests/caps/test_weight.py::test_the_weight_of_a_map_follows_each_put_and_drop",
+    ),
+    Fault(
+        "a peer is told again what it knows",
+        "avm/host/peering.py",
+        "_say(host, link, Want(known.heard))",
+        "_say(host, link, Want(0))",
+        f"{PEERS}::test_s09_the_second_exchange_sends_only_changes",
+    ),
+    Fault(
+        "all is told with each change",
+        "avm/host/roster.py",
+        "if one.changed > since and",
+        "if",
+        f"{PEERS}::test_s09_the_second_exchange_sends_only_changes",
+    ),
+    Fault(
+        "the roster is not read at the start",
+        "avm/host/rows.py",
+        'if key == "peers":',
+        "if not key:",
+        f"{PEERS}::test_s10_a_restart_links_those_known_before_without_a_bootstrap",
+    ),
+    Fault(
+        "the best peer is given up",
+        "avm/host/roster.py",
+        "return min(scored)[1] if scored else None",
+        "return max(scored)[1] if scored else None",
+        f"{PEERS}::test_t06_when_a_better_peer_returns_the_worst_goes",
+    ),
+    Fault(
+        "a busy link is given up",
+        "avm/host/peering.py",
+        "if link.number not in busy]",
+        "]",
+        f"{PEERS}::test_t06_a_link_with_a_batch_on_its_way_is_not_given_up",
+    ),
+    Fault(
+        "a host that is not there is tried again at once",
+        "avm/host/roster.py",
+        "RETRY_MS << min(self.tries, RETRY_DOUBLINGS)",
+        "RETRY_MS",
+        f"{PEERS}::test_t06_a_host_that_is_not_there_is_tried_later_each_time",
+    ),
+    Fault(
+        "a banned host may link",
+        "avm/host/peering.py",
+        "if not host.roster.is_banned(address):\n        return True",
+        "if host.roster.known:\n        return True",
+        f"{PEERS}::test_t08_dial_drop_ban_and_unban_take_effect_at_once",
+    ),
+    Fault(
+        "a banned host is dialed",
+        "avm/host/links.py",
+        " or host.roster.is_banned(peer.address)",
+        "",
+        f"{PEERS}::test_t08_what_is_sent_to_a_banned_host_waits_for_the_end_of_the_ban",
+    ),
+    Fault(
+        "a stranger may tell of as many as it likes",
+        "avm/host/roster.py",
+        "room = limits.peers_told - len(hints)",
+        "room = limits.peers",
+        f"{PEERS}::test_what_a_stranger_says_of_others_is_a_hint_and_bounded",
     ),
 ]
