@@ -31,6 +31,8 @@ ROW = ("meta", "peers")
 TELL, TRIM, UPKEEP = ("peers", "tell"), ("peers", "trim"), ("peers", "upkeep")
 ITSELF = "this is the host itself"
 FOUL = 5.0
+# In the place of a teller.
+BEACON = b"beacon"
 # A host that was only heard of is forgotten after so many.
 HINT_TRIES = 4
 
@@ -223,6 +225,14 @@ def heard(host: Host, link: Link, frame: Peers) -> None:
     host.counts["peers_heard"] += len(rows)
     if known.heard != frame.upto or news:
         known.heard = frame.upto
+        _note(host)
+        _look_again(host)
+
+
+def seen(host: Host, address: bytes, endpoint: Endpoint) -> None:
+    """A beacon says that a host is there, on the local network: a hint like any."""
+    rows = [(address, endpoint, 0)]
+    if host.roster.hear(host.address, BEACON, rows, host.limits, host.now_ms):
         _note(host)
         _look_again(host)
 

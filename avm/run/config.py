@@ -36,12 +36,13 @@ LEAST: dict[str, Number] = {"host.workers": 0, "limits.rerun_share": 0}
 class NetworkConfig:
     """Where the host is in the network; without `listen` it is in none.
 
-    `listen` and `advertise` are endpoints in text, `bootstrap` routes.
+    `listen` and `advertise` are endpoints in text, `bootstrap` routes, `beacon` a multicast group.
     """
 
     listen: str = ""
     advertise: str = ""
     bootstrap: tuple[str, ...] = ()
+    beacon: str = ""
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -52,6 +53,11 @@ class NetworkConfig:
     def advertised(self) -> Endpoint | None:
         """What it tells others, when that is said."""
         return parse_endpoint(self.advertise) if self.advertise else None
+
+    @property
+    def group(self) -> Endpoint | None:
+        """The multicast group of the beacon; None when it is off."""
+        return parse_endpoint(self.beacon) if self.beacon else None
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -169,9 +175,16 @@ def _placed(name: str, value: object, place: str) -> Setting:
             return tuple(str(parse_route(one)) for one in value)
         if not isinstance(value, str):
             raise Malformed("an endpoint is IP:PORT in quotes")
+        if name == "beacon" and value and not _is_group(parse_endpoint(value)):
+            raise Malformed("an IPv4 multicast group is expected, like 239.192.77.1:4434")
         return str(parse_endpoint(value)) if value else ""
     except Malformed as error:
         raise ConfigRefused(f"{place}: {value!r}: {error}") from None
+
+
+def _is_group(endpoint: Endpoint) -> bool:
+    """An IPv4 multicast group (RFC 5771)."""
+    return len(endpoint.ip) == 4 and 224 <= endpoint.ip[0] < 240
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:

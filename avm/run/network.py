@@ -12,15 +12,18 @@ from typing import Any
 
 import trio
 
+from avm.host import peering
 from avm.host.core import Core
 from avm.host.effects import Dial, Publish, Say, Seek, Unlink
 from avm.host.keys import Keyring
 from avm.host.links import prove
+from avm.link.errors import TooManyLinks
 from avm.link.handshake import Credentials
 from avm.link.interface import Down, Link
 from avm.link.limits import DATA_STREAMS, LinkLimits
 from avm.link.quic import QuicListener
 from avm.link.udp import UdpPort, moment
+from avm.run.beacon import Beacon
 from avm.run.config import NetworkConfig
 from avm.run.nodesave import pack_saved, unpack_saved
 from caps.certificate import Certificate, parse_certificate_untrusted
@@ -102,6 +105,9 @@ class Network:
         self._routes: dict[bytes, dict[Endpoint, None]] = {}
         for route in config.routes:
             self._learn(route.address, route.endpoint)
+        self._beacon: Beacon | None = None
+        if config.group is not None:
+            self._beacon = Beacon(config.group, self.port.endpoint, keys.address)
         self._sought: dict[bytes, None] = {}
         self._failed: dict[bytes, None] = {}
         self._next = 0
@@ -130,12 +136,17 @@ class Network:
         self.shell.join(tuple(route.endpoint for route in self._bootstrap))
         self._publish_host()
         self._core.join()
+        if self._beacon is not None:
+            nursery.start_soon(self._beacon.say)
+            nursery.start_soon(self._beacon.listen, self._see)
 
     def close(self) -> None:
         """Ends all links, and gives the port back."""
         self._nursery = None
         self.listener.close()
         self.port.close()
+        if self._beacon is not None:
+            self._beacon.close()
 
     # What the core asks for.
 
@@ -215,7 +226,7 @@ class Network:
         while endpoints:
             try:
                 link = self.listener.dial_nowait(Route(host, endpoints.pop(0)))
-            except OSError as error:
+            except (OSError, TooManyLinks) as error:
                 self._note("dial.failed", why=str(error))
                 continue
             self._dialing[link] = (host, endpoints)
@@ -233,6 +244,10 @@ class Network:
         known[endpoint] = None
         while len(known) > ROUTES_KEPT:
             known.pop(next(iter(known)))
+
+    def _see(self, address: bytes, endpoint: Endpoint) -> None:
+        peering.seen(self._core.host, address, endpoint)
+        self._settle()
 
     # What this host announces.
 

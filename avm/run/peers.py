@@ -16,6 +16,7 @@ from caps.errors import Malformed
 from caps.identity import parse_address, parse_route
 
 ADDRESS_DIGITS = 64
+BEACON = peering.BEACON.decode()
 ACTS = {"drop": peering.drop, "ban": peering.ban, "unban": peering.unban}
 
 
@@ -83,5 +84,5 @@ class Peers:
             "round_trip_ms": round(trip_ms, 3) or None,
             "reached_ms": known.reached_ms or None,
             "failures": known.tries,
-            "told_by": known.teller.hex() or None,
+            "told_by": BEACON if known.teller == peering.BEACON else known.teller.hex() or None,
         }

@@ -103,6 +103,16 @@ def row(host: RunningHost, key: str) -> bool:
         store.close()
 
 
+def test_hosts_of_one_network_find_each_other_by_the_beacon(crowd: Crowd) -> None:
+    group = f'network.beacon="239.192.77.1:{free_endpoint().rpartition(":")[2]}"'
+    here, there = crowd.host(group), crowd.host(group)
+    client = asking(here)
+    wait_until(lambda: linked(client) == {address(route_of(there))}, "they do not find each other")
+    maker = there.client("maker")
+    report = maker.wire(there.create(maker, "orchard.py", "orchard-0", 0)["report"])
+    assert isinstance(client.call(report), Map), "the node of each has joined by the other"
+
+
 def test_t06_the_worst_idle_link_goes_when_a_better_peer_returns(crowd: Crowd) -> None:
     hub = crowd.host("limits.links=1", "limits.peers_dialed=1")
     good, bad = (crowd.host("limits.peers_dialed=1") for _ in range(2))

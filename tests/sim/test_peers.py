@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avm.host import peering
+from avm.host.beacon import pack_beacon, read_beacon_untrusted
 from avm.host.channel import pack_frame, unpack_frame_untrusted
 from avm.host.effects import Done
 from avm.host.exchange import PEERS_MAX, Peers, Want
@@ -301,6 +302,31 @@ def test_frames_about_peers_have_the_bytes_of_the_vectors() -> None:
         assert pack_frame(frame).hex() == VECTORS[name]
         read = unpack_frame_untrusted(bytes.fromhex(VECTORS[name]))
         assert read == frame
+
+
+def test_a_beacon_has_the_bytes_of_the_vector() -> None:
+    assert pack_beacon(THERE, 4433).hex() == VECTORS["beacon"]
+    assert read_beacon_untrusted(bytes.fromhex(VECTORS["beacon"])) == (THERE, 4433)
+
+
+@given(st.binary(max_size=80) | st.builds(pack_beacon, st.binary(max_size=40), st.integers(0, 9)))
+def test_p08_any_datagram_is_a_beacon_or_malformed(body: bytes) -> None:
+    try:
+        address, port = read_beacon_untrusted(body)
+    except Malformed:
+        return
+    assert pack_beacon(address, port) == body
+
+
+def test_what_a_beacon_says_is_tried_and_proven() -> None:
+    net = Net(10, 2, limits=replace(Limits(), peers_told=4))
+    here, there = net.worlds
+    for n in range(50):
+        peering.seen(here.core.host, bytes([5, n]) * 16, Endpoint(WHERE.ip, 1 + n))
+    assert len(here.core.host.roster.known) == 4, "one that says much is one teller"
+    peering.seen(here.core.host, address(there), at(net, there))
+    net.advance(5)
+    assert linked(here) == {address(there)}
 
 
 TIMES = st.integers(0, 2**45)
