@@ -70,7 +70,7 @@ def came_up(host: Host, link: Link, endpoint: Endpoint | None, round_trip_ms: fl
     host.roster.reached(known, endpoint, round_trip_ms, host.now_ms)
     link.since_ms = host.now_ms
     _say(host, link, Want(known.heard))
-    for request in host.dials.pop(link.peer, ()):
+    for request, _ in host.dials.pop(link.peer, ()):
         done(host, request, {"host": link.peer.hex()})
     if len(host.links) > host.limits.links:
         host.deadlines.put(TRIM, host.now_ms + SPARED_MS)
@@ -96,8 +96,18 @@ def not_made(host: Host, address: bytes) -> None:
         if not known.reached_ms and known.tries >= HINT_TRIES and not known.banned:
             del host.roster.known[address]
         _note(host)
-    for request in host.dials.pop(address, ()):
-        refuse(host, request, f"{address.hex()[:12]}.. could not be reached")
+    later: list[tuple[int, Endpoint | None]] = []
+    where: list[Endpoint] = []
+    for request, endpoint in host.dials.pop(address, ()):
+        if endpoint is None:
+            refuse(host, request, f"{address.hex()[:12]}.. could not be reached")
+        else:
+            later.append((request, None))
+            where.append(endpoint)
+    if later:
+        host.dials[address] = later
+        peer_of(host, address).dialing = True
+        host.effects.append(Dial(address, tuple(where)))
     _look_again(host)
 
 
@@ -287,7 +297,9 @@ def dial(host: Host, request: int, address: bytes, endpoint: Endpoint) -> None:
     if peer.link:
         done(host, request, {"host": address.hex()})
         return
-    host.dials.setdefault(address, []).append(request)
+    # Where it is being dialed already, that comes first, and then this endpoint.
+    asked = host.dials.setdefault(address, [])
+    asked.append((request, endpoint if peer.dialing else None))
     if not peer.dialing:
         peer.dialing = True
         first = [endpoint, *(one for one in known.best() if one != endpoint)]
@@ -315,7 +327,7 @@ def ban(host: Host, request: int, address: bytes) -> None:
         refuse(host, request, why)
         return
     known_of(host, address).banned = True
-    for waiting in host.dials.pop(address, ()):
+    for waiting, _ in host.dials.pop(address, ()):
         refuse(host, waiting, "it was banned meanwhile")
     count = _close_all(host, address, "banned by the operator")
     host.group.dirty[ROW] = host.roster

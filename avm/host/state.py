@@ -18,6 +18,7 @@ from avm.host.roster import Roster
 from avm.host.scheduler import Queue
 from avm.host.spans import Spans
 from avm.limits import Limits
+from caps.identity import Endpoint
 
 Key = tuple[str, *tuple[int | str | bytes, ...]]
 
@@ -251,7 +252,7 @@ class Host:
     proofs: dict[bytes, Proof] = field(default_factory=dict)
     hints: dict[bytes, bytes] = field(default_factory=dict)
     roster: Roster = field(default_factory=Roster)
-    dials: dict[bytes, list[int]] = field(default_factory=dict)
+    dials: dict[bytes, list[tuple[int, Endpoint | None]]] = field(default_factory=dict)
     workers: dict[int, Worker] = field(default_factory=dict)
     ready: deque[Machine] = field(default_factory=deque)
     unloaded: list[Machine] = field(default_factory=list)

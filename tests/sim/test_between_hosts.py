@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from avm.host import channel
 from avm.host.capability import Cap
 from avm.host.channel import Again, End, Gone, Mark, Offer, Open, Part, Told
+from avm.host.exchange import Peers, Want
 from avm.host.operate import Created
 from avm.host.state import Mode
 from avm.host.verdicts import BACK_HERE, BACK_THERE, TWO_VERSIONS
@@ -241,6 +242,7 @@ def test_c08_a_sender_that_went_back_in_time_is_noticed_and_frozen() -> None:
 
 ADDRESS = st.binary(min_size=32, max_size=32)
 SEQ = st.integers(0, 2**48)
+PORT = st.integers(1, 65535)
 FRAMES = st.one_of(
     st.builds(
         Open,
@@ -265,6 +267,10 @@ FRAMES = st.one_of(
     st.builds(Again, ADDRESS, ADDRESS, SEQ, st.sampled_from(channel.WHYS)),
     st.builds(Gone, ADDRESS, ADDRESS),
     st.builds(End, ADDRESS, ADDRESS),
+    st.builds(Want, SEQ),
+    st.builds(
+        Peers, SEQ, st.lists(st.tuples(ADDRESS, st.binary(min_size=4, max_size=4), PORT, SEQ))
+    ),
 )
 
 

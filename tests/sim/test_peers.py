@@ -235,6 +235,15 @@ def test_t08_a_dial_that_fails_says_so() -> None:
     assert "could not be reached" in dial(net, here, there)
 
 
+def test_t08_a_dial_waits_for_one_that_is_under_way_to_another_endpoint() -> None:
+    net = Net(11, 2)
+    here, there = net.worlds
+    peering.seen(here.core.host, address(there), WHERE)
+    peering.upkeep(here.core.host)
+    assert peering.peer_of(here.core.host, address(there)).dialing
+    assert dial(net, here, there) == "" and linked(here) == {address(there)}
+
+
 def test_t08_what_is_sent_to_a_banned_host_waits_for_the_end_of_the_ban() -> None:
     pair = Pair()
     do(pair.net, pair.here, peering.ban, pair.there)
