@@ -299,6 +299,22 @@ class Core:
         links.no_link(self.host, address)
         peering.not_made(self.host, address)
 
+    def restart_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
+        """An operator's decision on a channel that is frozen, here or there: it begins anew."""
+        host = self.host
+        channel = host.channels.get((sender, receiver))
+        if channel is None or not (channel.frozen or channel.digest):
+            operate.refuse(host, request, "there is no such channel to another host")
+            return
+        value = {"sender": sender, "receiver": receiver, "was": channel.frozen}
+        verdicts.restart(host, channel)
+        operate.done(host, request, value)
+
+    def owes(self) -> int:
+        """How many batches wait for other hosts."""
+        outbox = self.host.outbox.values()
+        return sum(1 for batch in outbox if batch.body and not batch.digest)
+
     def frame(self, number: int, body: bytes) -> None:
         """A frame from another host; a link by which nonsense comes is closed."""
         host = self.host

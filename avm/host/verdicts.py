@@ -11,7 +11,7 @@ from avm.host.channel import Again, Gone, Mark, Told, Verdict
 from avm.host.effects import Frozen
 from avm.host.header import NO_DIGEST, parse_header_untrusted
 from avm.host.links import not_found, place_of, proven, set_place
-from avm.host.outbox import outcome, outcomes, settle, take_mark, tell
+from avm.host.outbox import forget_channel, outcome, outcomes, settle, take_mark, tell
 from avm.host.peers import Link, Outgoing
 from avm.host.state import Channel, Client, Host
 
@@ -27,6 +27,26 @@ def freeze(host: Host, channel: Channel, why: str, evidence: bytes) -> None:
     host.touch(channel)
     host.counts["frozen"] += 1
     host.group.after.append(Frozen(channel.sender, channel.receiver, why))
+
+
+def restart(host: Host, channel: Channel) -> None:
+    """An operator has a channel begin anew from this end; the other end has to agree.
+
+    What was taken counts as taken. The end of the sender says so; that of the receiver forgets where
+    it stood, and believes the sender.
+    """
+    pair = (channel.sender, channel.receiver)
+    channel.frozen, channel.evidence = "", b""
+    host.counts["restarted"] += 1
+    if host.owner(channel.sender) is None:
+        host.arriving.pop(pair, None)
+        forget_channel(host, pair)
+        return
+    channel.base = channel.taken
+    host.touch(channel)
+    outgoing = outgoing_of(host, *pair)
+    unlink(outgoing)
+    wake(host, outgoing)
 
 
 def _of_link(host: Host, link: Link, frame: Mark | Told | Again | Gone) -> Outgoing | None:

@@ -81,12 +81,11 @@ class Network:
         note: Note,
     ) -> None:
         """Binds the port; raises `EndpointInUse`."""
-        assert config.endpoint is not None
         self._core = core
         self._keys = keys
         self._settle = settle
         self._note = note
-        self.port = UdpPort(config.endpoint)
+        self.port = UdpPort(config.endpoint, config.ip)
         self.endpoint = config.advertised or self.port.endpoint
         self.listener = QuicListener(
             self.port.endpoint,

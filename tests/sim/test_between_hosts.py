@@ -217,6 +217,28 @@ def test_c08_a_receiver_that_went_back_in_time_is_noticed_and_frozen() -> None:
     assert pair.tokens() == (1,), "after a restart either"
 
 
+def test_c08_a_frozen_channel_goes_on_when_both_operators_decide_so() -> None:
+    pair = Pair()
+    pair.client.send(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    old = pair.there.store.copy()
+    pair.client.send(pair.cap("take"), (2, 1))
+    pair.net.settle()
+    pair.there.store = old
+    pair.net.crash(pair.there)
+    pair.client.send(pair.cap("take"), (3, 1))
+    pair.net.advance(60)
+    ends = (pair.client.address, pair.made.machine.address)
+    pair.here.ask(lambda request: pair.here.core.restart_channel(request, *ends))
+    pair.net.advance(60)
+    assert len(pair.net.frozen) == 2, "one operator alone cannot"
+    pair.there.ask(lambda request: pair.there.core.restart_channel(request, *ends))
+    pair.here.ask(lambda request: pair.here.core.restart_channel(request, *ends))
+    pair.net.advance(60)
+    assert pair.tokens() == (1, 3), "what was lost stays lost, and the rest goes on"
+    assert not pair.here.core.host.outbox
+
+
 def test_c08_a_sender_that_went_back_in_time_is_noticed_and_frozen() -> None:
     pair = Pair()
     sender = pair.here.create("sender", ModuleCode(apple), (1, 2, 3))

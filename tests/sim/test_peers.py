@@ -16,6 +16,7 @@ from avm.host.beacon import pack_beacon, read_beacon_untrusted
 from avm.host.channel import pack_frame, unpack_frame_untrusted
 from avm.host.effects import Done
 from avm.host.exchange import PEERS_MAX, Peers, Want
+from avm.host.links import peer_of
 from avm.host.roster import HALF_LIFE_MS, Known, Roster, from_bytes, to_bytes
 from avm.limits import Limits
 from avm.sim.net import Net
@@ -240,7 +241,7 @@ def test_t08_a_dial_waits_for_one_that_is_under_way_to_another_endpoint() -> Non
     here, there = net.worlds
     peering.seen(here.core.host, address(there), WHERE)
     peering.upkeep(here.core.host)
-    assert peering.peer_of(here.core.host, address(there)).dialing
+    assert peer_of(here.core.host, address(there)).dialing
     assert dial(net, here, there) == "" and linked(here) == {address(there)}
 
 
