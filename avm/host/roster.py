@@ -162,8 +162,10 @@ class Roster:
                 if room <= 0:
                     continue
                 room -= 1
-                known = self.of(address, limits, now_ms, (teller,))
-                known.teller = teller
+                known = self.known[address] = Known(address, counted_ms=now_ms, teller=teller)
+                self._make_room(limits.peers, now_ms, {teller})
+                if address not in self.known:  # all others were reached
+                    continue
             if endpoint not in known.endpoints:
                 known.add(endpoint, 0)
                 news += 1

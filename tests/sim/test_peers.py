@@ -328,6 +328,16 @@ def test_p08_any_datagram_is_a_beacon_or_malformed(body: bytes) -> None:
     assert pack_beacon(address, port) == body
 
 
+def test_hints_never_take_the_place_of_hosts_that_were_reached() -> None:
+    limits, roster = replace(Limits(), peers=3), Roster()
+    for n in range(3):
+        roster.reached(roster.of(bytes([n]) * 32, limits, 0), WHERE, 0.0, 1)
+        roster.failed(roster.known[bytes([n]) * 32], 1, 9)
+    rows = [(bytes([9, n]) * 16, WHERE, 0) for n in range(5)]
+    roster.hear(THIRD, bytes(32), rows, limits, 2)
+    assert sorted(roster.known) == [bytes([n]) * 32 for n in range(3)]
+
+
 def test_what_a_beacon_says_is_tried_and_proven() -> None:
     net = Net(10, 2, limits=replace(Limits(), peers_told=4))
     here, there = net.worlds
