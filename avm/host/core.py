@@ -267,9 +267,10 @@ class Core:
         if peer.link == number:
             peer.link = others[0] if others else 0
         for pair in link.incoming:
-            if host.arriving[pair].link == number:
-                host.arriving[pair].partial = None
+            arrivals.closed(host, link, pair)
         verdicts.link_lost(host, link)
+        if not peer.link and not peer.places and not peer.dialing:
+            del host.peers[link.peer]
 
     def link_room(self, number: int, room: int) -> None:
         """A link takes so many bytes now."""
