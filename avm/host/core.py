@@ -273,7 +273,7 @@ class Core:
 
     def link_down(self, number: int, fouled: bool = False) -> None:
         """A link is gone, with all that was on its way on it."""
-        link = verdicts.unlinked(self.host, number)
+        link = peering.unlinked(self.host, number)
         if link is not None:
             peering.went_down(self.host, link, fouled)
 

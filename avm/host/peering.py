@@ -4,6 +4,7 @@ Beside the journey. A host dials the best of those it knows until it has a few l
 worst idle one when it has too many, tells each peer whom it reached, and does what the operator says.
 """
 
+from avm.host.arrivals import closed
 from avm.host.away import wake
 from avm.host.channel import pack_frame
 from avm.host.effects import Dial, Say, Unlink
@@ -13,7 +14,7 @@ from avm.host.operate import done, refuse
 from avm.host.peers import Link
 from avm.host.roster import RETRY_MS, Known
 from avm.host.state import Host
-from avm.host.verdicts import unlinked
+from avm.host.verdicts import link_lost
 from caps.identity import Endpoint
 
 LANE = 0
@@ -59,7 +60,9 @@ def is_welcome(host: Host, number: int, address: bytes) -> bool:
     if not host.roster.is_banned(address):
         return True
     host.counts["banned"] += 1
-    peer_of(host, address).dialing = False
+    peer = host.peers.get(address)
+    if peer is not None:
+        peer.dialing = False
     host.effects.append(Unlink(number, "banned"))
     return False
 
@@ -108,7 +111,31 @@ def not_made(host: Host, address: bytes) -> None:
         host.dials[address] = later
         peer_of(host, address).dialing = True
         host.effects.append(Dial(address, tuple(where)))
+    _forget(host, address)
     _look_again(host)
+
+
+def unlinked(host: Host, number: int) -> Link | None:
+    """Takes a link out of the tables, with all that was on its way on it; None when it is not there."""
+    link = host.links.pop(number, None)
+    if link is None:
+        return None
+    others = [one.number for one in host.links.values() if one.peer == link.peer]
+    peer = host.peers[link.peer]
+    if peer.link == number:
+        peer.link = others[0] if others else 0
+    for pair in link.incoming:
+        closed(host, link, pair)
+    link_lost(host, link)
+    _forget(host, link.peer)
+    return link
+
+
+def _forget(host: Host, address: bytes) -> None:
+    """Keeps nothing in memory of a host that is neither linked nor dialed nor sent to."""
+    peer = host.peers.get(address)
+    if peer is not None and not (peer.link or peer.places or peer.dialing):
+        del host.peers[address]
 
 
 def close(host: Host, link: Link, why: str) -> None:
@@ -343,7 +370,8 @@ def unban(host: Host, request: int, address: bytes) -> None:
     known.banned, known.tries = False, 0
     host.group.dirty[ROW] = host.roster
     done(host, request, {"host": address.hex()})
-    for one in list(peer_of(host, address).places):
+    peer = host.peers.get(address)
+    for one in list(peer.places) if peer is not None else ():
         for outgoing in [o for o in host.outgoing.values() if o.receiver == one]:
             wake(host, outgoing)
     _look_again(host)

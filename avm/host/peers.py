@@ -88,6 +88,7 @@ class Link:
 
     `told` is the last change of this host's roster that the other knows; None before it asked.
     `hear_ms` goes ahead of the time by what it tells of others.
+    `proofs` are of whom it speaks for: what was shown, as a digest, the incarnation, and until when.
     """
 
     number: int
@@ -100,6 +101,7 @@ class Link:
     ready: deque[Outgoing] = field(default_factory=deque)
     incoming: dict[Pair, None] = field(default_factory=dict)
     partial_bytes: int = 0
+    proofs: dict[bytes, tuple[bytes, int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

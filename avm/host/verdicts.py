@@ -84,7 +84,8 @@ def marked(host: Host, link: Link, mark: Mark) -> None:
         return
     known = dict(mark.verdicts)
     for seq in range(channel.taken + 1, mark.taken + 1):
-        _end(host, outgoing, seq, known.get(seq, ["applied"]))
+        if not _end(host, outgoing, seq, known.get(seq, ["applied"])):
+            return
     outgoing.marked, outgoing.room = True, mark.room
     outgoing.next, outgoing.at = mark.taken + 1, 0
     wake(host, outgoing)
@@ -95,17 +96,18 @@ def _why_frozen(host: Host, channel: Channel, mark: Mark) -> str:
         return BACK_HERE
     if mark.taken < channel.taken:
         return BACK_THERE
-    if mark.digest != NO_DIGEST and mark.digest != _digest_at(host, channel, mark.taken):
+    known = _digest_at(host, channel, mark.taken)
+    if NO_DIGEST != mark.digest != known and known is not None:
         return TWO_VERSIONS
     return ""
 
 
-def _digest_at(host: Host, channel: Channel, seq: int) -> bytes:
+def _digest_at(host: Host, channel: Channel, seq: int) -> bytes | None:
+    """The digest of the header of that number, None where it is not known any more."""
     if seq == channel.sent:
         return channel.digest
     after = host.outbox.get((channel.sender, channel.receiver, seq + 1))
-    assert after is not None, "what is beyond the mark is in the outbox"
-    return parse_header_untrusted(after.header).before
+    return None if after is None else parse_header_untrusted(after.header).before
 
 
 def told(host: Host, link: Link, frame: Told) -> None:
@@ -117,14 +119,17 @@ def told(host: Host, link: Link, frame: Told) -> None:
     if frame.seq != channel.taken + 1 or frame.seq > outgoing.offered:
         host.counts["stray"] += 1
         return
-    _end(host, outgoing, frame.seq, frame.verdict)
-    outgoing.room = max(outgoing.room, frame.room)
-    wake(host, outgoing)
+    if _end(host, outgoing, frame.seq, frame.verdict):
+        outgoing.room = max(outgoing.room, frame.room)
+        wake(host, outgoing)
 
 
-def _end(host: Host, outgoing: Outgoing, seq: int, verdict: Verdict) -> None:
-    """Takes a batch's verdict: all that follows from it is in one commit."""
-    batch = host.outbox[(outgoing.sender, outgoing.receiver, seq)]
+def _end(host: Host, outgoing: Outgoing, seq: int, verdict: Verdict) -> bool:
+    """Takes a batch's verdict, all that follows from it in one commit; False where it is gone."""
+    batch = host.outbox.get((outgoing.sender, outgoing.receiver, seq))
+    if batch is None:
+        host.counts["stray"] += 1
+        return False
     channel = host.channel(outgoing.sender, outgoing.receiver)
     if verdict[-1] == "stranger" and channel.base == seq - 1:
         channel.base = seq
@@ -143,6 +148,7 @@ def _end(host: Host, outgoing: Outgoing, seq: int, verdict: Verdict) -> None:
     take_mark(host, batch)
     tell(host, batch, list(verdict[:3]) if word == "refused" else list(verdict[:2]))
     host.group.heard.append((outgoing, seq))
+    return True
 
 
 def _too_late(host: Host, batch: Batch) -> None:
@@ -213,7 +219,7 @@ def withdraw_away(host: Host, batch: Batch) -> None:
     outgoing = outgoing_of(host, batch.sender, batch.receiver)
     key = (batch.sender, batch.receiver, batch.seq)
     if host.owner(batch.sender) is None:
-        settle(host, batch)
+        _give_up(host, batch)
         return
     if batch.body:
         batch.body = b""
@@ -233,28 +239,22 @@ def withdraw_away(host: Host, batch: Batch) -> None:
     _outcomes_now(host, batch, "unknown", "the other host has not said what became of it")
 
 
+def _give_up(host: Host, batch: Batch) -> None:
+    """The sender is removed, and nobody can speak for it any more."""
+    pair = (batch.sender, batch.receiver)
+    settle(host, batch)
+    host.outgoing.pop(pair, None)
+    host.places[batch.receiver].senders.pop(batch.sender, None)
+    if not any(key[:2] == pair for key in host.outbox):
+        forget_channel(host, pair)
+
+
 def _outcomes_now(host: Host, batch: Batch, why: str, detail: str) -> None:
     owner = host.owner(batch.sender)
     if owner is None:
         return
     for _index, reply in batch.own_replies():
         outcome(host, owner, reply.ask, why, detail)
-
-
-def unlinked(host: Host, number: int) -> Link | None:
-    """Takes a link out of the tables, with all that was on its way on it; None when it is not there."""
-    link = host.links.pop(number, None)
-    if link is None:
-        return None
-    others = [one.number for one in host.links.values() if one.peer == link.peer]
-    peer = host.peers[link.peer]
-    if peer.link == number:
-        peer.link = others[0] if others else 0
-    for pair in link.incoming:
-        if host.arriving[pair].link == number:
-            host.arriving[pair].partial = None
-    link_lost(host, link)
-    return link
 
 
 def link_lost(host: Host, link: Link) -> None:

@@ -44,6 +44,8 @@ IDLE_S = 12.0
 HANDSHAKE_S = 5.0
 # What was not found is asked for again by those who still wait for it.
 MISS_MS = 3_000
+# A peer that has so much to read and does not is let go.
+WAITING_BYTES_MAX = 16 * 1024 * 1024
 ROUTES_KEPT = 8
 SOUGHT_KEPT = 10_000
 TIMER_S = 0.001
@@ -186,6 +188,10 @@ class Network:
         else:
             wire.waiting.setdefault(stream, deque()).append(frame)
             wire.waiting_bytes += len(frame)
+            if wire.waiting_bytes > WAITING_BYTES_MAX:
+                self._note("link.stalled", link=number)
+                wire.link.close()
+                return
         self._core.link_room(number, wire.room())
 
     # Where addresses and hosts are.

@@ -279,6 +279,7 @@ def test_what_a_stranger_says_of_others_is_a_hint_and_bounded() -> None:
     net.advance(3600)
     assert linked(here) == {address(there), address(third)}
     assert not [one for one in roster.known.values() if not one.reached_ms], "given up"
+    assert set(here.core.host.peers) == linked(here), "and nothing is kept of them"
 
 
 def test_a_peer_that_asks_or_tells_on_end_is_not_heard() -> None:
