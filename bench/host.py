@@ -24,6 +24,8 @@ class HostProcess:
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
+        if "is reached at" in line:
+            line = self._process.stdout.readline()
         self.start_s = perf_counter() - begun
         if "is ready" not in line:
             raise BenchFailed(f"the host did not start: {line.strip() or 'no line'}")

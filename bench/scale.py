@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Sizes of one run; `messages` are those at batches of 1, 10 and 100."""
+    """Sizes of one run; `messages` are those at batches of 1, 10 and 100.
+
+    `apart` are the senders at one host to another, and the machines there.
+    """
 
     messages: tuple[int, int, int]
     senders: int
@@ -17,6 +20,8 @@ class Scale:
     dbos_s: float
     calls: int
     floor_rows: int
+    apart: int
+    apart_messages: tuple[int, int, int]
 
 
 FULL = Scale(
@@ -30,6 +35,8 @@ FULL = Scale(
     dbos_s=8.0,
     calls=4_000,
     floor_rows=100_000,
+    apart=32,
+    apart_messages=(10_000, 60_000, 200_000),
 )
 QUICK = Scale(
     messages=(2_000, 4_000, 20_000),
@@ -42,5 +49,7 @@ QUICK = Scale(
     dbos_s=0.5,
     calls=100,
     floor_rows=2_000,
+    apart=8,
+    apart_messages=(500, 2_000, 8_000),
 )
 BATCHES = (1, 10, 100)
