@@ -16,19 +16,23 @@ class HostProcess:
     def __init__(self, directory: Path, settings: Sequence[str] = ()) -> None:
         begun = perf_counter()
         self.directory = directory
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.serve", str(directory), *settings],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parent.parent,
-        )
+        log = directory / "bench.log"
+        with log.open("ab") as events:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bench.serve", str(directory), *settings],
+                stdout=subprocess.PIPE,
+                stderr=events,
+                text=True,
+                cwd=Path(__file__).parent.parent,
+            )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if "is reached at" in line:
             line = self._process.stdout.readline()
         self.start_s = perf_counter() - begun
         if "is ready" not in line:
-            raise BenchFailed(f"the host did not start: {line.strip() or 'no line'}")
+            said = line.strip() or log.read_text("utf-8", "replace").strip()[-400:]
+            raise BenchFailed(f"the host did not start: {said or 'no line'}")
 
     def kill(self) -> None:
         """Kills it with signal 9."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from bench.link import Scale as LinkScale
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -22,6 +24,9 @@ class Scale:
     floor_rows: int
     apart: int
     apart_messages: tuple[int, int, int]
+    link: LinkScale
+    dht_s: float
+    primitives: int
 
 
 FULL = Scale(
@@ -36,7 +41,10 @@ FULL = Scale(
     calls=4_000,
     floor_rows=100_000,
     apart=32,
-    apart_messages=(10_000, 60_000, 200_000),
+    apart_messages=(20_000, 60_000, 300_000),
+    link=LinkScale(trips=2_000, seconds=1.0, handshakes=100, idle=50, rounds=3),
+    dht_s=1.9,
+    primitives=2_000,
 )
 QUICK = Scale(
     messages=(2_000, 4_000, 20_000),
@@ -51,5 +59,8 @@ QUICK = Scale(
     floor_rows=2_000,
     apart=8,
     apart_messages=(500, 2_000, 8_000),
+    link=LinkScale(trips=50, seconds=0.1, handshakes=5, idle=5, rounds=1),
+    dht_s=0.2,
+    primitives=50,
 )
 BATCHES = (1, 10, 100)
