@@ -1,5 +1,6 @@
 """A host as a process of its own: started, killed, stopped, and weighed."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -61,6 +62,14 @@ class HostProcess:
             for task in Path(f"/proc/{pid}/task").iterdir():
                 found += map(int, (task / "children").read_text().split())
         return found
+
+    def processor_s(self) -> float:
+        """What all its processes have used of the processors."""
+        ticks = 0
+        for pid in self.processes():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory_bytes(self) -> dict[str, int]:
         """What all its processes hold together: `Pss` (shared pages counted once) and `Rss`."""

@@ -49,9 +49,10 @@ def measure(directory: Path, scale: Scale) -> Section:
             names = owner.create("one", bundle_of("tally"))
             many = [owner.create(f"m{i}", bundle_of("tally"))["line"] for i in range(scale.apart)]
         figures = [*_latency(sender, names["line"], scale), *_asks(sender, names["total"], scale)]
+        both = here, there
         one = f"one machine, {scale.apart} senders"
-        figures += _loads(here, one, [names["line"]], scale)
-        figures += _loads(here, f"{scale.apart} machines, {scale.apart} senders", many, scale)
+        figures += _loads(both, one, [names["line"]], scale)
+        figures += _loads(both, f"{scale.apart} machines, {scale.apart} senders", many, scale)
     text = "A client of one host, a machine of another, both on this computer and linked by QUIC. A message"
     text += " counts when the client has the verdict: by then it is committed at the client's host, executed and"
     text += " committed at the machine's, and its end is committed at the client's. The first tenth is left out."
@@ -88,8 +89,10 @@ def _spread(what: str, times_ms: list[float], most: float | None) -> list[Figure
     ]
 
 
-def _loads(here: HostProcess, shape: str, wires: list[bytes], scale: Scale) -> list[Figure]:
-    """One figure for each size of batch, after a run of a tenth to warm up."""
+def _loads(
+    hosts: tuple[HostProcess, HostProcess], shape: str, wires: list[bytes], scale: Scale
+) -> list[Figure]:
+    """Two figures for each size of batch, after a run of a tenth to warm up."""
     figures = []
     for batch, messages in zip(BATCHES, scale.apart_messages, strict=True):
         offers = max(1, messages // batch // scale.apart)
@@ -98,8 +101,12 @@ def _loads(here: HostProcess, shape: str, wires: list[bytes], scale: Scale) -> l
                 Lane.to(wires[i % len(wires)], [LINE] * batch, share, WINDOW[batch])
                 for i in range(scale.apart)
             ]
-            seconds = run_load(here.directory, lanes, scale.apart)
-        rate = offers * scale.apart * batch / seconds
+            used_s = sum(host.processor_s() for host in hosts)
+            seconds = run_load(hosts[0].directory, lanes, scale.apart)
+            used_s = sum(host.processor_s() for host in hosts) - used_s
+        sent = offers * scale.apart * batch
         what = f"{shape}, batches of {batch}"
-        figures.append(Figure(what, rate, "messages/s", least=LEAST.get(batch)))
+        figures.append(Figure(what, sent / seconds, "messages/s", least=LEAST.get(batch)))
+        what = f"{what}, processor time of both hosts"
+        figures.append(Figure(what, used_s / sent * 1e6, "us a message"))
     return figures
