@@ -6,7 +6,6 @@ part; the exit code is 0 when all that is claimed held.
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,13 +17,6 @@ from typing import Any
 from examples.demo import PATIENCE_S, DoesNotHold, Terminal, check, say, show
 
 LINES = 300
-
-
-def free_endpoint() -> str:
-    """An endpoint of loopback that nobody has now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{one.getsockname()[1]}"
 
 
 def kill(terminal: Terminal) -> None:
@@ -42,10 +34,10 @@ def created(terminal: Terminal, *words: str) -> dict[str, Any]:
 
 def begin(a: Terminal, b: Terminal, c: Terminal) -> str:
     say("\n\nThree hosts. B and C are told one address, A's; a machine on each.\n")
-    a.start_host("--listen", free_endpoint())
+    a.start_host("--listen", "127.0.0.1:0")
     route = str(json.loads(a.read("status", "--json"))["route"])
     for one in (b, c):
-        one.start_host("--listen", free_endpoint(), "--bootstrap", route)
+        one.start_host("--listen", "127.0.0.1:0", "--bootstrap", route)
     return route
 
 
@@ -84,7 +76,7 @@ def comes_back_elsewhere(b: Terminal, c: Terminal, route: str) -> None:
     kill(c)
     b.type("send", "bob.use", "--jsonl", str(path), "--batch-size", "10")
     b.type("channels")
-    c.start_host("--listen", free_endpoint(), "--bootstrap", route)
+    c.start_host("--listen", "127.0.0.1:0", "--bootstrap", route)
     end = monotonic() + PATIENCE_S
     while (total := c.ask("counter.read")) < 5 + 2 * LINES and monotonic() < end:
         sleep(0.2)

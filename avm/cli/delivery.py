@@ -21,6 +21,7 @@ IDLE_S = 0.1
 STEP_S = 0.5
 MARK_S = 60.0
 POLL_S = 0.05
+BUSY_S = 2.0
 PROBE = 1 << 62
 NULL_BODY = b"\xf6"
 
@@ -71,6 +72,8 @@ class Delivery:
         self._flush_at = 0.0
         self._again_at = 0.0
         self._told_held = False
+        self._busy_since = 0.0
+        self._told_busy = False
         self._marked = True
         self.malformed: CliError | None = None
 
@@ -150,11 +153,23 @@ class Delivery:
                 self._is_known(taken)
                 self._tell(self._sending.reopened(taken, dict(verdicts)))
                 self._marked = True
+        self._tell_busy(frame)
         if self._sending.again is not None:
             self._again_at = monotonic() + self._sending.again_s
         if self._sending.some_held and not self._told_held:
             self._told_held = True
             warn("avm-host: the machine is suspended: what is sent waits until `avm-host resume`")
+
+    def _tell_busy(self, frame: list[Any]) -> None:
+        """Says so once, when the host takes nothing for a while."""
+        match frame:
+            case [protocol.VERDICT, _, _, ["busy"]]:
+                self._busy_since = self._busy_since or monotonic()
+            case [protocol.VERDICT, *_]:
+                self._busy_since = 0.0
+        if self._busy_since and monotonic() - self._busy_since > BUSY_S and not self._told_busy:
+            self._told_busy = True
+            warn("avm-host: the host takes nothing now, it has no room or drains: waiting")
 
     def _is_known(self, taken: int) -> None:
         if self._sending.is_forgotten(taken):

@@ -1,12 +1,12 @@
-"""`links`, `channels`, `locate`, `dht`: what the running host knows of others."""
+"""`links`, `channels`, `locate`, `dht`, `drain`: the running host and others."""
 
 import argparse
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from avm.cli.arguments import add_json
-from avm.cli.errors import CliError
+from avm.cli.arguments import add_json, check_seconds
+from avm.cli.errors import CliError, NoAnswer, Usage
 from avm.cli.link import Link, fresh_key
 from avm.cli.ls import print_table
 from avm.cli.output import print_json, say
@@ -15,10 +15,17 @@ from caps.identity import parse_address
 
 ASK_S = 60.0
 SHOWN = 12
+DRAIN_TEXT = "seconds to wait for other hosts (default 60)"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of these verbs."""
+    if parser.prog.endswith(" channels"):
+        parser.add_argument("act", metavar="ACT", nargs="?", default="ls", help="ls, restart")
+        parser.add_argument("sender", metavar="SENDER", nargs="?", help="a start of its address")
+        parser.add_argument("receiver", metavar="RECEIVER", nargs="?", help="likewise")
+    if parser.prog.endswith(" drain"):
+        parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=DRAIN_TEXT)
     if parser.prog.endswith(" locate"):
         parser.add_argument("address", metavar="ADDRESS", help="64 hexadecimal digits")
         parser.add_argument("--trace", action="store_true", help="show each step of the lookup")
@@ -27,21 +34,41 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Asks the host and prints what it says."""
-    params: dict[str, Any] = {}
-    if args.verb == "locate":
-        params["address"] = parse_address(args.address)
+    verb, params, wait_s = _request(args)
     link = Link.open(directory, fresh_key())
     try:
-        found = link.ask(args.verb, params, ASK_S)
+        found = link.ask(verb, params, wait_s)
     finally:
         link.end()
+    if verb == "restart":
+        found = {name: _text(value) for name, value in found.items()}
     if args.json:
         print_json(found)
     else:
         SHOW[args.verb](found, args)
     if args.verb == "locate" and not found["records"]:
         raise CliError(f"nobody knows where {args.address[:SHOWN]}.. is")
+    if args.verb == "drain" and found["owes"]:
+        raise NoAnswer(f"{found['owes']} batches still wait for hosts that do not answer")
     return 0
+
+
+def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any], float]:
+    """What the host is asked, and how long it may take."""
+    if args.verb == "locate":
+        return "locate", {"address": parse_address(args.address)}, ASK_S
+    if args.verb == "drain":
+        check_seconds("--timeout", args.timeout)
+        return "drain", {"timeout_ms": round(args.timeout * 1000)}, args.timeout + ASK_S
+    if args.verb != "channels" or args.act == "ls":
+        return args.verb, {}, ASK_S
+    if args.act != "restart" or args.sender is None or args.receiver is None:
+        raise Usage("`avm-host channels restart SENDER RECEIVER`: `avm-host channels` lists them")
+    return "restart", {"sender": args.sender, "receiver": args.receiver}, ASK_S
+
+
+def _text(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def _links(links: list[Mapping[str, Any]], _args: argparse.Namespace) -> None:
@@ -56,7 +83,11 @@ def _links(links: list[Mapping[str, Any]], _args: argparse.Namespace) -> None:
     print_table(rows)
 
 
-def _channels(channels: list[Mapping[str, Any]], _args: argparse.Namespace) -> None:
+def _channels(channels: Any, args: argparse.Namespace) -> None:
+    if args.act == "restart":
+        was = f"; it was frozen: {channels['was']}" if channels["was"] else ""
+        say(f"the channel begins anew from this end{was}")
+        return
     if not channels:
         say("no channels to other hosts")
         return
@@ -84,6 +115,11 @@ def _locate(found: Mapping[str, Any], args: argparse.Namespace) -> None:
     say(f"{found['requests']} requests in {found['took_ms']} ms")
 
 
+def _drain(found: Mapping[str, Any], _args: argparse.Namespace) -> None:
+    if not found["owes"]:
+        say("nothing is under way or owed to other hosts: `avm-host stop`")
+
+
 def _dht(found: Mapping[str, Any], _args: argparse.Namespace) -> None:
     for name, value in found.items():
         say(f"{name:<10} {', '.join(value) if isinstance(value, list) else value}")
@@ -94,4 +130,5 @@ SHOW: dict[str, Callable[[Any, argparse.Namespace], None]] = {
     "channels": _channels,
     "locate": _locate,
     "dht": _dht,
+    "drain": _drain,
 }

@@ -72,7 +72,8 @@ VERBS = (
     Verb("backup", "avm.cli.backup", "copy the store and its keys into one file, while running", JOURNAL, ("backup monday.avm",)),
     Verb("prune", "avm.cli.prune", "forget the oldest turns of a machine", JOURNAL, ("prune counter --keep 1000",)),
     Verb("links", "avm.cli.outside", "list the links to other hosts", NETWORK, ("links", "links --json")),
-    Verb("channels", "avm.cli.outside", "list the channels to and from machines of other hosts", NETWORK, ("channels",)),
+    Verb("channels", "avm.cli.outside", "list the channels to and from machines of other hosts", NETWORK, ("channels", "channels restart 3f0c99d1 87e273ac")),
+    Verb("drain", "avm.cli.outside", "take no new work, and deliver what is owed to other hosts", NETWORK, ("drain --timeout 10",)),
     Verb("locate", "avm.cli.outside", "ask the network where an address is", NETWORK, ("locate 3f0c99d1a7b2e4586d0f1c2b3a495867f8e9dacb0b1c2d3e4f5061728394a5b6 --trace",)),
     Verb("dht", "avm.cli.outside", "show this host's part in the network's records", NETWORK, ("dht",)),
 )  # fmt: skip

@@ -19,7 +19,7 @@ from avm.host.header import (
 )
 from avm.host.links import prove, proven, room_of, say, say_after, set_place, tell_away
 from avm.host.outbox import enqueue, forget_channel, give_client, hold, take_mark
-from avm.host.peers import Incoming, Link, Partial
+from avm.host.peers import Incoming, Link, Pair, Partial
 from avm.host.state import Channel, Client, Host, Machine, Mode, Status
 from avm.host.verdicts import TWO_VERSIONS, freeze
 from caps.errors import InvalidCapability, Malformed
@@ -34,6 +34,10 @@ class PeerBroken(Exception):
 def opened(host: Host, link: Link, frame: Open) -> None:
     """Another host begins a channel to a machine or client of this one."""
     pair = (frame.sender, frame.receiver)
+    if len(link.incoming) >= host.limits.link_channels and pair not in link.incoming:
+        host.counts["crowded"] += 1
+        say(host, link, Gone(*pair))
+        return
     incarnation = proven(host, link, frame.sender, frame.identity, frame.certificate)
     owner = host.owner(frame.receiver)
     channel = host.channels.get(pair)
@@ -43,13 +47,12 @@ def opened(host: Host, link: Link, frame: Open) -> None:
         host.counts["unproven" if incarnation is None or stale else "not_here"] += 1
         say(host, link, Gone(*pair))
         return
-    if len(link.incoming) >= host.limits.link_channels and pair not in link.incoming:
-        host.counts["crowded"] += 1
-        say(host, link, Gone(*pair))
-        return
     if channel is not None and channel.frozen:
         return
-    set_place(host, frame.sender, link.peer)
+    if frame.sender in host.places:
+        set_place(host, frame.sender, link.peer)
+    else:
+        hear_hints(host, [(frame.sender, link.peer)])
     link.incoming[pair] = None
     taken, received, digest = frame.base, frame.base, NO_DIGEST
     known = channel or Channel(*pair, taken=taken, received=received)
@@ -65,6 +68,16 @@ def opened(host: Host, link: Link, frame: Open) -> None:
     room = room_of(host, known, base)
     proofs = (proof.identity, proof.certificate)
     say_after(host, link, Mark(*pair, *proofs, taken, digest, room, verdicts))
+
+
+def closed(host: Host, link: Link, pair: Pair) -> None:
+    """The link of a channel is gone; it is remembered as long as something of it is under way."""
+    incoming, channel = host.arriving.get(pair), host.channels.get(pair)
+    if incoming is None or incoming.link != link.number:
+        return
+    incoming.partial = None
+    if channel is None or channel.received == channel.taken:
+        del host.arriving[pair]
 
 
 def ended(host: Host, link: Link, frame: End) -> None:
@@ -270,4 +283,4 @@ def _takes(machine: Machine) -> bool:
     return machine.status is not Status.HALTED
 
 
-__all__ = ["PeerBroken", "ended", "offered", "opened", "parted"]
+__all__ = ["PeerBroken", "closed", "ended", "offered", "opened", "parted"]

@@ -267,9 +267,10 @@ class Core:
         if peer.link == number:
             peer.link = others[0] if others else 0
         for pair in link.incoming:
-            if host.arriving[pair].link == number:
-                host.arriving[pair].partial = None
+            arrivals.closed(host, link, pair)
         verdicts.link_lost(host, link)
+        if not peer.link and not peer.places and not peer.dialing:
+            del host.peers[link.peer]
 
     def link_room(self, number: int, room: int) -> None:
         """A link takes so many bytes now."""
@@ -291,6 +292,22 @@ class Core:
     def no_link(self, address: bytes) -> None:
         """Another host could not be reached."""
         links.no_link(self.host, address)
+
+    def restart_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
+        """An operator's decision on a channel that is frozen, here or there: it begins anew."""
+        host = self.host
+        channel = host.channels.get((sender, receiver))
+        if channel is None or not (channel.frozen or channel.digest):
+            operate.refuse(host, request, "there is no such channel to another host")
+            return
+        value = {"sender": sender, "receiver": receiver, "was": channel.frozen}
+        verdicts.restart(host, channel)
+        operate.done(host, request, value)
+
+    def owes(self) -> int:
+        """How many batches wait for other hosts."""
+        outbox = self.host.outbox.values()
+        return sum(1 for batch in outbox if batch.body and not batch.digest)
 
     def frame(self, number: int, body: bytes) -> None:
         """A frame from another host; a link by which nonsense comes is closed."""

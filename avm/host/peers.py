@@ -84,7 +84,10 @@ class Incoming:
 
 @dataclass(slots=True)
 class Link:
-    """An authenticated connection to another host, and what waits to be said on it."""
+    """An authenticated connection to another host, and what waits to be said on it.
+
+    `proofs` are of whom it speaks for: what was shown, as a digest, the incarnation, and until when.
+    """
 
     number: int
     peer: bytes
@@ -93,6 +96,7 @@ class Link:
     ready: deque[Outgoing] = field(default_factory=deque)
     incoming: dict[Pair, None] = field(default_factory=dict)
     partial_bytes: int = 0
+    proofs: dict[bytes, tuple[bytes, int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from avm.host.channel import Again, Gone, Mark, Told, Verdict
 from avm.host.effects import Frozen
 from avm.host.header import NO_DIGEST, parse_header_untrusted
 from avm.host.links import not_found, place_of, proven, set_place
-from avm.host.outbox import outcome, outcomes, settle, take_mark, tell
+from avm.host.outbox import forget_channel, outcome, outcomes, settle, take_mark, tell
 from avm.host.peers import Link, Outgoing
 from avm.host.state import Channel, Client, Host
 
@@ -27,6 +27,26 @@ def freeze(host: Host, channel: Channel, why: str, evidence: bytes) -> None:
     host.touch(channel)
     host.counts["frozen"] += 1
     host.group.after.append(Frozen(channel.sender, channel.receiver, why))
+
+
+def restart(host: Host, channel: Channel) -> None:
+    """An operator has a channel begin anew from this end; the other end has to agree.
+
+    What was taken counts as taken. The end of the sender says so; that of the receiver forgets where
+    it stood, and believes the sender.
+    """
+    pair = (channel.sender, channel.receiver)
+    channel.frozen, channel.evidence = "", b""
+    host.counts["restarted"] += 1
+    if host.owner(channel.sender) is None:
+        host.arriving.pop(pair, None)
+        forget_channel(host, pair)
+        return
+    channel.base = channel.taken
+    host.touch(channel)
+    outgoing = outgoing_of(host, *pair)
+    unlink(outgoing)
+    wake(host, outgoing)
 
 
 def _of_link(host: Host, link: Link, frame: Mark | Told | Again | Gone) -> Outgoing | None:
@@ -64,7 +84,8 @@ def marked(host: Host, link: Link, mark: Mark) -> None:
         return
     known = dict(mark.verdicts)
     for seq in range(channel.taken + 1, mark.taken + 1):
-        _end(host, outgoing, seq, known.get(seq, ["applied"]))
+        if not _end(host, outgoing, seq, known.get(seq, ["applied"])):
+            return
     outgoing.marked, outgoing.room = True, mark.room
     outgoing.next, outgoing.at = mark.taken + 1, 0
     wake(host, outgoing)
@@ -75,17 +96,18 @@ def _why_frozen(host: Host, channel: Channel, mark: Mark) -> str:
         return BACK_HERE
     if mark.taken < channel.taken:
         return BACK_THERE
-    if mark.digest != NO_DIGEST and mark.digest != _digest_at(host, channel, mark.taken):
+    known = _digest_at(host, channel, mark.taken)
+    if NO_DIGEST != mark.digest != known and known is not None:
         return TWO_VERSIONS
     return ""
 
 
-def _digest_at(host: Host, channel: Channel, seq: int) -> bytes:
+def _digest_at(host: Host, channel: Channel, seq: int) -> bytes | None:
+    """The digest of the header of that number, None where it is not known any more."""
     if seq == channel.sent:
         return channel.digest
     after = host.outbox.get((channel.sender, channel.receiver, seq + 1))
-    assert after is not None, "what is beyond the mark is in the outbox"
-    return parse_header_untrusted(after.header).before
+    return None if after is None else parse_header_untrusted(after.header).before
 
 
 def told(host: Host, link: Link, frame: Told) -> None:
@@ -97,14 +119,17 @@ def told(host: Host, link: Link, frame: Told) -> None:
     if frame.seq != channel.taken + 1 or frame.seq > outgoing.offered:
         host.counts["stray"] += 1
         return
-    _end(host, outgoing, frame.seq, frame.verdict)
-    outgoing.room = max(outgoing.room, frame.room)
-    wake(host, outgoing)
+    if _end(host, outgoing, frame.seq, frame.verdict):
+        outgoing.room = max(outgoing.room, frame.room)
+        wake(host, outgoing)
 
 
-def _end(host: Host, outgoing: Outgoing, seq: int, verdict: Verdict) -> None:
-    """Takes a batch's verdict: all that follows from it is in one commit."""
-    batch = host.outbox[(outgoing.sender, outgoing.receiver, seq)]
+def _end(host: Host, outgoing: Outgoing, seq: int, verdict: Verdict) -> bool:
+    """Takes a batch's verdict, all that follows from it in one commit; False where it is gone."""
+    batch = host.outbox.get((outgoing.sender, outgoing.receiver, seq))
+    if batch is None:
+        host.counts["stray"] += 1
+        return False
     channel = host.channel(outgoing.sender, outgoing.receiver)
     if verdict[-1] == "stranger" and channel.base == seq - 1:
         channel.base = seq
@@ -123,6 +148,7 @@ def _end(host: Host, outgoing: Outgoing, seq: int, verdict: Verdict) -> None:
     take_mark(host, batch)
     tell(host, batch, list(verdict[:3]) if word == "refused" else list(verdict[:2]))
     host.group.heard.append((outgoing, seq))
+    return True
 
 
 def _too_late(host: Host, batch: Batch) -> None:
@@ -193,7 +219,7 @@ def withdraw_away(host: Host, batch: Batch) -> None:
     outgoing = outgoing_of(host, batch.sender, batch.receiver)
     key = (batch.sender, batch.receiver, batch.seq)
     if host.owner(batch.sender) is None:
-        settle(host, batch)
+        _give_up(host, batch)
         return
     if batch.body:
         batch.body = b""
@@ -211,6 +237,16 @@ def withdraw_away(host: Host, batch: Batch) -> None:
             wake(host, outgoing)
             return
     _outcomes_now(host, batch, "unknown", "the other host has not said what became of it")
+
+
+def _give_up(host: Host, batch: Batch) -> None:
+    """The sender is removed, and nobody can speak for it any more."""
+    pair = (batch.sender, batch.receiver)
+    settle(host, batch)
+    host.outgoing.pop(pair, None)
+    host.places[batch.receiver].senders.pop(batch.sender, None)
+    if not any(key[:2] == pair for key in host.outbox):
+        forget_channel(host, pair)
 
 
 def _outcomes_now(host: Host, batch: Batch, why: str, detail: str) -> None:

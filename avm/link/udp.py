@@ -45,11 +45,11 @@ def _drop(_datagram: bytes, _endpoint: Endpoint) -> None:
 class UdpPort:
     """A bound UDP socket."""
 
-    def __init__(self, endpoint: Endpoint | None = None) -> None:
-        """Bind it; without an endpoint to some free port of 127.0.0.1. Raises `EndpointInUse`."""
+    def __init__(self, endpoint: Endpoint | None = None, ip: str = "127.0.0.1") -> None:
+        """Bind it; without an endpoint to some free port of that IP. Raises `EndpointInUse`."""
         # aioquic warns of whatever a stranger does wrong: that is told as the end of a link.
         logging.getLogger("quic").setLevel(logging.CRITICAL)
-        self.sock = _bind(("127.0.0.1", 0) if endpoint is None else _address(endpoint))
+        self.sock = _bind((ip, 0) if endpoint is None else _address(endpoint))
         self.endpoint = _endpoint_of(self.sock)
         self.closing: Callable[[], None] = lambda: None
         self.lost_datagrams = 0

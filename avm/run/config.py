@@ -19,6 +19,7 @@ from caps.identity import Endpoint, Route, parse_endpoint, parse_route
 
 Number = int | float
 Setting = Number | str | tuple[str, ...]
+ANY_PORT = ":0"
 
 # What the formats bound: a key of the configuration can only be stricter.
 MOST: dict[str, Number] = {
@@ -45,8 +46,13 @@ class NetworkConfig:
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """Where it listens; None when it does not."""
-        return parse_endpoint(self.listen) if self.listen else None
+        """Where it listens; None for some free port of `ip`."""
+        return None if self.listen.endswith(ANY_PORT) else parse_endpoint(self.listen)
+
+    @property
+    def ip(self) -> str:
+        """The IP of `listen`."""
+        return parse_endpoint(_with_port(self.listen)).host_text
 
     @property
     def advertised(self) -> Endpoint | None:
@@ -169,9 +175,16 @@ def _placed(name: str, value: object, place: str) -> Setting:
             return tuple(str(parse_route(one)) for one in value)
         if not isinstance(value, str):
             raise Malformed("an endpoint is IP:PORT in quotes")
+        if name == "listen" and value.endswith(ANY_PORT):
+            parse_endpoint(_with_port(value))
+            return value
         return str(parse_endpoint(value)) if value else ""
     except Malformed as error:
         raise ConfigRefused(f"{place}: {value!r}: {error}") from None
+
+
+def _with_port(text: str) -> str:
+    return text.removesuffix(ANY_PORT) + ":1" if text.endswith(ANY_PORT) else text
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:

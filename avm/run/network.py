@@ -41,6 +41,8 @@ IDLE_S = 12.0
 HANDSHAKE_S = 5.0
 # What was not found is asked for again by those who still wait for it.
 MISS_MS = 3_000
+# A peer that has so much to read and does not is let go.
+WAITING_BYTES_MAX = 16 * 1024 * 1024
 ROUTES_KEPT = 8
 SOUGHT_KEPT = 10_000
 TIMER_S = 0.001
@@ -82,12 +84,11 @@ class Network:
         note: Note,
     ) -> None:
         """Binds the port; raises `EndpointInUse`."""
-        assert config.endpoint is not None
         self._core = core
         self._keys = keys
         self._settle = settle
         self._note = note
-        self.port = UdpPort(config.endpoint)
+        self.port = UdpPort(config.endpoint, config.ip)
         self.endpoint = config.advertised or self.port.endpoint
         self.listener = QuicListener(
             self.port.endpoint,
@@ -175,6 +176,10 @@ class Network:
         else:
             wire.waiting.setdefault(stream, deque()).append(frame)
             wire.waiting_bytes += len(frame)
+            if wire.waiting_bytes > WAITING_BYTES_MAX:
+                self._note("link.stalled", link=number)
+                wire.link.close()
+                return
         self._said[wire] = None
 
     def _tell_room(self) -> None:

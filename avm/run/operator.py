@@ -20,7 +20,7 @@ OPERATOR_CONTEXT = encode_state(OPERATOR)[0]
 SHOWN_MAX = 10
 Entropy = Callable[[int], bytes]
 Answer = Callable[[Any, str], None]
-Outside = Callable[[str, dict[str, Any], Answer], Any]
+Outside = Callable[[str, dict[str, Any], Callable[[], int], Answer], Any]
 
 
 def operator_capability(address: bytes) -> Local:
@@ -93,8 +93,8 @@ class Operator:
             case "create":
                 self._create(client, params, request)
                 return None
-            case "links" | "channels" | "locate" | "dht":
-                return self._outside(verb, params, answer)
+            case "links" | "channels" | "locate" | "dht" | "restart" | "drain":
+                return self._outside(verb, params, request, answer)
             case "backup":
                 self._backup(text_in(params["path"]), answer)
                 return None

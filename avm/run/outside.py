@@ -6,11 +6,13 @@ Beside the journey. Plain values for the command line; nothing here is changed o
 from collections.abc import Callable
 from typing import Any
 
+import trio
+
 from avm.host.core import Core
 from avm.host.state import Channel
 from avm.run.network import Network
 from avm.run.operator import Answer, NotDone
-from avm.run.parts import bytes_in
+from avm.run.parts import bytes_in, number_in, text_in
 from caps.certificate import Certificate
 from dht.errors import DhtError
 from dht.lookup import Step
@@ -18,18 +20,23 @@ from dht.proofs import Proved
 from dht.record import LocationRecord
 
 Start = Callable[..., None]
+Note = Callable[..., None]
+DRAIN_POLL_S = 0.02
 
 
 class Outside:
     """Answers the operator's verbs about the network."""
 
-    def __init__(self, core: Core, network: Network, start: Start) -> None:
-        """`start` has a coroutine run beside the rest."""
+    def __init__(self, core: Core, network: Network, start: Start, note: Note) -> None:
+        """`start` has a coroutine run beside the rest, `note` writes a line of the host's log."""
+        self._note = note
         self._core = core
         self._network = network
         self._start = start
 
-    def act(self, verb: str, params: dict[str, Any], answer: Answer) -> Any:
+    def act(
+        self, verb: str, params: dict[str, Any], request: Callable[[], int], answer: Answer
+    ) -> Any:
         """Answers at once, or, with None, later through `answer`."""
         match verb:
             case "links":
@@ -38,6 +45,13 @@ class Outside:
                 return self._channels()
             case "dht":
                 return self._node()
+            case "restart":
+                self._restart(text_in(params["sender"]), text_in(params["receiver"]), request)
+                return None
+            case "drain":
+                self._core.drain()
+                self._start(self._drained, number_in(params["timeout_ms"]), answer)
+                return None
             case "locate":
                 self._start(self._locate, bytes_in(params["address"]), answer)
                 return None
@@ -67,6 +81,29 @@ class Outside:
             "room": max(0, outgoing.room - channel.taken) if outgoing is not None else None,
             "frozen": channel.frozen or None,
         }
+
+    def _restart(self, sender: str, receiver: str, request: Callable[[], int]) -> None:
+        found = [
+            pair
+            for pair, channel in self._core.host.channels.items()
+            if (channel.frozen or channel.digest)
+            and pair[0].hex().startswith(sender)
+            and pair[1].hex().startswith(receiver)
+        ]
+        if len(found) != 1:
+            what = f"{len(found)} channels to other hosts have ends that begin so"
+            raise NotDone(f"{what}: `avm-host channels --json` has the whole addresses")
+        self._note("channel.restarted", sender=found[0][0].hex(), receiver=found[0][1].hex())
+        self._core.restart_channel(request(), *found[0])
+        self._core.pump()
+
+    async def _drained(self, timeout_ms: int, answer: Answer) -> None:
+        """Waits until nothing is under way and owed to other hosts."""
+        with trio.move_on_after(timeout_ms / 1000):
+            while self._core.is_busy() or self._core.owes():
+                await trio.sleep(DRAIN_POLL_S)
+                self._core.pump()
+        answer({"owes": self._core.owes()}, "")
 
     def _node(self) -> dict[str, Any]:
         node = self._network.shell.node

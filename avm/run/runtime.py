@@ -173,7 +173,9 @@ class Runtime:
             place = (self._core, keys, self._config.network)
             # Not imported above: it brings QUIC, and a host alone starts without it.
             self._network = import_module(NETWORK).Network(*place, os.urandom, self._settle, note)
-            self._outside = import_module(OUTSIDE).Outside(self._core, self._network, self._beside)
+            self._outside = import_module(OUTSIDE).Outside(
+                self._core, self._network, self._beside, note
+            )
         self._writer = Writer(self._store, self._reactor.call_soon)
         try:
             async with trio.open_nursery() as nursery:
@@ -445,12 +447,14 @@ class Runtime:
             "store_full": host.full,
         }
 
-    def _ask_outside(self, verb: str, params: dict[str, Any], answer: Answer) -> Any:
+    def _ask_outside(
+        self, verb: str, params: dict[str, Any], request: Callable[[], int], answer: Answer
+    ) -> Any:
         if self._outside is None:
             raise NotDone(
                 "this host is in no network: start it with `avm-host run --listen IP:PORT`"
             )
-        return self._outside.act(verb, params, answer)
+        return self._outside.act(verb, params, request, answer)
 
     def _back_up(self, path: str, outcome: Callable[[Any, str], None]) -> None:
         assert self._nursery is not None

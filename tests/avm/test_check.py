@@ -18,7 +18,7 @@ from caps.value import freeze
 EXAMPLES = [
     path
     for path in sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
-    if path.stem != "demo"
+    if not path.stem.startswith("demo")
 ]
 
 HEAD = """\

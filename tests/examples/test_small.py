@@ -1,4 +1,4 @@
-"""The counter and the shared list."""
+"""The counter, the shared list and the agent."""
 
 from pathlib import Path
 
@@ -56,3 +56,19 @@ def test_a_reader_is_closed_again_by_name() -> None:
     with pytest.raises(NoAnswer, match="refused"):
         guest.call(reader)
     assert owner.call(todo.cap("read")) == ()
+
+
+def test_an_agent_hands_on_what_it_was_handed_and_is_not_needed_any_more() -> None:
+    world = World()
+    counter = world.machine(EXAMPLES / "counter.py")
+    ann = world.machine(EXAMPLES / "agent.py", name="ann")
+    bob = world.machine(EXAMPLES / "agent.py", name="bob")
+    client = world.client()
+    for name, cap in (("bob", bob.cap("learn")), ("counter", counter.cap("add"))):
+        assert client.call(ann.cap("learn"), {"name": name, "cap": cap}) == name
+    client.send(ann.cap("introduce"), {"to": "bob", "name": "counter"})
+    world.crash()
+    assert client.call(bob.cap("known")) == ("counter",)
+    assert client.call(bob.cap("use"), {"name": "counter", "content": 5}) == 5
+    with pytest.raises(NoAnswer, match="who is ann"):
+        client.call(bob.cap("use"), {"name": "ann", "content": None})

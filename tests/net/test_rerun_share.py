@@ -54,7 +54,7 @@ def sent(shell: Shell, cap: str, count: int = 1) -> None:
 
 def soon(condition: Callable[[], Any]) -> Any:
     """Polls for what a process does that yields to all others, also those of other tests."""
-    return wait_until(condition, within_s=60.0)
+    return wait_until(condition, within_s=150.0)
 
 
 LEAKS = {

@@ -1,12 +1,13 @@
 """What one host holds against another: who speaks, what came before, how much, and until when."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avm.host import channel
+from avm.host import channel, links
 from avm.host.capability import Cap
 from avm.host.channel import Again, End, Gone, Mark, Offer, Open, Part, Told
 from avm.host.operate import Created
@@ -217,6 +218,28 @@ def test_c08_a_receiver_that_went_back_in_time_is_noticed_and_frozen() -> None:
     assert pair.tokens() == (1,), "after a restart either"
 
 
+def test_c08_a_frozen_channel_goes_on_when_both_operators_decide_so() -> None:
+    pair = Pair()
+    pair.client.send(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    old = pair.there.store.copy()
+    pair.client.send(pair.cap("take"), (2, 1))
+    pair.net.settle()
+    pair.there.store = old
+    pair.net.crash(pair.there)
+    pair.client.send(pair.cap("take"), (3, 1))
+    pair.net.advance(60)
+    ends = (pair.client.address, pair.made.machine.address)
+    pair.here.ask(lambda request: pair.here.core.restart_channel(request, *ends))
+    pair.net.advance(60)
+    assert len(pair.net.frozen) == 2, "one operator alone cannot"
+    pair.there.ask(lambda request: pair.there.core.restart_channel(request, *ends))
+    pair.here.ask(lambda request: pair.here.core.restart_channel(request, *ends))
+    pair.net.advance(60)
+    assert pair.tokens() == (1, 3), "what was lost stays lost, and the rest goes on"
+    assert not pair.here.core.host.outbox
+
+
 def test_c08_a_sender_that_went_back_in_time_is_noticed_and_frozen() -> None:
     pair = Pair()
     sender = pair.here.create("sender", ModuleCode(apple), (1, 2, 3))
@@ -390,3 +413,63 @@ def test_an_answer_finds_its_way_to_a_client_that_only_the_host_between_knows() 
     third.core.not_found = sought.append  # type: ignore[method-assign, assignment]
     net.settle()
     assert client.outcomes == {ask: ["thanks"]} and not sought
+
+
+NEAR = st.integers(0, 6)
+LIES = st.one_of(
+    st.tuples(
+        st.just(Told),
+        NEAR,
+        st.sampled_from((["applied"], ["undelivered"], ["rejected", 0, "stranger"])),
+        NEAR,
+    ),
+    st.tuples(st.just(Again), NEAR.map(lambda n: n + 1), st.sampled_from(channel.WHYS)),
+    st.tuples(st.just(Part), NEAR.map(lambda n: n + 1), NEAR.map(lambda n: n + 1), st.just(b"x")),
+    st.tuples(st.just(Gone)),
+    st.tuples(st.just(End)),
+    st.tuples(st.just(Open), NEAR),
+    st.tuples(st.just(Mark), NEAR, NEAR),
+)
+
+
+def lie(pair: Pair, told: tuple[Any, ...], back: bool) -> channel.Frame:
+    """A frame that a host could say of the real channel, or of the one back, with other numbers."""
+    kind, *rest = told
+    ends = (pair.client.address, pair.made.machine.address)
+    sender, receiver = ends[::-1] if back else ends
+    speaker = sender if kind is Open else receiver
+    if kind in (Open, Mark):
+        host = (pair.here if speaker == pair.client.address else pair.there).core.host
+        proof = links.prove(host, speaker)
+        assert proof is not None
+        shown = (proof.identity, proof.certificate)
+        more = (rest[0],) if kind is Open else (rest[0], bytes(32), rest[1], [])
+        rest = [*shown, *more]
+    frame: channel.Frame = kind(sender, receiver, *rest)
+    return frame
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), LIES), max_size=8))
+def test_p08_a_host_that_lies_harms_its_own_channels_only(
+    told: list[tuple[bool, bool, tuple[Any, ...]]],
+) -> None:
+    pair = Pair()
+    other = pair.there.client()
+    local = other.hold(pair.made.names["take"])
+    pair.client.ask(pair.cap("take"), (0, 1))
+    pair.net.settle()
+    for n, (to_here, back, one) in enumerate(told):
+        world = pair.here if to_here else pair.there
+        for number in list(world.core.host.links):
+            world.core.frame(number, channel.pack_frame(lie(pair, one, back)))
+            world.core.pump()
+        pair.client.send(pair.cap("take"), (n + 1, 1))
+        other.send(local, (100 + n, 1))
+        pair.net.advance(1)
+    pair.net.advance(30)
+    tokens = pair.tokens()
+    assert {100 + n for n in range(len(told))} <= set(tokens), (
+        "who sends from here is not disturbed"
+    )
+    assert len(tokens) == len(set(tokens)), "nothing is doubled"
+    gap_free(pair.there, "pouch")
