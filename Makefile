@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A peer whose requirements are not ours; the bench goes on without it where it cannot be had.
+LIBP2P := $(VENV)/libp2p
 
 .PHONY: demo test test-all lint bench dht-sim mutants lock clean
 
@@ -30,6 +32,8 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.lock
+	@test -x $(LIBP2P)/bin/python || $(PYTHON) -m venv $(LIBP2P)
+	$(LIBP2P)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/libp2p.lock || rm -rf $(LIBP2P)
 	$(BIN)/python -m bench
 
 dht-sim: $(STAMP)
@@ -42,6 +46,7 @@ lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile -q pyproject.toml --extra test --extra lint --extra build --universal --python-version 3.11 --generate-hashes --no-header -o requirements/dev.lock
 	$(BIN)/uv pip compile -q requirements/bench.in -c requirements/dev.lock --universal --python-version 3.11 --generate-hashes --no-header -o requirements/bench.lock
+	$(BIN)/uv pip compile -q requirements/libp2p.in --universal --python-version 3.11 --generate-hashes --no-header -o requirements/libp2p.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

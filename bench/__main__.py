@@ -9,17 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from bench import onehost, peers, throughput
+from bench import onehost, peers, primitives, throughput, transport, twohosts
 from bench.figures import Figure, Section, page, write
 from bench.scale import FULL, QUICK, Scale
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 TIMES_DBOS = 100.0
+HEAD: list[Callable[[Path, Scale], Section]] = [primitives.measure]
 OWN: list[Callable[[Path, Scale], Section]] = [
     throughput.measure,
     onehost.latency,
     onehost.many_machines,
     onehost.recovery,
+    twohosts.measure,
+    transport.links,
+    transport.dht,
 ]
 PEERS: list[Callable[[Path, Scale], Section]] = [peers.dbos, peers.capnp, peers.floor]
 
@@ -60,9 +64,10 @@ def main() -> int:
     asked = parser.parse_args()
     scale = QUICK if asked.quick else FULL
     begun, load = perf_counter(), os.getloadavg()[0]
+    head = run(HEAD, scale)
     own = run(OWN, scale)
     others = [] if asked.without_peers else run(PEERS, scale)
-    text = page(own + others, ratios(own, others), asked.quick, perf_counter() - begun, load)
+    text = page(head + own + others, ratios(own, others), asked.quick, perf_counter() - begun, load)
     print(text)
     out = asked.out or (None if asked.quick else RESULTS)
     if out is not None:

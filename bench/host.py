@@ -1,5 +1,6 @@
 """A host as a process of its own: started, killed, stopped, and weighed."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,17 +17,23 @@ class HostProcess:
     def __init__(self, directory: Path, settings: Sequence[str] = ()) -> None:
         begun = perf_counter()
         self.directory = directory
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.serve", str(directory), *settings],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parent.parent,
-        )
+        log = directory / "bench.log"
+        with log.open("ab") as events:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bench.serve", str(directory), *settings],
+                stdout=subprocess.PIPE,
+                stderr=events,
+                text=True,
+                cwd=Path(__file__).parent.parent,
+            )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
+        if "is reached at" in line:
+            line = self._process.stdout.readline()
         self.start_s = perf_counter() - begun
         if "is ready" not in line:
-            raise BenchFailed(f"the host did not start: {line.strip() or 'no line'}")
+            said = line.strip() or log.read_text("utf-8", "replace").strip()[-400:]
+            raise BenchFailed(f"the host did not start: {said or 'no line'}")
 
     def kill(self) -> None:
         """Kills it with signal 9."""
@@ -55,6 +62,14 @@ class HostProcess:
             for task in Path(f"/proc/{pid}/task").iterdir():
                 found += map(int, (task / "children").read_text().split())
         return found
+
+    def processor_s(self) -> float:
+        """What all its processes have used of the processors."""
+        ticks = 0
+        for pid in self.processes():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory_bytes(self) -> dict[str, int]:
         """What all its processes hold together: `Pss` (shared pages counted once) and `Rss`."""

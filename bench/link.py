@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -381,8 +381,8 @@ def figures_of(name: str, load: Load, started: tuple[float, float], pid: int) ->
 def run_stack(stack: str, scale: Scale) -> dict[str, float]:
     """Measure one stack, its client in a process of its own too."""
     command = [sys.executable, "-m", "bench.link"]
-    quick = ["--quick"] if scale is QUICK else []
-    return run_pair([*command, "serve", stack], [*command, *quick, "client", stack])
+    amount = [json.dumps(asdict(scale))]
+    return run_pair([*command, "serve", stack], [*command, "client", stack], amount)
 
 
 def run_libp2p(python: str, scale: Scale) -> dict[str, float]:
@@ -453,9 +453,11 @@ def main() -> None:
                 trio.run(serve_avm)
         case ["serve", "aioquic"]:
             asyncio.run(serve_aioquic())
-        case ["client", "avm", endpoint, pid]:
+        case ["client", "avm", endpoint, pid, amount]:
+            scale = Scale(**json.loads(amount))
             print(json.dumps(trio.run(measure_avm, endpoint, int(pid), scale)))
-        case ["client", "aioquic", endpoint, pid]:
+        case ["client", "aioquic", endpoint, pid, amount]:
+            scale = Scale(**json.loads(amount))
             print(json.dumps(asyncio.run(measure_aioquic(endpoint, int(pid), scale))))
         case _:
             print(page(compare(scale, arguments.libp2p)))

@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 
+from bench.link import Scale as LinkScale
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Sizes of one run; `messages` are those at batches of 1, 10 and 100."""
+    """Sizes of one run; `messages` are those at batches of 1, 10 and 100.
+
+    `apart` are the senders at one host to another, and the machines there.
+    """
 
     messages: tuple[int, int, int]
     senders: int
@@ -17,6 +22,11 @@ class Scale:
     dbos_s: float
     calls: int
     floor_rows: int
+    apart: int
+    apart_messages: tuple[int, int, int]
+    link: LinkScale
+    dht_s: float
+    primitives: int
 
 
 FULL = Scale(
@@ -30,6 +40,11 @@ FULL = Scale(
     dbos_s=8.0,
     calls=4_000,
     floor_rows=100_000,
+    apart=32,
+    apart_messages=(20_000, 60_000, 300_000),
+    link=LinkScale(trips=2_000, seconds=1.0, handshakes=100, idle=50, rounds=3),
+    dht_s=1.9,
+    primitives=2_000,
 )
 QUICK = Scale(
     messages=(2_000, 4_000, 20_000),
@@ -42,5 +57,10 @@ QUICK = Scale(
     dbos_s=0.5,
     calls=100,
     floor_rows=2_000,
+    apart=8,
+    apart_messages=(500, 2_000, 8_000),
+    link=LinkScale(trips=50, seconds=0.1, handshakes=5, idle=5, rounds=1),
+    dht_s=0.2,
+    primitives=50,
 )
 BATCHES = (1, 10, 100)

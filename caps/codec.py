@@ -42,6 +42,7 @@ from caps.plain import (
     BUILT_IN_TAGS_FAR,
     dumps_plain,
     loads_plain_untrusted,
+    loads_shape_untrusted,
     refuse_tag,
 )
 from caps.slots import Me
@@ -56,6 +57,7 @@ __all__ = [
     "encode_content",
     "encode_state",
     "loads_plain_untrusted",
+    "loads_shape_untrusted",
 ]
 
 CONTENT_BYTES_MAX = 256 * 1024

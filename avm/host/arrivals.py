@@ -7,7 +7,7 @@ there is, its capabilities are opened, and it waits for its turn. The sender kee
 
 from avm.host.away import hear_hints
 from avm.host.batch import Batch, Said
-from avm.host.capability import INVALID, Cap, from_wire_untrusted
+from avm.host.capability import INVALID, Cap
 from avm.host.channel import VERDICTS_MAX, Again, End, Gone, Mark, Offer, Open, Part, Told
 from avm.host.header import (
     NO_DIGEST,
@@ -238,7 +238,7 @@ def _messages(host: Host, header: Header, body: bytes) -> tuple[Said, ...]:
 
     def open_untrusted(wire: bytes) -> Cap:
         try:
-            return from_wire_untrusted(wire, host.keys)
+            return host.keys.open_untrusted(wire)
         except InvalidCapability:
             return INVALID
 

@@ -23,7 +23,7 @@ def keep_away(host: Host, batch: Batch) -> None:
     header = Header(*place, batch.deadline_ms, before, digest_of_body(body)).to_bytes()
     channel.digest = digest_of_header(header)
     batch.header, batch.body, batch.hints = header, body, _addresses(batch)
-    batch.messages = tuple(Said(NULL, b"", (), said.reply) for said in batch.messages)
+    batch.messages = _asks(batch.messages)
     key = (batch.sender, batch.receiver, batch.seq)
     host.outbox[key] = batch
     host.group.add(("outbox", *key), batch)
@@ -32,6 +32,14 @@ def keep_away(host: Host, batch: Batch) -> None:
     if machine is not None:
         machine.outbox_bytes += batch.size
     host.touch(channel)
+
+
+def _asks(messages: tuple[Said, ...]) -> tuple[Said, ...]:
+    """What is kept of messages beside the body: the replies, each in its place."""
+    count = len(messages)
+    while count and messages[count - 1].reply is None:
+        count -= 1
+    return tuple([Said(NULL, b"", (), said.reply) for said in messages[:count]])
 
 
 def _addresses(batch: Batch) -> tuple[bytes, ...]:

@@ -21,9 +21,10 @@ from typing import NamedTuple
 
 from avm.host.exchange import PEERS, WANT, Peers, Want, read_untrusted
 from avm.host.header import ADDRESS_BYTES, DIGEST_BYTES, HEADER_BYTES_MAX
+from avm.machine.pack import array, byte_string, uint
 from caps import shape
 from caps.certificate import CERTIFICATE_BYTES_MAX
-from caps.codec import dumps_plain, loads_plain_untrusted
+from caps.codec import dumps_plain, loads_shape_untrusted
 from caps.errors import Malformed
 from caps.identity import IDENTITY_BYTES_MAX
 
@@ -35,6 +36,8 @@ HINTS_MAX = 64
 SEQ_MAX = 2**48
 SIZE_MAX = 64 * 1024 * 1024
 WHYS = ("expected", "busy", "closed")
+
+_APPLIED = dumps_plain(["applied"])
 
 OPEN, MARK, OFFER, PART, VERDICT, AGAIN, GONE, END = range(8)
 
@@ -139,12 +142,40 @@ KINDS: dict[type[Frame | Want | Peers], int] = {
 
 def pack_frame(frame: Frame | Want | Peers) -> bytes:
     """The bytes of a frame."""
+    if type(frame) is Offer:
+        return _pack_offer(frame)
+    if type(frame) is Told:
+        return _pack_told(frame)
     return dumps_plain([KINDS[type(frame)], *frame])
+
+
+def _pack_offer(frame: Offer) -> bytes:
+    sender, receiver, header, size, part, confirmed, hints = frame
+    ends = (b"\x88", uint(OFFER), byte_string(sender), byte_string(receiver))
+    batch = (byte_string(header), uint(size), byte_string(part), uint(confirmed))
+    if not hints:
+        return b"".join((*ends, *batch, b"\x80"))
+    pairs = [b"\x82" + byte_string(address) + byte_string(host) for address, host in hints]
+    return b"".join((*ends, *batch, array(len(pairs)), *pairs))
+
+
+def _pack_told(frame: Told) -> bytes:
+    sender, receiver, seq, verdict, room = frame
+    ends = (b"\x86", uint(VERDICT), byte_string(sender), byte_string(receiver))
+    word = _APPLIED if verdict == ["applied"] else dumps_plain(verdict)
+    return b"".join((*ends, uint(seq), word, uint(room)))
 
 
 def unpack_frame_untrusted(body: bytes) -> Frame | Want | Peers:
     """Reads a frame from another host; raises `Malformed` only."""
-    plain = loads_plain_untrusted(body, max_bytes=FRAME_BYTES_MAX, depth=6)
+    plain = loads_shape_untrusted(body, max_bytes=FRAME_BYTES_MAX, depth=6)
+    frame = _read(plain)
+    if pack_frame(frame) != body:
+        raise Malformed("frame: not the one encoding of what it says")
+    return frame
+
+
+def _read(plain: object) -> Frame | Want | Peers:
     if type(plain) is list and plain and type(plain[0]) is int and plain[0] in (WANT, PEERS):
         return read_untrusted(plain)
     if type(plain) is not list or len(plain) < 3:

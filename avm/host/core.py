@@ -411,7 +411,7 @@ class Core:
 
     def unseal_untrusted(self, wire: bytes) -> Cap:
         """A capability from the outside; `InvalidCapability` for every cause."""
-        return capability.from_wire_untrusted(wire, self.host.keys)
+        return self.host.keys.open_untrusted(wire)
 
     # The operator.
 

@@ -11,8 +11,9 @@ from hashlib import blake2b
 
 from avm.host.batch import Said
 from avm.host.capability import INVALID, Cap, Keys, Named, to_wire
+from avm.machine.pack import NONE, array, byte_string, uint
 from caps import shape
-from caps.codec import dumps_plain, loads_plain_untrusted
+from caps.codec import loads_shape_untrusted
 from caps.errors import Malformed
 
 HEADER_BYTES_MAX = 256
@@ -23,9 +24,12 @@ WIRE_BYTES_MAX = 8 * 1024
 ADDRESS_BYTES = 32
 
 _VERSION = 1
+_HEADER_HEAD = array(9) + uint(_VERSION)
 _DEPTH = 6
 
 OpenCap = Callable[[bytes], Cap]
+# A message of a body: the place of its target, content, capabilities and reply in wire form.
+Row = tuple[int, bytes, list[bytes], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +50,18 @@ class Header:
 
     def to_bytes(self) -> bytes:
         """The one encoding, at most HEADER_BYTES_MAX."""
-        place = [self.sender, self.receiver, self.seq, self.ordinal, self.count, self.deadline_ms]
-        return dumps_plain([_VERSION, *place, self.before, self.body])
+        numbers = (self.seq, self.ordinal, self.count, self.deadline_ms)
+        ends = byte_string(self.sender) + byte_string(self.receiver)
+        digests = byte_string(self.before) + byte_string(self.body)
+        return b"".join((_HEADER_HEAD, ends, *map(uint, numbers), digests))
 
 
 def parse_header_untrusted(body: bytes) -> Header:
     """Reads a header from a stranger's bytes; raises `Malformed` only."""
-    plain = loads_plain_untrusted(body, max_bytes=HEADER_BYTES_MAX, depth=1)
+    plain = loads_shape_untrusted(body, max_bytes=HEADER_BYTES_MAX, depth=1)
     fields = shape.array(plain, 9, "header")
     shape.version(fields[0], _VERSION, "header")
-    return Header(
+    header = Header(
         shape.octets(fields[1], ADDRESS_BYTES, "header: sender"),
         shape.octets(fields[2], ADDRESS_BYTES, "header: receiver"),
         shape.integer(fields[3], 1, 2**48, "header: sequence"),
@@ -65,6 +71,9 @@ def parse_header_untrusted(body: bytes) -> Header:
         shape.octets(fields[7], DIGEST_BYTES, "header: digest"),
         shape.octets(fields[8], DIGEST_BYTES, "header: body"),
     )
+    if header.to_bytes() != body:
+        raise Malformed("header: not the one encoding of what it says")
+    return header
 
 
 def digest_of_header(header: bytes) -> bytes:
@@ -80,13 +89,26 @@ def digest_of_body(body: bytes) -> bytes:
 def pack_body(messages: tuple[Said, ...], keys: Keys) -> bytes:
     """Messages with their capabilities sealed: [targets, [[target, content, caps, reply], ..]]."""
     targets: dict[Cap, int] = {}
-    rows: list[list[object]] = []
+    rows: list[bytes] = []
     for said in messages:
         place = targets.setdefault(said.to, len(targets))
         wires = [to_wire(cap, keys) for cap in said.caps]
         reply = None if said.reply is None else to_wire(said.reply, keys)
-        rows.append([place, said.content, wires, reply])
-    return dumps_plain([[to_wire(cap, keys) for cap in targets], rows])
+        rows.append(_row(place, said.content, wires, reply))
+    return _body([to_wire(cap, keys) for cap in targets], rows)
+
+
+def _row(place: int, content: bytes, wires: list[bytes], reply: bytes | None) -> bytes:
+    if not wires and reply is None:
+        return b"".join((b"\x84", uint(place), byte_string(content), b"\x80", NONE))
+    inner = (array(len(wires)), *map(byte_string, wires))
+    back = NONE if reply is None else byte_string(reply)
+    return b"".join((b"\x84", uint(place), byte_string(content), *inner, back))
+
+
+def _body(wires: list[bytes], rows: list[bytes]) -> bytes:
+    targets = (array(len(wires)), *map(byte_string, wires))
+    return b"".join((b"\x82", *targets, array(len(rows)), *rows))
 
 
 def unpack_body_untrusted(
@@ -97,27 +119,37 @@ def unpack_body_untrusted(
     `open_untrusted` gives `INVALID` for a capability that is not valid; the message that presents
     one is addressed to it.
     """
-    parts = shape.array(loads_plain_untrusted(body, max_bytes=max_bytes, depth=_DEPTH), 2, "body")
-    wires = shape.items(parts[0], header.count, "body: targets")
-    targets = [_target(_opened(wire, open_untrusted), header.receiver) for wire in wires]
-    rows = shape.array(parts[1], header.count, "body: messages")
-    return tuple(_said(row, targets, open_untrusted) for row in rows)
+    plain = loads_shape_untrusted(body, max_bytes=max_bytes, depth=_DEPTH)
+    parts = shape.array(plain, 2, "body")
+    wires = [_wire(wire) for wire in shape.items(parts[0], header.count, "body: targets")]
+    rows = [_fields(row, len(wires)) for row in shape.array(parts[1], header.count, "body: rows")]
+    if _body(wires, [_row(*fields) for fields in rows]) != body:
+        raise Malformed("body: not the one encoding of what it says")
+    targets = [_target(open_untrusted(wire), header.receiver) for wire in wires]
+    return tuple([_said(fields, targets, open_untrusted) for fields in rows])
 
 
-def _said(row: object, targets: list[Cap], open_untrusted: OpenCap) -> Said:
+def _fields(row: object, targets: int) -> Row:
     place, content, wires, reply = shape.array(row, 4, "body: message")
-    to = targets[shape.integer(place, 0, len(targets) - 1, "body: target")]
     if type(content) is not bytes or type(wires) is not list:
         raise Malformed("body: content")
-    caps = tuple(_opened(wire, open_untrusted) for wire in wires)
-    back = None if reply is None else _opened(reply, open_untrusted)
-    if INVALID in caps or back == INVALID:
-        to = INVALID
-    return Said(to, content, caps, back)
+    inner = [_wire(wire) for wire in wires] if wires else wires
+    back = None if reply is None else _wire(reply)
+    return shape.integer(place, 0, targets - 1, "body: target"), content, inner, back
 
 
-def _opened(wire: object, open_untrusted: OpenCap) -> Cap:
-    return open_untrusted(shape.some_octets(wire, 1, WIRE_BYTES_MAX, "body: capability"))
+def _wire(value: object) -> bytes:
+    return shape.some_octets(value, 1, WIRE_BYTES_MAX, "body: capability")
+
+
+def _said(fields: Row, targets: list[Cap], open_untrusted: OpenCap) -> Said:
+    place, content, wires, reply = fields
+    if not wires and reply is None:
+        return Said(targets[place], content, (), None)
+    caps = tuple(map(open_untrusted, wires))
+    back = None if reply is None else open_untrusted(reply)
+    valid = INVALID not in caps and back != INVALID
+    return Said(targets[place] if valid else INVALID, content, caps, back)
 
 
 def _target(cap: Cap, receiver: bytes) -> Cap:

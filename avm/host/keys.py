@@ -9,12 +9,16 @@ from collections import OrderedDict
 
 from nacl.secret import SecretBox
 
+from avm.host.capability import Cap, from_wire_untrusted
 from caps.certificate import Certificate, Terms, issue
 from caps.identity import Identity, RootKey, parse_identity_untrusted
 from caps.sealing import MachineKeys
 
 SECRET_BYTES = 32
 CACHED = 10_000
+# Capabilities that come again and again are opened once; long ones are not kept.
+OPENED = 4_096
+OPENED_BYTES_MAX = 512
 DAY_MS = 24 * 60 * 60 * 1000
 # A certificate holds so long, and from so far back: clocks of two hosts differ.
 CERTIFIED_MS = 30 * DAY_MS
@@ -34,6 +38,7 @@ class Keyring:
         self._sealed: dict[bytes, bytes] = {}
         self._clients: dict[bytes, bytes] = {}
         self._open: OrderedDict[bytes, MachineKeys] = OrderedDict()
+        self._opened: dict[bytes, Cap] = {}
 
     def close_machine(self, seed: bytes, secret: bytes, nonce: bytes) -> bytes:
         """A machine's root seed and secret, encrypted for the store; `nonce` is 24 bytes."""
@@ -42,16 +47,20 @@ class Keyring:
     def add_machine(self, address: bytes, sealed: bytes) -> None:
         """Makes the keys of a machine known."""
         self._sealed[address] = sealed
+        self._opened.clear()
 
     def drop(self, address: bytes) -> None:
         """Forgets the keys of a machine or a client."""
         self._sealed.pop(address, None)
         self._clients.pop(address, None)
         self._open.pop(address, None)
+        self._opened.clear()
 
     def add_client(self, address: bytes, tag: bytes = b"") -> None:
         """Makes an address one of this host's clients; its key is derived from the tag."""
-        self._clients[address] = tag
+        if self._clients.get(address) != tag:
+            self._clients[address] = tag
+            self._opened.clear()
 
     def client(self, key: str) -> tuple[bytes, bytes]:
         """The address and the tag of the client that is known by this key."""
@@ -90,6 +99,17 @@ class Keyring:
             return RootKey(self._box.decrypt(sealed)[:SECRET_BYTES])
         tag = self._clients.get(address)
         return self._client_root(tag) if tag else None
+
+    def open_untrusted(self, wire: bytes) -> Cap:
+        """What a stranger presents, opened; `InvalidCapability` for every cause."""
+        known = self._opened.get(wire)
+        if known is None:
+            known = from_wire_untrusted(wire, self)
+            if len(self._opened) >= OPENED:
+                self._opened.clear()
+            if len(wire) <= OPENED_BYTES_MAX:
+                self._opened[wire] = known
+        return known
 
     def to_seal(self, address: bytes) -> MachineKeys:
         """The keys that seal capabilities to an address, also to one that is gone."""

@@ -55,15 +55,19 @@ Note = Callable[..., None]
 
 
 class Wire:
-    """A link as this shell keeps it: its number to the core, and frames its streams had no room for."""
+    """A link as this shell keeps it: its number to the core, and frames its streams had no room for.
 
-    __slots__ = ("link", "number", "waiting", "waiting_bytes")
+    `is_full`: the core was told that it takes no more, and is to be told when it does.
+    """
+
+    __slots__ = ("is_full", "link", "number", "waiting", "waiting_bytes")
 
     def __init__(self, number: int, link: Link) -> None:
         self.number = number
         self.link = link
         self.waiting: dict[int, deque[bytes]] = {}
         self.waiting_bytes = 0
+        self.is_full = False
 
     def room(self) -> int:
         """How many bytes the core may say now."""
@@ -113,6 +117,7 @@ class Network:
         self._failed: dict[bytes, None] = {}
         self._next = 0
         self._wires: dict[int, Wire] = {}
+        self._said: dict[Wire, None] = {}
         self._numbers: dict[Link, int] = {}
         self._dialing: dict[Link, tuple[bytes, list[Endpoint]]] = {}
         self._nursery: trio.Nursery | None = None
@@ -192,7 +197,20 @@ class Network:
                 self._note("link.stalled", link=number)
                 wire.link.close()
                 return
-        self._core.link_room(number, wire.room())
+        self._said[wire] = None
+
+    def _tell_room(self) -> None:
+        """Tells the core what links take now: those that it has used, and those that were full."""
+        said, self._said = self._said, {}
+        for wire in said:
+            room = wire.room()
+            has_room_again = wire.is_full and room > 0
+            wire.is_full = room <= 0
+            if wire.is_full:
+                self._said[wire] = None
+            self._core.link_room(wire.number, room)
+            if has_room_again:
+                self._core.pump()
 
     # Where addresses and hosts are.
 
@@ -329,7 +347,7 @@ class Network:
     def _forget(self, link: Link) -> int | None:
         number = self._numbers.pop(link, None)
         if number is not None:
-            self._wires.pop(number, None)
+            self._said.pop(self._wires.pop(number), None)
         return number
 
     def frame(self, link: Link, stream: int, frame: bytes) -> None:
@@ -353,8 +371,7 @@ class Network:
             frame = waiting.popleft()
             wire.waiting_bytes -= len(frame)
             link.send_nowait(stream, frame)
-        self._core.link_room(number, wire.room())
-        self._core.pump()
+        self._said[wire] = None
 
     def speaks(self, link: Link, machine: bytes) -> None:
         """Proofs of machines go with their channels: the core has them."""
@@ -367,6 +384,7 @@ class Network:
     def settle(self) -> None:
         """The end of a pass: what it made is sent."""
         self.port.settle()
+        self._tell_room()
         due_s = self.port.next_wake_s()
         if due_s is not None and due_s < self._alarm_s - TIMER_S:
             self._set_alarm(due_s)

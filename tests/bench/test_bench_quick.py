@@ -60,7 +60,13 @@ def test_a_quick_run_measures_everything(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     text = out.read_text("utf-8")
     titles = re.findall("^## (.*)$", text, re.MULTILINE)
-    wanted = ["Durable messages a second", "Idle latency to durable", "Start-up and memory"]
-    assert titles[:4] == [*wanted, "Recovery"]
-    assert len(re.findall(r"^\| [^|]+ \| [\d,.]+ messages/s \|", text, re.MULTILINE)) == 10
+    one = ["Durable messages a second", "Idle latency to durable", "Start-up and memory"]
+    several = ["From host to host", "Links", "The DHT"]
+    assert titles[:8] == ["This machine", *one, "Recovery", *several]
+    durable, apart = (text.partition(f"## {title}")[2] for title in (one[0], several[0]))
+    for section, count in ((durable, 10), (apart, 6)):
+        figures = section.partition("\n## ")[0]
+        assert (
+            len(re.findall(r"^\| [^|]+ \| [\d,.]+ messages/s \|", figures, re.MULTILINE)) == count
+        )
     assert str(tmp_path) not in text and "/tmp" not in text

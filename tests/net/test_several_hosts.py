@@ -77,3 +77,24 @@ def test_w28_an_ask_to_a_host_that_is_gone_is_unknown_or_undelivered_at_its_dead
     finally:
         first.close()
         other.close()
+
+
+def test_a_link_that_was_full_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
+    here = listening(tmp_path / "a", *SETTINGS)
+    here.start()
+    there = listening(tmp_path / "b", *SETTINGS, through=route_of(here))
+    there.start()
+    try:
+        client, owner = here.client("sender"), there.client("owner")
+        hoards = [there.create(owner, "hoard.py", f"hoard-{number}") for number in range(8)]
+        puts = [owner.wire(names["put"]) for names in hoards]
+        assert all(client.send(put, "first") == ["applied"] for put in puts)
+        for _ in range(24):
+            for put in puts:
+                client.offer(put, "x" * 10_000)
+        client.wait(lambda: client.idle)
+        assert all(verdict == ["applied"] for verdict in client.settled.values())
+        assert here.stop() == 0 and there.stop() == 0
+    finally:
+        here.close()
+        there.close()

@@ -18,6 +18,7 @@ from avm.limits import Limits
 from avm.sim.client import Client
 from avm.sim.net import Net
 from avm.sim.world import World
+from caps.codec import dumps_plain
 from caps.errors import Malformed
 from caps.value import Capability, Failed
 from examples import agent
@@ -304,6 +305,7 @@ def test_p08_any_bytes_of_another_host_are_a_frame_or_malformed(body: bytes) -> 
     except Malformed:
         return
     assert channel.pack_frame(frame) == body
+    assert dumps_plain([channel.KINDS[type(frame)], *frame]) == body
 
 
 FOULED = st.lists(
