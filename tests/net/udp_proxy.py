@@ -37,7 +37,7 @@ class UdpProxy:
     def __init__(self, target: Endpoint, seed: int, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
         self.lost = self.carried = 0
-        self._target = (target.host_text, target.port)
+        self.target = target
         self._random = random.Random(seed)
         self._front = _socket()
         self._backs: dict[Address, trio.socket.SocketType] = {}
@@ -52,7 +52,8 @@ class UdpProxy:
             async with trio.open_nursery() as self._nursery:
                 while True:
                     datagram, client = await self._front.recvfrom(DATAGRAM_BYTES_MAX)
-                    self._carry(datagram, self._back_of(client), self._target)
+                    to = (self.target.host_text, self.target.port)
+                    self._carry(datagram, self._back_of(client), to)
         finally:
             self._front.close()
             self.rebind()
