@@ -309,9 +309,9 @@ class Node:
             return None, str(error)
         if question.endpoint not in record.endpoints:
             asked, purpose = question.contact, question.purpose
-            if isinstance(purpose, ForCheck) and not purpose.elsewhere and asked is not None:
-                if asked.id == record.id:
-                    self._upkeep.check_elsewhere(now_ms, asked, record.endpoints)
+            is_first = isinstance(purpose, ForCheck) and not purpose.elsewhere
+            if is_first and asked is not None and asked.id == record.id:
+                self._upkeep.check_elsewhere(now_ms, asked, record.endpoints)
             return None, "its node record is for another endpoint"
         contact = Contact(record.id, question.endpoint)
         if question.contact is not None and question.contact != contact:

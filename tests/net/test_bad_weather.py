@@ -1,24 +1,24 @@
 """Several host processes in bad weather: every datagram between them goes through a seeded proxy."""
 
 import os
-import random
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.net.client import HostGone
-from tests.net.hosts import RunningHost, wait_until
+from caps.value import Failed
+from tests.net.hosts import wait_until
 from tests.net.judge import judge
+from tests.net.post import Post
 from tests.net.spread import Spread, seeded
-from tests.net.weather import CALM, STORM, Front, Weather, in_weather
+from tests.net.weather import CALM, STORM, Faults, Front, Weather, in_weather
 
 pytestmark = pytest.mark.net
 SETTINGS = ("host.workers=1", "limits.snapshot_turns=60", "limits.rerun_share=0")
+MIB = 1024 * 1024
 
 
 @pytest.fixture
@@ -47,36 +47,6 @@ def pair(tmp_path: Path, weather: Weather) -> Iterator[list[Front]]:
         one.close()
 
 
-class Post:
-    """A machine `mail` at each host, and a client there."""
-
-    def __init__(self, hosts: list[Front]) -> None:
-        self.hosts = hosts
-        self.clients = [host.client(f"clerk {i}", durable=True) for i, host in enumerate(hosts)]
-        self.caps: list[dict[str, bytes]] = []
-        for host, client in zip(hosts, self.clients, strict=True):
-            names: Any = host.create(client, "mail.py")
-            self.caps.append({name: client.wire(cap) for name, cap in names.items()})
-
-    def back(self, host: Front) -> None:
-        """Has a host that was killed come back, and its client with it."""
-        with suppress(HostGone):
-            for client in self.clients:
-                while client.pump():
-                    pass
-        host.kill()
-        host.start()
-        client = self.clients[self.hosts.index(host)]
-        client.connect()
-        # Who is asked by it uses the new link from then on, and need not wait for the old one's end.
-        for caps in self.caps:
-            client.offer(caps["read"], asks=True)
-
-    def read(self, place: int) -> Any:
-        """What the machine at a host says of itself."""
-        return self.clients[place].call(self.caps[place]["read"])
-
-
 def test_w05_a_thousand_batches_come_without_gap_double_or_inversion(
     pair: list[Front], weather: Weather
 ) -> None:
@@ -100,3 +70,140 @@ def test_w05_a_thousand_batches_come_without_gap_double_or_inversion(
     sender = next(pair for pair in journal.marks if journal.marks[pair] == 1000)
     sent = judge(here.directory.store).sent
     assert sent[sender] == 1000
+
+
+def weathered_apples(
+    hosts: list[Front], weather: Weather, seed: int, moves: int, paused_s: float
+) -> Spread:
+    """Moves of apples while datagrams are lost and hosts killed with -9 or stopped for a while."""
+    spread = Spread(list(hosts), seed)
+    spread.plant()
+    weather.turns(STORM)
+    rng = seeded(seed)
+    while sum(sum(mover.ordered.values()) for mover in spread.movers) < moves:
+        spread.work(0.3)
+        host = rng.choice(hosts)
+        match rng.randrange(4):
+            case 0:
+                spread.kill_and_start(host, elsewhere=False)
+            case 1:
+                os.kill(host.pid, signal.SIGSTOP)
+                time.sleep(rng.random() * paused_s)
+                os.kill(host.pid, signal.SIGCONT)
+            case 2:
+                weather.rebind(host.front)
+            case 3:
+                host.kill_worker(rng.choice(wait_until(host.workers)))
+    weather.turns(CALM)
+    return spread
+
+
+def test_c02_apples_on_three_hosts_in_a_storm_are_neither_lost_nor_doubled(
+    hosts: list[Front], weather: Weather
+) -> None:
+    weathered_apples(hosts, weather, 1, 300, 1.0).settled_check()
+
+
+@pytest.mark.slow
+def test_c02_twenty_thousand_moves_in_a_storm(hosts: list[Front], weather: Weather) -> None:
+    weathered_apples(hosts, weather, 2, 20_000, 6.0).settled_check()
+
+
+def test_w28_an_ask_whose_fate_is_unknown_has_that_one_outcome_though_both_hosts_die(
+    pair: list[Front],
+) -> None:
+    post = Post(pair)
+    here, there = pair
+    asker, answerer = post.clients
+    to = asker.hold(post.caps[1]["take"])
+    ask = post.caps[0]["ask"]
+    assert asker.send(ask, (to, 1, 20.0)) == ["applied"]
+    wait_until(lambda: post.read(0)[4].get(1) == ("1",), "no answer")
+    answerer.operate("suspend", machine="mail", mode="hold")
+    assert asker.send(ask, (to, 2, 3.0)) == ["applied"]
+    wait_until(lambda: answerer.operate("status")["waiting"] == 1, "it does not arrive")
+    there.kill()
+    post.back(here)
+    wait_until(lambda: post.read(0)[4].get(2), "no outcome")
+    assert post.read(0)[4][2] == ("unknown",)
+    there.start()
+    answerer.connect()
+    answerer.operate("resume", machine="mail")
+    assert asker.send(ask, (to, 3, 20.0)) == ["applied"]
+    wait_until(lambda: post.read(0)[4].get(3) == ("3",), "it goes on", 20.0)
+    assert post.read(0)[4][2] == ("unknown",), "each ask has one outcome"
+    assert post.read(1)[0] == 3
+
+
+def test_s02_six_asks_at_once_are_answered_out_of_order(
+    pair: list[Front], weather: Weather
+) -> None:
+    post = Post(pair)
+    asker, answerer = post.clients
+    weather.turns(STORM)
+    asks = []
+    for n in range(1, 7):
+        asker.offer(post.caps[1]["keep"], n, asks=True)
+        asks.append(asker.next_ask)
+    wait_until(lambda: post.read(1)[3] == 6, "not all come")
+    for n in (4, 1, 6, 2, 5, 3):
+        assert answerer.send(post.caps[1]["answer"], n) == ["applied"]
+        asker.wait(lambda n=n: asker.outcomes[asks[n - 1]])
+        assert asker.outcomes[asks[n - 1]] == [n]
+    assert post.read(1)[3] == 0
+
+
+def test_s06_ten_megabytes_come_through_while_small_messages_stay_answered(
+    pair: list[Front], weather: Weather
+) -> None:
+    post = Post(pair)
+    here, there = pair
+    asker = post.clients[0]
+    small: Any = there.create(post.clients[1], "mail.py", "small")
+    take = post.clients[1].wire(small["take"])
+    assert asker.call(take, 1) == 1
+    weather.turns(Faults(loss=0.1))
+    text = "x" * 250_000
+    for _ in range(10):
+        asker.offer(post.caps[1]["bulk"], *[text] * 4)
+    waits: list[float] = []
+    while not all(batches.idle for batches in [asker]):
+        began = time.monotonic()
+        n = len(waits) + 2
+        assert asker.call(take, n) == n
+        waits.append(time.monotonic() - began)
+    assert post.read(1)[1] == 10_000_000
+    waits.sort()
+    assert waits[len(waits) // 2] < 1.0 and waits[-1] < 5.0, waits
+
+
+def test_s11_links_stay_up_while_a_commit_is_held_back(tmp_path: Path, weather: Weather) -> None:
+    held = tmp_path / "held"
+    pair = in_weather(tmp_path, weather, "ab", *SETTINGS)
+    here, there = pair
+    try:
+        there.kill()
+        there.faults = ["--idle=1.5", "--hold", str(held)]
+        here.kill()
+        here.faults = ["--idle=1.5"]
+        for host in pair:
+            host.start()
+        post = Post(pair)
+        asker = post.clients[0]
+        assert asker.call(post.caps[1]["take"], 1) == 1
+        links = here.said().count("link.up")
+        held.touch()
+        asker.offer(post.caps[1]["take"], 2, asks=True)
+        ask, end = asker.next_ask, time.monotonic() + 4.0
+        wait_until(lambda: asker.pump() or time.monotonic() > end)
+        while time.monotonic() < end:
+            asker.pump(0.05)
+        assert not asker.outcomes[ask], "nothing leaves before its commit"
+        held.unlink()
+        asker.wait(lambda: asker.outcomes[ask])
+        assert asker.outcomes[ask] == [2]
+        assert here.said().count("link.up") == links and "link.down" not in here.said()
+    finally:
+        held.unlink(missing_ok=True)
+        for host in pair:
+            host.close()

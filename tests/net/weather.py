@@ -15,6 +15,8 @@ from tests.net.udp_proxy import Faults, UdpProxy
 
 STORM = Faults(loss=0.05, double=0.03, corrupt=0.02, late=0.1, late_s=0.03)
 CALM = Faults()
+# How soon these hosts notice that another is gone.
+IDLE_S = 4.0
 
 
 class Weather:
@@ -79,6 +81,7 @@ class Front(RunningHost):
         super().__init__(path, [*settings, *network])
         self.front = weather.front_of(endpoint_of(self))
         self.settings.append(f'network.advertise="{self.front.endpoint}"')
+        self.faults = [f"--idle={IDLE_S}"]
 
     def start(self, point: str = "", at: int = 1) -> None:
         self.front.target = endpoint_of(self)
