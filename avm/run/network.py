@@ -34,7 +34,7 @@ from dht.settings import Settings
 from dht.udp import NodeShell
 
 LINK_ROOM_BYTES = 512 * 1024
-# What the node knows is kept so long after a change, however many follow.
+# What the node knows is kept at once after a change, and so long after it what changed meanwhile.
 SAVE_S = 1.0
 # A host that ended without a word is noticed after so long.
 IDLE_S = 12.0
@@ -107,6 +107,7 @@ class Network:
         self._next = 0
         self._wires: dict[int, Wire] = {}
         self._numbers: dict[Link, int] = {}
+        self._full: dict[int, None] = {}
         self._dialing: dict[Link, tuple[bytes, list[Endpoint]]] = {}
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
@@ -170,7 +171,10 @@ class Network:
         else:
             wire.waiting.setdefault(stream, deque()).append(frame)
             wire.waiting_bytes += len(frame)
-        self._core.link_room(number, wire.room())
+        room = wire.room()
+        self._core.link_room(number, room)
+        if room <= 0:
+            self._full[number] = None
 
     # Where addresses and hosts are.
 
@@ -336,9 +340,21 @@ class Network:
     def settle(self) -> None:
         """The end of a pass: what it made is sent."""
         self.port.settle()
+        if self._full:
+            self._tell_room()
         due_s = self.port.next_wake_s()
         if due_s is not None and due_s < self._alarm_s - TIMER_S:
             self._set_alarm(due_s)
+
+    def _tell_room(self) -> None:
+        """Tells the core of links that were full and are half empty, whichever stream it was."""
+        for number in list(self._full):
+            wire = self._wires.get(number)
+            room = LINK_ROOM_BYTES if wire is None else wire.room()
+            if room >= LINK_ROOM_BYTES // 2:
+                del self._full[number]
+                self._core.link_room(number, room)
+                self._core.pump()
 
     def _set_alarm(self, due_s: float | None) -> None:
         now_s = moment().now_s
@@ -358,16 +374,20 @@ class Network:
         """Keeps what the node knows, so that a restart needs no bootstrap."""
         while True:
             await self._changed.wait()
-            await trio.sleep(SAVE_S)
             self._changed = trio.Event()
             self._write()
             self._settle()
+            await trio.sleep(SAVE_S)
 
     def _write(self) -> None:
         saved = pack_saved(self.shell.node.saved())
         self._core.host.group.dirty[("meta", "node")] = saved
 
     # To look at.
+
+    def counts(self) -> dict[str, int]:
+        """What came to the port and was nothing, by its kind."""
+        return {**self.listener.counts, "packets.malformed": self.shell.node.malformed}
 
     def links(self) -> list[dict[str, Any]]:
         """Each link in plain values, for the operator."""
