@@ -94,6 +94,7 @@ class Node:
             self._asker, self._locating, self._proofs, self._publishing, self._out
         )
         self._server = Server(settings, closest, self._shelf, self._proofs, entropy(SECRET_BYTES))
+        self.malformed = 0
         self._joining: tuple[Endpoint, ...] = ()
         self._refresh: list[tuple[int, int | None]] = []
         self._refreshing: set[int] = set()
@@ -167,10 +168,11 @@ class Node:
         self._publishing.withdraw(kind, key)
 
     def receive_untrusted(self, now_ms: int, datagram: bytes, endpoint: Endpoint) -> None:
-        """Take a datagram from the network; anything that is no packet is dropped."""
+        """Take a datagram from the network; anything that is no packet is counted and dropped."""
         try:
             packet = parse_packet_untrusted(datagram)
         except InvalidPacket:
+            self.malformed += 1
             return
         if isinstance(packet, Answer | Stored):
             self._reply(now_ms, packet, endpoint)
