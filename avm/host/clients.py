@@ -87,7 +87,10 @@ def offer(
     unheard = len(channel.verdicts) >= VERDICTS_MAX
     crowded = machine is not None and _is_crowded(host, machine)
     away = owner is None and host.networked
-    crowded = crowded or (away and channel.received - channel.taken >= limits.inbox_batches)
+    waiting = channel.received - channel.taken
+    # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.
+    laden = waiting and client.outbox_bytes > limits.outbox_bytes
+    crowded = crowded or (away and (laden or waiting >= limits.inbox_batches))
     if host.full or host.draining or unheard or crowded:
         after.append(Verdict(client.address, receiver, seq, ["busy"]))
         return

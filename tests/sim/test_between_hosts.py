@@ -116,6 +116,28 @@ def test_s05_a_stalled_machine_stops_its_senders_only() -> None:
     assert pair.tokens() == tuple(range(40))
 
 
+def test_s05_a_client_whose_batches_find_no_room_elsewhere_is_told_busy() -> None:
+    pair = Pair(limits=replace(Limits(), outbox_bytes=100_000))
+    pair.client.send(pair.cap("take"), (0, 1))
+    pair.net.settle()
+    pair.there.suspend("pouch")
+    for n in range(1, 40):
+        pair.client.send(pair.cap("take"), (n, 1), "x" * 9_000)
+    pair.net.settle()
+    (owner,) = [one for one in pair.here.core.host.clients.values()]
+    for again in range(2):
+        kept = sum(len(batch.body) for batch in pair.here.core.host.outbox.values())
+        assert kept <= 110_000, "no more than its room"
+        assert owner.outbox_bytes == sum(b.size for b in pair.here.core.host.outbox.values())
+        if not again:
+            pair.net.crash(pair.here)
+            pair.net.settle()
+            (owner,) = [one for one in pair.here.core.host.clients.values()]
+    pair.there.resume("pouch")
+    pair.net.advance(60)
+    assert owner.outbox_bytes == 0 and not pair.here.core.host.outbox
+
+
 def test_s06_large_batches_go_in_instalments_beside_small_ones() -> None:
     pair = Pair()
     other = pair.there.create("other", ModuleCode(apple), ())
