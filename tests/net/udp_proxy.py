@@ -6,6 +6,7 @@ answers there; `rebind` changes those sockets, as a NAT does that has forgotten 
 
 import random
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -80,7 +81,8 @@ class UdpProxy:
     async def _answer(
         self, back: trio.socket.SocketType, client: Address, scope: trio.CancelScope
     ) -> None:
-        with scope:
+        # A socket can be closed between its waking and its reading.
+        with scope, suppress(OSError, trio.ClosedResourceError):
             while True:
                 datagram, _ = await back.recvfrom(DATAGRAM_BYTES_MAX)
                 self._carry(datagram, self._front, client)
