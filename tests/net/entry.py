@@ -28,7 +28,6 @@ from avm.run.runtime import Runtime, run
 from avm.store.errors import StoreError
 from avm.store.sqlite import SqliteStore
 
-
 HOLD_POLL_S = 0.01
 
 

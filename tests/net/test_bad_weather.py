@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from caps.value import Failed
 from tests.net.hosts import wait_until
 from tests.net.judge import judge
 from tests.net.post import Post

@@ -4,15 +4,19 @@ import random
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import pytest
 
+from avm.host.journal import TURN
+from avm.host.rows import decode_machine
 from avm.host.verdicts import BACK_HERE, BACK_THERE, TWO_VERSIONS
+from avm.store.sqlite import SqliteStore
 from caps.identity import Endpoint
 from caps.value import Failed
+from tests.net.client import Client
 from tests.net.hosts import wait_until
 from tests.net.judge import judge
 from tests.net.post import Post
@@ -52,7 +56,7 @@ def frozen(post: Post) -> list[str]:
     """Why channels are frozen, at any of the hosts."""
     found: list[str] = []
     for client in post.clients:
-        found += [row["frozen"] for row in client.operate("channels") if row["frozen"]]
+        found += reasons(client)
     return found
 
 
@@ -84,45 +88,80 @@ def test_c08_an_old_copy_that_was_put_back_is_noticed_and_its_channel_frozen(
     assert (last, wrong) == ((6, ()) if back == 0 else (3, ())), "nothing is taken after it"
 
 
-def test_two_hosts_that_run_on_one_directory_are_noticed_and_no_letter_is_taken_by_both(
+def test_of_two_hosts_on_copies_of_one_directory_each_number_is_taken_from_and_by_one(
     pair: list[Front], tmp_path: Path, weather: Weather
 ) -> None:
     post = Post(pair)
+    owner = post.clients[1]
+    back = owner.hold(post.caps[0]["take"])
     posted(post, 1, 3)
-    wait_until(lambda: post.read(1)[0] == 3)
+    assert owner.send(post.caps[1]["post"], (back, 1, 3)) == ["applied"]
+    wait_until(lambda: post.read(0)[0] == post.read(1)[0] == 3)
     there = pair[1]
     assert there.stop() == 0
-    twin = Front(tmp_path / "twin", weather, *SETTINGS, *(s for s in there.settings if "boot" in s))
+    bootstrap = [one for one in there.settings if "bootstrap" in one]
+    twin = Front(tmp_path / "twin", weather, *SETTINGS, *bootstrap)
     shutil.copytree(there.directory.path, twin.directory.path)
     try:
         there.start()
+        owner.connect()
+        assert owner.send(post.caps[1]["post"], (back, 4, 1)) == ["applied"]
+        wait_until(lambda: post.read(0)[0] == 4)
         twin.start()
-        post.clients[1].connect()
-        one = twin.unconnected_client("twin")
-        one.connect()
-        for number in range(4, 24, 4):
-            posted(post, number, 4)
-            # Each of the two is heard from in turn.
-            one.offer(post.caps[0]["read"], asks=True)
-            post.clients[1].offer(post.caps[0]["read"], asks=True)
-            for client in (one, *post.clients):
-                with suppress(AssertionError):
-                    client.wait(lambda client=client: client.idle, 1.0)
-        posted(post, 24, 1)
+        other = twin.client("the other")
+        to = other.hold(post.caps[0]["take"])
+        assert other.send(post.caps[1]["post"], (to, 40, 1)) == ["applied"]
+        why = wait_until(lambda: reasons(other) or frozen(post), "nobody notices")
+        assert set(why) <= set(FROZEN)
+        assert post.read(0)[:3] == (4, 0, ()), "the second version is not taken"
+        posted(post, 4, 1)
 
-        def noticed() -> list[str]:
-            rows = one.operate("channels")
-            return frozen(post) + [row["frozen"] for row in rows if row["frozen"]]
+        def taken_by(client: Client) -> Any:
+            read: Any = client.call(post.caps[1]["read"])
+            return read[0]
 
-        assert set(wait_until(noticed, "nobody notices")) <= set(FROZEN)
-        letters = [taken_there(host) for host in (there, twin)]
-        assert letters[0] + letters[1] > 0
+        wait_until(lambda: taken_by(other) + taken_by(owner) == 7)
+        (there if taken_by(owner) == 4 else twin).kill()
+        posted(post, 5, 1)
+        why = wait_until(lambda: reasons(post.clients[0]), "nobody notices")
+        assert set(why) <= set(FROZEN)
+        there.kill()
+        twin.kill()
+        copies = [taken_of(one, pair[0]) for one in (there, twin)]
+        assert not (copies[0] & copies[1]) - {1, 2, 3}, "a number is taken by both"
     finally:
         twin.close()
 
 
-def taken_there(host: Front) -> int:
-    return 1
+def reasons(client: Client) -> list[str]:
+    """Why channels are frozen at a client's host."""
+    return [row["frozen"] for row in client.operate("channels") if row["frozen"]]
+
+
+def taken_of(host: Front, sender: Front) -> set[int]:
+    """The numbers that the machine at a host has taken of the machine at another."""
+    peers = addresses(sender)
+    store = SqliteStore.open_readonly(host.directory.store)
+    try:
+        found: set[int] = set()
+        for (number,), _body in store.rows("machine"):
+            assert isinstance(number, int)
+            for _n, entry, _printed in store.entries(number):
+                form, _before, *rest = cbor2.loads(entry)
+                if form == TURN and rest[0] in peers:
+                    found.add(rest[1])
+        return found
+    finally:
+        store.close()
+
+
+def addresses(host: Front) -> set[bytes]:
+    """Of a host's machines."""
+    store = SqliteStore.open_readonly(host.directory.store)
+    try:
+        return {decode_machine(n, body).address for (n,), body in store.rows("machine")}  # type: ignore[arg-type]
+    finally:
+        store.close()
 
 
 def test_w13_a_host_with_another_key_at_a_known_endpoint_is_told_nothing(
@@ -195,7 +234,7 @@ def test_p08_noise_at_a_hosts_port_does_no_harm_and_is_counted(pair: list[Front]
 def test_a_host_whose_clock_is_an_hour_off_takes_letters_and_each_ask_has_one_outcome(
     pair: list[Front], off_s: float
 ) -> None:
-    here, there = pair
+    there = pair[1]
     there.kill()
     there.faults += ["--clock-off", str(off_s)]
     there.start()

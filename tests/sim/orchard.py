@@ -80,7 +80,7 @@ class Orchard:
                 net.step()
             if entropy.chance(crash):
                 noticed = not part or entropy.chance(0.5)
-                self._any(lambda world: net.crash(world, noticed=noticed))
+                net.crash(entropy.choice(net.worlds), noticed=noticed)
             if entropy.chance(stop):
                 self._any(lambda world: net.start(world) if world in net.down else net.stop(world))
             if entropy.chance(cut):
