@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from avm.run.directory import Directory
 from avm.run.pool import Pool
 from avm.run.runtime import Runtime, run
 from avm.store.errors import StoreError
+from avm.store.interface import Transaction
 from avm.store.sqlite import SqliteStore
 
 HOLD_POLL_S = 0.01
@@ -123,10 +124,10 @@ def hold(file: Path) -> None:
     """Has no commit begin while a file is there."""
     commit = SqliteStore.commit
 
-    def held(store: SqliteStore, transactions: Any) -> None:
+    def held(self: SqliteStore, transactions: Sequence[Transaction]) -> None:
         while file.exists():
             time.sleep(HOLD_POLL_S)
-        commit(store, transactions)
+        commit(self, transactions)
 
     SqliteStore.commit = held  # type: ignore[method-assign]
 

@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from tests.net.client import HostGone
+from tests.net.hosts import wait_until
 from tests.net.weather import Front
 
 
@@ -35,3 +36,7 @@ class Post:
     def read(self, place: int) -> Any:
         """What the machine at a host says of itself."""
         return self.clients[place].call(self.caps[place]["read"])
+
+    def await_letter(self, place: int, number: int) -> None:
+        """Waits until a letter has come to the machine at a host."""
+        wait_until(lambda: self.read(place)[0] >= number, f"letter {number} does not come")

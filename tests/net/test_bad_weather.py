@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from tests.net.hosts import wait_until
 from tests.net.judge import judge
 from tests.net.post import Post
 from tests.net.spread import Spread, seeded
-from tests.net.weather import CALM, STORM, Faults, Front, Weather, in_weather
+from tests.net.udp_proxy import Faults
+from tests.net.weather import CALM, STORM, Front, Weather, in_weather
 
 pytestmark = pytest.mark.net
 SETTINGS = ("host.workers=1", "limits.snapshot_turns=60", "limits.rerun_share=0")
@@ -58,9 +60,9 @@ def test_w05_a_thousand_batches_come_without_gap_double_or_inversion(
         assert client.send(post.caps[0]["post"], (to, 1 + 100 * n, 100)) == ["applied"]
     killed = [(150, there), (400, here), (650, there), (850, here)]
     for at, host in killed:
-        wait_until(lambda at=at: post.read(1)[0] >= at, f"letter {at} does not come")
+        post.await_letter(1, at)
         post.back(host)
-    wait_until(lambda: post.read(1)[0] == 1000, "not all letters come")
+    post.await_letter(1, 1000)
     assert post.read(1)[2] == ()
     weather.turns(CALM)
     for host in pair:
@@ -147,7 +149,7 @@ def test_s02_six_asks_at_once_are_answered_out_of_order(
     wait_until(lambda: post.read(1)[3] == 6, "not all come")
     for n in (4, 1, 6, 2, 5, 3):
         assert answerer.send(post.caps[1]["answer"], n) == ["applied"]
-        asker.wait(lambda n=n: asker.outcomes[asks[n - 1]])
+        asker.wait(partial(asker.outcomes.get, asks[n - 1]))
         assert asker.outcomes[asks[n - 1]] == [n]
     assert post.read(1)[3] == 0
 

@@ -224,7 +224,7 @@ def test_p08_noise_at_a_hosts_port_does_no_harm_and_is_counted(pair: list[Front]
             if n % 100 == 0:
                 assert post.read(1)[0] == n // 100
                 posted(post, n // 100 + 1, 1)
-                wait_until(lambda n=n: post.read(1)[0] == n // 100 + 1)
+                post.await_letter(1, n // 100 + 1)
     counts: Any = post.clients[1].operate("status")["counts"]
     assert counts["datagrams.dropped"] + counts["packets.malformed"] > 2_000
     assert "Traceback" not in pair[1].said()
