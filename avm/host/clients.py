@@ -31,9 +31,19 @@ def open_client(
             store_client(host, client)
     client.connected = True
     host.deadlines.drop(("client", address))
+    _drop_deliveries(host, address)
     for batch in sorted(client.waiting.values(), key=lambda one: (one.sender, one.seq)):
         host.group.after.append(Deliver(address, batch))
     return client
+
+
+def _drop_deliveries(host: Host, address: bytes) -> None:
+    """Drops what is about to be delivered: it waits too, behind what was not heard before."""
+    committing = host.committing.after if host.committing is not None else []
+    for effects in (host.effects, committing, host.group.after):
+        effects[:] = [
+            one for one in effects if not (type(one) is Deliver and one.client == address)
+        ]
 
 
 def store_client(host: Host, client: Client) -> None:
