@@ -379,4 +379,11 @@ FAULTS = [
         "        if not records:\n",
         f"{NODE}::test_where_nobody_answered_no_miss_is_remembered",
     ),
+    Fault(
+        "a client that comes back hears the newest first",
+        "avm/host/clients.py",
+        "    _drop_deliveries(host, address)\n    for",
+        "    for",
+        f"{ONCE}::test_a_client_that_comes_back_hears_what_it_missed_before_what_is_not_committed_yet",
+    ),
 ]

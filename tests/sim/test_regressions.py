@@ -378,7 +378,7 @@ def test_a_client_that_comes_back_hears_what_it_missed_before_what_is_not_commit
     near.send(ear, "missed")
     world.settle()
     assert listener.inbox == []
-    del listener.take  # type: ignore[method-assign]
+    del listener.take
     near.send(ear, "taken for the store")
     near.speak()
     world.eager = False
