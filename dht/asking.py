@@ -29,7 +29,12 @@ class ForLookup:
 
 @dataclass(frozen=True, slots=True)
 class ForCheck:
-    """The question only asks whether the contact is there, and who it is."""
+    """The question only asks whether the contact is there, and who it is.
+
+    `elsewhere`: at an endpoint that it named itself, having answered from another.
+    """
+
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,7 +238,8 @@ class Locating:
         if lookup.kind is None:
             return
         records = self._best(now_ms, lookup)
-        if not records:
+        if not records and any(entry.answered_ms is not None for entry in lookup.asked.values()):
+            # Where nobody answered nothing was learned.
             self._misses[lookup.kind, lookup.key] = now_ms + self._settings.miss_ms
             if len(self._misses) > self._settings.misses_max:
                 del self._misses[next(iter(self._misses))]

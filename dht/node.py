@@ -94,11 +94,13 @@ class Node:
             self._asker, self._locating, self._proofs, self._publishing, self._out
         )
         self._server = Server(settings, closest, self._shelf, self._proofs, entropy(SECRET_BYTES))
+        self.malformed = 0
         self._joining: tuple[Endpoint, ...] = ()
         self._refresh: list[tuple[int, int | None]] = []
         self._refreshing: set[int] = set()
         self._refresh_ms: int | None = None
         self._retry_ms: int | None = None
+        self._tries_alone = 0
         self._joined = True
 
     @property
@@ -166,10 +168,11 @@ class Node:
         self._publishing.withdraw(kind, key)
 
     def receive_untrusted(self, now_ms: int, datagram: bytes, endpoint: Endpoint) -> None:
-        """Take a datagram from the network; anything that is no packet is dropped."""
+        """Take a datagram from the network; anything that is no packet is counted and dropped."""
         try:
             packet = parse_packet_untrusted(datagram)
         except InvalidPacket:
+            self.malformed += 1
             return
         if isinstance(packet, Answer | Stored):
             self._reply(now_ms, packet, endpoint)
@@ -194,6 +197,7 @@ class Node:
             self._retry_ms = now_ms + self.settings.lost_retry_ms
             self._upkeep.retry_lost(now_ms)
             if len(self.table) == 0:
+                self._tries_alone += 1
                 self._ask_joining(now_ms)
         self._go_on(now_ms)
 
@@ -295,6 +299,7 @@ class Node:
         crowded_out = bool(answer.records) and not answer.node_record
         if not authentic and not crowded_out and question.contact is not None:
             self._upkeep.silent(now_ms, question.contact)
+        self._hasten_if_alone(now_ms)
         self._locating.answered(now_ms, question, answer, authentic, note)
 
     def _who(self, now_ms: int, question: Question, answer: Answer) -> tuple[Contact | None, str]:
@@ -305,6 +310,10 @@ class Node:
         except InvalidRecord as error:
             return None, str(error)
         if question.endpoint not in record.endpoints:
+            asked, purpose = question.contact, question.purpose
+            is_first = isinstance(purpose, ForCheck) and not purpose.elsewhere
+            if is_first and asked is not None and asked.id == record.id:
+                self._upkeep.check_elsewhere(now_ms, asked, record.endpoints)
             return None, "its node record is for another endpoint"
         contact = Contact(record.id, question.endpoint)
         if question.contact is not None and question.contact != contact:
@@ -313,6 +322,7 @@ class Node:
 
     def _enter(self, now_ms: int, contact: Contact) -> None:
         was_lost = self._upkeep.proved(now_ms, contact)
+        self._tries_alone = 0
         if not self._joined or was_lost:
             if not self._joined:
                 self._publishing.hasten_all(now_ms)
@@ -333,6 +343,7 @@ class Node:
     def _lost(self, now_ms: int, question: Question) -> None:
         if question.contact is not None:
             self._upkeep.silent(now_ms, question.contact)
+        self._hasten_if_alone(now_ms)
         match question.purpose:
             case ForLookup():
                 self._locating.lost(now_ms, question)
@@ -340,6 +351,15 @@ class Node:
                 self._storing.lost(now_ms, question)
             case ForCheck():
                 pass
+
+    def _hasten_if_alone(self, now_ms: int) -> None:
+        """One datagram that was lost must not leave a node outside for long."""
+        if len(self.table) or not (self._joining or self.table.lost):
+            return
+        s = self.settings
+        wait_ms = min(s.alone_retry_ms << min(self._tries_alone, 16), s.alone_retry_ms_max)
+        if self._retry_ms is None or self._retry_ms > now_ms + wait_ms:
+            self._retry_ms = now_ms + wait_ms
 
     def _ask_joining(self, now_ms: int) -> None:
         near = self.id

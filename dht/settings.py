@@ -72,3 +72,6 @@ class Settings:
     node_record_life_ms: int = DAY_MS
     refresh_ms: int = HOUR_MS
     lost_retry_ms: int = 10 * MINUTE_MS
+    # A node that nobody answers tries again so soon, each time twice as late, up to the second.
+    alone_retry_ms: int = SECOND_MS
+    alone_retry_ms_max: int = 30 * SECOND_MS

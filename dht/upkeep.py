@@ -5,8 +5,9 @@ then loses its seat; it is remembered and tried again now and then, so two halve
 were cut apart find each other when they can.
 """
 
+from caps.identity import Endpoint
 from dht.asking import Asker, ForCheck
-from dht.contact import Contact, reachable
+from dht.contact import Contact, is_loopback, reachable
 from dht.effects import Effect, TableChanged
 from dht.settings import ID_BYTES, Settings
 from dht.table import Table
@@ -69,7 +70,7 @@ class Upkeep:
             self._failures[contact] = failures
             self.check(now_ms, contact)
 
-    def check(self, now_ms: int, contact: Contact) -> None:
+    def check(self, now_ms: int, contact: Contact, elsewhere: bool = False) -> None:
         """Ask a contact whether it is there, unless that is under way or too many are.
 
         Without a token this takes `CHECK_BYTES`, little enough for a stranger that only asked.
@@ -78,13 +79,25 @@ class Upkeep:
             return
         self._checking.add(contact)
         near = self.table.own.to_bytes(ID_BYTES, "big")
-        self._asker.find(now_ms, contact.endpoint, contact, near, ForCheck(), CHECK_BYTES)
+        self._asker.find(now_ms, contact.endpoint, contact, near, ForCheck(elsewhere), CHECK_BYTES)
 
     def wants_untrusted(self, contact: Contact) -> bool:
         """Tell whether a stranger that asked us something would get a seat, and can be checked."""
         if not reachable(contact.endpoint) or not self._may_check(contact):
             return False
         return self.table.wants(contact)
+
+    def check_elsewhere(self, now_ms: int, asked: Contact, endpoints: tuple[Endpoint, ...]) -> None:
+        """Ask a stranger that answered where it says it is: what it sends may come from elsewhere.
+
+        Once, and no stranger far away sends us to what listens on this machine alone.
+        """
+        for endpoint in endpoints:
+            contact = Contact(asked.id, endpoint)
+            near = is_loopback(asked.endpoint) or not is_loopback(endpoint)
+            if near and self.wants_untrusted(contact):
+                self.check(now_ms, contact, elsewhere=True)
+                return
 
     def retry_lost(self, now_ms: int) -> None:
         """Try a few of the contacts that were lost, in turn."""

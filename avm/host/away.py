@@ -28,9 +28,9 @@ def keep_away(host: Host, batch: Batch) -> None:
     host.outbox[key] = batch
     host.group.add(("outbox", *key), batch)
     host.group.away.append(batch)
-    machine = host.machines.get(batch.sender)
-    if machine is not None:
-        machine.outbox_bytes += batch.size
+    owner = host.owner(batch.sender)
+    if owner is not None:
+        owner.outbox_bytes += batch.size
     host.touch(channel)
 
 

@@ -31,9 +31,19 @@ def open_client(
             store_client(host, client)
     client.connected = True
     host.deadlines.drop(("client", address))
+    _drop_deliveries(host, address)
     for batch in sorted(client.waiting.values(), key=lambda one: (one.sender, one.seq)):
         host.group.after.append(Deliver(address, batch))
     return client
+
+
+def _drop_deliveries(host: Host, address: bytes) -> None:
+    """Drops what is about to be delivered: it waits too, behind what was not heard before."""
+    committing = host.committing.after if host.committing is not None else []
+    for effects in (host.effects, committing, host.group.after):
+        effects[:] = [
+            one for one in effects if not (type(one) is Deliver and one.client == address)
+        ]
 
 
 def store_client(host: Host, client: Client) -> None:
@@ -87,7 +97,10 @@ def offer(
     unheard = len(channel.verdicts) >= VERDICTS_MAX
     crowded = machine is not None and _is_crowded(host, machine)
     away = owner is None and host.networked
-    crowded = crowded or (away and channel.received - channel.taken >= limits.inbox_batches)
+    waiting = channel.received - channel.taken
+    # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.
+    laden = waiting and client.outbox_bytes > limits.outbox_bytes
+    crowded = crowded or (away and (laden or waiting >= limits.inbox_batches))
     if host.full or host.draining or unheard or crowded:
         after.append(Verdict(client.address, receiver, seq, ["busy"]))
         return

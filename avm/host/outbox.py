@@ -90,7 +90,7 @@ def keep(host: Host, batch: Batch) -> None:
     key = (batch.sender, batch.receiver, batch.seq)
     host.outbox[key] = batch
     host.group.add(("outbox", *key), batch)
-    sender = host.machines.get(batch.sender)
+    sender = host.owner(batch.sender)
     if sender is not None:
         sender.outbox_bytes += batch.size
 
@@ -112,13 +112,14 @@ def settle(host: Host, batch: Batch) -> None:
     dirty = host.group.dirty
     if host.outbox.pop(key, None) is not None:
         row = ("outbox", *key)
-        sender = host.machines.get(batch.sender)
+        sender = host.owner(batch.sender)
         if sender is None:
             _forget_channel(host, batch)
         else:
             before = sender.outbox_bytes
             sender.outbox_bytes -= batch.size
-            if before > host.limits.outbox_bytes >= sender.outbox_bytes:
+            most = host.limits.outbox_bytes
+            if isinstance(sender, Machine) and before > most >= sender.outbox_bytes:
                 make_ready(host, sender)
     elif host.inbox.pop((batch.receiver, batch.sender, batch.seq), None) is not None:
         row = ("inbox", batch.receiver, batch.sender, batch.seq)

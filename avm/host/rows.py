@@ -198,8 +198,9 @@ def _load_batches(host: Host, rows: Rows) -> None:
         batch = batches.from_bytes(sender, receiver, seq, body)
         host.outbox[(sender, receiver, seq)] = batch
         host.deadlines.put(("batch", sender, receiver, seq), batch.deadline_ms)
-        if sender in host.machines:
-            host.machines[sender].outbox_bytes += batch.size
+        owner = host.owner(sender)
+        if owner is not None:
+            owner.outbox_bytes += batch.size
         if receiver in host.machines:
             host.channel(sender, receiver).received = seq
             enqueue(host, host.machines[receiver], batch)

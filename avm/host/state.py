@@ -180,6 +180,7 @@ class Client:
     asks: dict[int, Ask] = field(default_factory=dict)
     channels: set[tuple[bytes, bytes]] = field(default_factory=set)
     waiting: dict[tuple[bytes, int], Batch] = field(default_factory=dict)
+    outbox_bytes: int = 0
 
 
 @dataclass(slots=True)

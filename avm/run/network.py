@@ -37,7 +37,7 @@ from dht.settings import Settings
 from dht.udp import NodeShell
 
 LINK_ROOM_BYTES = 512 * 1024
-# What the node knows is kept so long after a change, however many follow.
+# What the node knows is kept at once after a change, and so long after it what changed meanwhile.
 SAVE_S = 1.0
 # A host that ended without a word is noticed after so long.
 IDLE_S = 12.0
@@ -407,16 +407,20 @@ class Network:
         """Keeps what the node knows, so that a restart needs no bootstrap."""
         while True:
             await self._changed.wait()
-            await trio.sleep(SAVE_S)
             self._changed = trio.Event()
             self._write()
             self._settle()
+            await trio.sleep(SAVE_S)
 
     def _write(self) -> None:
         saved = pack_saved(self.shell.node.saved())
         self._core.host.group.dirty[("meta", "node")] = saved
 
     # To look at.
+
+    def counts(self) -> dict[str, int]:
+        """What came to the port and was nothing, by its kind."""
+        return {**self.listener.counts, "packets.malformed": self.shell.node.malformed}
 
     def links(self) -> list[dict[str, Any]]:
         """Each link in plain values, for the operator."""

@@ -407,6 +407,7 @@ class Runtime:
 
     def _status(self) -> dict[str, Any]:
         host = self._core.host
+        outside = {} if self._network is None else self._network.counts()
         now = time.monotonic()
         since, turns, messages = self._rates
         span = max(now - since, 0.001)
@@ -443,7 +444,7 @@ class Runtime:
             "refused": sum(machine.refused for machine in host.machines.values()),
             "waiting": sum(len(machine.queue or ()) for machine in host.machines.values()),
             "reruns": self._reruns.status(),
-            "counts": dict(sorted(host.counts.items())),
+            "counts": dict(sorted((host.counts | outside).items())),
             "store_full": host.full,
         }
 

@@ -20,16 +20,22 @@ LANES = 4
 PORT = 4433
 ROOM = 64 * 1024
 STEPS_MAX = 200_000
+# How long an end waits before it believes that nobody is at the other.
+IDLE_MS = 12_000
 
 
 @dataclass(slots=True, eq=False)
 class End:
-    """One end of a simulated link: whose it is, its number there, and what is on its way to it."""
+    """One end of a simulated link: whose it is, its number there, and what is on its way to it.
+
+    Without `other` nobody is there any more, and it notices at `idle_ms` of the net's time.
+    """
 
     world: World
     number: int
     other: "End | None" = None
     lanes: dict[int, deque[bytes]] = field(default_factory=dict)
+    idle_ms: int = 0
 
     @property
     def coming(self) -> int:
@@ -46,6 +52,7 @@ class Net:
         self.unlinked: list[str] = []
         self.cut: set[frozenset[bytes]] = set()
         self.down: dict[World, None] = {}
+        self.skews_ms: dict[World, int] = {}
         self._ends: dict[tuple[World, int], End] = {}
         self._asked: deque[tuple[World, Seek | Dial]] = deque()
         self._next = 0
@@ -98,6 +105,12 @@ class Net:
     def _is_cut(self, one: World, other: World) -> bool:
         return frozenset((one.core.host.address, other.core.host.address)) in self.cut
 
+    @property
+    def now_ms(self) -> int:
+        """The time by which the clocks are off."""
+        first = self.worlds[0]
+        return first.now_ms - self.skews_ms.get(first, 0)
+
     def _link(self, here: World, there: World) -> None:
         self._next += 2
         ends = End(here, self._next), End(there, self._next + 1)
@@ -110,7 +123,11 @@ class Net:
 
     def _break(self, key: tuple[World, int], tell_first: bool = True) -> None:
         end = self._ends.pop(key, None)
-        if end is None or end.other is None:
+        if end is None:
+            return
+        if end.other is None:
+            if tell_first:
+                end.world.core.link_down(end.number)
             return
         self._ends.pop((end.other.world, end.other.number))
         if tell_first:
@@ -163,37 +180,59 @@ class Net:
 
     def advance(self, seconds: float) -> None:
         """Lets time pass everywhere, stopping wherever something is due."""
-        end = self.worlds[0].now_ms + round(seconds * 1000)
+        end = self.now_ms + round(seconds * 1000)
         self.settle()
         while True:
-            due = [world.next_wake_ms() for world in self.worlds if world not in self.down]
-            at_ms = min((time for time in due if time is not None), default=None)
+            at_ms = min(self._due(), default=None)
             if at_ms is None or at_ms > end:
                 break
-            self.tick(max(at_ms, self.worlds[0].now_ms))
+            self.tick(max(at_ms, self.now_ms))
         self.tick(end)
+
+    def _due(self) -> list[int]:
+        due = [one.idle_ms for one in self._ends.values() if one.other is None]
+        for world in self.worlds:
+            wake_ms = None if world in self.down else world.next_wake_ms()
+            if wake_ms is not None:
+                due.append(self.now_ms + world.core.until_ms(wake_ms, world.now_ms))
+        return due
 
     def tick(self, now_ms: int) -> None:
         """The time is now this at every host."""
         for world in self.worlds:
-            world.now_ms = now_ms
+            world.now_ms = now_ms + self.skews_ms.get(world, 0)
             if world not in self.down:
-                world.core.tick(now_ms)
+                world.core.tick(world.now_ms)
                 world.core.pump()
+        self.notice()
         self._carry_out()
         self.settle()
 
     # What goes wrong.
 
-    def crash(self, world: World) -> None:
-        """A host dies and starts again; its links break, and others notice."""
-        self._forget(world)
+    def skew(self, world: World, off_ms: int) -> None:
+        """A host's clock is off by so much from now on; it starts again with it."""
+        now_ms = self.now_ms
+        self.skews_ms[world] = off_ms
+        world.now_ms = now_ms + off_ms
+        self.crash(world)
+
+    def notice(self) -> None:
+        """Ends at whose other nobody is any more notice it, in their time."""
+        late = [key for key, one in self._ends.items() if one.other is None]
+        for key in late:
+            if self._ends[key].idle_ms <= self.now_ms:
+                self._break(key)
+
+    def crash(self, world: World, *, noticed: bool = True) -> None:
+        """A host dies and starts again; its links break, and others notice, at once or later."""
+        self._forget(world, noticed)
         world.crash()
         self._carry_out()
 
     def stop(self, world: World) -> None:
         """A host is off until `start`."""
-        self._forget(world)
+        self._forget(world, True)
         self.down[world] = None
 
     def start(self, world: World) -> None:
@@ -201,13 +240,44 @@ class Net:
         self.down.pop(world, None)
         self.crash(world)
 
-    def _forget(self, world: World) -> None:
+    def _forget(self, world: World, noticed: bool) -> None:
         for key in [key for key in self._ends if key[0] is world]:
             end = self._ends.pop(key)
-            assert end.other is not None
-            self._ends.pop((end.other.world, end.other.number))
-            end.other.world.core.link_down(end.other.number)
+            if end.other is None:
+                continue
+            if noticed:
+                self._ends.pop((end.other.world, end.other.number))
+                end.other.world.core.link_down(end.other.number)
+            else:
+                self._leave(end.other)
         self._asked = deque(one for one in self._asked if one[0] is not world)
+
+    def _leave(self, end: End) -> None:
+        """Nobody is at the other of an end: what comes and goes is lost until it notices."""
+        end.other, end.idle_ms = None, self.now_ms + IDLE_MS
+        end.lanes.clear()
+
+    def half_break(self) -> None:
+        """Some link breaks; one end notices, and the other does only after a while."""
+        whole = [key for key, end in self._ends.items() if end.other is not None]
+        if whole:
+            end = self._ends.pop(self.entropy.choice(whole))
+            assert end.other is not None
+            self._leave(end.other)
+            end.world.core.link_down(end.number)
+            self._carry_out()
+
+    def part(self, one: World, other: World) -> None:
+        """Two hosts cannot reach each other until `mend`; their links break."""
+        self.cut.add(frozenset((one.core.host.address, other.core.host.address)))
+        for key, end in list(self._ends.items()):
+            if key[0] is one and end.other is not None and end.other.world is other:
+                self._break(key)
+        self._carry_out()
+
+    def mend(self) -> None:
+        """All hosts can reach each other again."""
+        self.cut.clear()
 
     def break_link(self) -> None:
         """Some link breaks; what was on its way is lost."""

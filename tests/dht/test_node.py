@@ -3,13 +3,14 @@
 from dataclasses import replace
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.dht_world import START_MS, Place, World
 from caps.certificate import Terms, issue
 from caps.identity import Endpoint, Identity, RootKey
-from dht.contact import Contact
+from dht.contact import Contact, node_id, sign_node_record
 from dht.effects import Ended, Evidence, Send, Superseded
 from dht.node import Node
 from dht.proofs import Kind, Proofs, Proved
@@ -446,3 +447,71 @@ def test_no_spoiled_packet_of_a_running_network_breaks_a_node(data: st.DataObjec
         receive(world.now_ms, bytes(spoiled), endpoint)
     ended = world.locate(world.places[1], world.home(world.places[0]).address)
     assert isinstance(ended, Ended) and ended.records
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_node_whose_first_datagrams_are_lost_is_in_the_network_soon(again: bool) -> None:
+    world = small()
+    place = world.add()
+    boot = world.places[0].contact.endpoint
+    if again:
+        world.do(place, lambda node, now_ms: node.join(now_ms, (boot,)))
+        world.run(5_000)
+    world.faults.loss = 1.0
+    if again:
+        world.restart(place)
+    else:
+        world.do(place, lambda node, now_ms: node.join(now_ms, (boot,)))
+    world.run(20_000)
+    assert len(node_of(place).table) == 0
+    requests = node_of(place).requests
+    assert requests <= 120, "it does not flood a network that is silent"
+    world.faults.loss = 0.0
+    world.run(world.settings.alone_retry_ms_max + 1_000)
+    assert len(node_of(place).table) > 5
+
+
+def test_a_stranger_that_answers_from_elsewhere_is_asked_once_where_it_says_it_is() -> None:
+    world = small(nodes=3)
+    host, key = node_of(world.places[0]), RootKey(b"n" * 32)
+    home = Endpoint(b"\xc6\x33\x64\2", 999)
+    there = Contact(node_id(key.public_key), home)
+    other = Endpoint(b"\xc6\x33\x64\3", 999)
+
+    def answer(at: Endpoint, says: Endpoint) -> None:
+        """Answers the one check that went to an endpoint with the node record of another."""
+        sends = [one for one in host.take_effects() if isinstance(one, Send) and one.endpoint == at]
+        packets = [parse_packet_untrusted(send.datagram) for send in sends]
+        (nonce,) = [packet.nonce for packet in packets if isinstance(packet, Find)]
+        record = sign_node_record(key, (says,), START_MS + DAY_MS).to_bytes()
+        reply = Answer(nonce, STRANGER, bytes(8), record, (), ())
+        host.receive_untrusted(START_MS, encode_answer(reply, 1_200), at)
+
+    host.receive_untrusted(
+        START_MS, encode_request(Find(bytes(8), there.id, b"", bytes(32))), STRANGER
+    )
+    answer(STRANGER, home)
+    assert host.table.seated(there) is None
+    answer(home, home)
+    assert host.table.seated(there) == there
+    host.table.remove_contact(there)
+    host.receive_untrusted(
+        START_MS, encode_request(Find(bytes(8), there.id, b"", bytes(32))), STRANGER
+    )
+    answer(STRANGER, home)
+    answer(home, other)
+    sent = [one for one in host.take_effects() if isinstance(one, Send)]
+    assert not [one for one in sent if one.endpoint == other], "nobody sends us round"
+
+
+def test_where_nobody_answered_no_miss_is_remembered() -> None:
+    world = small()
+    owner = world.places[0]
+    world.publish_home(owner)
+    reader, key = world.add(), world.home(owner).address
+    node_of(reader).table.add_contact(owner.contact)
+    world.faults.loss = 1.0
+    assert world.locate(reader, key).records == ()
+    world.faults.loss = 0.0
+    world.run(world.settings.miss_ms // 2)
+    assert world.locate(reader, key).records

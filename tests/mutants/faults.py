@@ -22,6 +22,8 @@ AGAIN = "tests/avm/test_again.py"
 SPANS = "tests/avm/test_spans.py"
 SHARE = "tests/net/test_rerun_share.py"
 PEERS = "tests/sim/test_peers.py"
+BETWEEN = "tests/sim/test_between_hosts.py"
+NODE = "tests/dht/test_node.py"
 
 FAULTS = [
     Fault(
@@ -342,5 +344,110 @@ FAULTS = [
         "room = limits.peers_told - len(hints)",
         "room = limits.peers",
         f"{PEERS}::test_what_a_stranger_says_of_others_is_a_hint_and_bounded",
+    ),
+    Fault(
+        "a batch is offered to another host before it is committed",
+        "avm/host/away.py",
+        "    host.group.away.append(batch)\n",
+        "    host.group.away.append(batch)\n    leave(host, [batch])\n",
+        f"{BETWEEN}::test_nothing_is_offered_to_another_host_before_it_is_committed",
+    ),
+    Fault(
+        "a certificate for any host is taken from any other",
+        "avm/host/links.py",
+        "        if known.address != address or not shown.is_for(link.identity):\n",
+        "        if known.address != address:\n",
+        f"{BETWEEN}::test_a_host_that_speaks_for_anothers_machine_is_told_no_more_than_that_nobody_lives_here",
+    ),
+    Fault(
+        "an older incarnation is heard",
+        "avm/host/arrivals.py",
+        "incarnation is not None and incarnation < channel.epoch",
+        "incarnation is None",
+        f"{BETWEEN}::test_a_host_that_speaks_under_an_older_incarnation_is_not_heard",
+    ),
+    Fault(
+        "two versions of one number are taken",
+        "avm/host/arrivals.py",
+        "    if header.before != incoming.digest and not (first and incoming.digest == NO_DIGEST):\n",
+        "    if False:\n",
+        f"{BETWEEN}::test_c08_two_versions_of_one_number_are_frozen_and_the_second_is_not_taken",
+    ),
+    Fault(
+        "a mark below what was taken is believed",
+        "avm/host/verdicts.py",
+        "    if mark.taken < channel.taken:\n        return BACK_THERE\n",
+        "    if mark.taken < channel.taken:\n        return ''\n",
+        f"{BETWEEN}::test_c08_a_receiver_that_went_back_in_time_is_noticed_and_frozen",
+    ),
+    Fault(
+        "undelivered is told of what was offered",
+        "avm/host/verdicts.py",
+        "        if batch.seq > outgoing.offered:\n",
+        "        if batch.seq > 0:\n",
+        f"{BETWEEN}::test_w28_unknown_when_the_other_host_is_gone_with_what_was_offered",
+    ),
+    Fault(
+        "the room at the other host is ignored",
+        "avm/host/away.py",
+        "    return outgoing.next <= min(outgoing.durable, outgoing.room)\n",
+        "    return outgoing.next <= outgoing.durable\n",
+        f"{BETWEEN}::test_s05_a_stalled_machine_stops_its_senders_only",
+    ),
+    Fault(
+        "a stranger leaves a channel behind",
+        "avm/host/arrivals.py",
+        "    if known is None and messages and all(said.to == INVALID for said in messages):\n",
+        "    if False:\n",
+        f"{BETWEEN}::test_first_contact_without_a_valid_capability_leaves_nothing_and_begins_anew",
+    ),
+    Fault(
+        "verdicts out of order are taken",
+        "avm/host/verdicts.py",
+        "    if frame.seq != channel.taken + 1 or frame.seq > outgoing.offered:\n",
+        "    if frame.seq > outgoing.offered:\n",
+        f"{BETWEEN}::test_verdicts_count_in_the_order_of_the_channel_and_of_what_was_offered",
+    ),
+    Fault(
+        "a verdict of what was never offered is believed",
+        "avm/host/verdicts.py",
+        "    if frame.seq != channel.taken + 1 or frame.seq > outgoing.offered:\n",
+        "    if frame.seq != channel.taken + 1:\n",
+        f"{BETWEEN}::test_a_verdict_of_what_was_never_offered_is_not_believed",
+    ),
+    Fault(
+        "a client's batches for other hosts are taken without bound",
+        "avm/host/clients.py",
+        "    laden = waiting and client.outbox_bytes > limits.outbox_bytes\n",
+        "    laden = False\n",
+        f"{BETWEEN}::test_s05_a_client_whose_batches_find_no_room_elsewhere_is_told_busy",
+    ),
+    Fault(
+        "a node whose first datagram is lost stays outside",
+        "dht/node.py",
+        "        if len(self.table) or not (self._joining or self.table.lost):\n",
+        "        if True:\n",
+        f"{NODE}::test_a_node_whose_first_datagrams_are_lost_is_in_the_network_soon",
+    ),
+    Fault(
+        "a stranger is asked only where its datagrams come from",
+        "dht/node.py",
+        "            if is_first and asked is not None and asked.id == record.id:\n",
+        "            if False:\n",
+        f"{NODE}::test_a_stranger_that_answers_from_elsewhere_is_asked_once_where_it_says_it_is",
+    ),
+    Fault(
+        "silence is remembered as a miss",
+        "dht/locating.py",
+        "        if not records and any(entry.answered_ms is not None for entry in lookup.asked.values()):\n",
+        "        if not records:\n",
+        f"{NODE}::test_where_nobody_answered_no_miss_is_remembered",
+    ),
+    Fault(
+        "a client that comes back hears the newest first",
+        "avm/host/clients.py",
+        "    _drop_deliveries(host, address)\n    for",
+        "    for",
+        f"{ONCE}::test_a_client_that_comes_back_hears_what_it_missed_before_what_is_not_committed_yet",
     ),
 ]

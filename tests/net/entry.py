@@ -1,14 +1,17 @@
 """A host process for the tests, which can be told to kill itself at a named point.
 
 `entry.py DIR [--set KEY=VALUE].. [--point NAME --at K]`: the K-th time that the point is reached,
-the process gets a SIGKILL from itself, whatever its other threads are doing then.
+the process gets a SIGKILL from itself, whatever its other threads are doing then. With `--hold FILE`
+no commit begins while that file is there, as on a disk that hangs; with `--clock-off S` its clock is
+that far off, and with `--idle S` it notices in that time that the other end of a link is gone.
 """
 
 import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +19,17 @@ from typing import Any, NamedTuple
 from avm.errors import AvmError
 from avm.host import acts
 from avm.host.core import Core
+from avm.run import network
 from avm.run.config import Config
 from avm.run.control import Control
 from avm.run.directory import Directory
 from avm.run.pool import Pool
 from avm.run.runtime import Runtime, run
 from avm.store.errors import StoreError
+from avm.store.interface import Transaction
 from avm.store.sqlite import SqliteStore
+
+HOLD_POLL_S = 0.01
 
 
 class Point(NamedTuple):
@@ -113,6 +120,26 @@ class _Cursor:
         self._cursor.executemany(sql, rows)
 
 
+def hold(file: Path) -> None:
+    """Has no commit begin while a file is there."""
+    commit = SqliteStore.commit
+
+    def held(self: SqliteStore, transactions: Sequence[Transaction]) -> None:
+        while file.exists():
+            time.sleep(HOLD_POLL_S)
+        commit(self, transactions)
+
+    SqliteStore.commit = held  # type: ignore[method-assign]
+
+
+def set_clock_off(off_s: float) -> None:
+    """Has this process believe in another time."""
+    true_ns = time.time_ns
+    off_ns = round(off_s * 1_000_000_000)
+    time.time_ns = lambda: true_ns() + off_ns
+    time.time = lambda: time.time_ns() / 1_000_000_000
+
+
 def main(arguments: list[str]) -> int:
     """Runs the host; the exit codes are the command line's."""
     parser = argparse.ArgumentParser()
@@ -120,7 +147,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--point", choices=POINTS)
     parser.add_argument("--at", type=int, default=1)
+    parser.add_argument("--hold", type=Path)
+    parser.add_argument("--clock-off", type=float, default=0.0)
+    parser.add_argument("--idle", type=float, default=network.IDLE_S)
     given = parser.parse_args(arguments)
+    network.IDLE_S = given.idle
+    if given.hold:
+        hold(given.hold)
+    if given.clock_off:
+        set_clock_off(given.clock_off)
     if given.point:
         arm(POINTS[given.point], given.at)
     directory = Directory(given.dir)

@@ -63,6 +63,7 @@ class RunningHost:
     def __init__(self, path: Path, settings: Iterable[str] = ()) -> None:
         self.directory = Directory(path / "host")
         self.settings = list(settings)
+        self.faults: list[str] = []
         self.log = path / "host.log"
         self.starts = 0
         self.clients: list[Client] = []
@@ -70,7 +71,7 @@ class RunningHost:
 
     def start(self, point: str = "", at: int = 1) -> None:
         """Starts a process and waits until it answers or has ended."""
-        arguments = [f"--set={one}" for one in self.settings]
+        arguments = [*(f"--set={one}" for one in self.settings), *self.faults]
         if point:
             arguments += ["--point", point, "--at", str(at)]
         self.starts += 1

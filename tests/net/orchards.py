@@ -144,7 +144,10 @@ class Orchards:
             assert context == "told"
             assert isinstance(content, tuple)
             heard.setdefault(content[0], []).append(content[1])
-        assert heard == mover.told, "told other than once, in order"
+        for place, told in mover.told.items():
+            strange = _difference(told, heard.get(place, []))
+            assert not strange, f"orchard {place} told client {mover.number} {strange}"
+        assert heard.keys() == mover.told.keys()
 
     def _check_store(self) -> Judged:
         """The same in the store, once its host has stopped."""
@@ -175,6 +178,16 @@ class Orchards:
         self.acknowledged_is_there()
         self.host.start()
         self.connect()
+
+
+def _difference(told: list[int], heard: list[int]) -> str:
+    """How what was heard differs from what was told once, in order; empty when it does not."""
+    if told == heard:
+        return ""
+    missing, doubled = sorted(set(told) - set(heard)), len(heard) - len(set(heard))
+    at = next((i for i, pair in enumerate(zip(told, heard, strict=False)) if len(set(pair)) > 1), 0)
+    around = f"{told[at : at + 5]} and heard {heard[at : at + 5]}"
+    return f"{len(told)}, {doubled} doubled, missing {missing[:20]}, first {around}"
 
 
 def _now() -> float:

@@ -6,6 +6,7 @@ answers there; `rebind` changes those sockets, as a NAT does that has forgotten 
 
 import random
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -37,7 +38,7 @@ class UdpProxy:
     def __init__(self, target: Endpoint, seed: int, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
         self.lost = self.carried = 0
-        self._target = (target.host_text, target.port)
+        self.target = target
         self._random = random.Random(seed)
         self._front = _socket()
         self._backs: dict[Address, trio.socket.SocketType] = {}
@@ -52,7 +53,8 @@ class UdpProxy:
             async with trio.open_nursery() as self._nursery:
                 while True:
                     datagram, client = await self._front.recvfrom(DATAGRAM_BYTES_MAX)
-                    self._carry(datagram, self._back_of(client), self._target)
+                    to = (self.target.host_text, self.target.port)
+                    self._carry(datagram, self._back_of(client), to)
         finally:
             self._front.close()
             self.rebind()
@@ -79,7 +81,8 @@ class UdpProxy:
     async def _answer(
         self, back: trio.socket.SocketType, client: Address, scope: trio.CancelScope
     ) -> None:
-        with scope:
+        # A socket can be closed between its waking and its reading.
+        with scope, suppress(OSError, trio.ClosedResourceError):
             while True:
                 datagram, _ = await back.recvfrom(DATAGRAM_BYTES_MAX)
                 self._carry(datagram, self._front, client)

@@ -13,6 +13,7 @@ from tests.sim.code import ModuleCode, entries, replayed
 
 MACHINES = 5
 TOKENS = 20
+SKEWS_MS = (0, 1_500, 3_600_000, -1_500, -3_600_000)
 # Frames that are none of a well-behaved host's.
 FOUL = ("malformed", "unproven", "frozen")
 
@@ -20,8 +21,13 @@ FOUL = ("malformed", "unproven", "frozen")
 class Orchard:
     """Pouches spread over hosts, which know each other by sealed capabilities."""
 
-    def __init__(self, seed: int, hosts: int = 3, limits: Limits | None = None) -> None:
+    def __init__(
+        self, seed: int, hosts: int = 3, limits: Limits | None = None, skew: bool = False
+    ) -> None:
         self.net = net = Net(seed, hosts, limits=limits or replace(Limits(), withdraw_s=2.0))
+        if skew:
+            for world in net.worlds:
+                net.skew(world, net.entropy.choice(SKEWS_MS))
         self.homes = [net.worlds[i % hosts] for i in range(MACHINES)]
         self.names = [f"pouch{i}" for i in range(MACHINES)]
         share = TOKENS // MACHINES
@@ -55,8 +61,13 @@ class Orchard:
         way, chosen = entropy.below(50), entropy.below(1000)
         self.clients[c].send(self.go[c][m], (str(c), self.said[(c, m)], chosen, way))
 
-    def run(self, moves: int, crash: float, cut: float, stop: float = 0.0) -> None:
-        """Moves under faults, then heals and lets all deadlines pass."""
+    def run(
+        self, moves: int, crash: float, cut: float, stop: float = 0.0, part: float = 0.0
+    ) -> None:
+        """Moves under faults, then heals and lets all deadlines pass.
+
+        With `part` hosts are cut apart, links break for one end alone, and nobody notices a death.
+        """
         net, entropy = self.net, self.net.entropy
         for world in net.worlds:
             world.eager = False
@@ -68,16 +79,30 @@ class Orchard:
             for _ in range(entropy.below(8)):
                 net.step()
             if entropy.chance(crash):
-                self._any(lambda world: net.crash(world))
+                noticed = not part or entropy.chance(0.5)
+                net.crash(entropy.choice(net.worlds), noticed=noticed)
             if entropy.chance(stop):
                 self._any(lambda world: net.start(world) if world in net.down else net.stop(world))
             if entropy.chance(cut):
                 net.break_link()
+            if entropy.chance(part):
+                self._part()
             if entropy.chance(0.01):
                 self._any(lambda world: world.kill_worker())
             if entropy.chance(0.05):
                 self._later(entropy.below(400))
         self.heal()
+
+    def _part(self) -> None:
+        net, entropy = self.net, self.net.entropy
+        match entropy.below(4):
+            case 0:
+                net.half_break()
+            case 1:
+                one = entropy.below(len(net.worlds))
+                net.part(net.worlds[one], net.worlds[one - 1])
+            case _:
+                net.mend()
 
     def _any(self, act: object) -> None:
         assert callable(act)
@@ -89,12 +114,13 @@ class Orchard:
             if world not in self.net.down:
                 world.core.tick(world.now_ms)
                 world.carry_out()
+        self.net.notice()
 
     def heal(self) -> None:
         """All hosts are on, nothing is cut, and time passes."""
         for world in list(self.net.down):
             self.net.start(world)
-        self.net.cut.clear()
+        self.net.mend()
         for world in self.net.worlds:
             world.eager = True
         self.net.settle()

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from avm.host import channel, links
 from avm.host.capability import Cap
 from avm.host.channel import Again, End, Gone, Mark, Offer, Open, Part, Told
+from avm.host.effects import Say
 from avm.host.exchange import Peers, Want
+from avm.host.header import parse_header_untrusted
 from avm.host.operate import Created
 from avm.host.state import Mode
 from avm.host.verdicts import BACK_HERE, BACK_THERE, TWO_VERSIONS
@@ -119,6 +121,28 @@ def test_s05_a_stalled_machine_stops_its_senders_only() -> None:
     assert pair.tokens() == tuple(range(40))
 
 
+def test_s05_a_client_whose_batches_find_no_room_elsewhere_is_told_busy() -> None:
+    pair = Pair(limits=replace(Limits(), outbox_bytes=100_000))
+    pair.client.send(pair.cap("take"), (0, 1))
+    pair.net.settle()
+    pair.there.suspend("pouch")
+    for n in range(1, 40):
+        pair.client.send(pair.cap("take"), (n, 1), "x" * 9_000)
+    pair.net.settle()
+    (owner,) = [one for one in pair.here.core.host.clients.values()]
+    for again in range(2):
+        kept = sum(len(batch.body) for batch in pair.here.core.host.outbox.values())
+        assert kept <= 110_000, "no more than its room"
+        assert owner.outbox_bytes == sum(b.size for b in pair.here.core.host.outbox.values())
+        if not again:
+            pair.net.crash(pair.here)
+            pair.net.settle()
+            (owner,) = [one for one in pair.here.core.host.clients.values()]
+    pair.there.resume("pouch")
+    pair.net.advance(60)
+    assert owner.outbox_bytes == 0 and not pair.here.core.host.outbox
+
+
 def test_s06_large_batches_go_in_instalments_beside_small_ones() -> None:
     pair = Pair()
     other = pair.there.create("other", ModuleCode(apple), ())
@@ -179,6 +203,106 @@ def test_a_host_that_speaks_for_anothers_machine_is_told_no_more_than_that_nobod
     open_as(pair, theirs.address, (made[0].to_bytes(), made[1].to_bytes()))
     assert pair.there.core.host.counts["unproven"] == before + 1
     assert (theirs.address, pair.made.machine.address) not in pair.there.core.host.arriving
+
+
+def test_a_host_that_speaks_under_an_older_incarnation_is_not_heard() -> None:
+    pair = Pair()
+    sender = pair.here.create("sender", ModuleCode(apple), (1,)).machine
+    receiver = pair.made.machine.address
+    channel_there = pair.there.core.host.channel(sender.address, receiver)
+    channel_there.epoch = sender.incarnation + 1
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    made = pair.here.core.host.keys.speak_for(
+        sender.address, sender.identity, sender.incarnation, pair.here.now_ms
+    )
+    assert made is not None
+    open_as(pair, sender.address, (made[0].to_bytes(), made[1].to_bytes()))
+    assert pair.there.core.host.counts["unproven"] == 1
+    assert (sender.address, receiver) not in pair.there.core.host.arriving
+
+
+def test_nothing_is_offered_to_another_host_before_it_is_committed() -> None:
+    pair = Pair()
+    effect, offers = pair.net._effect, 0
+
+    def watch(world: World, one: object) -> None:
+        nonlocal offers
+        frame = channel.unpack_frame_untrusted(one.frame) if isinstance(one, Say) else None
+        if isinstance(frame, Offer) and world is pair.here:
+            offers += 1
+            header = parse_header_untrusted(frame.header)
+            key = ("outbox", header.sender, header.receiver, header.seq)
+            assert pair.here.store.get(key) is not None, "offered, and not in the store"
+        effect(world, one)
+
+    pair.here.network = watch
+    for n in range(20):
+        pair.client.send(pair.cap("take"), (n, 1))
+        for _ in range(pair.net.entropy.below(6)):
+            pair.net.step()
+    pair.net.settle()
+    assert offers == 20
+
+
+def test_c08_two_versions_of_one_number_are_frozen_and_the_second_is_not_taken() -> None:
+    pair = Pair()
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    frame = pair.there.core.frame
+
+    def other_version(number: int, body: bytes) -> None:
+        said = channel.unpack_frame_untrusted(body)
+        if isinstance(said, Offer):
+            header = replace(parse_header_untrusted(said.header), before=b"o" * 32)
+            body = channel.pack_frame(said._replace(header=header.to_bytes()))
+        frame(number, body)
+
+    pair.there.core.frame = other_version  # type: ignore[method-assign]
+    pair.client.send(pair.cap("take"), (2, 1))
+    pair.net.settle()
+    assert [one.why for one in pair.net.frozen] == [TWO_VERSIONS]
+    assert pair.tokens() == (1,)
+    (known,) = [one for one in pair.there.core.host.channels.values() if one.frozen]
+    assert known.evidence, "the second version is kept for the operator"
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 9])
+def test_verdicts_count_in_the_order_of_the_channel_and_of_what_was_offered(ahead: int) -> None:
+    pair = Pair()
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    pair.there.suspend("pouch")
+    for n in range(2, 5):
+        pair.client.send(pair.cap("take"), (n, 1))
+    pair.net.settle()
+    here = pair.here.core.host
+    place = (pair.client.address, pair.made.machine.address)
+    (link,) = here.links
+    seq = here.channels[place].taken + 1 + ahead
+    pair.here.core.frame(link, channel.pack_frame(Told(*place, seq, ["applied"], seq + 1)))
+    pair.net.settle()
+    assert here.counts["stray"] == 1 and len(here.outbox) == 3
+    pair.there.resume("pouch")
+    pair.net.advance(5)
+    assert pair.tokens() == (1, 2, 3, 4) and not here.outbox
+
+
+def test_a_verdict_of_what_was_never_offered_is_not_believed() -> None:
+    pair = Pair(limits=replace(Limits(), channel_batches=1))
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    pair.there.suspend("pouch")
+    pair.client.send(pair.cap("take"), (2, 1))
+    pair.client.send(pair.cap("take"), (3, 1))
+    pair.net.settle()
+    here = pair.here.core.host
+    place = (pair.client.address, pair.made.machine.address)
+    (link,) = here.links
+    for seq in (2, 3):
+        pair.here.core.frame(link, channel.pack_frame(Told(*place, seq, ["applied"], 2)))
+    pair.net.settle()
+    assert here.counts["stray"] == 1 and here.channels[place].taken == 2
 
 
 def test_first_contact_without_a_valid_capability_leaves_nothing_and_begins_anew() -> None:

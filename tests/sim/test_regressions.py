@@ -367,3 +367,32 @@ def test_c06_a_batch_that_ends_its_worker_names_the_message(
     assert cbor2.loads(row)[2] == place
     told = [verdict for _seq, verdict in client.verdicts]
     assert told == [["rejected", place], ["applied"]]
+
+
+def test_a_client_that_comes_back_hears_what_it_missed_before_what_is_not_committed_yet() -> None:
+    """What was folded just before it came back reached it first, and then what it had missed."""
+    world = World(4)
+    listener, near = world.client(), world.client()
+    ear = near.hold(listener.held_as(listener.ear()))
+    listener.take = lambda batch: None  # type: ignore[method-assign]
+    near.send(ear, "missed")
+    world.settle()
+    assert listener.inbox == []
+    del listener.take
+    near.send(ear, "taken for the store")
+    near.speak()
+    world.eager = False
+    assert world.core.host.committing is not None or world.core.host.group
+    group = world.core.take_commit()
+    assert group is not None
+    near.send(ear, "folded")
+    near.speak()
+    listener.leave()
+    listener.connect(world.core)
+    world.core.committed()
+    world.settle()
+    assert [content for _cap, content in listener.inbox] == [
+        "missed",
+        "taken for the store",
+        "folded",
+    ]
