@@ -44,7 +44,7 @@ FULL = Scale(
     apart_messages=(20_000, 60_000, 300_000),
     link=LinkScale(trips=2_000, seconds=1.0, handshakes=100, idle=50, rounds=3),
     dht_s=1.9,
-    primitives=2_000,
+    primitives=200,
 )
 QUICK = Scale(
     messages=(2_000, 4_000, 20_000),
