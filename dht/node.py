@@ -230,6 +230,7 @@ class Node:
         self._be_awake(now_ms)
         for octets, endpoint in saved.table.contacts[:JOIN_ENDPOINTS_MAX]:
             self._upkeep.check(now_ms, Contact(octets, endpoint))
+        self._hasten_if_alone(now_ms)
 
     def _may_publish(self) -> bool:
         return len(self._storing) < PUBLICATIONS_AT_ONCE and not self._locating.full

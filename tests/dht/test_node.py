@@ -515,3 +515,13 @@ def test_where_nobody_answered_no_miss_is_remembered() -> None:
     world.faults.loss = 0.0
     world.run(world.settings.miss_ms // 2)
     assert world.locate(reader, key).records
+
+
+def test_a_node_that_had_lost_everybody_when_it_ended_is_in_the_network_soon() -> None:
+    world = small()
+    place = world.places[0]
+    for contact in list(node_of(place).table):
+        node_of(place).table.remove_contact(contact)
+    world.restart(place)
+    world.run(5_000)
+    assert len(node_of(place).table) > 5
