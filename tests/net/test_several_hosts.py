@@ -98,3 +98,23 @@ def test_a_link_that_was_full_goes_on_when_there_is_room_again(tmp_path: Path) -
     finally:
         here.close()
         there.close()
+
+
+def test_t08_a_drained_host_delivers_what_it_owes_and_takes_nothing_new(
+    hosts: list[RunningHost],
+) -> None:
+    here, _, there = hosts
+    spread = Spread([here, there], 3, orchards=2)
+    spread.plant()
+    client = here.client("drainer")
+    there.kill()
+    report = spread.caps[1]["report"]
+    client.offer(report)
+    wait_until(lambda: client.pump() or client.operate("channels"))
+    assert client.operate("drain", timeout_ms=100) == {"owes": 1}
+    there.start()
+    assert client.operate("drain", timeout_ms=25_000) == {"owes": 0}
+    place = client.offer(report)
+    client.pump(1.0)
+    assert place not in client.settled, "it is told to come again"
+    assert here.stop() == 0
