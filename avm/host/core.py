@@ -8,10 +8,10 @@ nothing, and all it knows is plain values. The runtime and the simulator drive t
 import cbor2
 
 from avm.host import (
-    arrivals,
     capability,
     clients,
     dispatch,
+    hearing,
     links,
     operate,
     peering,
@@ -20,32 +20,18 @@ from avm.host import (
     workers,
 )
 from avm.host.acts import Act, Signal
-from avm.host.away import leave, offer_all, outgoing_of, wake
+from avm.host.away import leave, offer_all, wake
 from avm.host.batch import Batch, Said, from_bytes
 from avm.host.capability import Cap
-from avm.host.channel import (
-    Again,
-    End,
-    Gone,
-    Mark,
-    Offer,
-    Open,
-    Part,
-    Told,
-    unpack_frame_untrusted,
-)
 from avm.host.dispatch import pump
-from avm.host.effects import Done, Unlink, Verdict
-from avm.host.exchange import Peers, Want
+from avm.host.effects import Done, Verdict
 from avm.host.fold import fire_timer, fold_void
 from avm.host.keys import Keyring
 from avm.host.outbox import make_ready, outcome, outcomes, send, settle, withdraw
-from avm.host.peers import Link
 from avm.host.placing import kill
 from avm.host.state import Client, Group, Host, Key, Machine, Mode, Status
 from avm.limits import Limits
 from avm.machine import frames
-from caps.errors import Malformed
 from caps.identity import Endpoint, Identity, RootKey
 
 ENTROPY_BYTES = 88
@@ -159,10 +145,10 @@ class Core:
             case "client", bytes(address):
                 clients.expire_client(host, address)
             case "seek", bytes(address):
-                self._wake_all(address)
+                hearing.wake_all(host, address)
             case "dial", bytes(address):
                 for place in list(host.peers[address].places):
-                    self._wake_all(place)
+                    hearing.wake_all(host, place)
             case "peers", str(what):
                 peering.due(host, what)
             case "offer", bytes(sender), bytes(receiver):
@@ -257,25 +243,11 @@ class Core:
         round_trip_ms: float = 0.0,
     ) -> None:
         """A link to another host is up, which has proven its identity; it takes `room` bytes now."""
-        host = self.host
-        if not peering.is_welcome(host, number, identity.address):
-            return
-        peer = links.peer_of(host, identity.address)
-        host.links[number] = Link(number, peer.address, identity, room)
-        peer.dialing, peer.tries, peer.again_ms = False, 0, 0
-        # The newest link is the one to use: a host that died and came back is on no other.
-        before, peer.link = host.links.get(peer.link), number
-        if before is not None:
-            verdicts.link_lost(host, before)
-        peering.came_up(host, host.links[number], endpoint, round_trip_ms)
-        for address in list(peer.places):
-            self._wake_all(address)
+        hearing.link_up(self.host, number, identity, room, endpoint, round_trip_ms)
 
     def link_down(self, number: int, fouled: bool = False) -> None:
-        """A link is gone, with all that was on its way on it."""
-        link = peering.unlinked(self.host, number)
-        if link is not None:
-            peering.went_down(self.host, link, fouled)
+        """A link is gone; `fouled` when nonsense came by it."""
+        hearing.link_down(self.host, number, fouled)
 
     def link_room(self, number: int, room: int) -> None:
         """A link takes so many bytes now."""
@@ -317,45 +289,7 @@ class Core:
 
     def frame(self, number: int, body: bytes) -> None:
         """A frame from another host; a link by which nonsense comes is closed."""
-        host = self.host
-        link = host.links.get(number)
-        if link is None:
-            return
-        try:
-            self._frame(link, body)
-        except (Malformed, arrivals.PeerBroken) as error:
-            host.counts["malformed"] += 1
-            host.effects.append(Unlink(number, str(error)))
-            self.link_down(number, fouled=True)
-
-    def _frame(self, link: Link, body: bytes) -> None:
-        host = self.host
-        match unpack_frame_untrusted(body):
-            case Open() as frame:
-                arrivals.opened(host, link, frame)
-            case Offer() as frame:
-                arrivals.offered(host, link, frame)
-            case Part() as frame:
-                arrivals.parted(host, link, frame)
-            case Mark() as frame:
-                verdicts.marked(host, link, frame)
-            case Told() as frame:
-                verdicts.told(host, link, frame)
-            case Again() as frame:
-                verdicts.again(host, link, frame)
-            case Gone() as frame:
-                verdicts.gone(host, link, frame)
-            case End() as frame:
-                arrivals.ended(host, link, frame)
-            case Want(since):
-                peering.wanted(host, link, since)
-            case Peers() as frame:
-                peering.heard(host, link, frame)
-
-    def _wake_all(self, address: bytes) -> None:
-        """Goes on with all that is sent to an address of another host."""
-        for sender in list(links.place_of(self.host, address).senders):
-            wake(self.host, outgoing_of(self.host, sender, address))
+        hearing.hear(self.host, number, body)
 
     # Clients.
 
