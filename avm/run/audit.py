@@ -97,7 +97,10 @@ class Audit:
             if not follows and entry.form in STATES:
                 follows = self._catch_up(machine, slots, entry)
                 continue
-            why = slots.take(entry) if follows else ""
+            try:
+                why = slots.take(entry) if follows else ""
+            except (TypeError, ValueError, LookupError):
+                follows, why = False, "its references cannot be read"
             if why:
                 yield Problem(machine.name, entry.n, why)
         if follows and slots.next != machine.next_slot:

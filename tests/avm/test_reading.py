@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import cbor2
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from avm.cli.errors import Usage
@@ -160,6 +160,7 @@ def test_verify_tells_a_snapshot_a_slot_a_seal_and_code_that_do_not_hold() -> No
 
 @settings(max_examples=12, deadline=None)
 @given(n=st.integers(0, 24), at=st.integers(0, 10**6), mend=st.booleans())
+@example(n=1, at=110, mend=True)
 def test_w22_a_flipped_byte_on_the_disk_names_its_turn(
     tmp_path_factory: pytest.TempPathFactory, n: int, at: int, mend: bool
 ) -> None:
