@@ -42,6 +42,7 @@ SAVE_S = 1.0
 # A host that ended without a word is noticed after so long.
 IDLE_S = 12.0
 HANDSHAKE_S = 5.0
+RENEW_S = 24 * 60 * 60.0
 # What was not found is asked for again by those who still wait for it.
 MISS_MS = 3_000
 # A peer that has so much to read and does not is let go.
@@ -113,6 +114,7 @@ class Network:
         self._beacon: Beacon | None = None
         if config.group is not None:
             self._beacon = Beacon(config.group, self.port.endpoint, keys.address)
+        self._crowded = False
         self._sought: dict[bytes, None] = {}
         self._failed: dict[bytes, None] = {}
         self._next = 0
@@ -139,6 +141,7 @@ class Network:
         nursery.start_soon(self.shell.run)
         nursery.start_soon(self._keep_time)
         nursery.start_soon(self._save)
+        nursery.start_soon(self._renew)
         self.shell.join(tuple(route.endpoint for route in self._bootstrap))
         self._publish_host()
         self._core.join()
@@ -282,6 +285,12 @@ class Network:
         for address in (*host.machines, *listeners):
             self._start(self._publish, address)
 
+    async def _renew(self) -> None:
+        """Announces everything anew with new certificates, long before the old ones end."""
+        while True:
+            await trio.sleep(RENEW_S)
+            self._publish_host()
+
     async def _publish(self, address: bytes) -> None:
         owner = self._core.host.owner(address)
         proof = None if owner is None else prove(self._core.host, address)
@@ -294,7 +303,9 @@ class Network:
             incarnation = certificate.terms.incarnation
             await self.shell.publish_location(identity, incarnation, certificate)
         except DhtError as error:
-            self._note("publish.failed", address=address.hex(), why=str(error))
+            if not self._crowded:  # once for all that find no room
+                self._note("publish.failed", address=address.hex(), why=str(error))
+            self._crowded = True
 
     def _hear_node(self, effect: Any) -> None:
         if isinstance(effect, TableChanged):

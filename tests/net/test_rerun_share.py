@@ -108,7 +108,7 @@ def test_w01_what_an_operator_resumed_is_not_suspended_for_the_same_turns_again(
 def test_w01_a_machine_in_a_busy_host_is_found_before_its_first_snapshot(shell: Shell) -> None:
     shell.ok("create", str(MACHINES / "leaky.py"))
     sent(shell, "leaky.add", 60)
-    sent(shell, "leaky.change", 60)
+    sent(shell, "leaky.change", 90)  # more than what it had at the last look
     soon(lambda: is_suspended(shell, "leaky"))
     assert shown(shell, "leaky")["snapshot"] is None
 
