@@ -9,7 +9,7 @@ from typing import Any
 from caps.slots import NULL
 from caps.value import Capability, Failed
 from tests.net.client import Client, HostGone
-from tests.net.hosts import RunningHost, wait_until
+from tests.net.hosts import PATIENCE_S, RunningHost, wait_until
 from tests.net.judge import Judged, judge
 
 APPLES = 12
@@ -119,7 +119,13 @@ class Orchards:
 
     def check(self) -> Judged:
         """Waits for quiet, and checks every promise; the host is running, and stopped at the end."""
-        wait_until(self.quiet, "it does not come to rest")
+        self.check_reports()
+        assert self.host.stop() == 0
+        return self._check_store()
+
+    def check_reports(self, within_s: float = PATIENCE_S) -> None:
+        """Waits for quiet, and checks apples, timers, asks and orders by what the orchards say."""
+        wait_until(self.quiet, "it does not come to rest", within_s)
         reports = self.reports()
         assert [report["wrong"] for report in reports] == [()] * self.count
         apples = sorted(apple for report in reports for apple in report["apples"])
@@ -129,8 +135,6 @@ class Orchards:
             assert report["sent"] == report["answered"], "an ask without its outcome"
         for mover in self.movers:
             self._check_mover(mover, reports)
-        assert self.host.stop() == 0
-        return self._check_store()
 
     def _check_mover(self, mover: Mover, reports: list[Any]) -> None:
         client = mover.client

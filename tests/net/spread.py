@@ -9,7 +9,7 @@ from typing import Any
 
 from caps.identity import Endpoint, parse_endpoint
 from tests.net.client import Client, HostGone
-from tests.net.hosts import RunningHost, wait_until
+from tests.net.hosts import RunningHost
 from tests.net.orchards import APPLES, Mover, Orchards
 
 ADDRESS_BYTES = 32
@@ -106,16 +106,7 @@ class Spread(Orchards):
 
     def settled_check(self) -> None:
         """Waits for quiet, and checks the apples, timers, asks and orders of all hosts."""
-        wait_until(self.quiet, "it does not come to rest", 90.0)
-        reports = self.reports()
-        assert [report["wrong"] for report in reports] == [()] * self.count
-        apples = sorted(apple for report in reports for apple in report["apples"])
-        assert apples == list(range(self.count * APPLES)), "an apple is lost or doubled"
-        for report in reports:
-            assert report["timers"][0] == report["timers"][1], "a timer did not fire just once"
-            assert report["sent"] == report["answered"], "an ask without its outcome"
-        for mover in self.movers:
-            self._check_mover(mover, reports)
+        self.check_reports(90.0)
         for host in self.hosts:
             assert host.stop() == 0
             assert "Traceback" not in host.said()
