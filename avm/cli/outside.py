@@ -1,4 +1,4 @@
-"""`links`, `channels`, `locate`, `dht`, `drain`: the running host and others."""
+"""`links`, `channels`, `locate`, `drain`: the running host and others."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -120,15 +120,9 @@ def _drain(found: Mapping[str, Any], _args: argparse.Namespace) -> None:
         say("nothing is under way or owed to other hosts: `avm-host stop`")
 
 
-def _dht(found: Mapping[str, Any], _args: argparse.Namespace) -> None:
-    for name, value in found.items():
-        say(f"{name:<10} {', '.join(value) if isinstance(value, list) else value}")
-
-
 SHOW: dict[str, Callable[[Any, argparse.Namespace], None]] = {
     "links": _links,
     "channels": _channels,
     "locate": _locate,
-    "dht": _dht,
     "drain": _drain,
 }

@@ -14,6 +14,7 @@ from avm.run.network import Network
 from avm.run.operator import Answer, NotDone
 from avm.run.parts import bytes_in, number_in, text_in
 from avm.run.peers import Peers
+from avm.run.records import Records
 from caps.certificate import Certificate
 from dht.errors import DhtError
 from dht.lookup import Step
@@ -35,6 +36,7 @@ class Outside:
         self._network = network
         self._start = start
         self._peers = Peers(core, network)
+        self._records = Records(core, network, start)
 
     def act(
         self, verb: str, params: dict[str, Any], request: Callable[[], int], answer: Answer
@@ -48,7 +50,9 @@ class Outside:
             case "channels":
                 return self._channels()
             case "dht":
-                return self._node()
+                return self._records.dht(params)
+            case "publish":
+                return self._records.publish(params, answer)
             case "restart":
                 self._restart(text_in(params["sender"]), text_in(params["receiver"]), request)
                 return None
@@ -108,16 +112,6 @@ class Outside:
                 await trio.sleep(DRAIN_POLL_S)
                 self._core.pump()
         answer({"owes": self._core.owes()}, "")
-
-    def _node(self) -> dict[str, Any]:
-        node = self._network.shell.node
-        return {
-            "id": node.id.hex(),
-            "contacts": len(node.table),
-            "requests": node.requests,
-            "endpoints": [str(endpoint) for endpoint in node.endpoints],
-            "published": len(node.saved().sequences),
-        }
 
     async def _locate(self, address: bytes, answer: Answer) -> None:
         try:
