@@ -58,16 +58,24 @@ def opened(host: Host, link: Link, frame: Open) -> None:
     known = channel or Channel(*pair, taken=taken, received=received)
     if channel is not None:
         taken, digest = channel.taken, channel.digest or NO_DIGEST
-    before = host.arriving.get(pair)
-    latest = before.digest if before is not None else digest
-    if channel is None:
-        latest = NO_DIGEST
+    latest = _last_digest(host, pair) or digest
     base = frame.base if channel is None else 0
     host.arriving[pair] = Incoming(link.number, incarnation, base, latest)
     verdicts = [(seq, list(verdict)) for seq, verdict in known.verdicts.items()]
     room = room_of(host, known, base)
     proofs = (proof.identity, proof.certificate)
     say_after(host, link, Mark(*pair, *proofs, taken, digest, room, verdicts))
+
+
+def _last_digest(host: Host, pair: Pair) -> bytes:
+    """The digest of the last header received; what waits for its turn is held durable, or asked anew."""
+    channel, before = host.channels.get(pair), host.arriving.get(pair)
+    if channel is None:
+        return b""
+    if before is not None:
+        return before.digest
+    last = host.inbox.get((channel.receiver, channel.sender, channel.received))
+    return b"" if last is None else last.digest
 
 
 def closed(host: Host, link: Link, pair: Pair) -> None:
@@ -174,6 +182,11 @@ def _is_next(host: Host, link: Link, incoming: Incoming, header: Header, frame: 
         say_after(host, link, Told(*pair, header.seq, verdict, room))
         return False
     if header.seq <= channel.received:
+        if _is_another(host, incoming, channel, header.seq, frame.header):
+            # Its verdicts would be taken for those of what was offered now: it is open no more.
+            freeze(host, channel, TWO_VERSIONS, frame.header)
+            del host.arriving[pair]
+            link.incoming.pop(pair, None)
         return False
     if channel.frozen:
         return False
@@ -184,6 +197,15 @@ def _is_next(host: Host, link: Link, incoming: Incoming, header: Header, frame: 
         incoming.asked = channel.received + 1
         say(host, link, Again(*pair, incoming.asked, "expected"))
     return False
+
+
+def _is_another(host: Host, incoming: Incoming, channel: Channel, seq: int, octets: bytes) -> bool:
+    """Whether what waits here under a number is not what is offered now, as far as that is known."""
+    known = incoming.digest
+    if seq < channel.received:
+        held = host.inbox.get((channel.receiver, channel.sender, seq))
+        known = b"" if held is None else held.digest
+    return known not in (b"", NO_DIGEST, digest_of_header(octets))
 
 
 def _arrive(

@@ -10,6 +10,7 @@ import cbor2
 from avm.host import (
     capability,
     clients,
+    deciding,
     dispatch,
     hearing,
     links,
@@ -273,14 +274,11 @@ class Core:
 
     def restart_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
         """An operator's decision on a channel that is frozen, here or there: it begins anew."""
-        host = self.host
-        channel = host.channels.get((sender, receiver))
-        if channel is None or not (channel.frozen or channel.digest):
-            operate.refuse(host, request, "there is no such channel to another host")
-            return
-        value = {"sender": sender, "receiver": receiver, "was": channel.frozen}
-        verdicts.restart(host, channel)
-        operate.done(host, request, value)
+        deciding.restart_channel(self.host, request, sender, receiver)
+
+    def accept_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
+        """An operator's decision on a frozen channel: it goes on from where its other end stands."""
+        deciding.accept_channel(self.host, request, sender, receiver)
 
     def owes(self) -> int:
         """How many batches wait for other hosts."""

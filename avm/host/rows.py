@@ -10,7 +10,7 @@ from typing import Any
 import cbor2
 
 from avm.host import batch as batches
-from avm.host import capability, roster
+from avm.host import capability, cases, roster
 from avm.host.away import outgoing_of
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.outbox import enqueue
@@ -41,6 +41,8 @@ def encode(thing: Any) -> bytes | None:
             return cbor2.dumps([thing.id, thing.durable, thing.name, thing.tag])
         case roster.Roster():
             return roster.to_bytes(thing)
+        case cases.Cases():
+            return cases.to_bytes(thing)
         case Local() | Reply() | Sealed() | Named():
             return capability.to_bytes(thing)
         case _:
@@ -144,6 +146,8 @@ def load(host: Host, rows: Rows) -> None:
     for (key,), body in rows("meta"):
         if key == "peers":
             host.roster = roster.from_bytes(body)
+        elif key == "cases":
+            host.cases = cases.from_bytes(body)
 
 
 def _load_machines(host: Host, rows: Rows) -> None:

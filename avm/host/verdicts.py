@@ -16,6 +16,7 @@ from avm.host.peers import Link, Outgoing
 from avm.host.state import Channel, Client, Host
 
 BUSY_MS = 100
+SEQ_BYTES = 8
 BACK_THERE = "the receiver's host has gone back in time: it took less than it had said"
 BACK_HERE = "this host has gone back in time: the receiver took more than was sent"
 TWO_VERSIONS = "the two hosts know different batches under one number"
@@ -79,7 +80,7 @@ def marked(host: Host, link: Link, mark: Mark) -> None:
     channel.epoch = incarnation
     why = _why_frozen(host, channel, mark)
     if why:
-        freeze(host, channel, why, mark.digest)
+        freeze(host, channel, why, mark.taken.to_bytes(SEQ_BYTES, "big") + mark.digest)
         unlink(outgoing)
         return
     known = dict(mark.verdicts)

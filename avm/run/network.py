@@ -13,7 +13,9 @@ from typing import Any
 import trio
 
 from avm.host import peering
+from avm.host.cases import Claim
 from avm.host.core import Core
+from avm.host.deciding import contradicted
 from avm.host.effects import Dial, Publish, Say, Seek, Unlink
 from avm.host.keys import Keyring
 from avm.host.links import prove
@@ -312,8 +314,15 @@ class Network:
             self._changed.set()
         elif isinstance(effect, Evidence):
             self._note("location.contradicted", address=effect.first.key.hex())
+            self._keep_contradiction(effect)
         elif isinstance(effect, Ended) and effect.escalated:
             self._note("lookup.escalated", key=effect.key.hex())
+
+    def _keep_contradiction(self, evidence: Evidence) -> None:
+        address, incarnation = evidence.first.key, evidence.first.order[0]
+        first, second = _claim_of(evidence.first), _claim_of(evidence.second)
+        contradicted(self._core.host, address, incarnation, first, second)
+        self._changed.set()  # the store is written with what the node knows
 
     def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
         self.shell.receive_untrusted(datagram, endpoint)
@@ -452,6 +461,11 @@ class Network:
                 }
             )
         return rows
+
+
+def _claim_of(record: Proved) -> Claim:
+    where = _location_of(record)
+    return Claim(b"" if where is None else where.location.host, record.body)
 
 
 def _location_of(record: Proved | None) -> LocationRecord | None:
