@@ -22,11 +22,11 @@ from avm.host.links import prove
 from avm.link.errors import TooManyLinks
 from avm.link.handshake import Credentials
 from avm.link.interface import Down, Link
-from avm.link.limits import DATA_STREAMS, LinkLimits
+from avm.link.limits import DATA_STREAMS
 from avm.link.quic import QuicListener
 from avm.link.udp import UdpPort, moment
 from avm.run.beacon import Beacon
-from avm.run.config import NetworkConfig
+from avm.run.config import Config
 from avm.run.nodesave import pack_saved, unpack_saved
 from caps.certificate import Certificate, parse_certificate_untrusted
 from caps.identity import Endpoint, Route, parse_identity_untrusted
@@ -35,18 +35,12 @@ from dht.errors import DhtError
 from dht.node import Node
 from dht.proofs import Kind, Proved
 from dht.record import LocationRecord
-from dht.settings import Settings
 from dht.udp import NodeShell
 
 LINK_ROOM_BYTES = 512 * 1024
 # What the node knows is kept at once after a change, and so long after it what changed meanwhile.
 SAVE_S = 1.0
-# A host that ended without a word is noticed after so long.
-IDLE_S = 12.0
-HANDSHAKE_S = 5.0
 RENEW_S = 24 * 60 * 60.0
-# What was not found is asked for again by those who still wait for it.
-MISS_MS = 3_000
 # A peer that has so much to read and does not is let go.
 WAITING_BYTES_MAX = 16 * 1024 * 1024
 ROUTES_KEPT = 8
@@ -84,7 +78,7 @@ class Network:
         self,
         core: Core,
         keys: Keyring,
-        config: NetworkConfig,
+        config: Config,
         entropy: Callable[[int], bytes],
         settle: Callable[[], None],
         note: Note,
@@ -94,28 +88,28 @@ class Network:
         self._keys = keys
         self._settle = settle
         self._note = note
-        self.port = UdpPort(config.endpoint, config.ip)
-        self.endpoint = config.advertised or self.port.endpoint
+        place = config.network
+        self.port = UdpPort(place.endpoint, place.ip)
+        self.endpoint = place.advertised or self.port.endpoint
         self.listener = QuicListener(
             self.port.endpoint,
             Credentials(keys.root, keys.identity),
             self,
             entropy,
-            LinkLimits(idle_s=IDLE_S, keep_alive_s=IDLE_S / 4, handshake_s=HANDSHAKE_S),
+            config.links,
             moment(),
             self.port.wake,
         )
-        settings = Settings(miss_ms=MISS_MS)
-        node = Node(keys.root, entropy, endpoints=(self.endpoint,), settings=settings)
+        node = Node(keys.root, entropy, endpoints=(self.endpoint,), settings=config.dht)
         self.shell = NodeShell(node, self.port.send, self._hear_node)
         self.port.serve(self.listener, self._receive)
-        self._bootstrap = config.routes
+        self._bootstrap = place.routes
         self._routes: dict[bytes, dict[Endpoint, None]] = {}
-        for route in config.routes:
+        for route in place.routes:
             self._learn(route.address, route.endpoint)
         self._beacon: Beacon | None = None
-        if config.group is not None:
-            self._beacon = Beacon(config.group, self.port.endpoint, keys.address)
+        if place.group is not None:
+            self._beacon = Beacon(place.group, self.port.endpoint, keys.address)
         self._crowded = False
         self._sought: dict[bytes, None] = {}
         self._failed: dict[bytes, None] = {}
