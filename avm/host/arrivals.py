@@ -9,6 +9,7 @@ from avm.host.away import hear_hints
 from avm.host.batch import Batch, Said
 from avm.host.capability import INVALID, Cap
 from avm.host.channel import VERDICTS_MAX, Again, End, Gone, Mark, Offer, Open, Part, Told
+from avm.host.forgetting import forget
 from avm.host.header import (
     NO_DIGEST,
     Header,
@@ -18,7 +19,7 @@ from avm.host.header import (
     unpack_body_untrusted,
 )
 from avm.host.links import prove, proven, room_of, say, say_after, set_place, tell_away
-from avm.host.outbox import enqueue, forget_channel, give_client, hold, take_mark
+from avm.host.outbox import enqueue, give_client, hold, take_mark
 from avm.host.peers import Incoming, Link, Pair, Partial
 from avm.host.state import Channel, Client, Host, Machine, Mode, Status
 from avm.host.verdicts import TWO_VERSIONS, freeze
@@ -89,25 +90,13 @@ def closed(host: Host, link: Link, pair: Pair) -> None:
 
 
 def ended(host: Host, link: Link, frame: End) -> None:
-    """A sender is gone for good: its channels are forgotten, where nothing is under way on them."""
-    pair, back = (frame.sender, frame.receiver), (frame.receiver, frame.sender)
-    incoming = _incoming(host, link, frame)
+    """A sender is gone for good: its channels are forgotten, where nothing of it is under way."""
+    pair = (frame.sender, frame.receiver)
     channel = host.channels.get(pair)
-    if incoming is None or channel is None or channel.received != channel.taken:
+    if _incoming(host, link, frame) is None:
         return
-    del host.arriving[pair]
-    link.incoming.pop(pair, None)
-    forget_channel(host, pair)
-    answers = host.channels.get(back)
-    if answers is not None and answers.sent == answers.taken:
-        host.outgoing.pop(back, None)
-        forget_channel(host, back)
-    place = host.places.get(frame.sender)
-    if place is not None:
-        place.senders.pop(frame.receiver, None)
-        if not place.senders:
-            set_place(host, frame.sender, b"")
-            del host.places[frame.sender]
+    if channel is None or channel.received == channel.taken:
+        forget(host, link, pair)
 
 
 def _incoming(host: Host, link: Link, frame: Offer | Part | End) -> Incoming | None:

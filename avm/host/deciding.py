@@ -8,13 +8,11 @@ no number, digest or message id is used again for something else.
 
 from avm.host import peering
 from avm.host.away import outgoing_of, unlink
-from avm.host.batch import Batch
 from avm.host.cases import ROW, Claim, Contradiction, Decision
 from avm.host.channel import SEQ_MAX
+from avm.host.forgetting import drop_waiting
 from avm.host.header import COUNT_MAX, DIGEST_BYTES, parse_header_untrusted
 from avm.host.operate import done, refuse
-from avm.host.outbox import outcomes, settle
-from avm.host.peers import Pair
 from avm.host.state import Channel, Host, Machine
 from avm.host.verdicts import BACK_THERE, SEQ_BYTES, restart
 from caps.errors import Malformed
@@ -90,7 +88,7 @@ def _mark(channel: Channel) -> tuple[int, bytes]:
 def _go_on_sending(host: Host, channel: Channel) -> None:
     pair = (channel.sender, channel.receiver)
     taken, digest = _mark(channel)
-    _drop_all(host, pair)
+    drop_waiting(host, channel, IN_DOUBT)
     channel.sent = channel.taken = taken
     channel.sent_ordinal = max(channel.sent_ordinal, taken * COUNT_MAX)
     channel.taken_ordinal = channel.sent_ordinal
@@ -102,21 +100,6 @@ def _go_on_sending(host: Host, channel: Channel) -> None:
         unlink(before)
     outgoing = outgoing_of(host, *pair)
     outgoing.durable = outgoing.offered = taken
-
-
-def _drop_all(host: Host, pair: Pair) -> None:
-    """Takes what waits out of the outbox: whether the other host took it nobody can tell here."""
-    waiting = sorted((batch for key, batch in host.outbox.items() if key[:2] == pair), key=_seq)
-    for batch in waiting:
-        outcomes(host, batch, "unknown", IN_DOUBT)
-        settle(host, batch)
-    for group in (host.group, host.committing):
-        if group is not None:
-            group.away[:] = [one for one in group.away if (one.sender, one.receiver) != pair]
-
-
-def _seq(batch: Batch) -> int:
-    return batch.seq
 
 
 # The receiver's end: the sender offers the next number after another history, which is believed; or

@@ -10,11 +10,11 @@ from typing import Any
 import cbor2
 
 from avm.host import batch as batches
-from avm.host import capability, cases, roster
+from avm.host import capability, cases, ending, roster
 from avm.host.away import outgoing_of
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.outbox import enqueue
-from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status, Timer
+from avm.host.state import Ask, Channel, Client, Ending, Host, Machine, Mode, Status, Timer
 
 MARKS = Struct(">4Q")
 Rows = Callable[[str], Iterator[tuple[tuple[Any, ...], bytes]]]
@@ -41,6 +41,8 @@ def encode(thing: Any) -> bytes | None:
             return cbor2.dumps([thing.id, thing.durable, thing.name, thing.tag])
         case roster.Roster():
             return roster.to_bytes(thing)
+        case Ending():
+            return ending.to_bytes(thing)
         case cases.Cases():
             return cases.to_bytes(thing)
         case Local() | Reply() | Sealed() | Named():
@@ -148,6 +150,8 @@ def load(host: Host, rows: Rows) -> None:
             host.roster = roster.from_bytes(body)
         elif key == "cases":
             host.cases = cases.from_bytes(body)
+        elif isinstance(key, str) and key.startswith("end "):
+            ending.load(host, body)
 
 
 def _load_machines(host: Host, rows: Rows) -> None:

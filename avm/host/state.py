@@ -185,6 +185,17 @@ class Client:
 
 
 @dataclass(slots=True)
+class Ending:
+    """A client that has ended, and a receiver whose host still has a channel of it; told by `link`."""
+
+    client: bytes
+    receiver: bytes
+    host: bytes
+    tag: bytes
+    link: int = 0
+
+
+@dataclass(slots=True)
 class Worker:
     """A worker process as the core sees it: what it was given, in order."""
 
@@ -255,6 +266,7 @@ class Host:
     hints: dict[bytes, bytes] = field(default_factory=dict)
     roster: Roster = field(default_factory=Roster)
     cases: Cases = field(default_factory=Cases)
+    endings: dict[Pair, Ending] = field(default_factory=dict)
     dials: dict[bytes, list[tuple[int, Endpoint | None]]] = field(default_factory=dict)
     workers: dict[int, Worker] = field(default_factory=dict)
     ready: deque[Machine] = field(default_factory=deque)

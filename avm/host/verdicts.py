@@ -9,6 +9,7 @@ from avm.host.away import outgoing_of, unlink, wake
 from avm.host.batch import Batch
 from avm.host.channel import Again, Gone, Mark, Told, Verdict
 from avm.host.effects import Frozen
+from avm.host.ending import is_told
 from avm.host.header import NO_DIGEST, parse_header_untrusted
 from avm.host.links import not_found, place_of, proven, set_place
 from avm.host.outbox import forget_channel, outcome, outcomes, settle, take_mark, tell
@@ -200,6 +201,11 @@ def offer_again(host: Host, sender: bytes, receiver: bytes) -> None:
 
 def gone(host: Host, link: Link, frame: Gone) -> None:
     """The receiver does not live there: the network is asked again, in a while."""
+    pair = (frame.sender, frame.receiver)
+    if is_told(host, link, pair):
+        if pair in host.outgoing:
+            wake(host, host.outgoing[pair])
+        return
     outgoing = _of_link(host, link, frame)
     if outgoing is not None:
         _leave_place(host, outgoing)

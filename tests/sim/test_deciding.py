@@ -97,7 +97,7 @@ def test_c08_a_sender_that_went_back_goes_on_where_its_operator_accepts(
     pair.decide(pair.here, "accept")
     assert not pair.here.core.host.outbox, "what was in doubt is decided"
     outcomes = replayed(pair.here, "sender").outcomes
-    assert outcomes.get("unknown", 0) == again, "and its asks hear that nobody knows"
+    assert outcomes.get("undelivered", 0) == again, "what was never offered has not happened"
     pair.hand(3)
     pair.net.advance(60)
     assert pair.tokens()[: len(before)] == before and len(pair.tokens()) == len(before) + 3
