@@ -233,10 +233,12 @@ def _say_end(host: Host, client: Client, pair: Pair) -> None:
     outgoing, incoming = host.outgoing.pop(pair, None), host.arriving.pop(pair, None)
     if incoming is not None and incoming.link in host.links:
         host.links[incoming.link].incoming.pop(pair, None)
-    if outgoing is None:
-        return
-    host.places[outgoing.receiver].senders.pop(outgoing.sender, None)
-    ending.end(host, pair, client.tag, host.links.get(outgoing.link))
+    if outgoing is not None:
+        host.places[outgoing.receiver].senders.pop(outgoing.sender, None)
+    channel = host.channels.get(pair)
+    if pair[0] == client.address and channel is not None and channel.digest:
+        link = host.links.get(outgoing.link) if outgoing is not None else None
+        ending.end(host, pair, client.tag, link)
 
 
 def end_client(host: Host, client: Client) -> None:

@@ -2,14 +2,15 @@
 
 Beside the journey. That a client will not come again is kept in the store until the receiver's host
 has said that it has forgotten the channel: at once where the two are linked, else at the next link.
-It is shown who speaks for the client, as for any channel. Nothing is forgotten by time alone: a
+It is shown who speaks for the client, as for any channel; where nobody here knows any more at which
+host the receiver lives, the network is asked. Nothing is forgotten by time alone: a
 channel that was forgotten while its client lives would begin again, and its batches be taken twice.
 """
 
 import cbor2
 
 from avm.host.channel import End, Open
-from avm.host.links import say_after
+from avm.host.links import place_of, say_after, seek
 from avm.host.peers import Link, Pair
 from avm.host.state import Ending, Host
 
@@ -34,10 +35,10 @@ def load(host: Host, body: bytes) -> None:
 
 def end(host: Host, pair: Pair, tag: bytes, link: Link | None) -> None:
     """A client has ended whose batches went to another host: that is told now, or at the next link."""
-    place = host.places.get(pair[1])
-    where = link.peer if link is not None else place.host if place is not None else b""
-    if not where or not tag:
+    if not tag:
         return
+    place = place_of(host, pair[1])
+    where = link.peer if link is not None else place.host
     ending = host.endings[pair] = Ending(*pair, where, tag)
     host.group.dirty[row_of(pair)] = ending
     while len(host.endings) > host.limits.endings:
@@ -46,6 +47,20 @@ def end(host: Host, pair: Pair, tag: bytes, link: Link | None) -> None:
     if link is not None:
         ending.link = link.number
         say_after(host, link, End(*pair))
+    elif not where and host.networked:
+        seek(host, place)
+
+
+def found(host: Host, receiver: bytes, where: bytes) -> None:
+    """The network says at which host a receiver lives: who ended before that was known is told there."""
+    unknown = [one for one in host.endings.values() if one.receiver == receiver and not one.host]
+    for ending in unknown:
+        ending.host = where
+        host.group.dirty[row_of((ending.client, ending.receiver))] = ending
+    peer = host.peers.get(where)
+    link = host.links.get(peer.link) if peer is not None else None
+    if unknown and link is not None:
+        tell(host, link)
 
 
 def tell(host: Host, link: Link) -> None:
@@ -55,6 +70,9 @@ def tell(host: Host, link: Link) -> None:
     ]
     for ending in waiting[:AT_ONCE]:
         _tell(host, link, ending)
+    unknown = dict.fromkeys(one.receiver for one in host.endings.values() if not one.host)
+    for receiver in list(unknown)[:AT_ONCE]:
+        seek(host, place_of(host, receiver))
 
 
 def _tell(host: Host, link: Link, ending: Ending) -> None:

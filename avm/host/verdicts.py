@@ -5,11 +5,11 @@ on, the row leaves the outbox, and the asks in it that will have no answer get t
 that has gone back in time, here or there, has its channel frozen, and an operator decides.
 """
 
+from avm.host import ending
 from avm.host.away import outgoing_of, unlink, wake
 from avm.host.batch import Batch
 from avm.host.channel import Again, Gone, Mark, Told, Verdict
 from avm.host.effects import Frozen
-from avm.host.ending import is_told
 from avm.host.header import NO_DIGEST, parse_header_untrusted
 from avm.host.links import not_found, place_of, proven, set_place
 from avm.host.outbox import forget_channel, outcome, outcomes, settle, take_mark, tell
@@ -202,7 +202,7 @@ def offer_again(host: Host, sender: bytes, receiver: bytes) -> None:
 def gone(host: Host, link: Link, frame: Gone) -> None:
     """The receiver does not live there: the network is asked again, in a while."""
     pair = (frame.sender, frame.receiver)
-    if is_told(host, link, pair):
+    if ending.is_told(host, link, pair):
         if pair in host.outgoing:
             wake(host, host.outgoing[pair])
         return
@@ -276,5 +276,6 @@ def place_found(host: Host, address: bytes, where: bytes) -> None:
     """The network says at which host an address lives."""
     place_of(host, address)
     place = set_place(host, address, where)
+    ending.found(host, address, where)
     for sender in list(place.senders):
         wake(host, outgoing_of(host, sender, address))
