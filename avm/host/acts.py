@@ -11,7 +11,8 @@ import cbor2
 
 from avm.host import journal
 from avm.host.effects import Load, ToWorker
-from avm.host.fold import append, fold, suspend
+from avm.host.entry import append
+from avm.host.fold import fold, suspend
 from avm.host.refer import BadReference, collect, from_reference, slots_in
 from avm.host.state import Flight, Host, Machine, Mode, Status
 from avm.machine import frames

@@ -12,9 +12,11 @@ from avm.host import journal
 from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.capability import Cap, Reply
 from avm.host.effects import Done, Publish, ToWorker
-from avm.host.fold import Unfit, append, carry_out, fold_void, plan_sends, suspend
+from avm.host.entry import append
+from avm.host.fold import fold_void, suspend
 from avm.host.outbox import make_ready, outcomes
 from avm.host.placing import forget
+from avm.host.plan import Unfit, carry_out, plan_sends
 from avm.host.refer import (
     BadReference,
     ContextTooLarge,
@@ -58,22 +60,6 @@ def act_on(host: Host, machine: Machine, *acts: Act) -> None:
         machine.acts = deque()
     machine.acts.extend(acts)
     make_ready(host, machine)
-
-
-def is_dropped(host: Host, machine: Machine, n: int) -> bool:
-    """Whether a failed batch that the store may still show is taken off its list already."""
-    key = ("failed", machine.id, n)
-    groups = [host.group, *([host.committing] if host.committing is not None else [])]
-    return any(key in group.dirty and group.dirty[key] is None for group in groups)
-
-
-def why_not_offered(machine: Machine) -> str:
-    """Why a batch cannot be offered to a machine again now, or nothing."""
-    if machine.status is Status.HALTED:
-        return f"{machine.name} is halted for good"
-    if machine.status is Status.SUSPENDED and machine.mode is Mode.FAIL:
-        return f"{machine.name} fails what comes: `resume {machine.name}` first"
-    return ""
 
 
 @dataclass(slots=True)

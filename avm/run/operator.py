@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from avm.host.capability import INVALID, Cap, Local
-from avm.host.core import ENTROPY_BYTES, OPERATOR, Core
+from avm.host.core import ENTROPY_BYTES, Core
 from avm.host.effects import Publish
+from avm.host.failed import OPERATOR
 from avm.host.state import Machine, Mode
 from avm.run.parts import bytes_in, number_in, text_in
 from avm.store.interface import Store

@@ -46,10 +46,8 @@ FAULTS = [
         "        except (Unfit, ContextTooLarge, BadReference) as error:\n",
         "        except (Unfit, ContextTooLarge, BadReference) as error:\n"
         "            for said in answer[2]:\n"
-        "                for row in said[:1]:\n"
-        "                    early = Plan()\n"
-        "                    _plan_send(host, flight, early, row)\n"
-        "                    carry_out(host, machine, early, flight.now_ms)\n",
+        "                early = plan_sends(host, flight, [said[:1]])\n"
+        "                carry_out(host, machine, early, flight.now_ms)\n",
         f"{ROWS}::test_a_turn_with_one_unfit_send_sends_nothing",
     ),
     Fault(
@@ -126,7 +124,7 @@ FAULTS = [
     ),
     Fault(
         "a timer fires twice",
-        "avm/host/fold.py",
+        "avm/host/plan.py",
         "    set_timer(host, machine, key, None)\n    plan = Plan()\n",
         "    plan = Plan()\n",
         f"{ROWS}::test_p06_a_timer_fires_once_over_restarts_and_suspension",
