@@ -13,6 +13,7 @@ from avm.host import (
     failed,
     hearing,
     links,
+    moving,
     operate,
     peering,
     rows,
@@ -27,6 +28,7 @@ from avm.host.dispatch import pump
 from avm.host.effects import Done, Verdict
 from avm.host.keys import Keyring
 from avm.host.outbox import make_ready
+from avm.host.passage import Fetch
 from avm.host.placing import kill
 from avm.host.state import Client, Group, Host, Key, Machine, Mode, Status
 from avm.limits import Limits
@@ -165,6 +167,7 @@ class Core:
         for outgoing in list(self.host.outgoing.values()):
             wake(self.host, outgoing)
         peering.begin(self.host)
+        moving.begin(self.host)
 
     def link_up(
         self,
@@ -202,6 +205,7 @@ class Core:
         """Another host could not be reached."""
         links.no_link(self.host, address)
         peering.not_made(self.host, address)
+        moving.link_lost(self.host, address)
 
     def restart_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
         """An operator's decision on a channel that is frozen, here or there: it begins anew."""
@@ -213,6 +217,14 @@ class Core:
         value = {"sender": sender, "receiver": receiver, "was": channel.frozen}
         verdicts.restart(host, channel)
         operate.done(host, request, value)
+
+    def move(self, request: int, machine: Machine, to: bytes, name: str) -> None:
+        """Has a machine move to another host, under this name there."""
+        moving.move(self.host, request, machine, to, name)
+
+    def carried(self, link: int, fetch: Fetch, item: bytes, following: int) -> None:
+        """An item of a machine's history was read for another host; see `history.pack`."""
+        moving.carried(self.host, link, fetch, item, following)
 
     def owes(self) -> int:
         """How many batches wait for other hosts."""

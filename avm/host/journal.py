@@ -82,6 +82,11 @@ def hash_of(entry: bytes) -> bytes:
     return hashlib.blake2b(entry, digest_size=32, person=b"avm journal").digest()
 
 
+def hash_of_code(bundle: bytes) -> bytes:
+    """The name of a machine's code."""
+    return hashlib.blake2b(bundle, digest_size=32, person=b"avm code").digest()
+
+
 def digest_of(body: bytes, references: list[Any]) -> bytes:
     """The digest of a state: its content bytes and the machine's own references."""
     whole = cbor2.dumps([body, references])

@@ -188,7 +188,7 @@ class Upgrade:
             return False
         machine.code, machine.has_signal = self.code, has_signal
         host.group.dirty[("code", self.code)] = self.bundle
-        _note_runtime(host, machine)
+        note_runtime(host, machine)
         digest = journal.digest_of(body, references)
         n = append(host, machine, journal.CODE, host.now_ms, self.code, digest)
         keep_snapshot(host, machine, body, references, digest)
@@ -211,7 +211,8 @@ def _to_worker(
     return [ToWorker(worker.id, frames.pack(frame)) for frame in to_worker]
 
 
-def _note_runtime(host: Host, machine: Machine) -> None:
+def note_runtime(host: Host, machine: Machine) -> None:
+    """Notes in the journal under which Python and version the turns from here on are taken."""
     if (machine.python, machine.version) != (host.python, host.version):
         machine.python, machine.version = host.python, host.version
         append(host, machine, journal.RUNTIME, host.now_ms, host.python, host.version)

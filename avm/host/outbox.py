@@ -56,7 +56,7 @@ def route(host: Host, batch: Batch) -> None:
     if owner is None and host.networked:
         keep_away(host, batch)
         return
-    why = _why_not(host, owner, batch)
+    why = why_not(host, owner, batch)
     if why or owner is None:
         _count_taken(host, batch)
         if owner is None:
@@ -68,7 +68,7 @@ def route(host: Host, batch: Batch) -> None:
     enqueue(host, owner, batch)
 
 
-def _why_not(host: Host, owner: Machine | None, batch: Batch) -> str:
+def why_not(host: Host, owner: Machine | None, batch: Batch) -> str:
     """Why a batch is not taken; the host's own word to a machine that may resume always is."""
     if owner is None:
         return "no machine of this address is known here"

@@ -13,6 +13,7 @@ from avm.host.batch import Batch
 from avm.host.capability import Cap, Local
 from avm.host.deadlines import Deadlines
 from avm.host.keys import Keyring
+from avm.host.moves import Moves
 from avm.host.peers import Incoming, Link, Outgoing, Pair, Peer, Place, Proof
 from avm.host.roster import Roster
 from avm.host.scheduler import Queue
@@ -253,6 +254,7 @@ class Host:
     proofs: dict[bytes, Proof] = field(default_factory=dict)
     hints: dict[bytes, bytes] = field(default_factory=dict)
     roster: Roster = field(default_factory=Roster)
+    moves: Moves = field(default_factory=Moves)
     dials: dict[bytes, list[tuple[int, Endpoint | None]]] = field(default_factory=dict)
     workers: dict[int, Worker] = field(default_factory=dict)
     ready: deque[Machine] = field(default_factory=deque)
