@@ -63,6 +63,9 @@ def adopt(
     if host.moves.redirects.pop(address, None) is not None:
         host.group.dirty[key_of(REDIRECT, address)] = None
     host.hints.pop(address, None)
+    for pair in [pair for pair in host.arriving if pair[0] == address]:
+        if host.owner(pair[1]) is not None:
+            drop_arriving(host, pair)
     recast(host, opening(host, address))
     _holdings(host, machine, parcel)
     rows = {(row[0], row[1]): row for row in parcel.channels}
@@ -164,8 +167,8 @@ def _receiving(host: Host, machine: Machine, channel: Channel, row: Row | None) 
     if row is None:
         row = (sender, machine.address, 0, 0, channel.taken, channel.taken_ordinal, b"", 0, 0, [])
     _, _, _, _, taken, taken_ordinal, digest, epoch, _, verdicts = row
-    channel.epoch = max(channel.epoch, epoch)
     owner = host.owner(sender)
+    channel.epoch = epoch if owner is None else 0
     if owner is None:
         channel.taken = channel.received = taken
         channel.taken_ordinal = channel.received_ordinal = taken_ordinal
@@ -234,7 +237,7 @@ def _sending(
     told, channel.verdicts = channel.verdicts, {}
     channel.sent, channel.sent_ordinal = number, ordinal
     channel.taken, channel.taken_ordinal = taken, taken_ordinal
-    channel.epoch = max(channel.epoch, epoch)
+    channel.epoch = epoch if owner is None else 0
     channel.digest, channel.base = digest, base
     batches = [_away(host, machine, one) for one in sent]
     if owner is None:
@@ -249,7 +252,6 @@ def _sending(
     ended = Outgoing(machine.address, receiver)
     for seq in range(taken + 1, heard + 1):
         end_batch(host, ended, seq, told.get(seq, ["applied"]))
-    drop_arriving(host, (machine.address, receiver))
     came = _came(owner, machine.address)
     for batch in batches:
         if batch.seq > heard:

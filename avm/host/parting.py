@@ -14,10 +14,11 @@ from avm.host.arrivals import drop_arriving
 from avm.host.away import chain_on, drop_outgoing
 from avm.host.batch import Batch
 from avm.host.capability import Cap, to_wire
+from avm.host.channel import Again
 from avm.host.clients import open_ask
 from avm.host.effects import Publish
 from avm.host.header import digest_of_header
-from avm.host.links import say_passage_after
+from avm.host.links import say_after, say_passage_after
 from avm.host.moves import LEAVING, Leaving, key_of, leaving_bytes
 from avm.host.operate import refuse
 from avm.host.outbox import forget_channel, settle
@@ -67,6 +68,7 @@ class Leave:
 def depart(host: Host, machine: Machine, to: bytes, name: str, request: int) -> None:
     """Ends a machine here; it is nowhere until the other host has taken it up, or refused it."""
     address, incarnation = machine.address, machine.incarnation + 1
+    _close_channels(host, address)
     words = _give_back(host, machine)
     sent = _take_along(host, machine, incarnation)
     rows = _channels(host, machine, incarnation)
@@ -83,6 +85,15 @@ def depart(host: Host, machine: Machine, to: bytes, name: str, request: int) -> 
     link = host.links.get(host.peers[to].link) if to in host.peers else None
     if link is not None:
         say_passage_after(host, link, Ready(address, incarnation, name))
+
+
+def _close_channels(host: Host, address: bytes) -> None:
+    """Who sends to it from other hosts opens its channel anew, and hears where it lives."""
+    for pair in [pair for pair in host.arriving if pair[1] == address]:
+        link = host.links.get(host.arriving[pair].link)
+        drop_arriving(host, pair)
+        if link is not None:
+            say_after(host, link, Again(*pair, 1, "closed"))
 
 
 def _give_back(host: Host, machine: Machine) -> list[parcel.Word]:
@@ -175,19 +186,19 @@ def _channels(host: Host, machine: Machine, incarnation: int) -> list[Row]:
     for pair in sorted(pair for pair in host.channels if address in pair):
         channel = host.channels[pair]
         other = pair[0] if pair[1] == address else pair[1]
-        stays = host.owner(other) is not None and other != address
+        owner = host.owner(other)
+        stays = owner is not None and other != address
+        epoch = owner.incarnation if isinstance(owner, Machine) else channel.epoch
         taken = (channel.taken, channel.taken_ordinal)
         if pair[0] == address:
             sent = (channel.sent, channel.sent_ordinal)
-            rows.append((*pair, *sent, *taken, channel.digest, channel.epoch, channel.base, []))
+            rows.append((*pair, *sent, *taken, channel.digest, epoch, channel.base, []))
         else:
             told = [] if stays else [(seq, list(one)) for seq, one in channel.verdicts.items()]
             digest = b"" if stays else channel.digest
-            rows.append((*pair, 0, 0, *taken, digest, channel.epoch, 0, told))
+            rows.append((*pair, 0, 0, *taken, digest, epoch, 0, told))
         if pair[0] == address:
             drop_outgoing(host, pair)
-        else:
-            drop_arriving(host, pair)
         if stays:
             _keep_end(host, channel, other, incarnation)
         else:

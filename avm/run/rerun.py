@@ -141,7 +141,8 @@ class Rerun:
         elif form == journal.EDIT:
             return self._edit(entry)
         elif form == journal.GENERATION:
-            raise CannotRerun(f"turn {entry.n} begins a key generation, which is not replayed yet")
+            self.generation = entry["generation"]
+            self._send([frames.RENEW, self.machine, self.generation])
         self.slots.take(entry)
         # New code may never end, and then the turn is to be known: one at a time.
         most = FLIGHT_FRAMES if self.new is None else 0
@@ -354,9 +355,8 @@ def replay(
     if start is not None and to is not None and to < start.n:
         raise NoSuchTurn(pruned(machine, start.n))
     lens = Lens(machine.address, reader.slots(machine), reader.labels())
-    rerun = Rerun(
-        machine.id, worker, reader.bundle, lens, new, any_python, progress, machine.generation
-    )
+    generation = reader.generation(machine, -1 if start is None else start.n)
+    rerun = Rerun(machine.id, worker, reader.bundle, lens, new, any_python, progress, generation)
     links = reader.walk(machine, 0, None if to is None else to + 1)
     return rerun.run(links, start)
 
