@@ -69,7 +69,9 @@ def adopt(
     recast(host, opening(host, address))
     _holdings(host, machine, parcel)
     rows = {(row[0], row[1]): row for row in parcel.channels}
-    for pair in sorted({pair for pair in host.channels if address in pair} | set(rows)):
+    pairs = {pair for pair in host.channels if address in pair} | set(rows)
+    # The host's own comes first: what becomes of the others' batches is told by it.
+    for pair in sorted(pairs, key=lambda one: (one[0] != host.address, one)):
         _channel(host, machine, pair, rows.get(pair), parcel)
     place = host.places.pop(address, None)
     if place is not None and place.host in host.peers:

@@ -7,7 +7,7 @@ and shows whoever asks who speaks for it now. It never forwards what was sent.
 
 from avm.host.adopt import adopt, why_not_adopted
 from avm.host.effects import Carry
-from avm.host.links import dial, peer_of, read_proof, say_passage
+from avm.host.links import dial, peer_of, read_proof, say_passage, say_passage_after
 from avm.host.moves import LEAVING, REDIRECT, Asked, Leaving, Redirect, key_of, redirect_bytes
 from avm.host.operate import REMOVE_ALL, act_on, done, refuse
 from avm.host.parcel import from_bytes_untrusted
@@ -94,11 +94,15 @@ def link_up(host: Host, link: Link) -> None:
             _ask(host, link, address)
     for address, left in host.moves.leaving.items():
         if left.to == link.peer:
-            say_passage(host, link, Ready(address, left.incarnation, left.name_there))
+            say_passage_after(host, link, Ready(address, left.incarnation, left.name_there))
 
 
 def link_lost(host: Host, peer: bytes) -> None:
-    """There is no link to a host any more, or none could be made."""
+    """A link to a host is gone, or none could be made: what was said by it is said by another."""
+    left = host.links.get(host.peers[peer].link) if peer in host.peers else None
+    if left is not None:
+        link_up(host, left)
+        return
     for address, asked in list(host.moves.asked.items()):
         if asked.to == peer:
             del host.moves.asked[address]

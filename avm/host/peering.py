@@ -129,8 +129,7 @@ def unlinked(host: Host, number: int) -> Link | None:
         closed(host, link, pair)
     link_lost(host, link)
     landing.link_lost(host, number)
-    if not others:
-        moving.link_lost(host, link.peer)
+    moving.link_lost(host, link.peer)
     _forget(host, link.peer)
     return link
 
