@@ -29,6 +29,8 @@ def fall_due(host: Host, key: Key) -> None:
             peer = host.peers.get(address)
             for place in list(peer.places) if peer is not None else ():
                 hearing.wake_all(host, place)
+        case "ready", bytes(address):
+            moving.say_again(host, address)
         case "redirect", bytes(address):
             moving.forget_redirect(host, address)
         case "peers", str(what):

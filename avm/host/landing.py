@@ -67,6 +67,8 @@ def ready(host: Host, link: Link, frame: Ready) -> None:
     if _said_landed(host, link, frame.address, frame.incarnation):
         return
     if before is not None:
+        if (before.link, before.incarnation) == (link.number, frame.incarnation):
+            return
         _give_up(host, before)
     why = _why_not(host, link.peer, frame.address, frame.name)
     if why:
@@ -83,7 +85,7 @@ def _said_landed(host: Host, link: Link, address: bytes, incarnation: int) -> bo
     machine, redirect = host.machines.get(address), host.moves.redirects.get(address)
     left = host.moves.leaving.get(address)
     if left is not None and left.incarnation > incarnation:
-        return True  # It has come and goes on: the other host asks again, and hears of where.
+        return True  # It has come and goes on: the other host asks again, and hears where it is.
     if machine is not None and machine.incarnation >= incarnation:
         proof = prove(host, address)
         if proof is not None:

@@ -7,11 +7,11 @@ and shows whoever asks who speaks for it now. It never forwards what was sent.
 
 from avm.host.adopt import adopt, why_not_adopted
 from avm.host.effects import Carry
-from avm.host.links import dial, peer_of, read_proof, say_passage, say_passage_after
+from avm.host.links import dial, peer_of, read_proof, say_passage
 from avm.host.moves import LEAVING, REDIRECT, Asked, Leaving, Redirect, key_of, redirect_bytes
 from avm.host.operate import REMOVE_ALL, act_on, done, refuse
 from avm.host.parcel import from_bytes_untrusted
-from avm.host.parting import Leave
+from avm.host.parting import Leave, say_ready
 from avm.host.passage import (
     MACHINE,
     PIECE_BYTES,
@@ -20,7 +20,6 @@ from avm.host.passage import (
     Move,
     Moved,
     Piece,
-    Ready,
     Willing,
 )
 from avm.host.peers import Link
@@ -92,9 +91,16 @@ def link_up(host: Host, link: Link) -> None:
     for address, asked in list(host.moves.asked.items()):
         if asked.to == link.peer:
             _ask(host, link, address)
-    for address, left in host.moves.leaving.items():
+    for left in host.moves.leaving.values():
         if left.to == link.peer:
-            say_passage_after(host, link, Ready(address, left.incarnation, left.name_there))
+            say_ready(host, left)
+
+
+def say_again(host: Host, address: bytes) -> None:
+    """A machine has left a while ago, and the other host has not said that it is there."""
+    left = host.moves.leaving.get(address)
+    if left is not None:
+        say_ready(host, left)
 
 
 def link_lost(host: Host, peer: bytes) -> None:

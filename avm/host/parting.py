@@ -30,6 +30,8 @@ from avm.host.recast import recast, sealing
 from avm.host.state import Channel, Client, Flight, Host, Machine, Status
 from avm.machine import frames
 
+READY_MS = 5_000
+
 
 @dataclass(slots=True)
 class Leave:
@@ -82,9 +84,16 @@ def depart(host: Host, machine: Machine, to: bytes, name: str, request: int) -> 
     host.moves.leaving[address] = left
     host.group.dirty[key_of(LEAVING, address)] = leaving_bytes(left)
     host.group.after.append(Publish(address))
-    link = host.links.get(host.peers[to].link) if to in host.peers else None
+    say_ready(host, left)
+
+
+def say_ready(host: Host, left: Leaving) -> None:
+    """Tells the other host once it is committed, and again while nothing is heard of it."""
+    peer = host.peers.get(left.to)
+    link = host.links.get(peer.link) if peer is not None else None
     if link is not None:
-        say_passage_after(host, link, Ready(address, incarnation, name))
+        say_passage_after(host, link, Ready(left.address, left.incarnation, left.name_there))
+        host.deadlines.put(("ready", left.address), host.now_ms + READY_MS)
 
 
 def _close_channels(host: Host, address: bytes) -> None:

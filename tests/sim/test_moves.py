@@ -38,9 +38,7 @@ class Travels(Orchard):
         chosen = to or entropy.choice(others)
         machine = home.machine(self.names[m])
         where = chosen.core.host.address
-        request = home.begin(
-            lambda number: home.core.move(number, machine, where, self.names[m])
-        )
+        request = home.begin(lambda number: home.core.move(number, machine, where, self.names[m]))
         self.requests.append((home, request))
         home.carry_out()
         self.moved += 1
