@@ -149,7 +149,7 @@ FAULTS = [
     ),
     Fault(
         "a client's Failed passes for the host's",
-        "avm/machine/inside.py",
+        "avm/machine/live.py",
         "            if type(content) is Failed and not from_host:\n",
         "            if False:\n",
         f"{ROWS}::test_a_client_cannot_imitate_the_host",
