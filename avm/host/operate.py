@@ -13,8 +13,8 @@ from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.capability import Cap, Reply
 from avm.host.effects import Done, Publish, ToWorker
 from avm.host.entry import append
-from avm.host.fold import fold_void, suspend
-from avm.host.outbox import make_ready, outcomes
+from avm.host.fold import suspend
+from avm.host.outbox import make_ready, outcomes, void
 from avm.host.placing import forget
 from avm.host.plan import Unfit, carry_out, plan_sends
 from avm.host.refer import (
@@ -337,7 +337,7 @@ def void_all(host: Host, machine: Machine, why: str) -> None:
         batch.messages = ()
         assert machine.queue is not None
         machine.queue.discard(batch)
-        fold_void(host, machine, batch, why)
+        void(host, machine, batch, why)
 
 
 def _remove(host: Host, machine: Machine, _mode: Mode) -> str:

@@ -197,6 +197,13 @@ FAULTS = [
         f"{ONCE}::test_a_suspended_machine_that_fails_what_comes_still_hears_its_outcomes",
     ),
     Fault(
+        "what a machine does not take has no entry",
+        "avm/host/outbox.py",
+        "    append(host, machine, journal.VOID, *fields)\n",
+        "    if not why:\n        append(host, machine, journal.VOID, *fields)\n",
+        f"{ROWS}::test_w12_each_batch_that_a_machine_does_not_take_has_an_entry",
+    ),
+    Fault(
         "a removed machine leaves its slots in the store",
         "avm/host/operate.py",
         '    for number in machine.slots or ():\n        dirty[("slot", machine.id, number)] = None\n',

@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 
-from avm.host import journal
 from avm.host.state import Status
 from avm.limits import Limits
 from avm.sim.net import Net
-from avm.sim.world import World
 from caps.value import Capability
 from tests.sim import apple
-from tests.sim.code import ModuleCode, entries, replayed
+from tests.sim.code import ModuleCode, gap_free, replayed
 
 MACHINES = 5
 TOKENS = 20
@@ -158,13 +156,3 @@ class Orchard:
             for world, name in zip(self.homes, self.names, strict=True)
         )
         assert TOKENS - unknown <= len(tokens) <= TOKENS, "none is lost"
-
-
-def gap_free(world: World, name: str) -> None:
-    """The entries of each sender have its numbers without gap, double or inversion."""
-    taken: dict[bytes, int] = {}
-    for entry in entries(world, name):
-        if entry.form in (journal.TURN, journal.FAILED, journal.REFUSED, journal.VOID):
-            sender, seq = entry["sender"], entry["seq"]
-            assert seq == taken.get(sender, 0) + 1, "no gap, double or inversion"
-            taken[sender] = seq

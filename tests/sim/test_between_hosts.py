@@ -25,8 +25,7 @@ from caps.errors import Malformed
 from caps.value import Capability, Failed
 from examples import agent
 from tests.sim import apple
-from tests.sim.code import ModuleCode, entries, replayed
-from tests.sim.orchard import gap_free
+from tests.sim.code import ModuleCode, entries, gap_free, replayed
 
 
 class Pair:
@@ -386,6 +385,26 @@ def test_c08_a_sender_that_went_back_in_time_is_noticed_and_frozen() -> None:
     (frozen,) = pair.net.frozen
     assert frozen.why in (BACK_HERE, TWO_VERSIONS)
     assert pair.tokens() == (1, 2), "the second version of a number is not taken"
+
+
+def test_w12_a_batch_of_another_host_that_is_not_taken_has_an_entry() -> None:
+    pair = Pair()
+    pair.client.send(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    pair.there.suspend("pouch", Mode.FAIL)
+    ask = pair.client.ask(pair.cap("take"), (2, 1))
+    pair.net.settle()
+    (said,) = pair.client.outcomes[ask]
+    assert isinstance(said, Failed) and said.why == "undelivered"
+    last = entries(pair.there, "pouch")[-1]
+    assert (last.name, last["sender"]) == ("void", pair.client.address)
+    assert last["why"] == "the machine is suspended"
+    pair.net.crash(pair.there)
+    pair.there.resume("pouch")
+    pair.client.send(pair.cap("take"), (3, 1))
+    pair.net.advance(5)
+    assert pair.tokens() == (1, 3)
+    gap_free(pair.there, "pouch")
 
 
 ADDRESS = st.binary(min_size=32, max_size=32)
