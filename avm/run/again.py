@@ -140,7 +140,7 @@ class Again:
     def _rerun(self, worker: Worker) -> Rerun:
         machine = self.machine
         rerun = Rerun(machine.id, Patient(worker), self.reader.bundle, self.lens)
-        rerun.generation, rerun.by_value = machine.generation, True
+        rerun.generation = machine.generation
         return rerun
 
     def _links(self, which: int, start: Kept | None, at: int, end: int) -> Iterator[Link | Fault]:
@@ -151,12 +151,7 @@ class Again:
                 yield link
 
     def _state(self, rerun: Rerun, n: int) -> Kept:
-        frame = frames.pack([frames.SNAPSHOT, self.machine.id, n])
-        answer = frames.unpack_untrusted(next(iter(rerun.worker.exchange([frame], 1))))
-        frames.check_answer(answer, frames.SNAPSHOT)
-        if answer[5]:
-            raise NoVerdict(answer[5])
-        body, references = answer[3], answer[4]
+        body, references = rerun.state()
         digest = journal.digest_of(body, references)
         return Kept(n, rerun.code, body, references, rerun.slots.next, digest)
 

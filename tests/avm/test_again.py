@@ -15,7 +15,7 @@ from avm.run.difference import Difference
 from avm.run.reading import Reader
 from avm.run.worker import InProcess, Worker, WorkerLost, forked
 from avm.sim.world import World
-from tests.avm.journals import LIMITS, in_process, make, tell
+from tests.avm.journals import CONSTANT, LIMITS, in_process, make, tell
 from tests.sim.test_lives import TINY, Lives
 
 HEAD = """
@@ -158,17 +158,6 @@ def test_w01_a_limit_that_was_another_gives_no_verdict() -> None:
     for limits in ({"turn_bytes": 400}, {"content_bytes": 400}, {"state_bytes": 400}):
         with pytest.raises(NoVerdict, match="rejected, by a limit"):
             Again(reader, machine, limited(**limits)).run(-1, 3)
-
-
-CONSTANT = """
-def init(message, me):
-    return message.answer({"go": me("go")}), "open door"
-
-def step(message, state):
-    if message.content == "ask":
-        return message.answer(state), state
-    return [], "open door" if message.content else "shut door"
-"""
 
 
 @settings(max_examples=25, deadline=None)
