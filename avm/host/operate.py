@@ -188,7 +188,6 @@ class Upgrade:
             return False
         machine.code, machine.has_signal = self.code, has_signal
         host.group.dirty[("code", self.code)] = self.bundle
-        _note_runtime(host, machine)
         digest = journal.digest_of(body, references)
         n = append(host, machine, journal.CODE, host.now_ms, self.code, digest)
         keep_snapshot(host, machine, body, references, digest)
@@ -209,12 +208,6 @@ def _to_worker(
         worker.codes.add(code)
         to_worker = [[frames.CODE, code, bundle], *to_worker]
     return [ToWorker(worker.id, frames.pack(frame)) for frame in to_worker]
-
-
-def _note_runtime(host: Host, machine: Machine) -> None:
-    if (machine.python, machine.version) != (host.python, host.version):
-        machine.python, machine.version = host.python, host.version
-        append(host, machine, journal.RUNTIME, host.now_ms, host.python, host.version)
 
 
 @dataclass(slots=True)

@@ -62,6 +62,7 @@ class Again:
     machine: Machine
     start_worker: Start
     lens: Lens = field(init=False)
+    whole: bool = False
     turns: int = 0
 
     def __post_init__(self) -> None:
@@ -73,6 +74,7 @@ class Again:
 
         Raises NoVerdict.
         """
+        self.whole = start < 0
         try:
             first = self._first(start)
             with self.start_worker(KEPT) as worker:
@@ -147,6 +149,8 @@ class Again:
         """The entries of a part, behind that of the snapshot where a part begins with it."""
         begin = start.n if start is not None and start.n == at - 1 else at
         for link in self.reader.walk(self.machine, begin, end):
+            if not self.whole and isinstance(link, Link) and link.entry.form == journal.RUNTIME:
+                raise NoVerdict(f"before turn {link.entry.n} it may be another Python's")
             if which == EVERY or isinstance(link, Fault) or link.entry.n < at or _changed(link):
                 yield link
 

@@ -131,7 +131,7 @@ class Rerun:
     def _take(self, entry: Entry) -> Difference | None:
         form = entry.form
         if form in (journal.INIT, journal.RUNTIME):
-            self._check_python(entry["python"])
+            self._check_python(entry.n, entry["python"])
         if form == journal.INIT:
             self.code = entry["code"]
             code = self._running()
@@ -153,14 +153,15 @@ class Rerun:
             return self._flush()
         return None
 
-    def _check_python(self, python: str) -> None:
+    def _check_python(self, n: int, python: str) -> None:
         found = re.match(r"\d+\.\d+", python)
         if found is None or found.group() == PYTHON or self.any_python or self.new is not None:
             return
         other = found.group()
+        since, until = (f" from {n} on", f", or --to {n - 1}") if n else ("", "")
         raise OtherPython(
-            f"the turns were taken under Python {other}, and this is {PYTHON}, which may compute "
-            f"otherwise: replay with Python {other}, or add --force"
+            f"the turns{since} were taken under Python {other}, and this is {PYTHON}, which may "
+            f"compute otherwise: replay with Python {other}{until}, or add --force"
         )
 
     def _turn(self, entry: Entry) -> None:
@@ -349,4 +350,4 @@ def _parts(pending: list[bytes]) -> Iterator[list[bytes]]:
         yield part
 
 
-__all__ = ["HASH_SEED", "Agreed", "CannotRerun", "NewCode", "OtherPython", "Rerun"]
+__all__ = ["HASH_SEED", "PYTHON", "Agreed", "CannotRerun", "NewCode", "OtherPython", "Rerun"]
