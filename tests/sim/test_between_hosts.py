@@ -41,6 +41,18 @@ class Pair:
         """The client's capability to the pouch."""
         return held(self.here, self.client, self.there, self.made.names[name])
 
+    def goes_back(self) -> None:
+        """The pouch takes 1 and 2, its host goes back to before the second, and 3 is sent."""
+        self.client.send(self.cap("take"), (1, 1))
+        self.net.settle()
+        old = self.there.store.copy()
+        self.client.send(self.cap("take"), (2, 1))
+        self.net.settle()
+        self.there.store = old
+        self.net.crash(self.there)
+        self.client.send(self.cap("take"), (3, 1))
+        self.net.advance(60)
+
     def tokens(self) -> tuple[int, ...]:
         """What the pouch holds."""
         found: tuple[int, ...] = replayed(self.there, "pouch").tokens
@@ -326,15 +338,7 @@ def test_first_contact_without_a_valid_capability_leaves_nothing_and_begins_anew
 
 def test_c08_a_receiver_that_went_back_in_time_is_noticed_and_frozen() -> None:
     pair = Pair()
-    pair.client.send(pair.cap("take"), (1, 1))
-    pair.net.settle()
-    old = pair.there.store.copy()
-    pair.client.send(pair.cap("take"), (2, 1))
-    pair.net.settle()
-    pair.there.store = old
-    pair.net.crash(pair.there)
-    pair.client.send(pair.cap("take"), (3, 1))
-    pair.net.advance(60)
+    pair.goes_back()
     assert [frozen.why for frozen in pair.net.frozen] == [BACK_THERE]
     assert pair.tokens() == (1,), "nothing more is offered until an operator decides"
     pair.net.crash(pair.here)
@@ -344,15 +348,7 @@ def test_c08_a_receiver_that_went_back_in_time_is_noticed_and_frozen() -> None:
 
 def test_c08_a_frozen_channel_goes_on_when_both_operators_decide_so() -> None:
     pair = Pair()
-    pair.client.send(pair.cap("take"), (1, 1))
-    pair.net.settle()
-    old = pair.there.store.copy()
-    pair.client.send(pair.cap("take"), (2, 1))
-    pair.net.settle()
-    pair.there.store = old
-    pair.net.crash(pair.there)
-    pair.client.send(pair.cap("take"), (3, 1))
-    pair.net.advance(60)
+    pair.goes_back()
     ends = (pair.client.address, pair.made.machine.address)
     pair.here.ask(lambda request: pair.here.core.restart_channel(request, *ends))
     pair.net.advance(60)
