@@ -72,6 +72,7 @@ class Loading:
         machine.loaded = not why
         host.spans.begin(machine.id, machine.snapshot_at)
         if machine.loaded:
+            _note_runtime(host, machine)
             return True
         host.counts["unloadable"] += 1
         if machine.status is Status.RUNNING:
@@ -83,6 +84,15 @@ class Loading:
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
         return None
+
+
+def _note_runtime(host: Host, machine: Machine) -> None:
+    """Notes who takes the turns from here on; what another Python came to is kept before the first."""
+    if (machine.python, machine.version) == (host.python, host.version):
+        return
+    machine.want_snapshot = machine.want_snapshot or machine.python != host.python
+    machine.python, machine.version = host.python, host.version
+    append(host, machine, journal.RUNTIME, host.now_ms, host.python, host.version)
 
 
 @dataclass(slots=True)

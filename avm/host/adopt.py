@@ -14,7 +14,7 @@ from avm.host.effects import Publish
 from avm.host.entry import append
 from avm.host.header import parse_header_untrusted, unpack_body_untrusted
 from avm.host.moves import REDIRECT, key_of
-from avm.host.operate import note_runtime, void_all
+from avm.host.operate import void_all
 from avm.host.outbox import (
     NEVER_MS,
     enqueue,
@@ -23,7 +23,7 @@ from avm.host.outbox import (
     outcomes,
     send,
     settle,
-    take_mark,
+    void,
     why_not,
 )
 from avm.host.parcel import Parcel, Row, Sent
@@ -81,7 +81,6 @@ def adopt(
         send(host, host.address, address, said, NEVER_MS)
     append(host, machine, journal.INCARNATION, host.now_ms, machine.incarnation)
     append(host, machine, journal.GENERATION, host.now_ms, machine.generation)
-    note_runtime(host, machine)
     if machine.status is Status.SUSPENDED and machine.mode is Mode.FAIL:
         void_all(host, machine, "the machine is suspended")
     host.group.after.append(Publish(address))
@@ -310,7 +309,7 @@ def _to_here(
     why = why_not(host, owner, inside)
     if why:
         outcomes(host, inside, "undelivered", why)
-        take_mark(host, inside)
+        void(host, owner, inside, why)
         return
     channel.received = batch.seq
     enqueue(host, owner, inside)

@@ -27,10 +27,10 @@ from avm.host.links import (
     set_place,
     tell_away,
 )
-from avm.host.outbox import enqueue, forget_channel, give_client, hold, take_mark
+from avm.host.outbox import enqueue, forget_channel, give_client, hold, take_mark, void, why_not
 from avm.host.passage import Moved
 from avm.host.peers import Incoming, Link, Pair, Partial
-from avm.host.state import Channel, Client, Host, Machine, Mode, Status
+from avm.host.state import Channel, Client, Host, Status
 from avm.host.verdicts import TWO_VERSIONS, freeze
 from caps.errors import InvalidCapability, Malformed
 
@@ -286,8 +286,11 @@ def _line_up(host: Host, channel: Channel, batch: Batch) -> None:
         host.touch(channel)
         tell_away(host, channel, batch.seq, verdict)
         return
-    if owner is None or not _takes(owner):
+    if owner is None:
         _undelivered(host, channel, batch)
+        return
+    if why := why_not(host, owner, batch):
+        void(host, owner, batch, why)
         return
     host.deadlines.put(("batch", batch.sender, batch.receiver, batch.seq), batch.deadline_ms)
     if owner.status is Status.SUSPENDED:
@@ -298,12 +301,6 @@ def _line_up(host: Host, channel: Channel, batch: Batch) -> None:
 def _undelivered(host: Host, channel: Channel, batch: Batch) -> None:
     take_mark(host, batch)
     tell_away(host, channel, batch.seq, ["undelivered"])
-
-
-def _takes(machine: Machine) -> bool:
-    if machine.status is Status.SUSPENDED:
-        return machine.mode is Mode.HOLD
-    return machine.status is not Status.HALTED
 
 
 __all__ = ["PeerBroken", "closed", "drop_arriving", "ended", "offered", "opened", "parted"]

@@ -5,8 +5,7 @@ commit.
 """
 
 from avm.host import clients, hearing, moving, peering, verdicts
-from avm.host.fold import fold_void
-from avm.host.outbox import outcome, outcomes, settle, withdraw
+from avm.host.outbox import outcome, outcomes, settle, void, withdraw
 from avm.host.plan import fire_timer
 from avm.host.state import Client, Host, Key, Machine
 
@@ -68,7 +67,7 @@ def _void_headers(host: Host, machine: Machine, sender: bytes) -> None:
     queue = machine.queue
     while queue and (head := queue.first_of(sender)) is not None and not head.messages:
         queue.discard(head)
-        fold_void(host, machine, head)
+        void(host, machine, head)
 
 
 def _ask_due(host: Host, number: int, ask_number: int) -> None:

@@ -13,7 +13,7 @@ from avm.host.batch import Batch, set_aside
 from avm.host.capability import Reply
 from avm.host.clients import open_ask as open_client_ask
 from avm.host.entry import append, append_entry
-from avm.host.outbox import hold, outcome, outcomes, take_mark, tell
+from avm.host.outbox import hold, outcome, outcomes, take_mark, tell, void
 from avm.host.plan import Plan, Unfit, carry_out, plan_sends
 from avm.host.refer import BadReference, ContextTooLarge, intern
 from avm.host.state import Flight, Host, Machine, Mode, Status
@@ -31,7 +31,7 @@ def fold(host: Host, flight: Flight) -> bool:
     machine = flight.machine
     batch = flight.batch
     if batch is not None and not batch.messages:
-        fold_void(host, machine, batch)
+        void(host, machine, batch)
         return True
     if flight.judged is not None:
         reason, index = flight.judged
@@ -175,7 +175,7 @@ def _fold_failed(host: Host, flight: Flight, reason: str, index: int, detail: st
     sender, seq, count = host.address, 0, 1
     if batch is not None:
         sender, seq, count = batch.sender, batch.seq, batch.count
-    fields = (sender, seq, flight.given, reason, index, detail, count)
+    fields = (sender, seq, flight.given, reason, index, detail, count, flight.now_ms)
     n = append(host, machine, journal.FAILED, *fields, printed=flight.printed)
     _release_claimed(host, flight)
     if batch is None:
@@ -206,12 +206,3 @@ def suspend(host: Host, machine: Machine, mode: Mode, why: str) -> None:
         for batch in (*flying, *(machine.queue or ())):
             if batch.sender in host.clients or batch.digest:
                 hold(host, batch)
-
-
-def fold_void(host: Host, machine: Machine, batch: Batch, why: str = "") -> None:
-    """Journals that a withdrawn batch was not taken; the mark goes on over it."""
-    fields = (batch.sender, batch.seq, host.now_ms, why or "deadline", batch.count)
-    append(host, machine, journal.VOID, *fields)
-    host.counts["void"] += 1
-    take_mark(host, batch)
-    tell(host, batch, ["undelivered", why] if why else ["undelivered"])

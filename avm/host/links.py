@@ -157,8 +157,7 @@ def not_found(host: Host, address: bytes) -> None:
     """The network does not know it now: it is asked again, later each time."""
     place = place_of(host, address)
     place.seeking = False
-    place.again_ms = host.now_ms + _back_off_ms(address, place.tries)
-    place.tries += 1
+    _put_off(host, place)
     if place.senders:
         host.deadlines.put(("seek", address), place.again_ms)
 
@@ -178,8 +177,7 @@ def no_link(host: Host, address: bytes) -> None:
     """It could not be reached: again later; what lived there may live elsewhere by now."""
     peer = peer_of(host, address)
     peer.dialing = False
-    peer.again_ms = host.now_ms + _back_off_ms(address, peer.tries)
-    peer.tries += 1
+    _put_off(host, peer)
     if peer.tries % TRIES_AT_A_PLACE == 0:
         for one in list(peer.places):
             place = set_place(host, one, b"")
@@ -188,6 +186,12 @@ def no_link(host: Host, address: bytes) -> None:
     awaited = any(one.to == address for one in host.moves.leaving.values())
     if awaited or any(host.places[one].senders for one in peer.places):
         host.deadlines.put(("dial", address), peer.again_ms)
+
+
+def _put_off(host: Host, one: Place | Peer) -> None:
+    """It was tried in vain: the next time is later than the last."""
+    one.again_ms = host.now_ms + _back_off_ms(one.address, one.tries)
+    one.tries += 1
 
 
 def _back_off_ms(address: bytes, tries: int) -> int:

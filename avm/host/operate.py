@@ -13,8 +13,8 @@ from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.capability import Cap, Reply
 from avm.host.effects import Done, Publish, ToWorker
 from avm.host.entry import append
-from avm.host.fold import fold_void, suspend
-from avm.host.outbox import make_ready, outcomes
+from avm.host.fold import suspend
+from avm.host.outbox import make_ready, outcomes, void
 from avm.host.placing import forget
 from avm.host.plan import Unfit, carry_out, plan_sends
 from avm.host.refer import (
@@ -188,7 +188,6 @@ class Upgrade:
             return False
         machine.code, machine.has_signal = self.code, has_signal
         host.group.dirty[("code", self.code)] = self.bundle
-        note_runtime(host, machine)
         digest = journal.digest_of(body, references)
         n = append(host, machine, journal.CODE, host.now_ms, self.code, digest)
         keep_snapshot(host, machine, body, references, digest)
@@ -209,13 +208,6 @@ def _to_worker(
         worker.codes.add(code)
         to_worker = [[frames.CODE, code, bundle], *to_worker]
     return [ToWorker(worker.id, frames.pack(frame)) for frame in to_worker]
-
-
-def note_runtime(host: Host, machine: Machine) -> None:
-    """Notes in the journal under which Python and version the turns from here on are taken."""
-    if (machine.python, machine.version) != (host.python, host.version):
-        machine.python, machine.version = host.python, host.version
-        append(host, machine, journal.RUNTIME, host.now_ms, host.python, host.version)
 
 
 @dataclass(slots=True)
@@ -338,7 +330,7 @@ def void_all(host: Host, machine: Machine, why: str) -> None:
         batch.messages = ()
         assert machine.queue is not None
         machine.queue.discard(batch)
-        fold_void(host, machine, batch, why)
+        void(host, machine, batch, why)
 
 
 def _remove(host: Host, machine: Machine, _mode: Mode) -> str:

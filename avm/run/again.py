@@ -62,6 +62,7 @@ class Again:
     machine: Machine
     start_worker: Start
     lens: Lens = field(init=False)
+    whole: bool = False
     turns: int = 0
 
     def __post_init__(self) -> None:
@@ -73,6 +74,7 @@ class Again:
 
         Raises NoVerdict.
         """
+        self.whole = start < 0
         try:
             first = self._first(start)
             with self.start_worker(KEPT) as worker:
@@ -141,23 +143,19 @@ class Again:
         machine = self.machine
         rerun = Rerun(machine.id, Patient(worker), self.reader.bundle, self.lens)
         rerun.generation = self.reader.generation(machine, -1 if start is None else start.n)
-        rerun.by_value = True
         return rerun
 
     def _links(self, which: int, start: Kept | None, at: int, end: int) -> Iterator[Link | Fault]:
         """The entries of a part, behind that of the snapshot where a part begins with it."""
         begin = start.n if start is not None and start.n == at - 1 else at
         for link in self.reader.walk(self.machine, begin, end):
+            if not self.whole and isinstance(link, Link) and link.entry.form == journal.RUNTIME:
+                raise NoVerdict(f"before turn {link.entry.n} it may be another Python's")
             if which == EVERY or isinstance(link, Fault) or link.entry.n < at or _changed(link):
                 yield link
 
     def _state(self, rerun: Rerun, n: int) -> Kept:
-        frame = frames.pack([frames.SNAPSHOT, self.machine.id, n])
-        answer = frames.unpack_untrusted(next(iter(rerun.worker.exchange([frame], 1))))
-        frames.check_answer(answer, frames.SNAPSHOT)
-        if answer[5]:
-            raise NoVerdict(answer[5])
-        body, references = answer[3], answer[4]
+        body, references = rerun.state()
         digest = journal.digest_of(body, references)
         return Kept(n, rerun.code, body, references, rerun.slots.next, digest)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from avm.host.effects import Dial, Frozen, Say, Seek, Unlink
 from avm.limits import Limits
-from avm.machine.inside import Code
+from avm.machine.live import Code
 from avm.sim.client import Handles
 from avm.sim.entropy import Entropy
 from avm.sim.world import World

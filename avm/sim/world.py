@@ -33,7 +33,8 @@ from avm.host.recover import recovery
 from avm.host.state import Machine, Mode
 from avm.limits import Limits
 from avm.machine import frames
-from avm.machine.inside import CannotLoad, Code, Inside
+from avm.machine.inside import Inside
+from avm.machine.live import CannotLoad, Code
 from avm.sim.client import Client, Handles, Mark
 from avm.sim.entropy import Entropy
 from avm.store.errors import DiskFull

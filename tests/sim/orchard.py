@@ -2,16 +2,14 @@
 
 from dataclasses import replace
 
-from avm.host import journal
 from avm.host.capability import Sealed
 from avm.host.state import Status
 from avm.limits import Limits
 from avm.sim.net import Net
-from avm.sim.world import World
 from caps.capability import SealedCapability, parse_wire_untrusted
 from caps.value import Capability
 from tests.sim import apple
-from tests.sim.code import ModuleCode, entries, replayed
+from tests.sim.code import ModuleCode, gap_free, replayed
 
 MACHINES = 5
 TOKENS = 20
@@ -165,13 +163,3 @@ def sealed(wire: bytes) -> Sealed:
     parsed = parse_wire_untrusted(wire)
     assert isinstance(parsed, SealedCapability)
     return Sealed(parsed.address, wire)
-
-
-def gap_free(world: World, name: str) -> None:
-    """The entries of each sender have its numbers without gap, double or inversion."""
-    taken: dict[bytes, int] = {}
-    for entry in entries(world, name):
-        if entry.form in (journal.TURN, journal.FAILED, journal.REFUSED, journal.VOID):
-            sender, seq = entry["sender"], entry["seq"]
-            assert seq == taken.get(sender, 0) + 1, "no gap, double or inversion"
-            taken[sender] = seq

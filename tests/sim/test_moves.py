@@ -9,6 +9,12 @@ from avm.sim.world import World
 from tests.sim.orchard import Orchard
 
 
+def trust(world: World, other: World) -> None:
+    """The operator of a host lets machines of another come."""
+    address = other.core.host.address
+    world.ask(lambda request: peering.trust(world.core.host, request, address))
+
+
 class Travels(Orchard):
     """The apple test whose pouches move from host to host."""
 
@@ -19,12 +25,7 @@ class Travels(Orchard):
         for world in self.net.worlds:
             for other in self.net.worlds:
                 if other is not world:
-                    address = other.core.host.address
-                    world.ask(
-                        lambda request, world=world, address=address: peering.trust(
-                            world.core.host, request, address
-                        )
-                    )
+                    trust(world, other)
         self.net.settle()
 
     def travel(self, m: int | None = None, to: World | None = None) -> None:
