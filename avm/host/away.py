@@ -8,6 +8,7 @@ taken and has room. Large bodies go in instalments, in turn with those of other 
 from avm.host.batch import Batch, Said
 from avm.host.capability import NULL, Named
 from avm.host.channel import HINTS_MAX, PART_BYTES, Offer, Open, Part
+from avm.host.ending import holds_back
 from avm.host.header import NO_DIGEST, Header, digest_of_body, digest_of_header, pack_body
 from avm.host.links import dial, peer_of, place_of, prove, say, seek, set_place
 from avm.host.peers import Link, Outgoing
@@ -126,11 +127,11 @@ def wake(host: Host, outgoing: Outgoing) -> None:
 
 
 def _begin(host: Host, link: Link, outgoing: Outgoing, base: int) -> None:
+    pair = (outgoing.sender, outgoing.receiver)
     proof = prove(host, outgoing.sender)
-    if proof is None:
+    if proof is None or holds_back(host, link, pair):
         return
     outgoing.link, outgoing.marked, outgoing.at = link.number, False, 0
-    pair = (outgoing.sender, outgoing.receiver)
     say(host, link, Open(*pair, proof.identity, proof.certificate, base))
 
 

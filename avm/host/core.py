@@ -8,6 +8,7 @@ nothing, and all it knows is plain values. The runtime and the simulator drive t
 from avm.host import (
     capability,
     clients,
+    deciding,
     dispatch,
     due,
     failed,
@@ -209,14 +210,11 @@ class Core:
 
     def restart_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
         """An operator's decision on a channel that is frozen, here or there: it begins anew."""
-        host = self.host
-        channel = host.channels.get((sender, receiver))
-        if channel is None or not (channel.frozen or channel.digest):
-            operate.refuse(host, request, "there is no such channel to another host")
-            return
-        value = {"sender": sender, "receiver": receiver, "was": channel.frozen}
-        verdicts.restart(host, channel)
-        operate.done(host, request, value)
+        deciding.restart_channel(self.host, request, sender, receiver)
+
+    def accept_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
+        """An operator's decision on a frozen channel: it goes on from where its other end stands."""
+        deciding.accept_channel(self.host, request, sender, receiver)
 
     def move(self, request: int, machine: Machine, to: bytes, name: str) -> None:
         """Has a machine move to another host, under this name there."""

@@ -3,7 +3,7 @@
 Steps 1 and 8 of the journey, between hosts. A link by which nonsense comes is closed.
 """
 
-from avm.host import arrivals, landing, links, moving, peering, verdicts
+from avm.host import arrivals, ending, landing, links, moving, peering, verdicts
 from avm.host.away import outgoing_of, wake
 from avm.host.channel import (
     Again,
@@ -44,6 +44,7 @@ def link_up(
     if before is not None:
         verdicts.link_lost(host, before)
     peering.came_up(host, host.links[number], endpoint, round_trip_ms)
+    ending.tell(host, host.links[number])
     for address in list(peer.places):
         wake_all(host, address)
     moving.link_up(host, host.links[number])

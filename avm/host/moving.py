@@ -5,6 +5,7 @@ committed, the other host fetches it, and when it says that the machine lives th
 and shows whoever asks who speaks for it now. It never forwards what was sent.
 """
 
+from avm.host import ending
 from avm.host.adopt import adopt, why_not_adopted
 from avm.host.effects import Carry
 from avm.host.links import dial, peer_of, read_proof, say_passage
@@ -215,10 +216,12 @@ def forget_redirect(host: Host, address: bytes) -> None:
 
 def redirected(host: Host, link: Link, frame: Moved) -> None:
     """The receiver of a channel lives elsewhere: who shows a newer certificate for it is believed."""
+    proof = read_proof(frame.receiver, frame.identity, frame.certificate, host.now_ms)
+    if proof is not None and ending.moved(host, link, (frame.sender, frame.receiver), proof[0]):
+        return
     outgoing = of_link(host, link, frame)
     if outgoing is None:
         return
-    proof = read_proof(frame.receiver, frame.identity, frame.certificate, host.now_ms)
     place = host.places.get(frame.receiver)
     epoch = host.channel(frame.sender, frame.receiver).epoch
     newest = max(epoch, place.incarnation if place is not None else 0)

@@ -11,6 +11,7 @@ from typing import Any
 
 from avm.host.batch import Batch
 from avm.host.capability import Cap, Local
+from avm.host.cases import Cases
 from avm.host.deadlines import Deadlines
 from avm.host.keys import Keyring
 from avm.host.moves import Moves
@@ -185,6 +186,17 @@ class Client:
 
 
 @dataclass(slots=True)
+class Ending:
+    """A client that has ended, and a receiver whose host still has a channel of it; told by `link`."""
+
+    client: bytes
+    receiver: bytes
+    host: bytes
+    tag: bytes
+    link: int = 0
+
+
+@dataclass(slots=True)
 class Worker:
     """A worker process as the core sees it: what it was given, in order."""
 
@@ -255,6 +267,8 @@ class Host:
     hints: dict[bytes, bytes] = field(default_factory=dict)
     roster: Roster = field(default_factory=Roster)
     moves: Moves = field(default_factory=Moves)
+    cases: Cases = field(default_factory=Cases)
+    endings: dict[Pair, Ending] = field(default_factory=dict)
     dials: dict[bytes, list[tuple[int, Endpoint | None]]] = field(default_factory=dict)
     workers: dict[int, Worker] = field(default_factory=dict)
     ready: deque[Machine] = field(default_factory=deque)

@@ -5,6 +5,7 @@ on, the row leaves the outbox, and the asks in it that will have no answer get t
 that has gone back in time, here or there, has its channel frozen, and an operator decides.
 """
 
+from avm.host import ending
 from avm.host.away import outgoing_of, unlink, wake
 from avm.host.batch import Batch
 from avm.host.channel import Again, Gone, Mark, Told, Verdict
@@ -17,6 +18,7 @@ from avm.host.peers import Link, Outgoing
 from avm.host.state import Channel, Client, Host
 
 BUSY_MS = 100
+SEQ_BYTES = 8
 BACK_THERE = "the receiver's host has gone back in time: it took less than it had said"
 BACK_HERE = "this host has gone back in time: the receiver took more than was sent"
 TWO_VERSIONS = "the two hosts know different batches under one number"
@@ -80,7 +82,7 @@ def marked(host: Host, link: Link, mark: Mark) -> None:
     channel.epoch = incarnation
     why = _why_frozen(host, channel, mark)
     if why:
-        freeze(host, channel, why, mark.digest)
+        freeze(host, channel, why, mark.taken.to_bytes(SEQ_BYTES, "big") + mark.digest)
         unlink(outgoing)
         return
     known = dict(mark.verdicts)
@@ -200,6 +202,11 @@ def offer_again(host: Host, sender: bytes, receiver: bytes) -> None:
 
 def gone(host: Host, link: Link, frame: Gone) -> None:
     """The receiver does not live there: the network is asked again, in a while."""
+    pair = (frame.sender, frame.receiver)
+    if ending.is_told(host, link, pair):
+        if pair in host.outgoing:
+            wake(host, host.outgoing[pair])
+        return
     outgoing = of_link(host, link, frame)
     if outgoing is not None:
         leave_place(host, outgoing)
@@ -271,6 +278,7 @@ def place_found(host: Host, address: bytes, where: bytes) -> None:
     """The network says at which host an address lives."""
     place_of(host, address)
     place = set_place(host, address, where)
+    ending.found(host, address, where)
     for sender in list(place.senders):
         outgoing = outgoing_of(host, sender, address)
         link = host.links.get(outgoing.link)

@@ -94,7 +94,7 @@ class Operator:
             case "create":
                 self._create(client, params, request)
                 return None
-            case "links" | "channels" | "locate" | "dht" | "restart" | "drain" | "peers":
+            case "links" | "channels" | "locate" | "dht" | "drain" | "peers" | "publish":
                 return self._outside(verb, params, request, answer)
             case "backup":
                 self._backup(text_in(params["path"]), answer)
