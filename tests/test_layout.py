@@ -34,6 +34,7 @@ PURE: tuple[str, ...] = (
     "avm.link",
     "avm.sim",
     "avm.machine.turn",
+    "avm.machine.live",
     "avm.machine.inside",
     "avm.testing",
 )

@@ -18,10 +18,20 @@ from avm.host.header import (
     parse_header_untrusted,
     unpack_body_untrusted,
 )
-from avm.host.links import prove, proven, room_of, say, say_after, set_place, tell_away
-from avm.host.outbox import enqueue, give_client, hold, take_mark
+from avm.host.links import (
+    prove,
+    proven,
+    room_of,
+    say,
+    say_after,
+    say_passage,
+    set_place,
+    tell_away,
+)
+from avm.host.outbox import enqueue, give_client, hold, take_mark, void, why_not
+from avm.host.passage import Moved
 from avm.host.peers import Incoming, Link, Pair, Partial
-from avm.host.state import Channel, Client, Host, Machine, Mode, Status
+from avm.host.state import Channel, Client, Host, Status
 from avm.host.verdicts import TWO_VERSIONS, freeze
 from caps.errors import InvalidCapability, Malformed
 
@@ -41,6 +51,10 @@ def opened(host: Host, link: Link, frame: Open) -> None:
         return
     incarnation = proven(host, link, frame.sender, frame.identity, frame.certificate)
     owner = host.owner(frame.receiver)
+    redirect = host.moves.redirects.get(frame.receiver)
+    if owner is None and redirect is not None and incarnation is not None:
+        say_passage(host, link, Moved(*pair, redirect.identity, redirect.certificate))
+        return
     channel = host.channels.get(pair)
     stale = channel is not None and incarnation is not None and incarnation < channel.epoch
     proof = prove(host, frame.receiver) if owner is not None else None
@@ -87,6 +101,15 @@ def closed(host: Host, link: Link, pair: Pair) -> None:
     incoming.partial = None
     if channel is None or channel.received == channel.taken:
         del host.arriving[pair]
+
+
+def drop_arriving(host: Host, pair: Pair) -> None:
+    """Forgets the receiver's end of a channel, and what of a batch has come."""
+    incoming = host.arriving.pop(pair, None)
+    link = host.links.get(incoming.link) if incoming is not None else None
+    if incoming is not None and link is not None:
+        _drop_partial(link, incoming)
+        link.incoming.pop(pair, None)
 
 
 def ended(host: Host, link: Link, frame: End) -> None:
@@ -274,8 +297,11 @@ def _line_up(host: Host, channel: Channel, batch: Batch) -> None:
         host.touch(channel)
         tell_away(host, channel, batch.seq, verdict)
         return
-    if owner is None or not _takes(owner):
+    if owner is None:
         _undelivered(host, channel, batch)
+        return
+    if why := why_not(host, owner, batch):
+        void(host, owner, batch, why)
         return
     host.deadlines.put(("batch", batch.sender, batch.receiver, batch.seq), batch.deadline_ms)
     if owner.status is Status.SUSPENDED:
@@ -288,10 +314,4 @@ def _undelivered(host: Host, channel: Channel, batch: Batch) -> None:
     tell_away(host, channel, batch.seq, ["undelivered"])
 
 
-def _takes(machine: Machine) -> bool:
-    if machine.status is Status.SUSPENDED:
-        return machine.mode is Mode.HOLD
-    return machine.status is not Status.HALTED
-
-
-__all__ = ["PeerBroken", "closed", "ended", "offered", "opened", "parted"]
+__all__ = ["PeerBroken", "closed", "drop_arriving", "ended", "offered", "opened", "parted"]

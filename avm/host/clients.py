@@ -9,9 +9,19 @@ from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
 from avm.host.capability import Reply
 from avm.host.effects import Deliver, Publish, Verdict
-from avm.host.outbox import CAP_BYTES, enqueue, forget_channel, give_client, hold, settle
+from avm.host.outbox import (
+    CAP_BYTES,
+    NOT_HERE,
+    enqueue,
+    forget_channel,
+    give_client,
+    hold,
+    settle,
+    void,
+    why_not,
+)
 from avm.host.peers import Pair
-from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status
+from avm.host.state import Ask, Channel, Client, Host, Machine, Status
 
 # A later deadline is noted when the batch becomes durable, and judged at its turn in any case.
 SOON_MS = 60 * 60 * 1000
@@ -116,8 +126,11 @@ def offer(
     if isinstance(owner, Client):
         _to_other(host, channel, owner, batch)
         return
-    if machine is None or not _takes(machine):
-        _not_taken(host, channel, batch, machine)
+    if machine is None:
+        _not_here(host, channel, batch)
+        return
+    if why := why_not(host, machine, batch):
+        void(host, machine, batch, why)
         return
     if deadline_ms < host.now_ms + SOON_MS:
         host.deadlines.put(("batch", client.address, receiver, seq), deadline_ms)
@@ -162,21 +175,12 @@ def _is_crowded(host: Host, machine: Machine) -> bool:
     return machine.queue is not None and len(machine.queue) >= host.limits.inbox_batches
 
 
-def _takes(machine: Machine) -> bool:
-    if machine.status is Status.SUSPENDED:
-        return machine.mode is Mode.HOLD
-    return machine.status is not Status.HALTED
-
-
-def _not_taken(host: Host, channel: Channel, batch: Batch, machine: Machine | None) -> None:
-    why = "no machine of this address is known here"
-    if machine is not None:
-        why = f"{machine.name} is {machine.status.name.lower()}"
+def _not_here(host: Host, channel: Channel, batch: Batch) -> None:
     channel.taken = batch.seq
     channel.taken_ordinal = batch.ordinal + batch.count
     if batch.position:
         channel.position = batch.position
-    verdict = ["undelivered", why]
+    verdict: list[object] = ["undelivered", NOT_HERE]
     channel.verdicts[batch.seq] = verdict
     host.touch(channel)
     host.group.after.append(Verdict(batch.sender, batch.receiver, batch.seq, verdict))

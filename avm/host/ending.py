@@ -109,6 +109,20 @@ def is_told(host: Host, link: Link, pair: Pair) -> bool:
     return True
 
 
+def moved(host: Host, link: Link, pair: Pair, where: bytes) -> bool:
+    """Whether the receiver of an ended channel has moved on from where that was told: it is told there."""
+    ending = host.endings.get(pair)
+    if ending is None or ending.link != link.number:
+        return False
+    ending.host, ending.link = where, 0
+    host.group.dirty[row_of(pair)] = ending
+    peer = host.peers.get(where)
+    there = host.links.get(peer.link) if peer is not None else None
+    if there is not None and there is not link:
+        _tell(host, there, ending)
+    return True
+
+
 def _forget(host: Host, pair: Pair) -> None:
     del host.endings[pair]
     host.group.dirty[row_of(pair)] = None

@@ -14,6 +14,7 @@ from avm.host.capability import Cap, Local
 from avm.host.cases import Cases
 from avm.host.deadlines import Deadlines
 from avm.host.keys import Keyring
+from avm.host.moves import Moves
 from avm.host.peers import Incoming, Link, Outgoing, Pair, Peer, Place, Proof
 from avm.host.roster import Roster
 from avm.host.scheduler import Queue
@@ -265,6 +266,7 @@ class Host:
     proofs: dict[bytes, Proof] = field(default_factory=dict)
     hints: dict[bytes, bytes] = field(default_factory=dict)
     roster: Roster = field(default_factory=Roster)
+    moves: Moves = field(default_factory=Moves)
     cases: Cases = field(default_factory=Cases)
     endings: dict[Pair, Ending] = field(default_factory=dict)
     dials: dict[bytes, list[tuple[int, Endpoint | None]]] = field(default_factory=dict)

@@ -5,7 +5,6 @@ becomes lookups, dialed routes and frames, and what comes of them goes back as e
 decided here but in which order known endpoints are tried.
 """
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,57 +17,34 @@ from avm.host.core import Core
 from avm.host.deciding import contradicted
 from avm.host.effects import Dial, Publish, Say, Seek, Unlink
 from avm.host.keys import Keyring
-from avm.host.links import prove
 from avm.link.errors import TooManyLinks
 from avm.link.handshake import Credentials
 from avm.link.interface import Down, Link
 from avm.link.limits import DATA_STREAMS
 from avm.link.quic import QuicListener
 from avm.link.udp import UdpPort, moment
+from avm.run.announcing import Announcer
 from avm.run.beacon import Beacon
 from avm.run.config import Config
 from avm.run.nodesave import pack_saved, unpack_saved
-from caps.certificate import Certificate, parse_certificate_untrusted
-from caps.identity import Endpoint, Route, parse_identity_untrusted
+from avm.run.wires import Wires
+from caps.certificate import Certificate
+from caps.identity import Endpoint, Route
 from dht.effects import Ended, Evidence, TableChanged
 from dht.errors import DhtError
 from dht.node import Node
-from dht.proofs import Kind, Proved
+from dht.proofs import Proved
 from dht.record import LocationRecord
 from dht.udp import NodeShell
 
-LINK_ROOM_BYTES = 512 * 1024
 # What the node knows is kept at once after a change, and so long after it what changed meanwhile.
 SAVE_S = 1.0
-RENEW_S = 24 * 60 * 60.0
-# A peer that has so much to read and does not is let go.
-WAITING_BYTES_MAX = 16 * 1024 * 1024
 ROUTES_KEPT = 8
 SOUGHT_KEPT = 10_000
 TIMER_S = 0.001
 LONGEST_S = 60.0
 
 Note = Callable[..., None]
-
-
-class Wire:
-    """A link as this shell keeps it: its number to the core, and frames its streams had no room for.
-
-    `is_full`: the core was told that it takes no more, and is to be told when it does.
-    """
-
-    __slots__ = ("is_full", "link", "number", "waiting", "waiting_bytes")
-
-    def __init__(self, number: int, link: Link) -> None:
-        self.number = number
-        self.link = link
-        self.waiting: dict[int, deque[bytes]] = {}
-        self.waiting_bytes = 0
-        self.is_full = False
-
-    def room(self) -> int:
-        """How many bytes the core may say now."""
-        return LINK_ROOM_BYTES - self.waiting_bytes - self.link.statistics().waiting_bytes
 
 
 class Network:
@@ -111,13 +87,11 @@ class Network:
         self._beacon: Beacon | None = None
         if place.group is not None:
             self._beacon = Beacon(place.group, self.port.endpoint, keys.address)
-        self._crowded = False
+        where = (self._core, keys, self.endpoint, self.shell)
+        self._announcer = Announcer(*where, self._start, note)
         self._sought: dict[bytes, None] = {}
         self._failed: dict[bytes, None] = {}
-        self._next = 0
-        self._wires: dict[int, Wire] = {}
-        self._said: dict[Wire, None] = {}
-        self._numbers: dict[Link, int] = {}
+        self.wires = Wires(core, note)
         self._dialing: dict[Link, tuple[bytes, list[Endpoint]]] = {}
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
@@ -138,9 +112,9 @@ class Network:
         nursery.start_soon(self.shell.run)
         nursery.start_soon(self._keep_time)
         nursery.start_soon(self._save)
-        nursery.start_soon(self._renew)
+        nursery.start_soon(self._announcer.renew)
         self.shell.join(tuple(route.endpoint for route in self._bootstrap))
-        self._publish_host()
+        self._announcer.publish_all()
         self._core.join()
         if self._beacon is not None:
             nursery.start_soon(self._beacon.say)
@@ -160,7 +134,7 @@ class Network:
         """Does what the core asks for."""
         match effect:
             case Say(number, lane, frame):
-                self._say(number, 1 + lane % DATA_STREAMS, frame)
+                self.wires.say(number, 1 + lane % DATA_STREAMS, frame)
             case Seek(address):
                 self._start(self._seek, address)
             case Dial(host, endpoints):
@@ -171,46 +145,17 @@ class Network:
                 else:
                     self._start(self._dial, host)
             case Unlink(number, why):
-                wire = self._wires.get(number)
-                if wire is not None:
+                link = self.wires.link_of(number)
+                if link is not None:
                     self._note("link.broken", why=why)
-                    self._forget(wire.link)
-                    wire.link.close()
+                    self.wires.forget(link)
+                    link.close()
             case Publish(address):
-                self._start(self._publish, address)
+                self._start(self._announcer.publish, address)
 
     def _start(self, task: Callable[..., Any], *args: Any) -> None:
         if self._nursery is not None:  # at the end links go down that nobody dials again
             self._nursery.start_soon(task, *args)
-
-    def _say(self, number: int, stream: int, frame: bytes) -> None:
-        wire = self._wires.get(number)
-        if wire is None:
-            return
-        waiting = wire.waiting.get(stream)
-        if not waiting and wire.link.room(stream) >= len(frame):
-            wire.link.send_nowait(stream, frame)
-        else:
-            wire.waiting.setdefault(stream, deque()).append(frame)
-            wire.waiting_bytes += len(frame)
-            if wire.waiting_bytes > WAITING_BYTES_MAX:
-                self._note("link.stalled", link=number)
-                wire.link.close()
-                return
-        self._said[wire] = None
-
-    def _tell_room(self) -> None:
-        """Tells the core what links take now: those that it has used, and those that were full."""
-        said, self._said = self._said, {}
-        for wire in said:
-            room = wire.room()
-            has_room_again = wire.is_full and room > 0
-            wire.is_full = room <= 0
-            if wire.is_full:
-                self._said[wire] = None
-            self._core.link_room(wire.number, room)
-            if has_room_again:
-                self._core.pump()
 
     # Where addresses and hosts are.
 
@@ -272,37 +217,7 @@ class Network:
         peering.seen(self._core.host, address, endpoint)
         self._settle()
 
-    # What this host announces.
-
-    def _publish_host(self) -> None:
-        identity = self._keys.identity
-        self._start(self.shell.publish_location, identity, 1, (self.endpoint,))
-        host = self._core.host
-        listeners = [client.address for client in host.clients.values() if client.name]
-        for address in (*host.machines, *listeners):
-            self._start(self._publish, address)
-
-    async def _renew(self) -> None:
-        """Announces everything anew with new certificates, long before the old ones end."""
-        while True:
-            await trio.sleep(RENEW_S)
-            self._publish_host()
-
-    async def _publish(self, address: bytes) -> None:
-        owner = self._core.host.owner(address)
-        proof = None if owner is None else prove(self._core.host, address)
-        if proof is None:
-            self.shell.node.withdraw(Kind.LOCATION, address)
-            return
-        identity = parse_identity_untrusted(proof.identity)
-        certificate = parse_certificate_untrusted(proof.certificate)
-        try:
-            incarnation = certificate.terms.incarnation
-            await self.shell.publish_location(identity, incarnation, certificate)
-        except DhtError as error:
-            if not self._crowded:  # once for all that find no room
-                self._note("publish.failed", address=address.hex(), why=str(error))
-            self._crowded = True
+    # What the node tells.
 
     def _hear_node(self, effect: Any) -> None:
         if isinstance(effect, TableChanged):
@@ -329,9 +244,8 @@ class Network:
         self._dialing.pop(link, None)
         if link.peer is not None:
             self._failed.pop(link.peer.address, None)
-        self._next += 1
-        number = self._numbers[link] = self._next
-        wire = self._wires[number] = Wire(number, link)
+        wire = self.wires.take_up(link)
+        number = wire.number
         assert link.peer is not None
         self._note("link.up", link=number, host=link.peer.address.hex(), dialed=link.dialed)
         address = self.listener.address_of(link)
@@ -349,7 +263,7 @@ class Network:
             self._note("link.not_made", host=host.hex(), why=down.why.value)
             self._start(partial(self._next_try, host, endpoints))
             return
-        number = self._forget(link)
+        number = self.wires.forget(link)
         if number is not None:
             self._note("link.down", link=number, why=down.why.value)
             if link.peer is not None:
@@ -359,15 +273,9 @@ class Network:
     async def _next_try(self, host: bytes, endpoints: list[Endpoint]) -> None:
         self._try_next(host, endpoints)
 
-    def _forget(self, link: Link) -> int | None:
-        number = self._numbers.pop(link, None)
-        if number is not None:
-            self._said.pop(self._wires.pop(number), None)
-        return number
-
     def frame(self, link: Link, stream: int, frame: bytes) -> None:
         """A frame has come; the core keeps of it what its own room allows."""
-        number = self._numbers.get(link)
+        number = self.wires.number_of(link)
         if number is not None:
             self._core.frame(number, frame)
         link.consumed(stream, len(frame))
@@ -377,16 +285,7 @@ class Network:
 
     def has_room(self, link: Link, stream: int) -> None:
         """Says what waited for room."""
-        number = self._numbers.get(link)
-        if number is None:
-            return
-        wire = self._wires[number]
-        waiting = wire.waiting.get(stream)
-        while waiting and link.room(stream) >= len(waiting[0]):
-            frame = waiting.popleft()
-            wire.waiting_bytes -= len(frame)
-            link.send_nowait(stream, frame)
-        self._said[wire] = None
+        self.wires.has_room(link, stream)
 
     def speaks(self, link: Link, machine: bytes) -> None:
         """Proofs of machines go with their channels: the core has them."""
@@ -399,7 +298,7 @@ class Network:
     def settle(self) -> None:
         """The end of a pass: what it made is sent."""
         self.port.settle()
-        self._tell_room()
+        self.wires.tell_room()
         due_s = self.port.next_wake_s()
         if due_s is not None and due_s < self._alarm_s - TIMER_S:
             self._set_alarm(due_s)
@@ -436,26 +335,6 @@ class Network:
     def counts(self) -> dict[str, int]:
         """What came to the port and was nothing, by its kind."""
         return {**self.listener.counts, "packets.malformed": self.shell.node.malformed}
-
-    def links(self) -> list[dict[str, Any]]:
-        """Each link in plain values, for the operator."""
-        rows: list[dict[str, Any]] = []
-        for number, wire in self._wires.items():
-            now = wire.link.statistics()
-            peer = wire.link.peer
-            rows.append(
-                {
-                    "link": number,
-                    "host": peer.address.hex() if peer is not None else "",
-                    "how": "dialed" if wire.link.dialed else "accepted",
-                    "round_trip_ms": round(now.round_trip_s * 1000, 3),
-                    "sent_bytes": now.sent_bytes,
-                    "received_bytes": now.received_bytes,
-                    "credit_bytes": now.credit_bytes,
-                    "backlog_bytes": now.waiting_bytes + wire.waiting_bytes,
-                }
-            )
-        return rows
 
 
 def _claim_of(record: Proved) -> Claim:

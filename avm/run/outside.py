@@ -44,7 +44,7 @@ class Outside:
         """Answers at once, or, with None, later: by `answer`, or as the core answers `request`."""
         match verb:
             case "links":
-                return self._network.links()
+                return self._network.wires.rows()
             case "peers":
                 return self._peers.act(params, request)
             case "channels":

@@ -63,7 +63,7 @@ class Peers:
     def _list(self) -> list[dict[str, Any]]:
         host = self._core.host
         links: dict[str, dict[str, Any]] = {}
-        for link in self._network.links():
+        for link in self._network.wires.rows():
             links[link["host"]] = link
         known = sorted(
             host.roster.known.values(),

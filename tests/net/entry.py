@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from avm.errors import AvmError
-from avm.host import acts
+from avm.host import acts, due
 from avm.host.core import Core
 from avm.run.config import Config
 from avm.run.control import Control
@@ -52,8 +52,8 @@ POINTS: dict[str, Point] = {
     "verdict queued": Point(Control, "verdict"),
     "answer to a client queued": Point(Control, "deliver"),
     "released": Point(Control, "flush"),
-    "timer due": Point(Core, "_due", "before"),
-    "timer fired": Point(Core, "_due"),
+    "timer due": Point(due, "fall_due", "before"),
+    "timer fired": Point(due, "fall_due"),
     "taken by a client": Point(Core, "received"),
     "in the middle of loading the host": Point(SqliteStore, "rows", "within"),
     "the host loaded": Point(Core, "load"),
