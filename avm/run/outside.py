@@ -10,11 +10,13 @@ import trio
 
 from avm.host.core import Core
 from avm.run.channels import Channels
+from avm.run.moves import Moves
 from avm.run.network import Network
 from avm.run.operator import Answer, NotDone
 from avm.run.parts import bytes_in, number_in
 from avm.run.peers import Peers
 from avm.run.records import Records
+from avm.store.interface import Store
 from caps.certificate import Certificate
 from dht.errors import DhtError
 from dht.lookup import Step
@@ -29,13 +31,16 @@ DRAIN_POLL_S = 0.02
 class Outside:
     """Answers the operator's verbs about the network."""
 
-    def __init__(self, core: Core, network: Network, start: Start, note: Note) -> None:
+    def __init__(
+        self, core: Core, store: Store, network: Network, start: Start, note: Note
+    ) -> None:
         """`start` has a coroutine run beside the rest, `note` writes a line of the host's log."""
         self._channels = Channels(core, note)
         self._core = core
         self._network = network
         self._start = start
         self._peers = Peers(core, network)
+        self.moves = Moves(core, store, self._peers.address_of)
         self._records = Records(core, network, start)
 
     def act(
@@ -49,6 +54,9 @@ class Outside:
                 return self._peers.act(params, request)
             case "channels":
                 return self._channels.act(params, request)
+            case "move":
+                self.moves.act(params, request)
+                return None
             case "dht":
                 return self._records.dht(params)
             case "publish":
