@@ -11,7 +11,6 @@ from avm.host.verdicts import BACK_HERE, BACK_THERE, TWO_VERSIONS
 from avm.sim.world import Refusal, World
 from tests.sim import apple
 from tests.sim.code import ModuleCode, entries, gap_free, replayed
-
 from tests.sim.test_between_hosts import Pair
 
 
