@@ -87,7 +87,9 @@ def comes_back_elsewhere(b: Terminal, c: Terminal, route: str) -> None:
 
 
 def moves(b: Terminal, c: Terminal, read: str) -> None:
-    say("\n  While bob is at it again the counter moves from C to B, whose operator lets it come.\n")
+    say(
+        "\n  While bob is at it again the counter moves from C to B, whose operator lets it come.\n"
+    )
     before = c.ask("counter.read")
     path = b.directory.parent / "lines.jsonl"
     b.type("send", "bob.use", "--jsonl", str(path), "--batch-size", "10")

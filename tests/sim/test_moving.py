@@ -189,7 +189,8 @@ def test_c06_a_failed_batch_moves_with_its_machine_and_can_be_offered_again() ->
     town = Town()
     town.clients[town.here].send(town.cap(town.here, "take"), (1, 7))
     town.net.settle()
-    (((number, n), _row),) = list(town.here.store.rows("failed"))
+    ((key, _row),) = list(town.here.store.rows("failed"))
+    number, n = int(key[0]), int(key[1])
     assert number == town.here.machine("pouch").id
     town.move()
     pouch = town.there.machine("pouch")
