@@ -55,4 +55,6 @@ class Limits:
     peers_dialed: int = 8
     peers_told: int = 64
     bans: int = 1_000
+    cases: int = 100
+    endings: int = 10_000
     unsealed_cache: int = 10_000

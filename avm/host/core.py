@@ -8,11 +8,13 @@ nothing, and all it knows is plain values. The runtime and the simulator drive t
 from avm.host import (
     capability,
     clients,
+    deciding,
     dispatch,
     due,
     failed,
     hearing,
     links,
+    moving,
     operate,
     peering,
     rows,
@@ -27,6 +29,7 @@ from avm.host.dispatch import pump
 from avm.host.effects import Done, Verdict
 from avm.host.keys import Keyring
 from avm.host.outbox import make_ready
+from avm.host.passage import Fetch
 from avm.host.placing import kill
 from avm.host.state import Client, Group, Host, Key, Machine, Mode, Status
 from avm.limits import Limits
@@ -165,6 +168,7 @@ class Core:
         for outgoing in list(self.host.outgoing.values()):
             wake(self.host, outgoing)
         peering.begin(self.host)
+        moving.begin(self.host)
 
     def link_up(
         self,
@@ -202,17 +206,23 @@ class Core:
         """Another host could not be reached."""
         links.no_link(self.host, address)
         peering.not_made(self.host, address)
+        moving.link_lost(self.host, address)
 
     def restart_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
         """An operator's decision on a channel that is frozen, here or there: it begins anew."""
-        host = self.host
-        channel = host.channels.get((sender, receiver))
-        if channel is None or not (channel.frozen or channel.digest):
-            operate.refuse(host, request, "there is no such channel to another host")
-            return
-        value = {"sender": sender, "receiver": receiver, "was": channel.frozen}
-        verdicts.restart(host, channel)
-        operate.done(host, request, value)
+        deciding.restart_channel(self.host, request, sender, receiver)
+
+    def accept_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
+        """An operator's decision on a frozen channel: it goes on from where its other end stands."""
+        deciding.accept_channel(self.host, request, sender, receiver)
+
+    def move(self, request: int, machine: Machine, to: bytes, name: str) -> None:
+        """Has a machine move to another host, under this name there."""
+        moving.move(self.host, request, machine, to, name)
+
+    def carried(self, link: int, fetch: Fetch, item: bytes, following: int) -> None:
+        """An item of a machine's history was read for another host; see `history.pack`."""
+        moving.carried(self.host, link, fetch, item, following)
 
     def owes(self) -> int:
         """How many batches wait for other hosts."""

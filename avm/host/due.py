@@ -4,7 +4,7 @@ The core calls it with each key whose time has come; what is stored about it cha
 commit.
 """
 
-from avm.host import clients, hearing, peering, verdicts
+from avm.host import clients, hearing, moving, peering, verdicts
 from avm.host.outbox import outcome, outcomes, settle, void, withdraw
 from avm.host.plan import fire_timer
 from avm.host.state import Client, Host, Key, Machine
@@ -24,8 +24,14 @@ def fall_due(host: Host, key: Key) -> None:
         case "seek", bytes(address):
             hearing.wake_all(host, address)
         case "dial", bytes(address):
-            for place in list(host.peers[address].places):
+            moving.go_on(host, address)
+            peer = host.peers.get(address)
+            for place in list(peer.places) if peer is not None else ():
                 hearing.wake_all(host, place)
+        case "ready", bytes(address):
+            moving.say_again(host, address)
+        case "redirect", bytes(address):
+            moving.forget_redirect(host, address)
         case "peers", str(what):
             peering.due(host, what)
         case "offer", bytes(sender), bytes(receiver):

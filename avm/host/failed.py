@@ -3,10 +3,11 @@
 import cbor2
 
 from avm.host.batch import Said, from_bytes
-from avm.host.capability import Cap
+from avm.host.capability import Cap, Sealed
 from avm.host.clients import open_client
 from avm.host.operate import done, refuse
 from avm.host.outbox import send
+from avm.host.recast import opened
 from avm.host.state import Host, Machine, Mode, Status
 
 OPERATOR = "operator"
@@ -39,13 +40,21 @@ def retry(
     address, tag = host.keys.client(OPERATOR)
     host.keys.add_client(address, tag)
     client = open_client(host, address, True, tag=tag)
-    messages = [Said(said.to, said.content, said.caps, None) for said in old.messages]
+    messages = [
+        Said(_here(host, said.to), said.content, tuple(_here(host, cap) for cap in said.caps), None)
+        for said in old.messages
+    ]
     if edited is not None:
         pairs = zip(messages, edited, strict=True)
         messages = [Said(said.to, body, caps, None) for said, (body, caps) in pairs]
     deadline_ms = host.now_ms + round(host.limits.send_s * 1000)
     send(host, client.address, machine.address, messages, deadline_ms)
     drop_failed(host, request, machine, n)
+
+
+def _here(host: Host, cap: Cap) -> Cap:
+    """A capability that was set aside, as this host holds it now."""
+    return opened(host, cap.wire) if isinstance(cap, Sealed) else cap
 
 
 def drop_failed(host: Host, request: int, machine: Machine, n: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import cbor2
 
 from avm.host import journal
-from avm.host.batch import Batch, to_bytes
+from avm.host.batch import Batch, set_aside
 from avm.host.capability import Reply
 from avm.host.clients import open_ask as open_client_ask
 from avm.host.entry import append, append_entry
@@ -189,7 +189,8 @@ def _fold_failed(host: Host, flight: Flight, reason: str, index: int, detail: st
     host.counts["failed"] += 1
     if batch.splits and len(batch.messages) > 1:
         return
-    row = cbor2.dumps([batch.sender, reason, index, detail, host.now_ms, to_bytes(batch)])
+    aside = set_aside(batch, host.keys.to_seal)
+    row = cbor2.dumps([batch.sender, reason, index, detail, host.now_ms, aside])
     host.group.dirty[("failed", machine.id, n)] = row
     machine.failed += 1
     if machine.failed >= host.limits.failed_batches and machine.status is Status.RUNNING:

@@ -79,9 +79,19 @@ def encode(form: int, before: bytes, *fields: Any) -> bytes:
     return cbor2.dumps([form, before, *fields])
 
 
+def form_of(entry: bytes) -> int:
+    """The form of an entry, which stands in its second byte."""
+    return entry[1] if len(entry) > 1 else -1
+
+
 def hash_of(entry: bytes) -> bytes:
     """The link from an entry to the next."""
     return hashlib.blake2b(entry, digest_size=32, person=b"avm journal").digest()
+
+
+def hash_of_code(bundle: bytes) -> bytes:
+    """The name of a machine's code."""
+    return hashlib.blake2b(bundle, digest_size=32, person=b"avm code").digest()
 
 
 def digest_of(body: bytes, references: list[Any]) -> bytes:

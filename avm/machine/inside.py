@@ -59,6 +59,8 @@ class Inside:
             return [self._edit(*rest)]
         elif kind == frames.ALONE:
             return [self._alone(*rest)]
+        elif kind == frames.RENEW:
+            self._renew(self._live[rest[0]], rest[1])
         elif kind == frames.FORGET:
             self._live.pop(rest[0], None)
         else:
@@ -110,9 +112,18 @@ class Inside:
         for n, kind, given, output in entries:
             if live.why_not:
                 return
+            if kind == frames.GENERATION:
+                self._renew(live, given)
+                continue
             again, _names = self._take(live, kind, given)
             if again != output:
                 live.why_not = f"turn {n} gives another output than it did"
+
+    def _renew(self, live: Live, generation: int) -> None:
+        """A new key generation: the machine's `Me` is in its state, which is decoded with the new one."""
+        live.me = Me(generation)
+        body, caps = encode_state(live.state, max_bytes=self._limits.state_bytes)
+        live.state = decode_state(body, caps, records=live.code.records, me=live.me)
 
     def _loaded(self, machine: int, token: int, why_not: str = "") -> bytes:
         if why_not:

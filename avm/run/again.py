@@ -78,7 +78,7 @@ class Again:
         try:
             first = self._first(start)
             with self.start_worker(KEPT) as worker:
-                kept = self._rerun(worker)
+                kept = self._rerun(worker, first)
                 found = self._parts(kept, first, min(stop, self.reader.head(self.machine)))
             self.turns += kept.turns
         except (CannotRerun, OtherPython, frames.BadFrame) as error:
@@ -112,7 +112,7 @@ class Again:
 
     def _every(self, before: Kept | None, at: int, end: int) -> Kept | Difference:
         with self.start_worker(EVERY) as worker:
-            every = self._rerun(worker)
+            every = self._rerun(worker, before)
             found = self._take(every, EVERY, before, at, end)
             self.turns += every.turns
         if isinstance(found, Difference):
@@ -139,10 +139,10 @@ class Again:
         if found.path == "the verdict" and (cut or any(one in was + why for one in LIMITS)):
             raise NoVerdict(f"turn {found.turn}: {found.now}, by a limit")
 
-    def _rerun(self, worker: Worker) -> Rerun:
+    def _rerun(self, worker: Worker, start: Kept | None) -> Rerun:
         machine = self.machine
         rerun = Rerun(machine.id, Patient(worker), self.reader.bundle, self.lens)
-        rerun.generation = machine.generation
+        rerun.generation = self.reader.generation(machine, -1 if start is None else start.n)
         return rerun
 
     def _links(self, which: int, start: Kept | None, at: int, end: int) -> Iterator[Link | Fault]:
@@ -171,7 +171,7 @@ class Again:
         now = before
         if at < found.turn:
             with self.start_worker(EVERY) as worker:
-                taken = self._take(self._rerun(worker), EVERY, before, at, found.turn)
+                taken = self._take(self._rerun(worker, before), EVERY, before, at, found.turn)
             now = taken if isinstance(taken, Kept) else None
         return found if now is None else self._apart(found.turn, recorded, now)
 
@@ -194,7 +194,7 @@ class Again:
         self, worker: Worker, which: int, start: Kept | None, at: int, end: int
     ) -> Iterator[Kept]:
         """The state after each entry that is taken of a part, the run being from `start` on."""
-        rerun = self._rerun(worker)
+        rerun = self._rerun(worker, start)
         first = 0 if start is None else start.n + 1
         for link in self._links(which, start, first, end):
             found = rerun.run((link,), start)

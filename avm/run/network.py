@@ -12,18 +12,20 @@ from typing import Any
 import trio
 
 from avm.host import peering
+from avm.host.cases import Claim
 from avm.host.core import Core
+from avm.host.deciding import contradicted
 from avm.host.effects import Dial, Publish, Say, Seek, Unlink
 from avm.host.keys import Keyring
 from avm.link.errors import TooManyLinks
 from avm.link.handshake import Credentials
 from avm.link.interface import Down, Link
-from avm.link.limits import DATA_STREAMS, LinkLimits
+from avm.link.limits import DATA_STREAMS
 from avm.link.quic import QuicListener
 from avm.link.udp import UdpPort, moment
 from avm.run.announcing import Announcer
 from avm.run.beacon import Beacon
-from avm.run.config import NetworkConfig
+from avm.run.config import Config
 from avm.run.nodesave import pack_saved, unpack_saved
 from avm.run.wires import Wires
 from caps.certificate import Certificate
@@ -33,16 +35,10 @@ from dht.errors import DhtError
 from dht.node import Node
 from dht.proofs import Proved
 from dht.record import LocationRecord
-from dht.settings import Settings
 from dht.udp import NodeShell
 
 # What the node knows is kept at once after a change, and so long after it what changed meanwhile.
 SAVE_S = 1.0
-# A host that ended without a word is noticed after so long.
-IDLE_S = 12.0
-HANDSHAKE_S = 5.0
-# What was not found is asked for again by those who still wait for it.
-MISS_MS = 3_000
 ROUTES_KEPT = 8
 SOUGHT_KEPT = 10_000
 TIMER_S = 0.001
@@ -58,7 +54,7 @@ class Network:
         self,
         core: Core,
         keys: Keyring,
-        config: NetworkConfig,
+        config: Config,
         entropy: Callable[[int], bytes],
         settle: Callable[[], None],
         note: Note,
@@ -68,28 +64,28 @@ class Network:
         self._keys = keys
         self._settle = settle
         self._note = note
-        self.port = UdpPort(config.endpoint, config.ip)
-        self.endpoint = config.advertised or self.port.endpoint
+        place = config.network
+        self.port = UdpPort(place.endpoint, place.ip)
+        self.endpoint = place.advertised or self.port.endpoint
         self.listener = QuicListener(
             self.port.endpoint,
             Credentials(keys.root, keys.identity),
             self,
             entropy,
-            LinkLimits(idle_s=IDLE_S, keep_alive_s=IDLE_S / 4, handshake_s=HANDSHAKE_S),
+            config.links,
             moment(),
             self.port.wake,
         )
-        settings = Settings(miss_ms=MISS_MS)
-        node = Node(keys.root, entropy, endpoints=(self.endpoint,), settings=settings)
+        node = Node(keys.root, entropy, endpoints=(self.endpoint,), settings=config.dht)
         self.shell = NodeShell(node, self.port.send, self._hear_node)
         self.port.serve(self.listener, self._receive)
-        self._bootstrap = config.routes
+        self._bootstrap = place.routes
         self._routes: dict[bytes, dict[Endpoint, None]] = {}
-        for route in config.routes:
+        for route in place.routes:
             self._learn(route.address, route.endpoint)
         self._beacon: Beacon | None = None
-        if config.group is not None:
-            self._beacon = Beacon(config.group, self.port.endpoint, keys.address)
+        if place.group is not None:
+            self._beacon = Beacon(place.group, self.port.endpoint, keys.address)
         where = (self._core, keys, self.endpoint, self.shell)
         self._announcer = Announcer(*where, self._start, note)
         self._sought: dict[bytes, None] = {}
@@ -227,8 +223,15 @@ class Network:
             self._changed.set()
         elif isinstance(effect, Evidence):
             self._note("location.contradicted", address=effect.first.key.hex())
+            self._keep_contradiction(effect)
         elif isinstance(effect, Ended) and effect.escalated:
             self._note("lookup.escalated", key=effect.key.hex())
+
+    def _keep_contradiction(self, evidence: Evidence) -> None:
+        address, incarnation = evidence.first.key, evidence.first.order[0]
+        first, second = _claim_of(evidence.first), _claim_of(evidence.second)
+        contradicted(self._core.host, address, incarnation, first, second)
+        self._changed.set()  # the store is written with what the node knows
 
     def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
         self.shell.receive_untrusted(datagram, endpoint)
@@ -331,6 +334,11 @@ class Network:
     def counts(self) -> dict[str, int]:
         """What came to the port and was nothing, by its kind."""
         return {**self.listener.counts, "packets.malformed": self.shell.node.malformed}
+
+
+def _claim_of(record: Proved) -> Claim:
+    where = _location_of(record)
+    return Claim(b"" if where is None else where.location.host, record.body)
 
 
 def _location_of(record: Proved | None) -> LocationRecord | None:

@@ -34,9 +34,8 @@ def replay(
     if start is not None and to is not None and to < start.n:
         raise NoSuchTurn(pruned(machine, start.n))
     lens = Lens(machine.address, reader.slots(machine), reader.labels())
-    rerun = Rerun(
-        machine.id, worker, reader.bundle, lens, new, any_python, progress, machine.generation
-    )
+    generation = reader.generation(machine, -1 if start is None else start.n)
+    rerun = Rerun(machine.id, worker, reader.bundle, lens, new, any_python, progress, generation)
     links = reader.walk(machine, 0, None if to is None else to + 1)
     found = rerun.run(links, start)
     if isinstance(found, Agreed) and rerun.doubt is not None and new is None:

@@ -145,7 +145,8 @@ class Rerun:
         elif form == journal.EDIT:
             return self._edit(entry)
         elif form == journal.GENERATION:
-            raise CannotRerun(f"turn {entry.n} begins a key generation, which is not replayed yet")
+            self.generation = entry["generation"]
+            self._send([frames.RENEW, self.machine, self.generation])
         self.slots.take(entry)
         # New code may never end, and then the turn is to be known: one at a time.
         most = FLIGHT_FRAMES if self.new is None else 0

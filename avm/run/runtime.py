@@ -167,7 +167,7 @@ class Runtime:
         door = Door(self._directory, self._control, self._reactor, note)
         if self._config.network.listen:
             keys = self._core.host.keys
-            place = (self._core, keys, self._config.network)
+            place = (self._core, keys, self._config)
             # Not imported above: it brings QUIC, and a host alone starts without it.
             self._network = import_module(NETWORK).Network(*place, os.urandom, self._settle, note)
             self._outside = import_module(OUTSIDE).Outside(

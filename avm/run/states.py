@@ -48,7 +48,8 @@ def _loading(
         assert first is not None, "the journal does not begin at init"
         raise NoSuchTurn(pruned(machine, first.n))
     code = _init_code(reader, machine) if kept is None else kept.code
-    load = Load(0, machine.id, code, True, 0, machine.generation, 0)
+    generation = reader.generation(machine, -1 if kept is None else kept.n)
+    load = Load(0, machine.id, code, True, 0, generation, 0)
     entries = reader.store.entries(machine.id, 0 if kept is None else kept.n + 1, at + 1)
     snapshot = reader.store.snapshot(machine.id, at)
     steps = recovery(load, reader.bundle(code), snapshot, _told(entries, progress))

@@ -164,10 +164,10 @@ def test_s11_links_stay_up_while_a_commit_is_held_back(tmp_path: Path, weather: 
     here, there = pair
     try:
         there.kill()
-        there.faults = ["--idle=1.5", "--hold", str(held)]
+        there.faults = ["--hold", str(held)]
         here.kill()
-        here.faults = ["--idle=1.5"]
         for host in pair:
+            host.settings += ["links.idle_s=1.5", "links.keep_alive_s=0.375"]
             host.start()
         post = Post(pair)
         asker = post.clients[0]
