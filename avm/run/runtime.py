@@ -297,7 +297,6 @@ class Runtime:
                 note("store.has_room_again")
             self._group = None
             self._core.committed()
-            self._settle()
         elif isinstance(error, DiskFull):
             if not self._core.host.full:
                 note("store.full", text=str(error))
