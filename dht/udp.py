@@ -114,9 +114,11 @@ class NodeShell:
         record = self.node.publish_location(self.now_ms(), subject, incarnation, where)
         return await self._await_published(record)
 
-    def publish_location_soon(self, subject: Identity, incarnation: int, where: Where) -> None:
-        """Publish as one of many, when their turn comes; then each hour."""
-        self.node.publish_location(self.now_ms(), subject, incarnation, where, at_once=False)
+    def announce_location(
+        self, subject: Identity, incarnation: int, where: Where, at_once: bool
+    ) -> None:
+        """Publish without waiting for the holders: at once, or when the turn of many comes."""
+        self.node.publish_location(self.now_ms(), subject, incarnation, where, at_once=at_once)
         self._carry_out()
 
     def announce(self, places: Iterable[tuple[Kind, bytes]]) -> None:

@@ -75,6 +75,7 @@ class Network:
             config.links,
             moment(),
             self.port.wake,
+            keys.reset_key,
         )
         node = Node(keys.root, entropy, endpoints=(self.endpoint,), settings=config.dht)
         self.shell = NodeShell(node, self.port.send, self._hear_node)

@@ -27,6 +27,10 @@ NODE = "tests/dht/test_node.py"
 MOVING = "tests/sim/test_moving.py"
 MOVES = "tests/sim/test_moves.py"
 PASSAGE = "tests/avm/test_passage.py"
+DECIDING = "tests/sim/test_deciding.py"
+ENDING = "tests/sim/test_ending.py"
+PUBLISHING = "tests/dht/test_publishing.py"
+RESETS = "tests/link/test_resets.py"
 
 FAULTS = [
     Fault(
@@ -528,5 +532,61 @@ FAULTS = [
         '        drop_arriving(host, pair)\n        if link is not None:\n            say_after(host, link, Again(*pair, 1, "closed"))\n',
         "        pass\n",
         f"{MOVES}::test_c02_tokens_are_conserved_though_machines_move[0]",
+    ),
+    Fault(
+        "an accepted channel uses message ids again",
+        "avm/host/deciding.py",
+        "    channel.sent_ordinal = max(channel.sent_ordinal, taken * COUNT_MAX)\n",
+        "",
+        f"{DECIDING}::test_c08_a_sender_that_went_back_goes_on_where_its_operator_accepts",
+    ),
+    Fault(
+        "another batch under a held number passes for the one that is held",
+        "avm/host/arrivals.py",
+        "        if _is_another(host",
+        "        if False and _is_another(host",
+        f"{DECIDING}::test_c08_another_batch_under_a_number_that_is_held_is_noticed_before_its_verdict_is_told",
+    ),
+    Fault(
+        "what is held over a restart is forgotten in the chain",
+        "avm/host/arrivals.py",
+        '    return b"" if last is None else last.digest\n',
+        '    return b""\n',
+        f"{DECIDING}::test_what_is_held_for_a_suspended_machine_over_a_crash_does_not_freeze_its_channel",
+    ),
+    Fault(
+        "an end is told and not kept",
+        "avm/host/ending.py",
+        "    host.group.dirty[row_of(pair)] = ending\n    while",
+        "    while",
+        f"{ENDING}::test_what_ended_while_the_hosts_were_apart_is_told_at_the_next_link",
+    ),
+    Fault(
+        "a client of the same name does not wait for the end of the one before",
+        "avm/host/away.py",
+        "    if proof is None or holds_back(host, link, pair):\n",
+        "    if proof is None:\n",
+        f"{ENDING}::test_a_client_of_the_same_name_begins_anew_behind_the_end_of_the_one_before",
+    ),
+    Fault(
+        "announcing knows no rate",
+        "dht/pace.py",
+        "        if now_ms < self.next_ms():\n            return False\n",
+        "",
+        f"{PUBLISHING}::test_no_second_sees_more_than_the_burst_and_the_rate",
+    ),
+    Fault(
+        "what changed waits behind the rest",
+        "dht/publishing.py",
+        "        for queue in (self._now, self._soon):\n",
+        "        for queue in (self._soon, self._now):\n",
+        f"{PUBLISHING}::test_what_changed_goes_before_thousands_that_wait",
+    ),
+    Fault(
+        "a reset counts wherever it comes from",
+        "avm/link/quic.py",
+        "        for carrier in self._at_address.get(address, ()):\n",
+        "        for carrier in self._carriers:\n",
+        f"{RESETS}::test_the_token_ends_no_link_from_another_address",
     ),
 ]
