@@ -55,4 +55,7 @@ class Limits:
     peers_dialed: int = 8
     peers_told: int = 64
     bans: int = 1_000
+    introduced: int = 256
+    relays: int = 16
+    relay_bytes_s: int = 128 * KIB
     unsealed_cache: int = 10_000

@@ -30,7 +30,12 @@ MOST: dict[str, Number] = {
     "limits.context_bytes": 1024,
     "limits.caveats": 16,
 }
-LEAST: dict[str, Number] = {"host.workers": 0, "limits.rerun_share": 0}
+LEAST: dict[str, Number] = {
+    "host.workers": 0,
+    "limits.rerun_share": 0,
+    "limits.introduced": 0,
+    "limits.relays": 0,
+}
 
 
 @dataclass(frozen=True, slots=True)

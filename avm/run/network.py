@@ -20,15 +20,19 @@ from avm.host.links import prove
 from avm.link.errors import TooManyLinks
 from avm.link.handshake import Credentials
 from avm.link.interface import Down, Link
-from avm.link.limits import DATA_STREAMS, LinkLimits
-from avm.link.quic import QuicListener
+from avm.link.limits import CONTROL, DATA_STREAMS, LinkLimits
+from avm.link.quic import Address, QuicListener
 from avm.link.udp import UdpPort, moment
+from avm.nat.limits import Allowed
+from avm.nat.packets import is_ours
+from avm.nat.traversal import Traversal
 from avm.run.beacon import Beacon
 from avm.run.config import NetworkConfig
 from avm.run.nodesave import pack_saved, unpack_saved
+from avm.run.ways import Place, Ways
 from caps.certificate import Certificate, parse_certificate_untrusted
 from caps.identity import Endpoint, Route, parse_identity_untrusted
-from dht.effects import Ended, Evidence, TableChanged
+from dht.effects import Ended, Evidence, Seen, TableChanged
 from dht.errors import DhtError
 from dht.node import Node
 from dht.proofs import Kind, Proved
@@ -107,8 +111,13 @@ class Network:
         node = Node(keys.root, entropy, endpoints=(self.endpoint,), settings=settings)
         self.shell = NodeShell(node, self.port.send, self._hear_node)
         self.port.serve(self.listener, self._receive)
+        limits = core.host.limits
+        allowed = Allowed(limits.introduced, limits.relays, limits.relay_bytes_s)
+        is_fixed = config.advertised is not None
+        traversal = Traversal(self.endpoint, entropy, allowed, is_fixed, config.routes)
+        self.ways = Ways(self, self.port, traversal, settle)
         self._bootstrap = config.routes
-        self._routes: dict[bytes, dict[Endpoint, None]] = {}
+        self._routes: dict[bytes, dict[Place, None]] = {}
         for route in config.routes:
             self._learn(route.address, route.endpoint)
         self._beacon: Beacon | None = None
@@ -121,7 +130,7 @@ class Network:
         self._wires: dict[int, Wire] = {}
         self._said: dict[Wire, None] = {}
         self._numbers: dict[Link, int] = {}
-        self._dialing: dict[Link, tuple[bytes, list[Endpoint]]] = {}
+        self._dialing: dict[Link, tuple[bytes, Callable[[], None]]] = {}
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
         self._alarm = trio.CancelScope()
@@ -140,6 +149,7 @@ class Network:
         self.shell.node.load(now_ms, unpack_saved(saved, own, now_ms // 1000))
         nursery.start_soon(self.shell.run)
         nursery.start_soon(self._keep_time)
+        nursery.start_soon(self.ways.run, self.listener)
         nursery.start_soon(self._save)
         nursery.start_soon(self._renew)
         self.shell.join(tuple(route.endpoint for route in self._bootstrap))
@@ -185,6 +195,10 @@ class Network:
     def _start(self, task: Callable[..., Any], *args: Any) -> None:
         if self._nursery is not None:  # at the end links go down that nobody dials again
             self._nursery.start_soon(task, *args)
+
+    def say_control(self, number: int, frame: bytes) -> None:
+        """Writes a frame to the control stream of a link."""
+        self._say(number, CONTROL, frame)
 
     def _say(self, number: int, stream: int, frame: bytes) -> None:
         wire = self._wires.get(number)
@@ -243,31 +257,50 @@ class Network:
         """Tries what is known of a host's endpoints, after asking the network for the newest."""
         where = await self._located(host, first=host not in self._failed)
         if where is not None and not isinstance(where.location.where, Certificate):
-            for endpoint in where.location.where:
-                self._learn(host, endpoint)
+            for place in reversed(where.location.where):
+                self._learn(host, place)
         self._try_next(host, list(self._routes.get(host, {}))[::-1])
 
-    def _try_next(self, host: bytes, endpoints: list[Endpoint]) -> None:
-        self.port.hear_clock()
-        while endpoints:
-            try:
-                link = self.listener.dial_nowait(Route(host, endpoints.pop(0)))
-            except (OSError, TooManyLinks) as error:
-                self._note("dial.failed", why=str(error))
-                continue
-            self._dialing[link] = (host, endpoints)
-            return
+    def _try_next(self, host: bytes, places: list[Place]) -> None:
+        while places:
+            place = places[0]
+            if isinstance(place, Route):
+                self.ways.meet(host, places)
+                return
+            del places[0]
+            address = self.port.address_of(place)
+            if self.dial_at(host, address, partial(self.try_next, host, places)):
+                return
         self._failed[host] = None
         if len(self._failed) > SOUGHT_KEPT:
             self._failed.clear()
         self._core.no_link(host)
         self._settle()
 
-    def _learn(self, host: bytes, endpoint: Endpoint) -> None:
+    def dial_at(self, host: bytes, address: Address, otherwise: Callable[[], None]) -> bool:
+        """Begins a link; `otherwise` is called if it is not made. False: none can be begun."""
+        self.port.hear_clock()
+        try:
+            link = self.listener.dial_at_nowait(host, address)
+        except (OSError, TooManyLinks) as error:
+            self._note("dial.failed", why=str(error))
+            return False
+        self._dialing[link] = (host, otherwise)
+        return True
+
+    def is_dialing(self, host: bytes) -> bool:
+        """Whether a link to a host is being made."""
+        return any(one == host for one, _ in self._dialing.values())
+
+    def try_next(self, host: bytes, places: list[Place]) -> None:
+        """Goes on with the next place where a host may be."""
+        self._start(self._next_try, host, places)
+
+    def _learn(self, host: bytes, place: Place) -> None:
         """Remembers where a host may be, the newest last."""
         known = self._routes.setdefault(host, {})
-        known.pop(endpoint, None)
-        known[endpoint] = None
+        known.pop(place, None)
+        known[place] = None
         while len(known) > ROUTES_KEPT:
             known.pop(next(iter(known)))
 
@@ -278,12 +311,20 @@ class Network:
     # What this host announces.
 
     def _publish_host(self) -> None:
-        identity = self._keys.identity
-        self._start(self.shell.publish_location, identity, 1, (self.endpoint,))
+        self._publish_place(self.ways.traversal.standing.routes())
         host = self._core.host
         listeners = [client.address for client in host.clients.values() if client.name]
         for address in (*host.machines, *listeners):
             self._start(self._publish, address)
+
+    def _publish_place(self, places: tuple[Place, ...]) -> None:
+        self._start(self.shell.publish_location, self._keys.identity, 1, places)
+
+    def announce(self, places: tuple[Place, ...], serves: bool) -> None:
+        """Publishes anew where this host is, and whether others find a node there."""
+        self._note("place.announced", places=[str(one) for one in places], hidden=not serves)
+        self.shell.serve(serves)
+        self._publish_place(places)
 
     async def _renew(self) -> None:
         """Announces everything anew with new certificates, long before the old ones end."""
@@ -310,13 +351,18 @@ class Network:
     def _hear_node(self, effect: Any) -> None:
         if isinstance(effect, TableChanged):
             self._changed.set()
+        elif isinstance(effect, Seen):
+            self.ways.seen(effect.observer, effect.seen)
         elif isinstance(effect, Evidence):
             self._note("location.contradicted", address=effect.first.key.hex())
         elif isinstance(effect, Ended) and effect.escalated:
             self._note("lookup.escalated", key=effect.key.hex())
 
     def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
-        self.shell.receive_untrusted(datagram, endpoint)
+        if is_ours(datagram):
+            self.ways.receive_untrusted(datagram, endpoint)
+        else:
+            self.shell.receive_untrusted(datagram, endpoint)
 
     # What links tell: see `avm.link.interface.Owner`.
 
@@ -329,21 +375,24 @@ class Network:
         number = self._numbers[link] = self._next
         wire = self._wires[number] = Wire(number, link)
         assert link.peer is not None
-        self._note("link.up", link=number, host=link.peer.address.hex(), dialed=link.dialed)
         address = self.listener.address_of(link)
-        where = None if address is None else self.port.endpoint_at(address)
+        assert address is not None
+        way, where = self.ways.link_up(number, link, address)
+        host = link.peer.address.hex()
+        self._note("link.up", link=number, host=host, dialed=link.dialed, way=way.value)
         if where is not None and not len(self.shell.node.table):
             self.shell.join((where,))
         trip_ms = link.statistics().round_trip_s * 1000
         self._core.link_up(number, link.peer, wire.room(), where, trip_ms)
+        self.ways.carry_out()
 
     def link_down(self, link: Link, down: Down) -> None:
         """A link has ended, or could not be made."""
         dialed = self._dialing.pop(link, None)
         if dialed is not None:
-            host, endpoints = dialed
+            host, otherwise = dialed
             self._note("link.not_made", host=host.hex(), why=down.why.value)
-            self._start(partial(self._next_try, host, endpoints))
+            otherwise()
             return
         number = self._forget(link)
         if number is not None:
@@ -352,11 +401,24 @@ class Network:
                 self._failed[link.peer.address] = None
             self._core.link_down(number)
 
-    async def _next_try(self, host: bytes, endpoints: list[Endpoint]) -> None:
-        self._try_next(host, endpoints)
+    async def _next_try(self, host: bytes, places: list[Place]) -> None:
+        self._try_next(host, places)
+
+    def retire(self, number: int) -> None:
+        """Ends a link in peace: a better one is there."""
+        link = self._core.host.links.get(number)
+        if link is not None:
+            peering.close(self._core.host, link, "a better way has its place")
+
+    def hide(self, number: int) -> None:
+        """Nobody is to be told where the host of a link was seen."""
+        link, endpoint = self._core.host.links.get(number), self.ways.traversal.endpoint_of(number)
+        if link is not None and endpoint is not None:
+            peering.hide(self._core.host, link, endpoint)
 
     def _forget(self, link: Link) -> int | None:
         number = self._numbers.pop(link, None)
+        self.ways.link_down(link)
         if number is not None:
             self._said.pop(self._wires.pop(number), None)
         return number
@@ -364,7 +426,9 @@ class Network:
     def frame(self, link: Link, stream: int, frame: bytes) -> None:
         """A frame has come; the core keeps of it what its own room allows."""
         number = self._numbers.get(link)
-        if number is not None:
+        if stream == CONTROL:
+            self.ways.frame(link, frame)
+        elif number is not None:
             self._core.frame(number, frame)
         link.consumed(stream, len(frame))
 
@@ -431,7 +495,8 @@ class Network:
 
     def counts(self) -> dict[str, int]:
         """What came to the port and was nothing, by its kind."""
-        return {**self.listener.counts, "packets.malformed": self.shell.node.malformed}
+        nat = self.ways.traversal.counts
+        return {**self.listener.counts, **nat, "packets.malformed": self.shell.node.malformed}
 
     def links(self) -> list[dict[str, Any]]:
         """Each link in plain values, for the operator."""
@@ -444,6 +509,7 @@ class Network:
                     "link": number,
                     "host": peer.address.hex() if peer is not None else "",
                     "how": "dialed" if wire.link.dialed else "accepted",
+                    "way": self.ways.traversal.way_of(number).value,
                     "round_trip_ms": round(now.round_trip_s * 1000, 3),
                     "sent_bytes": now.sent_bytes,
                     "received_bytes": now.received_bytes,

@@ -15,6 +15,7 @@ from avm.run.operator import Answer, NotDone
 from avm.run.parts import bytes_in, number_in, text_in
 from avm.run.peers import Peers
 from caps.certificate import Certificate
+from caps.identity import Route
 from dht.errors import DhtError
 from dht.lookup import Step
 from dht.proofs import Proved
@@ -168,5 +169,6 @@ def _record(record: Proved) -> dict[str, Any]:
         "host": location.host.hex(),
     }
     if not isinstance(location.where, Certificate):
-        row["endpoints"] = [str(endpoint) for endpoint in location.where]
+        row["endpoints"] = [str(one) for one in location.where if not isinstance(one, Route)]
+        row["introducers"] = [str(one) for one in location.where if isinstance(one, Route)]
     return row

@@ -79,7 +79,7 @@ class Peers:
             "host": known.address.hex(),
             "endpoints": [str(endpoint) for endpoint in known.best()],
             "state": state if link is None else "linked",
-            "how": None if link is None else {"way": "direct", "by": link["how"]},
+            "how": None if link is None else {"way": link["way"], "by": link["how"]},
             "score": round(known.score(self._core.host.now_ms), 3),
             "round_trip_ms": round(trip_ms, 3) or None,
             "reached_ms": known.reached_ms or None,

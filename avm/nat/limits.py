@@ -1,0 +1,51 @@
+"""Every limit of the ways round routers, by name, with its unit last.
+
+The operator's own (`introduced`, `relays`, `relay_bytes_s`) come from the configuration.
+"""
+
+from dataclasses import dataclass
+
+NONCE_BYTES = 16
+# A relayed packet is one of QUIC's with 17 bytes before it: within what every IPv6 path carries.
+PACKET_BYTES_MAX = 1_200
+FRAME_BYTES_MAX = 128
+
+# When an end of a meeting sends its pings, after it has heard of it; and when it has failed.
+PINGS_S = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+PUNCH_S = 1.2
+PACKETS_MAX = 24
+# How long each step of a meeting may take: a link to the introducer, its answer, a relay.
+SEEK_S = 8.0
+ASK_S = 3.0
+# So long an introduction holds: at its introducer, and at the host that is met.
+MEETING_S = 15.0
+MEETINGS_MAX = 256
+
+# A link may ask for so many introductions at once, and for so many a second on end.
+MEET_BURST = 8.0
+MEET_RATE_S = 1.0
+
+# A tunnel or a relayed session on which nothing came for so long is forgotten.
+TUNNEL_IDLE_S = 60.0
+TUNNELS_MAX = 256
+SESSIONS_A_HOST = 4
+
+# A relayed link is tried to be made a direct one, at these distances.
+UPGRADE_S = 10.0
+UPGRADE_S_MAX = 320.0
+
+INTRODUCERS = 2
+# How often those that might introduce a host are dialed while it has too few.
+LOOK_S = 10.0
+VOTES_MAX = 16
+# Where an accepted link comes from is looked at so often.
+WATCH_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What this host does for others: 0 of a thing is none of it."""
+
+    introduced: int = 256
+    relays: int = 16
+    relay_bytes_s: int = 128 * 1024

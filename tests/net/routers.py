@@ -1,0 +1,271 @@
+"""Hosts behind routers, in network namespaces that a test makes: masquerading nftables, all on this machine.
+
+One namespace is the network that all can reach, `198.51.100.0/24`; each router has a leg there and one in
+a network of its own, with one host behind it. All of it ends with the process that holds it.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.net.hosts import PATIENCE_S, RunningHost, wait_until
+from tests.net.spread import route_of
+
+PUBLIC = "198.51.100"
+PORT = 4433
+TOOLS = ("unshare", "nsenter", "ip", "nft")
+
+
+class Space:
+    """A network namespace, held by a process that does nothing."""
+
+    def __init__(self, parent: "Space | None" = None) -> None:
+        self._holder = subprocess.Popen(
+            [*([] if parent is None else parent.within), "unshare", *self._kind(parent), "cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+        assert self._holder.stdin is not None and self._holder.stdout is not None
+        with_reply = b"made\n"
+        try:
+            self._holder.stdin.write(with_reply)
+            made = self._holder.stdout.read(len(with_reply))
+        except BrokenPipeError:
+            made = b""
+        if made != with_reply:
+            assert self._holder.stderr is not None
+            raise PermissionError(self._holder.stderr.read().decode().strip())
+        self.pid = self._holder.pid
+        self.do("ip link set lo up")
+
+    @staticmethod
+    def _kind(parent: "Space | None") -> list[str]:
+        return ["-Urn"] if parent is None else ["-n"]
+
+    @property
+    def within(self) -> list[str]:
+        """What stands before a command that is to run here."""
+        enter = ["nsenter", "-t", str(self.pid), "-U", "-n", "--preserve-credentials"]
+        return enter
+
+    def do(self, script: str) -> str:
+        """Runs a shell script here, each line of which has to succeed."""
+        done = subprocess.run(
+            [*self.within, "sh", "-e"],
+            input=script.encode(),
+            capture_output=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    def close(self) -> None:
+        """Ends the namespace."""
+        self._holder.kill()
+        self._holder.communicate()
+
+
+class Router(Space):
+    """A router with one public IP that it may change, and how it maps what comes from behind."""
+
+    def __init__(self, world: Space, number: int, mapping: str = "masquerade") -> None:
+        super().__init__(world)
+        self.number = number
+        self.ip = f"{PUBLIC}.{10 + number}"
+        self.inside = f"10.{number}.0.2"
+        world.do(
+            f"""
+            ip link add r{number} type veth peer name out netns {self.pid}
+            ip link set r{number} master bridge
+            ip link set r{number} up
+            """
+        )
+        self.do(
+            f"""
+            echo 1 > /proc/sys/net/ipv4/ip_forward
+            ip addr add {self.ip}/24 dev out
+            ip link set out up
+            """
+        )
+        self.nft(
+            f"""
+            table ip nat {{
+                chain out {{
+                    type nat hook postrouting priority 100;
+                    oifname "out" {mapping}
+                }}
+            }}
+            table ip guard {{
+                chain local {{
+                    type filter hook input priority 0;
+                    iifname "out" ct state new drop
+                }}
+                chain through {{
+                    type filter hook forward priority 0;
+                    iifname "out" ct state new drop
+                }}
+            }}
+            """
+        )
+        self.behind = Space(world)
+        self.do(
+            f"""
+            ip link add in type veth peer name eth netns {self.behind.pid}
+            ip addr add 10.{number}.0.1/24 dev in
+            ip link set in up
+            """
+        )
+        self.behind.do(
+            f"""
+            ip addr add {self.inside}/24 dev eth
+            ip link set eth up
+            ip route add default via 10.{number}.0.1
+            """
+        )
+
+    def nft(self, rules: str) -> None:
+        """Adds rules."""
+        lines = "\n".join(line.strip() for line in rules.strip().splitlines())
+        self.do(f"nft -f - <<'RULES'\n{lines}\nRULES\n")
+
+    def forget_after(self, seconds: int) -> None:
+        """Forgets a mapping on which nothing passed for so long."""
+        names = ("nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream")
+        self.do("\n".join(f"echo {seconds} > /proc/sys/net/netfilter/{one}" for one in names))
+
+    def block(self, other: str) -> None:
+        """Lets nothing through to or from an IP."""
+        self.nft(
+            f"""
+            table ip block {{
+                chain through {{
+                    type filter hook forward priority 10;
+                    ip daddr {other} drop
+                    ip saddr {other} drop
+                }}
+            }}
+            """
+        )
+
+    def unblock(self) -> None:
+        """Takes that back."""
+        self.nft("delete table ip block")
+
+    def move(self, number: int) -> None:
+        """Gets another public IP; what was mapped to the old one is forgotten."""
+        old, self.ip = self.ip, f"{PUBLIC}.{number}"
+        self.do(f"ip addr add {self.ip}/24 dev out\nip addr del {old}/24 dev out")
+
+    def close(self) -> None:
+        self.behind.close()
+        super().close()
+
+
+class World:
+    """The network that all can reach, with hosts in it and behind routers."""
+
+    def __init__(self, path: Path, *settings: str) -> None:
+        self._path = path
+        self._settings = settings
+        self._spaces: list[Space] = []
+        self.hosts: list[RunningHost] = []
+        self.space = self._made(Space())
+        self.space.do("ip link add bridge type bridge\nip link set bridge up")
+
+    def _made(self, space: Space) -> Space:
+        self._spaces.append(space)
+        return space
+
+    def router(self, number: int, mapping: str = "masquerade") -> Router:
+        """A router with its public leg."""
+        router = Router(self.space, number, mapping)
+        self._made(router)
+        return router
+
+    def public(self, number: int, *settings: str, through: str = "") -> RunningHost:
+        """A running host that all can reach."""
+        space = self._made(Space(self.space))
+        self.space.do(
+            f"""
+            ip link add h{number} type veth peer name eth netns {space.pid}
+            ip link set h{number} master bridge
+            ip link set h{number} up
+            """
+        )
+        space.do(f"ip addr add {PUBLIC}.{number}/24 dev eth\nip link set eth up")
+        return self._host(f"public-{number}", space, f"{PUBLIC}.{number}", settings, through)
+
+    def behind(self, router: Router, *settings: str, through: str = "") -> RunningHost:
+        """A running host behind a router."""
+        name = f"behind-{router.number}"
+        return self._host(name, router.behind, router.inside, settings, through)
+
+    def _host(
+        self, name: str, space: Space, ip: str, settings: tuple[str, ...], through: str
+    ) -> RunningHost:
+        place = self._path / name
+        place.mkdir()
+        bootstrap = [f'network.bootstrap=["{through}"]'] if through else []
+        listen = f'network.listen="{ip}:{PORT}"'
+        host = RunningHost(place, [*self._settings, *settings, listen, *bootstrap])
+        host.within = space.within
+        self.hosts.append(host)
+        host.start()
+        return host
+
+    def close(self) -> None:
+        """Ends all hosts and namespaces."""
+        for host in self.hosts:
+            host.close()
+        for space in reversed(self._spaces):
+            space.close()
+
+
+@contextmanager
+def world(path: Path, *settings: str) -> Iterator[World]:
+    """A world for a test; skipped where the tools are not there or the kernel forbids it."""
+    missing = [
+        one for one in TOOLS if shutil.which(one, path=f"{os.environ['PATH']}:/usr/sbin") is None
+    ]
+    if missing:
+        pytest.skip(
+            f"no {', '.join(missing)} here: the packages are util-linux, iproute2, nftables"
+        )
+    try:
+        made = World(path, *settings)
+    except PermissionError as error:
+        pytest.skip(f"no network namespaces here: {error}")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def ways_to(host: RunningHost, other: RunningHost) -> list[str]:
+    """How the links of a host to another one go."""
+    address = route_of(other).partition("@")[0]
+    client = host.client()
+    found = [one["way"] for one in client.operate("links") if one["host"] == address]
+    client.close(ended=True)
+    return found
+
+
+def wait_until_introduced(host: RunningHost) -> None:
+    """Waits until a host has published who introduces it."""
+    address = bytes.fromhex(route_of(host).partition("@")[0])
+    client = host.client()
+
+    def introducers() -> list[str]:
+        found = client.operate("locate", address=address)["records"]
+        return [one for record in found for one in record["introducers"]]
+
+    wait_until(introducers, "nobody introduces it")
+    client.close(ended=True)
