@@ -162,7 +162,7 @@ class Router(Space):
     def move(self, number: int) -> None:
         """Gets another public IP; what was mapped to the old one is forgotten."""
         old, self.ip = self.ip, f"{PUBLIC}.{number}"
-        self.do(f"ip addr add {self.ip}/24 dev out\nip addr del {old}/24 dev out")
+        self.do(f"ip addr del {old}/24 dev out\nip addr add {self.ip}/24 dev out")
 
     def close(self) -> None:
         self.behind.close()
