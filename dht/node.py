@@ -118,9 +118,10 @@ class Node:
         """The endpoints of its own that it was told or has learned."""
         return self._endpoints
 
-    def serve(self, now_ms: int, serving: bool) -> None:
-        """Go on as a node that others can reach, or as a client."""
-        self._serving = serving
+    def serve(self, now_ms: int, endpoints: tuple[Endpoint, ...]) -> None:
+        """Go on as a node that others reach at these endpoints; with none, as a client."""
+        self._serving, self._learns = bool(endpoints), False
+        self._endpoints = endpoints
         self._node_record_until_ms = 0
         self._asker.sender = None
         self._serves(now_ms)

@@ -59,9 +59,9 @@ class NodeShell:
         """Return milliseconds since 1970, by the wall clock at the start and steady since."""
         return self._began_ms + int((trio.current_time() - self._began) * 1000)
 
-    def serve(self, serving: bool) -> None:
-        """Go on as a node that others can reach, or as a client."""
-        self.node.serve(self.now_ms(), serving)
+    def serve(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """Go on as a node that others reach at these endpoints; with none, as a client."""
+        self.node.serve(self.now_ms(), endpoints)
         self._carry_out()
 
     def receive_untrusted(self, datagram: bytes, endpoint: Endpoint) -> None:

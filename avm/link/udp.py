@@ -78,6 +78,16 @@ class UdpPort:
         assert datagram and not datagram[0] & FIXED_BIT, "the bit 0x40 is QUIC's"
         self._send([(datagram, _address(endpoint))])
 
+    def send_aside(self, datagrams: Sequence[bytes], endpoint: Endpoint) -> None:
+        """Send datagrams from a port that is used for nothing else."""
+        try:
+            with socket.socket(self.sock.family, socket.SOCK_DGRAM) as aside:
+                aside.bind((self.endpoint.host_text, 0))
+                for datagram in datagrams:
+                    aside.sendto(datagram, _address(endpoint))
+        except OSError:
+            self.lost_datagrams += len(datagrams)
+
     def dig(self, number: int, head: bytes, relay: Endpoint) -> None:
         """Have packets for the address of a tunnel go to a relay, with `head` before each."""
         self._tunnels[self.tunnel_address(number)] = (head, _address(relay))

@@ -28,6 +28,13 @@ class Send(NamedTuple):
     endpoint: Endpoint
 
 
+class SendAside(NamedTuple):
+    """Datagrams for an endpoint, all from one port that is used for nothing else."""
+
+    datagrams: tuple[bytes, ...]
+    endpoint: Endpoint
+
+
 class Tunnel(NamedTuple):
     """A way through a relay: packets go to it under a token, and come from it under the same one."""
 
@@ -89,9 +96,20 @@ class Hidden(NamedTuple):
 
 
 class Announce(NamedTuple):
-    """Where this host says that it is has changed; see `Traversal.routes` and `Traversal.serves`."""
+    """Where this host says that it is has changed; see `Standing.routes`."""
 
 
 Effect: TypeAlias = (
-    Tell | Send | Dig | Fill | Hear | Through | DialAt | NotMet | Retire | Hidden | Announce
+    Tell
+    | Send
+    | SendAside
+    | Dig
+    | Fill
+    | Hear
+    | Through
+    | DialAt
+    | NotMet
+    | Retire
+    | Hidden
+    | Announce
 )

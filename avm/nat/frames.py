@@ -11,6 +11,7 @@ Each is a CBOR array of the plain profile, the kind first.
     RELAY      6, nonce                          nothing came through: relay
     RELAYING   7, nonce, token                   to both, each with a token of its own
     NO_RELAY   8, nonce
+    TRY        9, nonce                          send me that, from a port that I never sent to
 """
 
 from typing import NamedTuple, TypeAlias
@@ -21,8 +22,8 @@ from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed
 from caps.identity import ADDRESS_BYTES, Endpoint
 
-_SEEN, _ENLIST, _ENLISTED, _MEET, _MEETING, _APART, _RELAY, _RELAYING, _NO_RELAY = range(9)
-_LENGTHS = (3, 1, 2, 2, 6, 2, 2, 3, 2)
+_SEEN, _ENLIST, _ENLISTED, _MEET, _MEETING, _APART, _RELAY, _RELAYING, _NO_RELAY, _TRY = range(10)
+_LENGTHS = (3, 1, 2, 2, 6, 2, 2, 3, 2, 2)
 
 
 class Seen(NamedTuple):
@@ -118,7 +119,19 @@ class NoRelay(NamedTuple):
         return dumps_plain([_NO_RELAY, self.nonce])
 
 
-Frame: TypeAlias = Seen | Enlist | Enlisted | Meet | Meeting | Apart | Relay | Relaying | NoRelay
+class Try(NamedTuple):
+    """Asks for a datagram with this nonce, from a port that the sender of this never sent to."""
+
+    nonce: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the frame."""
+        return dumps_plain([_TRY, self.nonce])
+
+
+Frame: TypeAlias = (
+    Seen | Enlist | Enlisted | Meet | Meeting | Apart | Relay | Relaying | NoRelay | Try
+)
 
 
 def parse_frame_untrusted(frame: bytes) -> Frame:
@@ -127,7 +140,7 @@ def parse_frame_untrusted(frame: bytes) -> Frame:
     fields = shape.items(plain, max(_LENGTHS), "frame about routers")
     if not fields:
         shape.refuse("frame about routers")
-    kind = shape.integer(fields[0], _SEEN, _NO_RELAY, "frame about routers: kind")
+    kind = shape.integer(fields[0], _SEEN, _TRY, "frame about routers: kind")
     _, *rest = shape.array(fields, _LENGTHS[kind], "frame about routers")
     match kind:
         case 0:
@@ -147,7 +160,9 @@ def parse_frame_untrusted(frame: bytes) -> Frame:
             return Relay(_nonce(rest[0]))
         case 7:
             return Relaying(_nonce(rest[0]), _nonce(rest[1]))
-    return NoRelay(_nonce(rest[0]))
+        case 8:
+            return NoRelay(_nonce(rest[0]))
+    return Try(_nonce(rest[0]))
 
 
 def _endpoint(ip: object, port: object) -> Endpoint:

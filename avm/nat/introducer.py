@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from avm.nat.effects import Effect, Hidden, Tell, Way
+from avm.nat.effects import Effect, Hidden, SendAside, Tell, Way
 from avm.nat.frames import Apart, Enlisted, Meeting, NoRelay, Relaying
-from avm.nat.limits import MEETING_S, MEETINGS_MAX, NONCE_BYTES, Allowed
+from avm.nat.limits import MEETING_S, MEETINGS_MAX, NONCE_BYTES, PROBES, Allowed
+from avm.nat.packets import Probe
 from avm.nat.relay import RelayingHost
 from avm.nat.seats import Seat
 from caps.identity import Endpoint
@@ -59,6 +60,13 @@ class Introducer:
         self._tell(seat, Enlisted(accepted).to_bytes())
         if not seat.dialed:
             self._out.append(Hidden(seat.number))
+
+    def try_out(self, seat: Seat, nonce: bytes, now_s: float) -> None:
+        """A peer wants to know whether it is reached unasked."""
+        if seat.dialed or seat.way is not Way.DIRECT or not seat.may_meet(now_s):
+            self._counts["tries.refused"] += 1
+            return
+        self._out.append(SendAside((Probe(nonce).to_bytes(),) * PROBES, seat.endpoint))
 
     def meet(self, seat: Seat, host: bytes, now_s: float) -> None:
         """A peer asks to be introduced to a host."""

@@ -34,6 +34,12 @@ SESSIONS_A_HOST = 4
 UPGRADE_S = 10.0
 UPGRADE_S_MAX = 320.0
 
+# How often, and how far apart, a host has itself tried by one that it dialed.
+TRIES = 3
+TRY_S = 1.0
+# A try is so many datagrams.
+PROBES = 2
+
 INTRODUCERS = 2
 # How often those that might introduce a host are dialed while it has too few.
 LOOK_S = 10.0

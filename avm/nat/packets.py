@@ -3,6 +3,7 @@
 The first byte is below 0x40: QUIC's have that bit set, and the network's begin with 0x86 to 0x89.
 
     punch     0x10 + role + 2 * answer, nonce (16 bytes)     role: 0 asked to meet, 1 was asked
+    probe     0x30, nonce (16 bytes)
     relayed   0x20, token (16 bytes), a packet of QUIC's
 """
 
@@ -14,6 +15,7 @@ from caps.errors import Malformed
 
 FIRST_MAX = 0x3F
 RELAYED = b"\x20"
+_PROBE = b"\x30"
 _PUNCH = 0x10
 _QUIC_BIT = 0x40
 _HEAD = 1 + NONCE_BYTES
@@ -44,7 +46,18 @@ class Relayed:
         return RELAYED + self.token + self.packet
 
 
-Packet: TypeAlias = Punch | Relayed
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Shows a host that what it did not ask for reaches it."""
+
+    nonce: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the datagram."""
+        return _PROBE + self.nonce
+
+
+Packet: TypeAlias = Punch | Probe | Relayed
 
 
 def is_ours(datagram: bytes) -> bool:
@@ -61,6 +74,8 @@ def parse_packet_untrusted(datagram: bytes) -> Packet:
         if not 0 < len(rest) <= PACKET_BYTES_MAX or not rest[0] & _QUIC_BIT:
             raise Malformed("malformed relayed packet")
         return Relayed(nonce, rest)
+    if kind == _PROBE and not rest:
+        return Probe(nonce)
     if kind[0] & ~3 != _PUNCH or rest:
         raise Malformed("a datagram of no known kind")
     return Punch(nonce, bool(kind[0] & 1), bool(kind[0] & 2))

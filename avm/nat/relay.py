@@ -61,6 +61,9 @@ class RelayingHost:
     ) -> tuple[bytes, bytes] | None:
         """Relay between two hosts that are at these endpoints; their tokens, None for no room."""
         self.sweep(now_s)
+        for session in self._sessions():
+            if {end.host for end in session.ends} == {asker[0], other[0]}:
+                self._forget(session)
         of_asker = sum(asker[0] in (end.host for end in one.ends) for one in self._sessions())
         if len(self) >= self._allowed.relays or of_asker >= SESSIONS_A_HOST:
             self._counts["relays.refused"] += 1
@@ -98,8 +101,11 @@ class RelayingHost:
         """Forget the sessions on which nothing came for long."""
         for session in self._sessions():
             if now_s - session.used_s >= TUNNEL_IDLE_S:
-                for end in session.ends:
-                    del self._by_token[end.token]
+                self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        for end in session.ends:
+            del self._by_token[end.token]
 
     def _sessions(self) -> list[Session]:
         return [session for session, side in self._by_token.values() if side == 0]

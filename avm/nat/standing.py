@@ -1,19 +1,31 @@
 """Whether a host is reached unasked, by what those it dialed say, and who introduces it. Pure.
 
 Theory of operation. Whoever is dialed says where it sees the dialer; where that is not what the
-dialer has as its own, a router lies between. Each subnet of observers has one vote. A host that is
-hidden asks those it dialed to introduce it, and names two of them in its location record.
-An observer who lies costs a detour and no more: a hidden host goes on naming its own endpoint, last.
+dialer has as its own, a router lies between: each subnet of observers has one vote. Where it is, the
+dialer has itself tried from a port that it never sent to, which a firewall keeps out; once that came
+through, it is open. A host that is hidden asks those it dialed to introduce it, and names two of them
+in its location record. Observers who lie cost a detour and no more: an endpoint of its own that means
+something to others is named as well, last.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from avm.nat.effects import Announce, Effect, Tell, Through, Way
-from avm.nat.frames import Enlist
-from avm.nat.limits import INTRODUCERS, LOOK_S, VOTES_MAX
+from avm.nat.frames import Enlist, Try
+from avm.nat.limits import INTRODUCERS, LOOK_S, NONCE_BYTES, TRIES, TRY_S, VOTES_MAX
 from avm.nat.seats import Seat, is_local
 from caps.identity import Endpoint, Route
 from dht.contact import subnet_of
+
+
+@dataclass(slots=True)
+class Trying:
+    """One that was dialed is to try this host, so many times yet; `due_s` is the next."""
+
+    nonce: bytes
+    left: int
+    due_s: float
 
 
 class Standing:
@@ -21,50 +33,65 @@ class Standing:
 
     def __init__(
         self,
-        own: Endpoint,
+        own: Endpoint | None,
         fixed: bool,
         known: tuple[Route, ...],
+        entropy: Callable[[int], bytes],
         seats: dict[int, Seat],
         out: list[Effect],
     ) -> None:
-        """`own` is what it announces; `fixed`: the operator has said so, and knows better.
+        """`own` is where it listens, None for everywhere; `fixed`: it is what the operator announces.
 
         `known` are hosts that may be asked to introduce this one when no link is there.
         """
         self._own = own
+        self._learns = own is None
         self._fixed = fixed
         self._known = known
-        self._look_s = 0.0
+        self._entropy = entropy
         self._seats = seats
         self._out = out
+        self._look_s = 0.0
         self._votes: dict[bytes, tuple[Endpoint, bool]] = {}
+        self._tries: dict[int, Trying] = {}
+        self._is_open = fixed
+        self._is_closed = False
         self.is_hidden = False
 
     @property
+    def own(self) -> Endpoint | None:
+        """The endpoint of this host, as it knows it; None while it does not."""
+        return self._own
+
+    @property
     def observed(self) -> Endpoint | None:
-        """Where most of those that were dialed see this host; None before any has said so."""
+        """Where most of those that were asked see this host; None before any has said so."""
         seen = [endpoint for endpoint, _ in self._votes.values()]
         return max(set(seen), key=lambda one: (seen.count(one), one), default=None)
 
-    @property
-    def introducers(self) -> list[Seat]:
-        """Those who introduce this host."""
-        return [seat for seat in self._seats.values() if seat.introduces][:INTRODUCERS]
-
     def routes(self) -> tuple[Endpoint | Route, ...]:
-        """What the location record of this host names, best first."""
-        through = [seat.route for seat in self.introducers] if self.is_hidden else []
-        if through and is_local(self._own):
+        """What the location record of this host names, best first; nothing while it knows nothing."""
+        introducers = [seat.route for seat in self._seats.values() if seat.introduces]
+        through = introducers[:INTRODUCERS] if self.is_hidden else []
+        if self._own is None or (through and is_local(self._own)):
             return tuple(through)
         return (*through, self._own)
+
+    # What others say.
 
     def hear_seen(self, seat: Seat, local: Endpoint, seen: Endpoint, now_s: float) -> bool:
         """Take the word of one that was dialed; tell whether it sees another endpoint than before."""
         if not seat.dialed or seat.way is not Way.DIRECT:
             return False
         before, seat.seen = seat.seen, seen
+        if seen == local and not is_local(seat.endpoint) and not self._is_open:
+            self._tries[seat.number] = Trying(self._entropy(NONCE_BYTES), TRIES, now_s)
+            self.tick(now_s)
+        has_moved = before is not None and before != seen
+        if has_moved and self._learns:
+            self._own = None
         self.hear_observed(seat.endpoint, local, seen, now_s)
-        return before is not None and before != seen
+        return has_moved
 
     def hear_observed(
         self, observer: Endpoint, local: Endpoint, seen: Endpoint, now_s: float
@@ -78,7 +105,29 @@ class Standing:
             self._votes[subnet] = (seen, is_translated)
             if len(self._votes) > VOTES_MAX:
                 del self._votes[next(iter(self._votes))]
+        if not is_translated:
+            self._learn(local)
         self._judge(now_s)
+
+    def reached(self, local: Endpoint, by: Endpoint) -> None:
+        """A host that was not dialed is here; `local` is what this host has as its own on the way there."""
+        if is_local(by) or not is_local(local):
+            self._learn(local)
+
+    def _learn(self, local: Endpoint) -> None:
+        if self._own is None:
+            self._own = local
+            self._out.append(Announce())
+
+    def hear_probe(self, nonce: bytes, source: Endpoint, now_s: float) -> bool:
+        """A datagram came that was asked for; tell whether it was."""
+        for number, trying in self._tries.items():
+            if trying.nonce == nonce and self._seats[number].endpoint != source:
+                self._is_open, self._is_closed = True, False
+                self._tries.clear()
+                self._judge(now_s)
+                return True
+        return False
 
     def hear_enlisted(self, seat: Seat, accepted: bool, now_s: float) -> None:
         """The other end introduces this host, or does not."""
@@ -86,15 +135,50 @@ class Standing:
         if seat.asked and seat.introduces != accepted:
             seat.introduces = accepted
             self._out.append(Announce())
-        self.look_round(now_s)
+        self._look_round(now_s)
 
     def lost(self, seat: Seat, now_s: float) -> None:
         """A link is gone, and with it what was asked of its other end."""
+        self._tries.pop(seat.number, None)
         if seat.introduces:
             self._out.append(Announce())
-        self.look_round(now_s)
+        self._look_round(now_s)
 
-    def look_round(self, now_s: float) -> None:
+    # Time.
+
+    def tick(self, now_s: float) -> None:
+        """Do what is due."""
+        for number, trying in list(self._tries.items()):
+            if trying.due_s > now_s:
+                continue
+            if not trying.left:
+                del self._tries[number]
+                self._is_closed = True
+                self._judge(now_s)
+                continue
+            trying.left, trying.due_s = trying.left - 1, now_s + TRY_S
+            self._out.append(Tell(number, Try(trying.nonce).to_bytes()))
+        self._look_round(now_s)
+
+    def next_wake_s(self) -> float | None:
+        """When `tick` has something to do."""
+        wakes = [trying.due_s for trying in self._tries.values()]
+        if self.is_hidden and self._asked() < INTRODUCERS and self._unlinked():
+            wakes.append(self._look_s)
+        return min(wakes, default=None)
+
+    # Inside.
+
+    def _judge(self, now_s: float) -> None:
+        translated = 2 * sum(one for _, one in self._votes.values()) > len(self._votes)
+        guarded = self._is_closed and not self._is_open and not self._tries
+        hidden = not self._fixed and (translated or guarded)
+        if hidden != self.is_hidden:
+            self.is_hidden = hidden
+            self._out.append(Announce())
+        self._look_round(now_s)
+
+    def _look_round(self, now_s: float) -> None:
         """Ask for introducers as long as there are too few, and dial those that might be."""
         if not self.is_hidden:
             return
@@ -109,11 +193,6 @@ class Standing:
             self._look_s = now_s + LOOK_S
             self._out += [Through(route) for route in self._unlinked()]
 
-    def next_wake_s(self) -> float | None:
-        """When `look_round` has something to do again."""
-        wants = self.is_hidden and self._asked() < INTRODUCERS and self._unlinked()
-        return self._look_s if wants else None
-
     def _asked(self) -> int:
         return sum(one.introduces or one.waits for one in self._seats.values())
 
@@ -127,11 +206,3 @@ class Standing:
             if seat.dialed and seat.way is Way.DIRECT and seat.peer not in peers and seat.seen:
                 peers.add(seat.peer)
                 yield seat
-
-    def _judge(self, now_s: float) -> None:
-        translated = sum(one for _, one in self._votes.values())
-        hidden = not self._fixed and 2 * translated > len(self._votes)
-        if hidden != self.is_hidden:
-            self.is_hidden = hidden
-            self._out.append(Announce())
-        self.look_round(now_s)

@@ -19,7 +19,7 @@ from avm.nat.limits import (
     Allowed,
 )
 from avm.nat.meetings import Meetings
-from avm.nat.packets import Relayed, parse_packet_untrusted
+from avm.nat.packets import Probe, Punch, Relayed, parse_packet_untrusted
 from avm.nat.seats import Seat
 from avm.nat.standing import Standing
 from caps.errors import Malformed
@@ -31,16 +31,18 @@ class Traversal:
 
     def __init__(
         self,
-        own: Endpoint,
+        address: bytes,
+        own: Endpoint | None,
         entropy: Callable[[int], bytes],
         allowed: Allowed,
         fixed: bool = False,
         known: tuple[Route, ...] = (),
     ) -> None:
-        """`own` is the endpoint it announces; `fixed`: by the operator's word.
+        """`own` is where it listens, None for everywhere; `fixed`: it is what the operator announces.
 
         `known` are hosts that may be asked to introduce it.
         """
+        self._address = address
         self.counts: Counter[str] = Counter()
         self._out: list[Effect] = []
         self._seats: dict[int, Seat] = {}
@@ -48,7 +50,7 @@ class Traversal:
         self._numbers: dict[bytes, int] = {}
         self._next = 0
         self._upgrades: dict[int, tuple[float, float]] = {}
-        self.standing = Standing(own, fixed, known, self._seats, self._out)
+        self.standing = Standing(own, fixed, known, entropy, self._seats, self._out)
         self._introducer = Introducer(allowed, entropy, self._seats, self.counts, self._out)
         self._meetings = Meetings(self._seats, self._dig, self.counts, self._out)
 
@@ -124,6 +126,8 @@ class Traversal:
             case frames.Seen(endpoint):
                 if self.standing.hear_seen(seat, local, endpoint, now_s):
                     self._moved(now_s)
+            case frames.Try(nonce):
+                self._introducer.try_out(seat, nonce, now_s)
             case frames.Enlist():
                 self._introducer.enlist(seat, not self.standing.is_hidden)
             case frames.Enlisted(accepted):
@@ -155,7 +159,8 @@ class Traversal:
 
     def meet(self, host: bytes, vias: list[Route], now_s: float) -> None:
         """Open a way to a host that is introduced by one of these: `DialAt` or `NotMet` follows."""
-        self._meetings.want(host, vias, now_s)
+        others = [via for via in vias if via.address not in (self._address, host)]
+        self._meetings.want(host, others, now_s)
 
     def not_through(self, via: bytes, now_s: float) -> None:
         """A link to an introducer could not be made."""
@@ -168,9 +173,15 @@ class Traversal:
         except Malformed:
             self.counts["punches.malformed"] += 1
             return
-        if not isinstance(packet, Relayed):
+        if isinstance(packet, Punch):
             self._meetings.hear_punch(packet, source)
-            return
+        elif isinstance(packet, Probe):
+            if not self.standing.hear_probe(packet.nonce, source, now_s):
+                self.counts["probes.stray"] += 1
+        else:
+            self._receive_relayed(packet, source, now_s)
+
+    def _receive_relayed(self, packet: Relayed, source: Endpoint, now_s: float) -> None:
         number = self._numbers.get(packet.token)
         if number is not None and self._tunnels[number][0].relay == source:
             self._tunnels[number] = (self._tunnels[number][0], now_s)
@@ -197,7 +208,7 @@ class Traversal:
 
     def tick(self, now_s: float) -> None:
         """Do what is due."""
-        self.standing.look_round(now_s)
+        self.standing.tick(now_s)
         self._meetings.tick(now_s)
         self._introducer.relay.sweep(now_s)
         for tunnel, used_s in list(self._tunnels.values()):

@@ -108,13 +108,15 @@ class Network:
             self.port.wake,
         )
         settings = Settings(miss_ms=MISS_MS)
-        node = Node(keys.root, entropy, endpoints=(self.endpoint,), settings=settings)
+        own = self.endpoint if any(self.endpoint.ip) else None
+        places = () if own is None else (own,)
+        node = Node(keys.root, entropy, endpoints=places, settings=settings)
         self.shell = NodeShell(node, self.port.send, self._hear_node)
         self.port.serve(self.listener, self._receive)
         limits = core.host.limits
         allowed = Allowed(limits.introduced, limits.relays, limits.relay_bytes_s)
         is_fixed = config.advertised is not None
-        traversal = Traversal(self.endpoint, entropy, allowed, is_fixed, config.routes)
+        traversal = Traversal(keys.address, own, entropy, allowed, is_fixed, config.routes)
         self.ways = Ways(self, self.port, traversal, settle)
         self._bootstrap = config.routes
         self._routes: dict[bytes, dict[Place, None]] = {}
@@ -139,7 +141,8 @@ class Network:
     @property
     def route(self) -> Route:
         """How others name this host and where it is."""
-        return Route(self._core.host.address, self.endpoint)
+        own = self.ways.traversal.standing.own
+        return Route(self._core.host.address, self.endpoint if own is None else own)
 
     def start(self, nursery: trio.Nursery, saved: bytes | None) -> None:
         """Joins: the node goes on from what was stored and from its bootstrap, and publishes."""
@@ -318,12 +321,13 @@ class Network:
             self._start(self._publish, address)
 
     def _publish_place(self, places: tuple[Place, ...]) -> None:
-        self._start(self.shell.publish_location, self._keys.identity, 1, places)
+        if places:
+            self._start(self.shell.publish_location, self._keys.identity, 1, places)
 
-    def announce(self, places: tuple[Place, ...], serves: bool) -> None:
-        """Publishes anew where this host is, and whether others find a node there."""
-        self._note("place.announced", places=[str(one) for one in places], hidden=not serves)
-        self.shell.serve(serves)
+    def announce(self, places: tuple[Place, ...], node: Endpoint | None) -> None:
+        """Publishes anew where this host is, and where others find its node, if they do."""
+        self._note("place.announced", places=[str(one) for one in places], hidden=node is None)
+        self.shell.serve(() if node is None else (node,))
         self._publish_place(places)
 
     async def _renew(self) -> None:

@@ -24,6 +24,7 @@ from avm.nat.effects import (
     NotMet,
     Retire,
     Send,
+    SendAside,
     Tell,
     Through,
     Tunnel,
@@ -61,8 +62,8 @@ class Owner(Protocol):
     def hide(self, number: int) -> None:
         """Nobody is to be told where the host of a link was seen."""
 
-    def announce(self, places: tuple[Place, ...], serves: bool) -> None:
-        """Publishes anew where this host is, and whether others find a node there."""
+    def announce(self, places: tuple[Place, ...], node: Endpoint | None) -> None:
+        """Publishes anew where this host is, and where others find its node, if they do."""
 
 
 class Ways:
@@ -117,6 +118,9 @@ class Ways:
             at = self._port.endpoint_at(address)
         now_s = moment().now_s
         way = self.traversal.link_up(number, link.peer.address, link.dialed, at, now_s)
+        if way is Way.DIRECT and not link.dialed and isinstance(at, Endpoint):
+            local = self._port.local_endpoint(at)
+            self.traversal.standing.reached(local, at)
         return way, at if way is Way.DIRECT and isinstance(at, Endpoint) else None
 
     def link_down(self, link: Link) -> None:
@@ -180,6 +184,8 @@ class Ways:
                 self._owner.say_control(number, frame)
             case Send(datagram, endpoint):
                 self._port.send(datagram, endpoint)
+            case SendAside(datagrams, endpoint):
+                self._port.send_aside(datagrams, endpoint)
             case Hear(packet, number):
                 self._port.hear(packet, number)
             case Dig(tunnel):
@@ -198,7 +204,8 @@ class Ways:
                 self._owner.hide(number)
             case Announce():
                 standing = self.traversal.standing
-                self._owner.announce(standing.routes(), not standing.is_hidden)
+                own = None if standing.is_hidden else standing.own
+                self._owner.announce(standing.routes(), own)
 
     def _dial_through(self, via: Route) -> None:
         def otherwise() -> None:
