@@ -163,7 +163,7 @@ class Standing:
     def next_wake_s(self) -> float | None:
         """When `tick` has something to do."""
         wakes = [trying.due_s for trying in self._tries.values()]
-        if self.is_hidden and self._asked() < INTRODUCERS and self._unlinked():
+        if self._wants_links() and self._unlinked():
             wakes.append(self._look_s)
         return min(wakes, default=None)
 
@@ -180,21 +180,26 @@ class Standing:
 
     def _look_round(self, now_s: float) -> None:
         """Ask for introducers as long as there are too few, and dial those that might be."""
-        if not self.is_hidden:
-            return
-        asked = self._asked()
-        for seat in self._may_be_asked():
-            if asked >= INTRODUCERS:
-                return
-            seat.asked = seat.waits = True
-            asked += 1
-            self._out.append(Tell(seat.number, Enlist().to_bytes()))
-        if asked < INTRODUCERS and now_s >= self._look_s:
+        for seat in self._may_be_asked() if self.is_hidden else ():
+            if self._asked() < INTRODUCERS:
+                seat.asked = seat.waits = True
+                self._out.append(Tell(seat.number, Enlist().to_bytes()))
+        if self._wants_links() and now_s >= self._look_s:
             self._look_s = now_s + LOOK_S
             self._out += [Through(route) for route in self._unlinked()]
 
+    def _wants_links(self) -> bool:
+        """Whether those it knows are to be dialed: to introduce it, or to try whether they need to."""
+        if self.is_hidden:
+            return self._asked() < INTRODUCERS
+        is_sure = self._is_open or self._is_closed or bool(self._tries)
+        return bool(self._votes) and not is_sure and not any(self._dialed())
+
     def _asked(self) -> int:
         return sum(one.introduces or one.waits for one in self._seats.values())
+
+    def _dialed(self) -> Iterable[Seat]:
+        return (one for one in self._seats.values() if one.dialed and one.way is Way.DIRECT)
 
     def _unlinked(self) -> list[Route]:
         peers = {seat.peer for seat in self._seats.values()}
@@ -202,7 +207,7 @@ class Standing:
 
     def _may_be_asked(self) -> Iterable[Seat]:
         peers = {seat.peer for seat in self._seats.values() if seat.asked}
-        for seat in list(self._seats.values()):
-            if seat.dialed and seat.way is Way.DIRECT and seat.peer not in peers and seat.seen:
+        for seat in list(self._dialed()):
+            if seat.peer not in peers and seat.seen:
                 peers.add(seat.peer)
                 yield seat

@@ -3,7 +3,8 @@
 `entry.py DIR [--set KEY=VALUE].. [--point NAME --at K]`: the K-th time that the point is reached,
 the process gets a SIGKILL from itself, whatever its other threads are doing then. With `--hold FILE`
 no commit begins while that file is there, as on a disk that hangs; with `--clock-off S` its clock is
-that far off, and with `--idle S` it notices in that time that the other end of a link is gone.
+that far off, with `--idle S` it notices in that time that the other end of a link is gone, and with
+`--upgrade S` it tries after that time whether a relayed link can be a better one.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from typing import Any, NamedTuple
 from avm.errors import AvmError
 from avm.host import acts
 from avm.host.core import Core
+from avm.nat import traversal
+from avm.nat.limits import UPGRADE_S
 from avm.run import network
 from avm.run.config import Config
 from avm.run.control import Control
@@ -150,8 +153,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--hold", type=Path)
     parser.add_argument("--clock-off", type=float, default=0.0)
     parser.add_argument("--idle", type=float, default=network.IDLE_S)
+    parser.add_argument("--upgrade", type=float, default=UPGRADE_S)
     given = parser.parse_args(arguments)
     network.IDLE_S = given.idle
+    vars(traversal)["UPGRADE_S"] = given.upgrade
     if given.hold:
         hold(given.hold)
     if given.clock_off:

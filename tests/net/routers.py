@@ -18,6 +18,8 @@ from tests.net.spread import route_of
 
 PUBLIC = "198.51.100"
 PORT = 4433
+# How soon these hosts notice that a link is gone, and try whether a relayed one can be better.
+IDLE_S, UPGRADE_S = 4.0, 2.0
 TOOLS = ("unshare", "nsenter", "ip", "nft")
 
 
@@ -74,13 +76,16 @@ class Space:
 
 
 class Router(Space):
-    """A router with one public IP that it may change, and how it maps what comes from behind."""
+    """A router with one public IP that it may change, and how it maps what comes from behind.
+
+    `accept` for a mapping is a firewall: the host behind it has a public IP of its own.
+    """
 
     def __init__(self, world: Space, number: int, mapping: str = "masquerade") -> None:
         super().__init__(world)
         self.number = number
         self.ip = f"{PUBLIC}.{10 + number}"
-        self.inside = f"10.{number}.0.2"
+        self.inside = f"10.{number}.0.2" if mapping != "accept" else f"{PUBLIC}.{100 + number}"
         world.do(
             f"""
             ip link add r{number} type veth peer name out netns {self.pid}
@@ -121,13 +126,15 @@ class Router(Space):
             ip link add in type veth peer name eth netns {self.behind.pid}
             ip addr add 10.{number}.0.1/24 dev in
             ip link set in up
+            ip route replace {self.inside} dev in
+            echo 1 > /proc/sys/net/ipv4/conf/out/proxy_arp
             """
         )
         self.behind.do(
             f"""
-            ip addr add {self.inside}/24 dev eth
+            ip addr add {self.inside}/32 dev eth
             ip link set eth up
-            ip route add default via 10.{number}.0.1
+            ip route add default via 10.{number}.0.1 dev eth onlink
             """
         )
 
@@ -201,22 +208,26 @@ class World:
             """
         )
         space.do(f"ip addr add {PUBLIC}.{number}/24 dev eth\nip link set eth up")
-        return self._host(f"public-{number}", space, f"{PUBLIC}.{number}", settings, through)
+        return self._host(f"public-{number}", space, f"{PUBLIC}.{number}:{PORT}", settings, through)
 
-    def behind(self, router: Router, *settings: str, through: str = "") -> RunningHost:
-        """A running host behind a router."""
-        name = f"behind-{router.number}"
-        return self._host(name, router.behind, router.inside, settings, through)
+    def behind(
+        self, router: Router, *settings: str, through: str = "", ip: str = "", port: int = PORT
+    ) -> RunningHost:
+        """A running host behind a router; it listens at an IP of the machine, or where it is said."""
+        name = f"behind-{router.number}-{len(self.hosts)}"
+        where = f"{ip or router.inside}:{port}"
+        return self._host(name, router.behind, where, settings, through)
 
     def _host(
-        self, name: str, space: Space, ip: str, settings: tuple[str, ...], through: str
+        self, name: str, space: Space, where: str, settings: tuple[str, ...], through: str
     ) -> RunningHost:
         place = self._path / name
         place.mkdir()
         bootstrap = [f'network.bootstrap=["{through}"]'] if through else []
-        listen = f'network.listen="{ip}:{PORT}"'
+        listen = f'network.listen="{where}"'
         host = RunningHost(place, [*self._settings, *settings, listen, *bootstrap])
         host.within = space.within
+        host.faults = [f"--idle={IDLE_S}", f"--upgrade={UPGRADE_S}"]
         self.hosts.append(host)
         host.start()
         return host
