@@ -12,6 +12,7 @@ Each is a CBOR array of the plain profile, the kind first.
     RELAYING   7, nonce, token                   to both, each with a token of its own
     NO_RELAY   8, nonce
     TRY        9, nonce                          send me that, from a port that I never sent to
+    HIDE      10                                 nobody reaches me unasked where you see me
 """
 
 from typing import NamedTuple, TypeAlias
@@ -22,8 +23,10 @@ from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed
 from caps.identity import ADDRESS_BYTES, Endpoint
 
-_SEEN, _ENLIST, _ENLISTED, _MEET, _MEETING, _APART, _RELAY, _RELAYING, _NO_RELAY, _TRY = range(10)
-_LENGTHS = (3, 1, 2, 2, 6, 2, 2, 3, 2, 2)
+_SEEN, _ENLIST, _ENLISTED, _MEET, _MEETING, _APART, _RELAY, _RELAYING, _NO_RELAY, _TRY, _HIDE = (
+    range(11)
+)
+_LENGTHS = (3, 1, 2, 2, 6, 2, 2, 3, 2, 2, 1)
 
 
 class Seen(NamedTuple):
@@ -129,8 +132,16 @@ class Try(NamedTuple):
         return dumps_plain([_TRY, self.nonce])
 
 
+class Hide(NamedTuple):
+    """Says that third hosts are not to be told where the sender is seen."""
+
+    def to_bytes(self) -> bytes:
+        """Return the frame."""
+        return dumps_plain([_HIDE])
+
+
 Frame: TypeAlias = (
-    Seen | Enlist | Enlisted | Meet | Meeting | Apart | Relay | Relaying | NoRelay | Try
+    Seen | Enlist | Enlisted | Meet | Meeting | Apart | Relay | Relaying | NoRelay | Try | Hide
 )
 
 
@@ -140,7 +151,7 @@ def parse_frame_untrusted(frame: bytes) -> Frame:
     fields = shape.items(plain, max(_LENGTHS), "frame about routers")
     if not fields:
         shape.refuse("frame about routers")
-    kind = shape.integer(fields[0], _SEEN, _TRY, "frame about routers: kind")
+    kind = shape.integer(fields[0], _SEEN, _HIDE, "frame about routers: kind")
     _, *rest = shape.array(fields, _LENGTHS[kind], "frame about routers")
     match kind:
         case 0:
@@ -162,7 +173,9 @@ def parse_frame_untrusted(frame: bytes) -> Frame:
             return Relaying(_nonce(rest[0]), _nonce(rest[1]))
         case 8:
             return NoRelay(_nonce(rest[0]))
-    return Try(_nonce(rest[0]))
+        case 9:
+            return Try(_nonce(rest[0]))
+    return Hide()
 
 
 def _endpoint(ip: object, port: object) -> Endpoint:

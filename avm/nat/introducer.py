@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from avm.nat.effects import Effect, Hidden, SendAside, Tell, Way
+from avm.nat.effects import Effect, SendAside, Tell, Way
 from avm.nat.frames import Apart, Enlisted, Meeting, NoRelay, Relaying
 from avm.nat.limits import MEETING_S, MEETINGS_MAX, NONCE_BYTES, PROBES, Allowed
 from avm.nat.packets import Probe
@@ -58,8 +58,6 @@ class Introducer:
         self._counts["enlisted" if accepted else "enlisted.refused"] += 1
         seat.enlisted = accepted
         self._tell(seat, Enlisted(accepted).to_bytes())
-        if not seat.dialed:
-            self._out.append(Hidden(seat.number))
 
     def try_out(self, seat: Seat, nonce: bytes, now_s: float) -> None:
         """A peer wants to know whether it is reached unasked."""

@@ -43,7 +43,7 @@ def can_be_sent_to(endpoint: Endpoint, by: Endpoint) -> bool:
 class Seat:
     """A link that is up. `endpoint` is where the other end is, that of its relay for a relayed one.
 
-    `asked`, `waits`, `introduces`: it was asked to introduce this host, has not answered, does so; `enlisted`: this host
+    `hides`: it was told to keep that to itself; `asked`, `waits`, `introduces`: it was asked to introduce this host, has not answered, does so; `enlisted`: this host
     introduces it; `meets`, `meets_s`: how many introductions it may ask for, and since when.
     """
 
@@ -53,6 +53,7 @@ class Seat:
     way: Way
     endpoint: Endpoint
     seen: Endpoint | None = None
+    hides: bool = False
     asked: bool = False
     waits: bool = False
     introduces: bool = False

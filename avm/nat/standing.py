@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from avm.nat.effects import Announce, Effect, Tell, Through, Way
-from avm.nat.frames import Enlist, Try
+from avm.nat.frames import Enlist, Hide, Try
 from avm.nat.limits import INTRODUCERS, LOOK_S, NONCE_BYTES, TRIES, TRY_S, VOTES_MAX
 from avm.nat.seats import Seat, is_local
 from caps.identity import Endpoint, Route
@@ -180,13 +180,22 @@ class Standing:
 
     def _look_round(self, now_s: float) -> None:
         """Ask for introducers as long as there are too few, and dial those that might be."""
-        for seat in self._may_be_asked() if self.is_hidden else ():
-            if self._asked() < INTRODUCERS:
-                seat.asked = seat.waits = True
-                self._out.append(Tell(seat.number, Enlist().to_bytes()))
+        if self.is_hidden:
+            self._ask_dialed()
         if self._wants_links() and now_s >= self._look_s:
             self._look_s = now_s + LOOK_S
             self._out += [Through(route) for route in self._unlinked()]
+
+    def _ask_dialed(self) -> None:
+        """Ask those that were dialed to tell nobody where they see this host, and to introduce it."""
+        for seat in self._dialed():
+            if not seat.hides:
+                seat.hides = True
+                self._out.append(Tell(seat.number, Hide().to_bytes()))
+        for seat in self._may_be_asked():
+            if self._asked() < INTRODUCERS:
+                seat.asked = seat.waits = True
+                self._out.append(Tell(seat.number, Enlist().to_bytes()))
 
     def _wants_links(self) -> bool:
         """Whether those it knows are to be dialed: to introduce it, or to try whether they need to."""
@@ -202,7 +211,7 @@ class Standing:
         return (one for one in self._seats.values() if one.dialed and one.way is Way.DIRECT)
 
     def _unlinked(self) -> list[Route]:
-        peers = {seat.peer for seat in self._seats.values()}
+        peers = {seat.peer for seat in self._dialed()}
         return [route for route in self._known if route.address not in peers]
 
     def _may_be_asked(self) -> Iterable[Seat]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from avm.nat import frames
-from avm.nat.effects import Dig, Effect, Fill, Hear, Retire, Tell, Tunnel, Way
+from avm.nat.effects import Dig, Effect, Fill, Hear, Hidden, Retire, Tell, Tunnel, Way
 from avm.nat.introducer import Introducer
 from avm.nat.limits import (
     TUNNEL_IDLE_S,
@@ -128,6 +128,9 @@ class Traversal:
                     self._moved(now_s)
             case frames.Try(nonce):
                 self._introducer.try_out(seat, nonce, now_s)
+            case frames.Hide():
+                if not seat.dialed and seat.way is Way.DIRECT:
+                    self._out.append(Hidden(link))
             case frames.Enlist():
                 self._introducer.enlist(seat, not self.standing.is_hidden)
             case frames.Enlisted(accepted):

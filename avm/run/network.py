@@ -306,6 +306,8 @@ class Network:
         known[place] = None
         while len(known) > ROUTES_KEPT:
             known.pop(next(iter(known)))
+        if len(self._routes) > SOUGHT_KEPT:
+            self._routes.pop(next(iter(self._routes)))
 
     def _see(self, address: bytes, endpoint: Endpoint) -> None:
         peering.seen(self._core.host, address, endpoint)
@@ -326,6 +328,8 @@ class Network:
 
     def announce(self, places: tuple[Place, ...], node: Endpoint | None) -> None:
         """Publishes anew where this host is, and where others find its node, if they do."""
+        if self._nursery is None:
+            return
         self._note("place.announced", places=[str(one) for one in places], hidden=node is None)
         self.shell.serve(() if node is None else (node,))
         self._publish_place(places)
@@ -513,7 +517,7 @@ class Network:
                     "link": number,
                     "host": peer.address.hex() if peer is not None else "",
                     "how": "dialed" if wire.link.dialed else "accepted",
-                    "way": self.ways.traversal.way_of(number).value,
+                    "way": self.ways.way_of(number),
                     "round_trip_ms": round(now.round_trip_s * 1000, 3),
                     "sent_bytes": now.sent_bytes,
                     "received_bytes": now.received_bytes,

@@ -423,6 +423,7 @@ class Runtime:
             "pid": os.getpid(),
             "address": host.address.hex(),
             "route": None if self._network is None else str(self._network.route),
+            "reach": None if self._network is None else self._network.ways.reach(),
             "uptime_s": round(now - self._started_s, 3),
             "machines": len(host.machines),
             "workers": [

@@ -6,7 +6,7 @@ comes out is sent, dialed or announced.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import trio
 
@@ -161,6 +161,25 @@ class Ways:
         self._rest[host] = [one for one in places if not isinstance(one, Route)]
         self.traversal.meet(host, vias, moment().now_s)
         self.carry_out()
+
+    # To look at.
+
+    def way_of(self, number: int) -> str:
+        """How packets of a link go, in a word."""
+        return self.traversal.way_of(number).value
+
+    def reach(self) -> dict[str, Any]:
+        """How others reach this host, in plain values for the operator."""
+        standing = self.traversal.standing
+        routes = standing.routes()
+        introducers = [str(one) for one in routes if isinstance(one, Route)]
+        hidden = "introduced" if introducers else "hidden"
+        return {
+            "way": hidden if standing.is_hidden else "direct",
+            "seen_at": None if standing.observed is None else str(standing.observed),
+            "introducers": introducers,
+            "relaying": self.traversal.relayed_sessions,
+        }
 
     # What is to be done.
 

@@ -33,6 +33,7 @@ FRAMES: dict[str, Frame] = {
     "relaying": frames.Relaying(NONCE, TOKEN),
     "no relay": frames.NoRelay(NONCE),
     "try": frames.Try(NONCE),
+    "hide": frames.Hide(),
 }
 PACKETS: dict[str, Packet] = {
     "ping of the asker": Punch(NONCE, False),

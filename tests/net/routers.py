@@ -7,6 +7,7 @@ a network of its own, with one host behind it. All of it ends with the process t
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,18 @@ PORT = 4433
 # How soon these hosts notice that a link is gone, and try whether a relayed one can be better.
 IDLE_S, UPGRADE_S = 4.0, 2.0
 TOOLS = ("unshare", "nsenter", "ip", "nft")
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+
+
+# Writes whatever comes to any interface of its namespace to a file.
+EARS = """
+import socket, sys
+every = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+print("here", flush=True)
+with open(sys.argv[1], "wb", buffering=0) as file:
+    while True:
+        file.write(every.recv(65_535))
+"""
 
 
 class Space:
@@ -64,10 +77,25 @@ class Space:
             input=script.encode(),
             capture_output=True,
             timeout=PATIENCE_S,
+            env={**os.environ, "PATH": PATH},
             check=False,
         )
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
+
+    @contextmanager
+    def overheard(self, file: Path) -> Iterator[None]:
+        """Meanwhile every packet that passes here is written to a file."""
+        ears = subprocess.Popen(
+            [*self.within, sys.executable, "-c", EARS, str(file)], stdout=subprocess.PIPE
+        )
+        assert ears.stdout is not None
+        ears.stdout.readline()
+        try:
+            yield
+        finally:
+            ears.kill()
+            ears.communicate()
 
     def close(self) -> None:
         """Ends the namespace."""
@@ -184,6 +212,7 @@ class World:
         self._settings = settings
         self._spaces: list[Space] = []
         self.hosts: list[RunningHost] = []
+        self.spaces: dict[RunningHost, Space] = {}
         self.space = self._made(Space())
         self.space.do("ip link add bridge type bridge\nip link set bridge up")
 
@@ -229,6 +258,7 @@ class World:
         host.within = space.within
         host.faults = [f"--idle={IDLE_S}", f"--upgrade={UPGRADE_S}"]
         self.hosts.append(host)
+        self.spaces[host] = space
         host.start()
         return host
 
@@ -243,9 +273,7 @@ class World:
 @contextmanager
 def world(path: Path, *settings: str) -> Iterator[World]:
     """A world for a test; skipped where the tools are not there or the kernel forbids it."""
-    missing = [
-        one for one in TOOLS if shutil.which(one, path=f"{os.environ['PATH']}:/usr/sbin") is None
-    ]
+    missing = [one for one in TOOLS if shutil.which(one, path=PATH) is None]
     if missing:
         pytest.skip(
             f"no {', '.join(missing)} here: the packages are util-linux, iproute2, nftables"

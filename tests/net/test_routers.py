@@ -94,7 +94,22 @@ def test_s08_what_cannot_be_punched_is_relayed(made: World) -> None:
     two.add_one()
     assert two.ways() == ["relayed"]
     assert two.known.client().operate("status")["counts"]["relays.begun"] == 1
+    assert two.here.client().operate("status")["reach"]["way"] == "introduced"
     two.stop()
+
+
+def test_s08_a_relay_sees_nothing_of_what_it_carries(made: World, tmp_path: Path) -> None:
+    two = pair(made, RANDOM)
+    owner = two.there.client("hoarder")
+    put = owner.wire(two.there.create(owner, "hoard.py", "hoard")["put"])
+    heard = tmp_path / "heard"
+    word = "nothing of this is for a third"
+    with two.world.spaces[two.known].overheard(heard):
+        assert two.client.send(put, word * 200) == ["applied"]
+    assert two.ways() == ["relayed"]
+    octets = heard.read_bytes()
+    assert len(octets) > 2 * 200 * len(word), "all of it passed twice"
+    assert word.encode() not in octets
 
 
 def test_s08_a_relayed_link_becomes_a_direct_one_when_the_way_is_free(made: World) -> None:
