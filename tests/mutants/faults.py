@@ -24,6 +24,7 @@ SHARE = "tests/net/test_rerun_share.py"
 PEERS = "tests/sim/test_peers.py"
 BETWEEN = "tests/sim/test_between_hosts.py"
 NODE = "tests/dht/test_node.py"
+NAT = "tests/nat/test_traversal.py"
 
 FAULTS = [
     Fault(
@@ -449,5 +450,47 @@ FAULTS = [
         "    _drop_deliveries(host, address)\n    for",
         "    for",
         f"{ONCE}::test_a_client_that_comes_back_hears_what_it_missed_before_what_is_not_committed_yet",
+    ),
+    Fault(
+        "an introducer leads a host into its own network",
+        "avm/nat/seats.py",
+        " and (is_local(by) or not is_local(endpoint))",
+        "",
+        f"{NAT}::test_s08_an_introducer_far_off_names_nobody_near",
+    ),
+    Fault(
+        "a relay has no rate",
+        "avm/nat/relay.py",
+        "        if session.left < len(packet.packet):\n",
+        "        if False:\n",
+        f"{NAT}::test_s08_a_relay_passes_on_no_more_than_its_rate",
+    ),
+    Fault(
+        "a host whose router has another IP does nothing",
+        "avm/nat/traversal.py",
+        "                    self._moved(now_s)\n",
+        "                    pass\n",
+        f"{NAT}::test_s08_a_router_with_another_ip_makes_its_hosts_meet_anew",
+    ),
+    Fault(
+        "a relayed link stays beside the better one",
+        "avm/nat/traversal.py",
+        "                self._out.append(Retire(number))\n",
+        "                pass\n",
+        f"{NAT}::test_s08_a_relayed_link_becomes_a_punched_one_when_the_way_is_free",
+    ),
+    Fault(
+        "an echo of a ping passes for the other end",
+        "avm/nat/meetings.py",
+        "        if met is None or punch.asked == met.asked:\n",
+        "        if met is None:\n",
+        f"{NAT}::test_s08_a_host_takes_no_echo_of_its_own_for_an_answer",
+    ),
+    Fault(
+        "one observer who lies hides a host",
+        "avm/nat/standing.py",
+        "        translated = 2 * sum(one for _, one in self._votes.values()) > len(self._votes)\n",
+        "        translated = any(one for _, one in self._votes.values())\n",
+        f"{NAT}::test_s08_one_liar_among_three_observers_hides_nobody",
     ),
 ]

@@ -257,6 +257,19 @@ def test_s08_a_punch_of_no_meeting_is_not_answered() -> None:
     assert here.nat.counts["punches.stray"] == 2
 
 
+def test_s08_a_host_takes_no_echo_of_its_own_for_an_answer() -> None:
+    here, world = a_meeting("198.51.100.1:4433", "192.0.2.1:53")
+    before = len(here.sent)
+    said = Meeting(b"m" * 16, b"y" * 32, parse_endpoint("192.0.2.2:53"), True)
+    here.nat.hear_untrusted(1, said.to_bytes(), here.endpoint, world.now_s)
+    here.carry_out()
+    echo, where = here.sent[before]
+    here.nat.receive_untrusted(echo, where, world.now_s)
+    here.carry_out()
+    assert len(here.sent) == before + 1
+    assert here.nat.counts["punches.stray"] == 1
+
+
 def test_s08_a_peer_asks_for_so_many_introductions_and_no_more() -> None:
     world, known, one, two = three(8, "keeps", "keeps")
     line = next(iter(one.lines.values()))

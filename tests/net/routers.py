@@ -213,6 +213,7 @@ class World:
         self._spaces: list[Space] = []
         self.hosts: list[RunningHost] = []
         self.spaces: dict[RunningHost, Space] = {}
+        self.faults = [f"--idle={IDLE_S}", f"--upgrade={UPGRADE_S}"]
         self.space = self._made(Space())
         self.space.do("ip link add bridge type bridge\nip link set bridge up")
 
@@ -256,7 +257,7 @@ class World:
         listen = f'network.listen="{where}"'
         host = RunningHost(place, [*self._settings, *settings, listen, *bootstrap])
         host.within = space.within
-        host.faults = [f"--idle={IDLE_S}", f"--upgrade={UPGRADE_S}"]
+        host.faults = list(self.faults)
         self.hosts.append(host)
         self.spaces[host] = space
         host.start()
