@@ -4,9 +4,9 @@ Step 7 of the journey: the outbox asks where an address lives, and the answer is
 carries what is needed to check it, so storer and reader ask nobody: an identity record is the
 identity's bytes and hashes to its key; a location record is signed.
 
-A host's location holds its endpoints, or who introduces it, and is signed by the host's own root key. A machine's holds the
-operational certificate that names its host, no endpoint, and is signed by that host's key: a host
-that changes its port publishes one record and not one a machine.
+A host's location holds its endpoints, or who introduces it, and is signed by the host's own root key.
+A machine's holds the operational certificate that names its host, no endpoint, and is signed by that
+host's key: a host that changes its port publishes one record and not one a machine.
 """
 
 from dataclasses import dataclass

@@ -262,8 +262,8 @@ class UdpPort:
 
     def _send(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
         """Send datagrams; what there is no room for is lost, as on any network."""
-        if self._tunnels:
-            datagrams = [self._by_tunnel(*one) if not one[1][1] else one for one in datagrams]
+        if any(not address[1] for _, address in datagrams):
+            datagrams = self._by_tunnel(datagrams)
         if len(datagrams) == 1 or not self._cuts:
             for datagram, address in datagrams:
                 self._send_one(datagram, address)
@@ -274,9 +274,18 @@ class UdpPort:
             else:
                 self._send_run(run, address)
 
-    def _by_tunnel(self, packet: bytes, address: Address) -> tuple[bytes, Address]:
-        head, relay = self._tunnels.get(address, (b"", address))
-        return head + packet, relay
+    def _by_tunnel(self, packets: Sequence[tuple[bytes, Address]]) -> list[tuple[bytes, Address]]:
+        """What goes out for packets of which some go by a tunnel; without one they are lost."""
+        out: list[tuple[bytes, Address]] = []
+        for packet, address in packets:
+            tunnel = self._tunnels.get(address)
+            if tunnel is not None:
+                out.append((tunnel[0] + packet, tunnel[1]))
+            elif address[1]:
+                out.append((packet, address))
+            else:
+                self.lost_datagrams += 1
+        return out
 
     def _send_one(self, datagram: bytes, address: Address) -> None:
         try:

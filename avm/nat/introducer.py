@@ -61,7 +61,7 @@ class Introducer:
 
     def try_out(self, seat: Seat, nonce: bytes, now_s: float) -> None:
         """A peer wants to know whether it is reached unasked."""
-        if seat.dialed or seat.way is not Way.DIRECT or not seat.may_meet(now_s):
+        if seat.dialed or seat.way is not Way.DIRECT or not seat.meets.take(now_s):
             self._counts["tries.refused"] += 1
             return
         self._out.append(SendAside((Probe(nonce).to_bytes(),) * PROBES, seat.endpoint))
@@ -71,7 +71,7 @@ class Introducer:
         other = self._enlisted(host)
         for nonce in [one for one, made in self._made.items() if made.until_s <= now_s]:
             del self._made[nonce]
-        may = seat.may_meet(now_s) and seat.way is Way.DIRECT and seat.peer != host
+        may = seat.meets.take(now_s) and seat.way is Way.DIRECT and seat.peer != host
         if other is None or not may or len(self._made) >= MEETINGS_MAX:
             self._counts["introductions.refused"] += 1
             self._tell(seat, Apart(host).to_bytes())

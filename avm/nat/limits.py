@@ -24,6 +24,14 @@ MEETINGS_MAX = 256
 # A link may ask for so many introductions at once, and for so many a second on end.
 MEET_BURST = 8.0
 MEET_RATE_S = 1.0
+# A host that is asked for takes so many from one introducer.
+ASKED_BURST = 64.0
+ASKED_RATE_S = 4.0
+# What others say of where they see a host makes it announce that, and meet others anew, so often.
+ANNOUNCE_BURST = 4.0
+ANNOUNCE_RATE_S = 0.2
+MOVE_BURST = 3.0
+MOVE_RATE_S = 0.1
 
 # A tunnel or a relayed session on which nothing came for so long is forgotten.
 TUNNEL_IDLE_S = 60.0

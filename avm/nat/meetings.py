@@ -27,7 +27,7 @@ from avm.nat.limits import (
     SEEK_S,
 )
 from avm.nat.packets import Punch
-from avm.nat.seats import Seat, can_be_sent_to
+from avm.nat.seats import Help, Seat, can_be_sent_to
 from caps.identity import Endpoint, Route
 
 T = TypeVar("T")
@@ -168,7 +168,7 @@ class Meetings:
     def hear_meeting(self, seat: Seat, said: frames.Meeting, now_s: float) -> None:
         """An introduction."""
         met = None if said.asked else self._wanted.get(said.host)
-        if said.asked and seat.introduces and len(self._by_nonce) < MEETINGS_MAX:
+        if said.asked and self._takes(seat, now_s):
             met = Met(said.host, True, now_s, phase=Phase.ASKED, link=seat.number)
             met.old = self._links_of(said.host)
         fits = can_be_sent_to(said.endpoint, seat.endpoint) and said.nonce not in self._by_nonce
@@ -181,6 +181,11 @@ class Meetings:
         self.through[met.host] = seat.route
         self._counts["meetings"] += 1
         self._punch(met, now_s)
+
+    def _takes(self, seat: Seat, now_s: float) -> bool:
+        """Whether this host is introduced by the other end of a link, and has room."""
+        has_room = len(self._by_nonce) < MEETINGS_MAX
+        return seat.help is Help.AGREED and has_room and seat.asks.take(now_s)
 
     def _punch(self, met: Met, now_s: float) -> None:
         """Send the pings that are due; after the last, see what becomes of it."""

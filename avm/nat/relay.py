@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from avm.nat.bucket import Bucket
 from avm.nat.effects import Effect, Send
 from avm.nat.limits import NONCE_BYTES, SESSIONS_A_HOST, TUNNEL_IDLE_S, Allowed
 from avm.nat.packets import Relayed
@@ -29,11 +30,10 @@ class End:
 
 @dataclass(slots=True)
 class Session:
-    """Two ends; `left` bytes may go at `counted_s`; `used_s` is when the last packet came."""
+    """Two ends, and the bytes that may go; `used_s` is when the last packet came."""
 
     ends: tuple[End, End]
-    left: float
-    counted_s: float
+    bytes: Bucket
     used_s: float
 
 
@@ -69,8 +69,8 @@ class RelayingHost:
             self._counts["relays.refused"] += 1
             return None
         ends = tuple(End(self._entropy(NONCE_BYTES), *place) for place in (asker, other))
-        left = self._allowed.relay_bytes_s * BURST_S
-        session = Session((ends[0], ends[1]), left, now_s, now_s)
+        rate = self._allowed.relay_bytes_s
+        session = Session((ends[0], ends[1]), Bucket(rate * BURST_S, rate, now_s), now_s)
         for side, end in enumerate(ends):
             self._by_token[end.token] = (session, side)
         self._counts["relays.begun"] += 1
@@ -84,13 +84,9 @@ class RelayingHost:
         session, side = found
         session.ends[side].endpoint = source
         session.used_s = now_s
-        rate = self._allowed.relay_bytes_s
-        left = session.left + (now_s - session.counted_s) * rate
-        session.left, session.counted_s = min(rate * BURST_S, left), now_s
-        if session.left < len(packet.packet):
+        if not session.bytes.take(now_s, len(packet.packet)):
             self._counts["relayed.dropped"] += 1
             return True
-        session.left -= len(packet.packet)
         self._counts["relayed.bytes"] += len(packet.packet)
         other = session.ends[1 - side]
         datagram = Relayed(other.token, packet.packet).to_bytes()

@@ -1,9 +1,11 @@
 """Links as the ways round routers see them. Values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum, auto
 
+from avm.nat.bucket import Bucket
 from avm.nat.effects import Way
-from avm.nat.limits import MEET_BURST, MEET_RATE_S
+from avm.nat.limits import ASKED_BURST, ASKED_RATE_S, MEET_BURST, MEET_RATE_S
 from caps.identity import Endpoint, Route
 
 # Where no router of the world's network is asked to carry anything to: RFC 1918, 3927, 4193, 6598.
@@ -39,12 +41,21 @@ def can_be_sent_to(endpoint: Endpoint, by: Endpoint) -> bool:
     return somewhere and len(ip) == len(by.ip) and (is_local(by) or not is_local(endpoint))
 
 
+class Help(Enum):
+    """Whether the other end introduces this host."""
+
+    UNASKED = auto()
+    ASKED = auto()
+    AGREED = auto()
+    DECLINED = auto()
+
+
 @dataclass(slots=True)
 class Seat:
-    """A link that is up. `endpoint` is where the other end is, that of its relay for a relayed one.
+    """A link that is up. `endpoint` is where the other end is, or its relay; `seen` where it sees us.
 
-    `hides`: it was told to keep that to itself; `asked`, `waits`, `introduces`: it was asked to introduce this host, has not answered, does so; `enlisted`: this host
-    introduces it; `meets`, `meets_s`: how many introductions it may ask for, and since when.
+    `hides`: it was told to tell nobody of that. `enlisted`: this host introduces it. `meets` are the
+    introductions it may ask for, `asks` those that it may make of this host.
     """
 
     number: int
@@ -54,23 +65,12 @@ class Seat:
     endpoint: Endpoint
     seen: Endpoint | None = None
     hides: bool = False
-    asked: bool = False
-    waits: bool = False
-    introduces: bool = False
+    help: Help = Help.UNASKED
     enlisted: bool = False
-    meets: float = MEET_BURST
-    meets_s: float = 0.0
+    meets: Bucket = field(default_factory=lambda: Bucket(MEET_BURST, MEET_RATE_S, 0.0))
+    asks: Bucket = field(default_factory=lambda: Bucket(ASKED_BURST, ASKED_RATE_S, 0.0))
 
     @property
     def route(self) -> Route:
         """Where others find the other end."""
         return Route(self.peer, self.endpoint)
-
-    def may_meet(self, now_s: float) -> bool:
-        """Count an introduction it asks for, and tell whether it may."""
-        self.meets = min(MEET_BURST, self.meets + (now_s - self.meets_s) * MEET_RATE_S)
-        self.meets_s = now_s
-        if self.meets < 1:
-            return False
-        self.meets -= 1
-        return True

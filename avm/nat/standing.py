@@ -11,10 +11,20 @@ something to others is named as well, last.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from avm.nat.bucket import Bucket
 from avm.nat.effects import Announce, Effect, Tell, Through, Way
 from avm.nat.frames import Enlist, Hide, Try
-from avm.nat.limits import INTRODUCERS, LOOK_S, NONCE_BYTES, TRIES, TRY_S, VOTES_MAX
-from avm.nat.seats import Seat, is_local
+from avm.nat.limits import (
+    ANNOUNCE_BURST,
+    ANNOUNCE_RATE_S,
+    INTRODUCERS,
+    LOOK_S,
+    NONCE_BYTES,
+    TRIES,
+    TRY_S,
+    VOTES_MAX,
+)
+from avm.nat.seats import Help, Seat, is_local
 from caps.identity import Endpoint, Route
 from dht.contact import subnet_of
 
@@ -56,6 +66,8 @@ class Standing:
         self._tries: dict[int, Trying] = {}
         self._is_open = fixed
         self._is_closed = False
+        self._announces = Bucket(ANNOUNCE_BURST, ANNOUNCE_RATE_S, 0.0)
+        self._announce_s: float | None = None
         self.is_hidden = False
 
     @property
@@ -71,7 +83,7 @@ class Standing:
 
     def routes(self) -> tuple[Endpoint | Route, ...]:
         """What the location record of this host names, best first; nothing while it knows nothing."""
-        introducers = [seat.route for seat in self._seats.values() if seat.introduces]
+        introducers = [seat.route for seat in self._seats.values() if seat.help is Help.AGREED]
         through = introducers[:INTRODUCERS] if self.is_hidden else []
         if self._own is None or (through and is_local(self._own)):
             return tuple(through)
@@ -106,18 +118,19 @@ class Standing:
             if len(self._votes) > VOTES_MAX:
                 del self._votes[next(iter(self._votes))]
         if not is_translated:
-            self._learn(local)
+            self._learn(local, now_s)
         self._judge(now_s)
 
-    def reached(self, local: Endpoint, by: Endpoint) -> None:
+    def reached(self, local: Endpoint, by: Endpoint, now_s: float) -> None:
         """A host that was not dialed is here; `local` is what this host has as its own on the way there."""
         if is_local(by) or not is_local(local):
-            self._learn(local)
+            self._learn(local, now_s)
 
-    def _learn(self, local: Endpoint) -> None:
-        if self._own is None:
+    def _learn(self, local: Endpoint, now_s: float) -> None:
+        own = self._own
+        if own is None or (self._learns and is_local(own) and not is_local(local)):
             self._own = local
-            self._out.append(Announce())
+            self._announce(now_s)
 
     def hear_probe(self, nonce: bytes, source: Endpoint, now_s: float) -> bool:
         """A datagram came that was asked for; tell whether it was."""
@@ -131,17 +144,18 @@ class Standing:
 
     def hear_enlisted(self, seat: Seat, accepted: bool, now_s: float) -> None:
         """The other end introduces this host, or does not."""
-        seat.waits = False
-        if seat.asked and seat.introduces != accepted:
-            seat.introduces = accepted
-            self._out.append(Announce())
+        said = Help.AGREED if accepted else Help.DECLINED
+        if seat.help not in (Help.UNASKED, said):
+            if Help.AGREED in (seat.help, said):
+                self._announce(now_s)
+            seat.help = said
         self._look_round(now_s)
 
     def lost(self, seat: Seat, now_s: float) -> None:
         """A link is gone, and with it what was asked of its other end."""
         self._tries.pop(seat.number, None)
-        if seat.introduces:
-            self._out.append(Announce())
+        if seat.help is Help.AGREED:
+            self._announce(now_s)
         self._look_round(now_s)
 
     # Time.
@@ -158,6 +172,8 @@ class Standing:
                 continue
             trying.left, trying.due_s = trying.left - 1, now_s + TRY_S
             self._out.append(Tell(number, Try(trying.nonce).to_bytes()))
+        if self._announce_s is not None and now_s >= self._announce_s:
+            self._announce(now_s)
         self._look_round(now_s)
 
     def next_wake_s(self) -> float | None:
@@ -165,9 +181,19 @@ class Standing:
         wakes = [trying.due_s for trying in self._tries.values()]
         if self._wants_links() and self._unlinked():
             wakes.append(self._look_s)
+        if self._announce_s is not None:
+            wakes.append(self._announce_s)
         return min(wakes, default=None)
 
     # Inside.
+
+    def _announce(self, now_s: float) -> None:
+        """Have it announced how this host is reached, now or when it may be again."""
+        self._announce_s = None
+        if self._announces.take(now_s):
+            self._out.append(Announce())
+        else:
+            self._announce_s = now_s + self._announces.wait_s()
 
     def _judge(self, now_s: float) -> None:
         translated = 2 * sum(one for _, one in self._votes.values()) > len(self._votes)
@@ -175,7 +201,7 @@ class Standing:
         hidden = not self._fixed and (translated or guarded)
         if hidden != self.is_hidden:
             self.is_hidden = hidden
-            self._out.append(Announce())
+            self._announce(now_s)
         self._look_round(now_s)
 
     def _look_round(self, now_s: float) -> None:
@@ -194,7 +220,7 @@ class Standing:
                 self._out.append(Tell(seat.number, Hide().to_bytes()))
         for seat in self._may_be_asked():
             if self._asked() < INTRODUCERS:
-                seat.asked = seat.waits = True
+                seat.help = Help.ASKED
                 self._out.append(Tell(seat.number, Enlist().to_bytes()))
 
     def _wants_links(self) -> bool:
@@ -205,7 +231,7 @@ class Standing:
         return bool(self._votes) and not is_sure and not any(self._dialed())
 
     def _asked(self) -> int:
-        return sum(one.introduces or one.waits for one in self._seats.values())
+        return sum(one.help in (Help.ASKED, Help.AGREED) for one in self._seats.values())
 
     def _dialed(self) -> Iterable[Seat]:
         return (one for one in self._seats.values() if one.dialed and one.way is Way.DIRECT)
@@ -215,7 +241,7 @@ class Standing:
         return [route for route in self._known if route.address not in peers]
 
     def _may_be_asked(self) -> Iterable[Seat]:
-        peers = {seat.peer for seat in self._seats.values() if seat.asked}
+        peers = {seat.peer for seat in self._seats.values() if seat.help is not Help.UNASKED}
         for seat in list(self._dialed()):
             if seat.peer not in peers and seat.seen:
                 peers.add(seat.peer)

@@ -9,9 +9,12 @@ from collections import Counter
 from collections.abc import Callable
 
 from avm.nat import frames
+from avm.nat.bucket import Bucket
 from avm.nat.effects import Dig, Effect, Fill, Hear, Hidden, Retire, Tell, Tunnel, Way
 from avm.nat.introducer import Introducer
 from avm.nat.limits import (
+    MOVE_BURST,
+    MOVE_RATE_S,
     TUNNEL_IDLE_S,
     TUNNELS_MAX,
     UPGRADE_S,
@@ -50,6 +53,7 @@ class Traversal:
         self._numbers: dict[bytes, int] = {}
         self._next = 0
         self._upgrades: dict[int, tuple[float, float]] = {}
+        self._moves = Bucket(MOVE_BURST, MOVE_RATE_S, 0.0)
         self.standing = Standing(own, fixed, known, entropy, self._seats, self._out)
         self._introducer = Introducer(allowed, entropy, self._seats, self.counts, self._out)
         self._meetings = Meetings(self._seats, self._dig, self.counts, self._out)
@@ -89,16 +93,22 @@ class Traversal:
             way, endpoint = Way.RELAYED, tunnel[0].relay
         elif self._meetings.opened.get(peer) == endpoint:
             way = Way.PUNCHED
-        seat = self._seats[link] = Seat(link, peer, dialed, way, endpoint, meets_s=now_s)
-        for number in self._meetings.replaced.pop(peer, ()) if way is not Way.DIRECT else ():
-            if number in self._seats:
-                self._out.append(Retire(number))
+        seat = self._seats[link] = Seat(link, peer, dialed, way, endpoint)
+        self._retire_old(seat)
         if way is Way.DIRECT and not dialed:
             self._out.append(Tell(link, frames.Seen(endpoint).to_bytes()))
         if way is Way.RELAYED and dialed:
             self._upgrades[link] = (now_s + UPGRADE_S, UPGRADE_S)
         self._meetings.linked(seat, now_s)
         return way
+
+    def _retire_old(self, new: Seat) -> None:
+        """A link to the same host has a better one beside it, or one that was made in its place."""
+        old = () if new.way is Way.DIRECT else self._meetings.replaced.pop(new.peer, ())
+        for seat in list(self._seats.values()):
+            is_worse = seat.way is Way.RELAYED and new.way is not Way.RELAYED
+            if seat.peer == new.peer and (is_worse or seat.number in old) and seat is not new:
+                self._out.append(Retire(seat.number))
 
     def link_moved(self, link: int, endpoint: Endpoint) -> None:
         """The other end of a link is at another endpoint now."""
@@ -150,6 +160,8 @@ class Traversal:
 
     def _moved(self, now_s: float) -> None:
         """Others see this host elsewhere than before: ways that were punched lead nowhere now."""
+        if not self._moves.take(now_s):
+            return
         self.counts["moved"] += 1
         for seat in list(self._seats.values()):
             via = self._meetings.through.get(seat.peer)

@@ -120,7 +120,7 @@ class Ways:
         way = self.traversal.link_up(number, link.peer.address, link.dialed, at, now_s)
         if way is Way.DIRECT and not link.dialed and isinstance(at, Endpoint):
             local = self._port.local_endpoint(at)
-            self.traversal.standing.reached(local, at)
+            self.traversal.standing.reached(local, at, now_s)
         return way, at if way is Way.DIRECT and isinstance(at, Endpoint) else None
 
     def link_down(self, link: Link) -> None:

@@ -461,7 +461,7 @@ FAULTS = [
     Fault(
         "a relay has no rate",
         "avm/nat/relay.py",
-        "        if session.left < len(packet.packet):\n",
+        "        if not session.bytes.take(now_s, len(packet.packet)):\n",
         "        if False:\n",
         f"{NAT}::test_s08_a_relay_passes_on_no_more_than_its_rate",
     ),
@@ -475,7 +475,7 @@ FAULTS = [
     Fault(
         "a relayed link stays beside the better one",
         "avm/nat/traversal.py",
-        "                self._out.append(Retire(number))\n",
+        "                self._out.append(Retire(seat.number))\n",
         "                pass\n",
         f"{NAT}::test_s08_a_relayed_link_becomes_a_punched_one_when_the_way_is_free",
     ),

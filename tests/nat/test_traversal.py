@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avm.nat.effects import Send, Way
-from avm.nat.frames import Meet, Meeting, Relaying
+from avm.nat.frames import Enlisted, Meet, Meeting, Relaying, Seen
 from avm.nat.limits import MEET_BURST, PACKETS_MAX, PINGS_S, Allowed
 from avm.nat.packets import Punch
 from caps.identity import Route, parse_endpoint
@@ -211,8 +211,8 @@ def a_meeting(introducer: str, target: str) -> tuple[Host, World]:
     endpoint = parse_endpoint(introducer)
     here.nat.link_up(1, b"i" * 32, True, endpoint, world.now_s)
     seen = parse_endpoint("203.0.113.1:4433")
-    here.nat.standing.hear_seen(here.nat._seats[1], here.endpoint, seen, world.now_s)
-    here.nat.standing.hear_enlisted(here.nat._seats[1], True, world.now_s)
+    here.nat.hear_untrusted(1, Seen(seen).to_bytes(), here.endpoint, world.now_s)
+    here.nat.hear_untrusted(1, Enlisted(True).to_bytes(), here.endpoint, world.now_s)
     said = Meeting(b"n" * 16, b"x" * 32, parse_endpoint(target), True)
     here.nat.hear_untrusted(1, said.to_bytes(), here.endpoint, world.now_s)
     here.carry_out()

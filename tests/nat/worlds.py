@@ -190,7 +190,7 @@ class Host:
         line.is_up = True
         self.nat.link_up(line.number, line.peer, line.dialed, line.at, self.world.now_s)
         if not line.dialed and isinstance(line.at, Endpoint):
-            self.nat.standing.reached(self.endpoint, line.at)
+            self.nat.standing.reached(self.endpoint, line.at, self.world.now_s)
         self.carry_out()
 
     def down(self, line: Line) -> None:
