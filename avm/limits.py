@@ -58,4 +58,7 @@ class Limits:
     introduced: int = 256
     relays: int = 16
     relay_bytes_s: int = 128 * KIB
+    upgrade_s: float = 10.0
+    cases: int = 100
+    endings: int = 10_000
     unsealed_cache: int = 10_000

@@ -4,6 +4,7 @@ A host that comes back has its key, its stored state and a new port, as a host d
 again. A reader notes the highest incarnation and sequence it was ever told of each key.
 """
 
+import sys
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
@@ -130,6 +131,11 @@ class Churn:
         self.publish_when_joined(place)
         self._later(place, SESSION_MS)
 
+    def progress(self) -> str:
+        """What came of it so far, in a line: a long run that is cut short has said something."""
+        counts = f"{self.found:,} found, {self.missed:,} missed, {self.stale:,} older than the last"
+        return f"{counts}, {self.went_back:,} went back, {self.world.datagrams:,} datagrams"
+
     def publish_when_joined(self, place: Place) -> None:
         """A host that has just come back publishes as soon as it knows somebody."""
         node = place.node
@@ -146,7 +152,9 @@ def churn(hours: int, seed: int, hosts: int = HOSTS) -> Iterator[Figure]:
     """Hosts with sessions of two hours in the mean look for each other."""
     day = Churn(seed, hosts)
     day.begin()
-    day.run(hours * HOUR_MS)
+    for hour in range(1, hours + 1):
+        day.run(HOUR_MS)
+        print(f"hour {hour} of {hours}: {day.progress()}", file=sys.stderr, flush=True)
     day.world.run(MINUTE_MS)
     day.hear()
     lookups = day.found + day.missed

@@ -5,7 +5,7 @@ The two need each other: what is put into a map is frozen, and a frozen dict is 
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from enum import Enum
-from math import isnan
+from math import copysign, isnan
 from operator import itemgetter
 from typing import TypeAlias, TypeVar, cast, overload
 
@@ -26,6 +26,7 @@ from caps.frozen import (
     order_tagged,
     order_text,
 )
+from caps.keys import equal_keys, refuse_clashes
 
 K = TypeVar("K")
 V_co = TypeVar("V_co", covariant=True)
@@ -36,7 +37,6 @@ D = TypeVar("D")
 Placed: TypeAlias = tuple[bytes, tree.Stored, object]
 
 _MISSING = object()
-_NUMBERS = (int, float)
 _TEXTS = frozenset((str,))
 _PLAIN = frozenset((type(None), bool, bytes))
 
@@ -152,7 +152,7 @@ class Map(Mapping[K, V_co], Settled):
         return head(0xA0, len(self)) + b"".join(parts)
 
     def _refuse_clash(self, key: object) -> None:
-        for other in _equal_keys(key):
+        for other in equal_keys(key):
             if tree.find(self._root, (order_of(other), other), _MISSING) is not _MISSING:
                 raise NotAValue(f"keys {other!r} and {key!r} are equal")
 
@@ -252,7 +252,7 @@ def _settle_int(number: int) -> int:
 def _settle_float(number: float) -> float:
     if isnan(number):
         return NAN
-    return number or 0.0
+    return number if number or copysign(1.0, number) > 0.0 else 0.0
 
 
 def settle_tuple(
@@ -361,41 +361,3 @@ def _settle_pairs(pairs: Iterable[tuple[object, object]], room: int) -> tree.Nod
     if odd:
         refuse_clashes(distinct)
     return tree.build(distinct)
-
-
-def refuse_clashes(entries: Iterable[tree.Entry]) -> None:
-    """Raise NotAValue when two of the keys are the same number in different types."""
-    numbers = {
-        stored[0]: stored[1]
-        for stored, _ in entries
-        if type(stored) is tuple and isinstance(stored[1], _NUMBERS)
-    }
-    for key in numbers.values():
-        if type(key) is not int:
-            for other in _equal_keys(key):
-                if order_of(other) in numbers:
-                    raise NotAValue(f"keys {other!r} and {key!r} are equal")
-
-
-def _equal_keys(key: object) -> Iterator[int | float]:
-    """Yield the keys of other types that Python takes for the same number."""
-    match key:
-        case bool():
-            yield from (int(key), float(key))
-        case int():
-            if key in (0, 1):
-                yield bool(key)
-            if key.bit_length() <= 1024 and (rounded := _nearest(key)) == key:
-                yield rounded
-        case float():
-            if key in (0.0, 1.0):
-                yield bool(key)
-            if key.is_integer():
-                yield int(key)
-
-
-def _nearest(number: int) -> float:
-    try:
-        return float(number)
-    except OverflowError:
-        return NAN

@@ -85,16 +85,20 @@ def _derive(secret: bytes, named: bytes, domain: bytes, size: int) -> bytes:
 class MachineKeys:
     """The keys of one machine, which never leave this object.
 
-    `secret` is 32 bytes, `address` the machine's. The keys of the last `GENERATIONS_KEPT`
-    generations used are kept; the others are derived again when asked for.
+    `secret` is 32 bytes, `address` the machine's. A machine that has moved has a secret of its new
+    host's in `later`, ascending, each with the generation from which on it holds. The keys of the last
+    `GENERATIONS_KEPT` generations used are kept; the others are derived again when asked for.
     """
 
-    __slots__ = ("_address", "_kept", "_secret")
+    __slots__ = ("_address", "_kept", "_secrets")
 
-    def __init__(self, secret: bytes, address: bytes) -> None:
-        if len(secret) != SECRET_BYTES or len(address) != ADDRESS_BYTES:
+    def __init__(
+        self, secret: bytes, address: bytes, later: Sequence[tuple[int, bytes]] = ()
+    ) -> None:
+        secrets = ((0, secret), *later)
+        if len(address) != ADDRESS_BYTES or any(len(one) != SECRET_BYTES for _, one in secrets):
             raise ValueError(f"a secret is {SECRET_BYTES} bytes, an address {ADDRESS_BYTES}")
-        self._secret = secret
+        self._secrets = secrets
         self._address = address
         self._kept: dict[int, _GenerationKeys] = {}
 
@@ -105,6 +109,11 @@ class MachineKeys:
     def address(self) -> bytes:
         """The address whose capabilities these keys make."""
         return self._address
+
+    @property
+    def latest(self) -> int:
+        """The generation from which on the newest secret holds."""
+        return self._secrets[-1][0]
 
     def seal(
         self, plaintext: bytes, *, generation: int, priority: int, kind: int, expires_ms: int | None
@@ -164,7 +173,8 @@ class MachineKeys:
     def _keys(self, generation: int) -> _GenerationKeys:
         keys = self._kept.get(generation)
         if keys is None:
-            keys = _GenerationKeys(self._secret, self._address, generation)
+            secret = next(one for since, one in reversed(self._secrets) if since <= generation)
+            keys = _GenerationKeys(secret, self._address, generation)
             if len(self._kept) >= GENERATIONS_KEPT:
                 del self._kept[next(iter(self._kept))]
             self._kept[generation] = keys

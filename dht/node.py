@@ -10,6 +10,7 @@ whoever brings them. A node that knows no endpoint of its own, or is told not to
 asks, names no id, and answers nothing.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from dht.errors import InvalidPacket, InvalidRecord
 from dht.locating import Locating, Surroundings
 from dht.newest import Mark
 from dht.observed import Observed
+from dht.portrait import Portrait, count, portrait
 from dht.proofs import Kind, Proofs, Proved
 from dht.provider import Provider
 from dht.publishing import Publishing
@@ -88,13 +90,14 @@ class Node:
         self._asker = Asker(settings, entropy, self._out)
         self._upkeep = Upkeep(settings, Table(self.id, settings), self._asker, self._out)
         closest = self._upkeep.closest
-        around = Surroundings(self.id, closest, lambda: estimated_size(self.table), self._shelf.get)
+        around = Surroundings(self.id, closest, self.network_size, self._shelf.get)
         self._locating = Locating(settings, around, self._asker, self._proofs, self._out)
         self._storing = Storing(
             self._asker, self._locating, self._proofs, self._publishing, self._out
         )
         self._server = Server(settings, closest, self._shelf, self._proofs, entropy(SECRET_BYTES))
         self.malformed = 0
+        self.counts: Counter[str] = Counter()
         self._joining: tuple[Endpoint, ...] = ()
         self._refresh: list[tuple[int, int | None]] = []
         self._refreshing: set[int] = set()
@@ -113,6 +116,10 @@ class Node:
         """How many requests this node has sent."""
         return self._asker.requests
 
+    def network_size(self) -> float:
+        """Return about how many nodes the network has, by how close the neighbours are."""
+        return estimated_size(self.table)
+
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoints of its own that it was told or has learned."""
@@ -130,7 +137,20 @@ class Node:
         """Return what is to be done since the last call, in order."""
         effects = self._out[:]
         self._out.clear()
+        for effect in effects:
+            count(self.counts, effect)
         return effects
+
+    def portrait(self, now_ms: int) -> Portrait:
+        """Return what it knows, holds for others and announces, to look at."""
+        return portrait(now_ms, self._upkeep, self._shelf, self._publishing)
+
+    def announce(self, now_ms: int, places: Iterable[tuple[Kind, bytes]]) -> None:
+        """Put own records again, before all others and as fast as `publish_rate` allows."""
+        for kind, key in places:
+            self._publishing.hasten(kind, key)
+        self._announce(now_ms)
+        self._go_on(now_ms)
 
     def join(self, now_ms: int, endpoints: Iterable[Endpoint]) -> None:
         """Enter the network through nodes of which only the endpoints are known."""
@@ -150,11 +170,20 @@ class Node:
         return number
 
     def publish_location(
-        self, now_ms: int, subject: Identity, incarnation: int, where: Where
+        self,
+        now_ms: int,
+        subject: Identity,
+        incarnation: int,
+        where: Where,
+        *,
+        at_once: bool = True,
     ) -> Proved:
-        """Sign and publish where an address lives, now and each hour; raises `InvalidRecord`."""
-        draft = Location(subject, incarnation, 0, 0, where)
-        record = self._publishing.add(Kind.LOCATION, subject.address, draft, now_ms)
+        """Sign and publish where an address lives, now and each hour; raises `InvalidRecord`.
+
+        One of many that have not changed need not be put `at_once`, before what has.
+        """
+        draft, key = Location(subject, incarnation, 0, 0, where), subject.address
+        record = self._publishing.add(Kind.LOCATION, key, draft, now_ms, at_once=at_once)
         return self._publish(now_ms, record)
 
     def publish_provider(
@@ -168,7 +197,7 @@ class Node:
     def publish(self, now_ms: int, kind: Kind, key: bytes, body: bytes) -> Proved:
         """Publish a record that is signed already, now and each hour; raises `InvalidRecord`."""
         record = self._proofs.record_untrusted(kind, key, body, now_ms)
-        self._publishing.add_signed(record, now_ms)
+        self._publishing.add_signed(record)
         return self._publish(now_ms, record)
 
     def withdraw(self, kind: Kind, key: bytes) -> None:
@@ -195,8 +224,7 @@ class Node:
                 self._lost(now_ms, question)
             else:
                 self._locating.late(now_ms, question)
-        while self._may_publish() and (record := self._publishing.due(now_ms)) is not None:
-            self._publish(now_ms, record)
+        self._announce(now_ms)
         if self._refresh_ms is not None and now_ms >= self._refresh_ms:
             self._refresh_ms = now_ms + self.settings.refresh_ms
             self._shelf.sweep(now_ms)
@@ -262,16 +290,21 @@ class Node:
         return True
 
     def _publish(self, now_ms: int, record: Proved) -> Proved:
+        self._keep_own(now_ms, record)
+        self._be_awake(now_ms)
+        self._announce(now_ms)
+        self._go_on(now_ms)
+        return record
+
+    def _announce(self, now_ms: int) -> None:
+        while self._may_publish() and (record := self._publishing.due(now_ms)) is not None:
+            self._keep_own(now_ms, record)
+            self._storing.begin(now_ms, record)
+
+    def _keep_own(self, now_ms: int, record: Proved) -> None:
         if self._serving:
             self._shelf.put(record, now_ms)
         self._locating.newest.offer(record)
-        self._be_awake(now_ms)
-        if self._may_publish():
-            self._storing.begin(now_ms, record)
-            self._go_on(now_ms)
-        else:
-            self._publishing.hasten(record.kind, record.key, now_ms)
-        return record
 
     def _request(self, now_ms: int, request: Request, budget: int, endpoint: Endpoint) -> None:
         # The check of a stranger that has a seat here is part of what its question may cause.
@@ -283,6 +316,7 @@ class Node:
             now_ms, request, budget, endpoint, self._node_record
         )
         self._out += answers
+        self.counts["requests.answered" if answers else "requests.over_rate"] += 1
         if answers and stranger is not None:
             self._upkeep.check(now_ms, stranger)
 
@@ -290,6 +324,7 @@ class Node:
         question = self._asker.questions.take(reply.nonce, endpoint, now_ms)
         if question is None:
             return
+        self.counts["answers.received"] += 1
         if reply.token:
             self._asker.learn_token(endpoint, reply.token, now_ms)
         if isinstance(reply, Stored):
@@ -302,7 +337,7 @@ class Node:
         contact, note = self._who(now_ms, question, answer)
         if contact is not None:
             self._observe(now_ms, question.endpoint, answer.seen)
-            self._enter(now_ms, contact)
+            self._enter(now_ms, contact, now_ms - question.sent_ms)
         authentic = contact is not None and contact == question.contact
         # A long record leaves no room for the node record: that is nobody's fault.
         crowded_out = bool(answer.records) and not answer.node_record
@@ -329,12 +364,12 @@ class Node:
             return contact, "another node answers there"
         return contact, ""
 
-    def _enter(self, now_ms: int, contact: Contact) -> None:
-        was_lost = self._upkeep.proved(now_ms, contact)
+    def _enter(self, now_ms: int, contact: Contact, round_trip_ms: int) -> None:
+        was_lost = self._upkeep.proved(now_ms, contact, round_trip_ms)
         self._tries_alone = 0
         if not self._joined or was_lost:
             if not self._joined:
-                self._publishing.hasten_all(now_ms)
+                self._publishing.hasten_all()
             self._joined = True
             if not any(width is None for _, width in self._refresh):
                 self._refresh.append((self.table.own, None))
@@ -353,6 +388,7 @@ class Node:
             self._serves(now_ms)
 
     def _lost(self, now_ms: int, question: Question) -> None:
+        self.counts["answers.lost"] += 1
         if question.contact is not None:
             self._upkeep.silent(now_ms, question.contact)
         self._hasten_if_alone(now_ms)

@@ -65,7 +65,9 @@ class Settings:
     newest_max: int = 16_384
 
     # Own records.
-    published_max: int = 4_096
+    published_max: int = 20_000
+    publish_rate: float = 8.0
+    publish_burst: int = 64
     republish_ms: int = HOUR_MS
     unkept_ms: int = 5 * SECOND_MS
     location_life_ms: int = DAY_MS

@@ -72,6 +72,10 @@ class Shelf:
             self._drop_farthest()
         return Kept(Status.KEPT)
 
+    def held(self, now_ms: int) -> list[Held]:
+        """Return all that is held and has not ended, to look at."""
+        return [one for place in self._held for one in self._live(place, now_ms).values()]
+
     def get(self, kind: Kind, key: bytes, now_ms: int) -> list[Proved]:
         """Return what is held under a key and has not ended."""
         if (kind, key) not in self._held:

@@ -108,8 +108,7 @@ class Storing:
             return
         del self._under_way[number]
         record = publication.record
-        if not publication.kept:
-            self._publishing.try_again(record.kind, record.key, now_ms)
+        self._publishing.ended(now_ms, record, publication.kept, publication.asked)
         self._out.append(
             Published(
                 number,
@@ -143,4 +142,3 @@ class Storing:
         self._publishing.raise_sequence(ours.kind, ours.key, standing.order[1])
         if own.draft is not None:
             self._publishing.add(ours.kind, ours.key, own.draft, now_ms)
-            self._publishing.hasten(ours.kind, ours.key, now_ms)

@@ -7,7 +7,7 @@ tests, benches and a node that runs alone.
 
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import trio
 
@@ -52,6 +52,7 @@ class NodeShell:
         self._ended: dict[int, _Wait] = {}
         self._found: dict[int, _Wait] = {}
         self._published: dict[tuple[Kind, bytes, tuple[int, int]], _Wait] = {}
+        self._put: dict[tuple[Kind, bytes], _Wait] = {}
         self._changed = trio.Event()
         self._planned_ms = NEVER_MS
 
@@ -118,6 +119,21 @@ class NodeShell:
         record = self.node.publish_location(self.now_ms(), subject, incarnation, where)
         return await self._await_published(record)
 
+    def publish_location_soon(self, subject: Identity, incarnation: int, where: Where) -> None:
+        """Publish as one of many, when their turn comes; then each hour."""
+        self.node.publish_location(self.now_ms(), subject, incarnation, where, at_once=False)
+        self._carry_out()
+
+    def announce(self, places: Iterable[tuple[Kind, bytes]]) -> None:
+        """Put own records again, before all others."""
+        self.node.announce(self.now_ms(), places)
+        self._carry_out()
+
+    async def wait_published(self, places: Iterable[tuple[Kind, bytes]]) -> None:
+        """Wait until a publication of each of these own records has ended."""
+        for wait in [self._put.setdefault(place, _Wait()) for place in places]:
+            await wait.event.wait()
+
     async def publish_provider(
         self, key: bytes, host: Identity, metadata: Mapping[str, str]
     ) -> Published:
@@ -151,6 +167,7 @@ class NodeShell:
                     _settle(self._found.pop(number, None), effect)
                 case Published(_, kind, key, order):
                     _settle(self._published.pop((kind, key, order), None), effect)
+                    _settle(self._put.pop((kind, key), None), effect)
                 case _:
                     pass
             self._tell(effect)

@@ -5,6 +5,8 @@ then loses its seat; it is remembered and tried again now and then, so two halve
 were cut apart find each other when they can.
 """
 
+from typing import NamedTuple
+
 from caps.identity import Endpoint
 from dht.asking import Asker, ForCheck
 from dht.contact import Contact, is_loopback, reachable
@@ -14,6 +16,14 @@ from dht.table import Table
 from dht.wire import CHECK_BYTES
 
 LOST_AT_ONCE = 4
+
+
+class Heard(NamedTuple):
+    """When a contact was seated, when it answered last, and how long that took."""
+
+    since_ms: int
+    last_ms: int
+    round_trip_ms: int
 
 
 class Upkeep:
@@ -28,7 +38,7 @@ class Upkeep:
         self._out = out
         self._checking: set[Contact] = set()
         self._failures: dict[Contact, int] = {}
-        self._seen: dict[Contact, int] = {}
+        self._seen: dict[Contact, Heard] = {}
 
     def closest(self, point: int, count: int) -> list[Contact]:
         """Return the contacts closest to a point, without those that left a question unanswered."""
@@ -37,7 +47,15 @@ class Upkeep:
         found = self.table.closest(point, count + len(self._failures))
         return [contact for contact in found if contact not in self._failures][:count]
 
-    def proved(self, now_ms: int, contact: Contact) -> bool:
+    def heard(self, contact: Contact) -> Heard | None:
+        """Return what is noted of a seated contact; None where it has not answered this node yet."""
+        return self._seen.get(contact)
+
+    def failures(self, contact: Contact) -> int:
+        """Return how many questions in a row a contact left unanswered."""
+        return self._failures.get(contact, 0)
+
+    def proved(self, now_ms: int, contact: Contact, round_trip_ms: int = 0) -> bool:
         """Seat a contact that answered from its endpoint; True when it had been lost before."""
         self._checking.discard(contact)
         self._failures.pop(contact, None)
@@ -48,7 +66,7 @@ class Upkeep:
             self.table.remove_contact(seated)
         added = self.table.add_contact(contact)
         if added:
-            self._see(now_ms, contact)
+            self._see(now_ms, contact, round_trip_ms)
             if seated != contact:
                 self._out.append(TableChanged())
         else:
@@ -111,14 +129,16 @@ class Upkeep:
             return False
         return len(self._checking) < self._settings.checks_max
 
-    def _see(self, now_ms: int, contact: Contact) -> None:
-        self._seen[contact] = now_ms
+    def _see(self, now_ms: int, contact: Contact, round_trip_ms: int) -> None:
+        before = self._seen.pop(contact, None)
+        since_ms = now_ms if before is None else before.since_ms
+        self._seen[contact] = Heard(since_ms, now_ms, round_trip_ms)
         if len(self._seen) > self._settings.pending_max:
             del self._seen[next(iter(self._seen))]
 
     def _check_oldest(self, now_ms: int, newcomer: Contact) -> None:
         oldest = self.table.oldest(newcomer)
         if oldest is not None:
-            seen_ms = self._seen.get(oldest, 0)
-            if now_ms - seen_ms >= self._settings.fresh_ms:
+            heard = self._seen.get(oldest)
+            if heard is None or now_ms - heard.last_ms >= self._settings.fresh_ms:
                 self.check(now_ms, oldest)

@@ -35,6 +35,7 @@ PURE: tuple[str, ...] = (
     "avm.nat",
     "avm.sim",
     "avm.machine.turn",
+    "avm.machine.live",
     "avm.machine.inside",
     "avm.testing",
 )

@@ -176,6 +176,15 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_word(
+    parser: argparse.ArgumentParser, name: str, words: Sequence[str], default: str
+) -> None:
+    """An argument that is one of a few words; the verb checks it, the shell completes it."""
+    metavar, text = name.upper(), ", ".join(words)
+    action = parser.add_argument(name, metavar=metavar, nargs="?", default=default, help=text)
+    action.words = tuple(words)  # type: ignore[attr-defined]
+
+
 def add_machine(parser: argparse.ArgumentParser) -> None:
     """The machine that is meant."""
     parser.add_argument("machine", metavar="N", help="a name, or a unique start of an address")

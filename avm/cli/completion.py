@@ -41,4 +41,5 @@ def whole_parser() -> argparse.ArgumentParser:
         for action in made._actions:
             if action.metavar == "FILE":
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
+            action.choices = getattr(action, "words", action.choices)
     return parser

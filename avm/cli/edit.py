@@ -5,7 +5,7 @@ import sys
 
 from avm.cli.arguments import add_json, add_machine
 from avm.cli.errors import USAGE, CliError, Usage
-from avm.cli.link import ask
+from avm.cli.link import TooLarge, ask
 from avm.cli.output import print_json, say
 from avm.cli.values import Holder
 from avm.run.directory import Directory
@@ -41,6 +41,9 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     params = {"machine": args.machine, "body": body, "caps": caps}
     try:
         done = ask(directory, "edit", params)
+    except TooLarge as error:
+        instead = f"have a `migrate` change it by `avm-host upgrade {args.machine} FILE`"
+        raise Usage(f"the state: {error}; {instead}") from None
     except CliError as error:
         if error.code != USAGE or isinstance(error, Usage):
             raise  # not the host's word about the state

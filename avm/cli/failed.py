@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from avm.cli.arguments import add_json
+from avm.cli.arguments import add_json, add_word
 from avm.cli.errors import Usage
 from avm.cli.failed_read import ls, show
 from avm.cli.link import ask
@@ -17,7 +17,7 @@ ACTS = ("ls", "show", "retry", "edit", "drop")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
-    parser.add_argument("act", metavar="ACT", nargs="?", default="ls", help=", ".join(ACTS))
+    add_word(parser, "act", ACTS, "ls")
     parser.add_argument("machine", metavar="N", nargs="?", help="a name, or a start of an address")
     parser.add_argument("turn", metavar="TURN", nargs="?", type=int, help="the turn that failed")
     value_text = "for edit: a list of contents, one for each message"

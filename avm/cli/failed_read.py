@@ -9,10 +9,12 @@ from avm.cli.ls import print_table
 from avm.cli.output import TRACEBACK, print_json, say
 from avm.cli.show import host_of, keys_of, text_of
 from avm.cli.times import utc
-from avm.host.capability import Cap
+from avm.host.capability import Cap, Sealed
+from avm.host.keys import Keyring
 from avm.run.directory import Directory
 from avm.run.labels import BodyLens, Labels
 from avm.run.reading import FailedBatch, Reader
+from caps.errors import InvalidCapability
 from caps.jsonform import Json
 
 COLUMNS = ("machine", "turn", "time", "sender", "messages", "reason", "why")
@@ -46,12 +48,12 @@ def show(directory: Directory, args: argparse.Namespace) -> int:
         labels = reader.labels(host_of(directory))
         row = _listed(machine.name, batch, labels)
         row["index"], row["detail"] = batch.index, batch.detail
+        keys = keys_of(reader, directory)
         if args.json:
-            keys = keys_of(reader, directory)
             row["contents"] = contents(batch, labels, lambda cap: text_of(cap, keys))
             print_json(row)
             return 0
-        row["contents"] = contents(batch, labels, labels.of_cap)
+        row["contents"] = contents(batch, labels, lambda cap: labels.of_cap(_opened(cap, keys)))
     _print(row)
     return 0
 
@@ -86,6 +88,16 @@ def contents(batch: FailedBatch, labels: Labels, text: Callable[[Cap], str]) -> 
         BodyLens(labels, said.caps).content_json(said.content, text)
         for said in batch.batch.messages
     ]
+
+
+def _opened(cap: Cap, keys: Keyring) -> Cap:
+    """A capability that was set aside sealed, as the host sees it."""
+    if not isinstance(cap, Sealed):
+        return cap
+    try:
+        return keys.open_untrusted(cap.wire)
+    except InvalidCapability:
+        return cap
 
 
 def _print(row: dict[str, Any]) -> None:

@@ -26,6 +26,10 @@ BACK_OFF_S_MAX = 1.0
 READ_BYTES = 256 * 1024
 
 
+class TooLarge(Usage):
+    """So much is not told to a host at once."""
+
+
 class Replaced(CliError):
     """Another command with the same name took this one's place."""
 
@@ -80,11 +84,11 @@ class Link:
         self.address = self.came.popleft()[2]
 
     def write(self, frame: list[Any]) -> None:
-        """Queues a frame; `pump` writes it. Usage for one that the host would not read."""
+        """Queues a frame; `pump` writes it. TooLarge for one that the host would not read."""
         packed = protocol.pack(frame)
         size, most = len(packed) - protocol.LENGTH.size, protocol.FRAME_BYTES_MAX
         if size > most:
-            raise Usage(f"{size:,} bytes for the host at once, more than {most:,}")
+            raise TooLarge(f"{size:,} bytes for the host at once, more than {most:,}")
         self._out += packed
 
     def pump(self, wait_s: float, also: int | None = None) -> bool:

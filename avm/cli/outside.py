@@ -1,4 +1,4 @@
-"""`links`, `channels`, `locate`, `dht`, `drain`: the running host and others."""
+"""`links`, `locate`, `drain`: the running host and others."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from avm.cli.arguments import add_json, check_seconds
-from avm.cli.errors import CliError, NoAnswer, Usage
+from avm.cli.errors import CliError, NoAnswer
 from avm.cli.link import Link, fresh_key
 from avm.cli.ls import print_table
 from avm.cli.output import print_json, say
@@ -20,10 +20,6 @@ DRAIN_TEXT = "seconds to wait for other hosts (default 60)"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of these verbs."""
-    if parser.prog.endswith(" channels"):
-        parser.add_argument("act", metavar="ACT", nargs="?", default="ls", help="ls, restart")
-        parser.add_argument("sender", metavar="SENDER", nargs="?", help="a start of its address")
-        parser.add_argument("receiver", metavar="RECEIVER", nargs="?", help="likewise")
     if parser.prog.endswith(" drain"):
         parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=DRAIN_TEXT)
     if parser.prog.endswith(" locate"):
@@ -40,8 +36,6 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         found = link.ask(verb, params, wait_s)
     finally:
         link.end()
-    if verb == "restart":
-        found = {name: _text(value) for name, value in found.items()}
     if args.json:
         print_json(found)
     else:
@@ -60,15 +54,7 @@ def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any], float]:
     if args.verb == "drain":
         check_seconds("--timeout", args.timeout)
         return "drain", {"timeout_ms": round(args.timeout * 1000)}, args.timeout + ASK_S
-    if args.verb != "channels" or args.act == "ls":
-        return args.verb, {}, ASK_S
-    if args.act != "restart" or args.sender is None or args.receiver is None:
-        raise Usage("`avm-host channels restart SENDER RECEIVER`: `avm-host channels` lists them")
-    return "restart", {"sender": args.sender, "receiver": args.receiver}, ASK_S
-
-
-def _text(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else value
+    return args.verb, {}, ASK_S
 
 
 def _links(links: list[Mapping[str, Any]], _args: argparse.Namespace) -> None:
@@ -80,23 +66,6 @@ def _links(links: list[Mapping[str, Any]], _args: argparse.Namespace) -> None:
         trip = f"{one['round_trip_ms']:.1f} ms"
         sizes = [str(one[name]) for name in ("sent_bytes", "received_bytes", "backlog_bytes")]
         rows.append([one["host"][:SHOWN], f"{one['way']}, {one['how']}", trip, *sizes])
-    print_table(rows)
-
-
-def _channels(channels: Any, args: argparse.Namespace) -> None:
-    if args.act == "restart":
-        was = f"; it was frozen: {channels['was']}" if channels["was"] else ""
-        say(f"the channel begins anew from this end{was}")
-        return
-    if not channels:
-        say("no channels to other hosts")
-        return
-    rows = [["sender", "receiver", "way", "taken", "waiting", "host", "state"]]
-    for one in channels:
-        state = one["frozen"] or ("open" if one["host"] else "no link")
-        ends = [one["sender"][:SHOWN], one["receiver"][:SHOWN], one["way"]]
-        counts = [str(one["taken"]), str(one["waiting"])]
-        rows.append([*ends, *counts, (one["host"] or "-")[:SHOWN], state])
     print_table(rows)
 
 
@@ -120,15 +89,8 @@ def _drain(found: Mapping[str, Any], _args: argparse.Namespace) -> None:
         say("nothing is under way or owed to other hosts: `avm-host stop`")
 
 
-def _dht(found: Mapping[str, Any], _args: argparse.Namespace) -> None:
-    for name, value in found.items():
-        say(f"{name:<10} {', '.join(value) if isinstance(value, list) else value}")
-
-
 SHOW: dict[str, Callable[[Any, argparse.Namespace], None]] = {
     "links": _links,
-    "channels": _channels,
     "locate": _locate,
-    "dht": _dht,
     "drain": _drain,
 }

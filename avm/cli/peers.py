@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from avm.cli.arguments import add_json
+from avm.cli.arguments import add_json, add_word
 from avm.cli.errors import Usage
 from avm.cli.link import ask
 from avm.cli.ls import print_table
@@ -20,7 +20,7 @@ SHOWN = 12
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
-    parser.add_argument("act", metavar="ACT", nargs="?", default="ls", help=", ".join(ACTS))
+    add_word(parser, "act", ACTS, "ls")
     text = "an address or its start; for dial a route, ADDRESS@IP:PORT"
     parser.add_argument("host", metavar="HOST", nargs="?", help=text)
     add_json(parser)

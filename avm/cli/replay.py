@@ -15,7 +15,8 @@ from avm.run.config import Config
 from avm.run.difference import Difference
 from avm.run.directory import Directory
 from avm.run.reading import Reader
-from avm.run.rerun import HASH_SEED, Agreed, NewCode, replay
+from avm.run.replaying import replay
+from avm.run.rerun import HASH_SEED, Agreed, NewCode
 from avm.run.states import try_upgrade
 from avm.run.worker import forked
 

@@ -14,8 +14,7 @@ from avm.run.config import Config
 from avm.run.directory import Directory
 from avm.run.labels import Lens
 from avm.run.reading import Reader
-from avm.run.rerun import check_turn
-from avm.run.states import state_at
+from avm.run.states import check_turn, state_at
 from avm.run.worker import forked
 from caps.value import Capability
 

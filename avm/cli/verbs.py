@@ -73,10 +73,11 @@ VERBS = (
     Verb("prune", "avm.cli.prune", "forget the oldest turns of a machine", JOURNAL, ("prune counter --keep 1000",)),
     Verb("links", "avm.cli.outside", "list the links to other hosts", NETWORK, ("links", "links --json")),
     Verb("peers", "avm.cli.peers", "list, dial, drop, ban or unban other hosts", NETWORK, ("peers", "peers dial 3f0c99d1a7b2e4586d0f1c2b3a495867f8e9dacb0b1c2d3e4f5061728394a5b6@192.0.2.7:4433", "peers drop 3f0c", "peers ban 3f0c", "peers unban 3f0c")),
-    Verb("channels", "avm.cli.outside", "list the channels to and from machines of other hosts", NETWORK, ("channels", "channels restart 3f0c99d1 87e273ac")),
+    Verb("channels", "avm.cli.channels", "list the channels to and from other hosts, or decide on a frozen one", NETWORK, ("channels", "channels accept 3f0c99d1 87e273ac", "channels restart 3f0c99d1 87e273ac", "channels cases")),
     Verb("drain", "avm.cli.outside", "take no new work, and deliver what is owed to other hosts", NETWORK, ("drain --timeout 10",)),
     Verb("locate", "avm.cli.outside", "ask the network where an address is", NETWORK, ("locate 3f0c99d1a7b2e4586d0f1c2b3a495867f8e9dacb0b1c2d3e4f5061728394a5b6 --trace",)),
-    Verb("dht", "avm.cli.outside", "show this host's part in the network's records", NETWORK, ("dht",)),
+    Verb("dht", "avm.cli.records", "show the host's node: contacts, records it holds, counters", NETWORK, ("dht", "dht table", "dht records --json")),
+    Verb("publish", "avm.cli.records", "list what this host announces, or announce it now", NETWORK, ("publish", "publish counter --now", "publish --now --timeout 10")),
 )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ import cbor2
 
 from avm.host import journal
 from avm.host.effects import Load, ToWorker
-from avm.host.fold import append, fold, suspend
+from avm.host.entry import append
+from avm.host.fold import fold, suspend
 from avm.host.refer import BadReference, collect, from_reference, slots_in
 from avm.host.state import Flight, Host, Machine, Mode, Status
 from avm.machine import frames
@@ -71,6 +72,7 @@ class Loading:
         machine.loaded = not why
         host.spans.begin(machine.id, machine.snapshot_at)
         if machine.loaded:
+            _note_runtime(host, machine)
             return True
         host.counts["unloadable"] += 1
         if machine.status is Status.RUNNING:
@@ -82,6 +84,15 @@ class Loading:
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
         return None
+
+
+def _note_runtime(host: Host, machine: Machine) -> None:
+    """Notes who takes the turns from here on; what another Python came to is kept before the first."""
+    if (machine.python, machine.version) == (host.python, host.version):
+        return
+    machine.want_snapshot = machine.want_snapshot or machine.python != host.python
+    machine.python, machine.version = host.python, host.version
+    append(host, machine, journal.RUNTIME, host.now_ms, host.python, host.version)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from avm.host.away import hear_hints
 from avm.host.batch import Batch, Said
 from avm.host.capability import INVALID, Cap
 from avm.host.channel import VERDICTS_MAX, Again, End, Gone, Mark, Offer, Open, Part, Told
+from avm.host.forgetting import forget
 from avm.host.header import (
     NO_DIGEST,
     Header,
@@ -17,10 +18,20 @@ from avm.host.header import (
     parse_header_untrusted,
     unpack_body_untrusted,
 )
-from avm.host.links import prove, proven, room_of, say, say_after, set_place, tell_away
-from avm.host.outbox import enqueue, forget_channel, give_client, hold, take_mark
+from avm.host.links import (
+    prove,
+    proven,
+    room_of,
+    say,
+    say_after,
+    say_passage,
+    set_place,
+    tell_away,
+)
+from avm.host.outbox import enqueue, give_client, hold, take_mark, void, why_not
+from avm.host.passage import Moved
 from avm.host.peers import Incoming, Link, Pair, Partial
-from avm.host.state import Channel, Client, Host, Machine, Mode, Status
+from avm.host.state import Channel, Client, Host, Status
 from avm.host.verdicts import TWO_VERSIONS, freeze
 from caps.errors import InvalidCapability, Malformed
 
@@ -40,6 +51,10 @@ def opened(host: Host, link: Link, frame: Open) -> None:
         return
     incarnation = proven(host, link, frame.sender, frame.identity, frame.certificate)
     owner = host.owner(frame.receiver)
+    redirect = host.moves.redirects.get(frame.receiver)
+    if owner is None and redirect is not None and incarnation is not None:
+        say_passage(host, link, Moved(*pair, redirect.identity, redirect.certificate))
+        return
     channel = host.channels.get(pair)
     stale = channel is not None and incarnation is not None and incarnation < channel.epoch
     proof = prove(host, frame.receiver) if owner is not None else None
@@ -58,16 +73,24 @@ def opened(host: Host, link: Link, frame: Open) -> None:
     known = channel or Channel(*pair, taken=taken, received=received)
     if channel is not None:
         taken, digest = channel.taken, channel.digest or NO_DIGEST
-    before = host.arriving.get(pair)
-    latest = before.digest if before is not None else digest
-    if channel is None:
-        latest = NO_DIGEST
+    latest = _last_digest(host, pair) or digest
     base = frame.base if channel is None else 0
     host.arriving[pair] = Incoming(link.number, incarnation, base, latest)
     verdicts = [(seq, list(verdict)) for seq, verdict in known.verdicts.items()]
     room = room_of(host, known, base)
     proofs = (proof.identity, proof.certificate)
     say_after(host, link, Mark(*pair, *proofs, taken, digest, room, verdicts))
+
+
+def _last_digest(host: Host, pair: Pair) -> bytes:
+    """The digest of the last header received; what waits for its turn is held durable, or asked anew."""
+    channel, before = host.channels.get(pair), host.arriving.get(pair)
+    if channel is None:
+        return b""
+    if before is not None:
+        return before.digest
+    last = host.inbox.get((channel.receiver, channel.sender, channel.received))
+    return b"" if last is None else last.digest
 
 
 def closed(host: Host, link: Link, pair: Pair) -> None:
@@ -80,26 +103,23 @@ def closed(host: Host, link: Link, pair: Pair) -> None:
         del host.arriving[pair]
 
 
+def drop_arriving(host: Host, pair: Pair) -> None:
+    """Forgets the receiver's end of a channel, and what of a batch has come."""
+    incoming = host.arriving.pop(pair, None)
+    link = host.links.get(incoming.link) if incoming is not None else None
+    if incoming is not None and link is not None:
+        _drop_partial(link, incoming)
+        link.incoming.pop(pair, None)
+
+
 def ended(host: Host, link: Link, frame: End) -> None:
-    """A sender is gone for good: its channels are forgotten, where nothing is under way on them."""
-    pair, back = (frame.sender, frame.receiver), (frame.receiver, frame.sender)
-    incoming = _incoming(host, link, frame)
+    """A sender is gone for good: its channels are forgotten, where nothing of it is under way."""
+    pair = (frame.sender, frame.receiver)
     channel = host.channels.get(pair)
-    if incoming is None or channel is None or channel.received != channel.taken:
+    if _incoming(host, link, frame) is None:
         return
-    del host.arriving[pair]
-    link.incoming.pop(pair, None)
-    forget_channel(host, pair)
-    answers = host.channels.get(back)
-    if answers is not None and answers.sent == answers.taken:
-        host.outgoing.pop(back, None)
-        forget_channel(host, back)
-    place = host.places.get(frame.sender)
-    if place is not None:
-        place.senders.pop(frame.receiver, None)
-        if not place.senders:
-            set_place(host, frame.sender, b"")
-            del host.places[frame.sender]
+    if channel is None or channel.received == channel.taken:
+        forget(host, link, pair)
 
 
 def _incoming(host: Host, link: Link, frame: Offer | Part | End) -> Incoming | None:
@@ -174,6 +194,11 @@ def _is_next(host: Host, link: Link, incoming: Incoming, header: Header, frame: 
         say_after(host, link, Told(*pair, header.seq, verdict, room))
         return False
     if header.seq <= channel.received:
+        if _is_another(host, incoming, channel, header.seq, frame.header):
+            # Its verdicts would be taken for those of what was offered now: it is open no more.
+            freeze(host, channel, TWO_VERSIONS, frame.header)
+            del host.arriving[pair]
+            link.incoming.pop(pair, None)
         return False
     if channel.frozen:
         return False
@@ -184,6 +209,15 @@ def _is_next(host: Host, link: Link, incoming: Incoming, header: Header, frame: 
         incoming.asked = channel.received + 1
         say(host, link, Again(*pair, incoming.asked, "expected"))
     return False
+
+
+def _is_another(host: Host, incoming: Incoming, channel: Channel, seq: int, octets: bytes) -> bool:
+    """Whether what waits here under a number is not what is offered now, as far as that is known."""
+    known = incoming.digest
+    if seq < channel.received:
+        held = host.inbox.get((channel.receiver, channel.sender, seq))
+        known = b"" if held is None else held.digest
+    return known not in (b"", NO_DIGEST, digest_of_header(octets))
 
 
 def _arrive(
@@ -263,8 +297,11 @@ def _line_up(host: Host, channel: Channel, batch: Batch) -> None:
         host.touch(channel)
         tell_away(host, channel, batch.seq, verdict)
         return
-    if owner is None or not _takes(owner):
+    if owner is None:
         _undelivered(host, channel, batch)
+        return
+    if why := why_not(host, owner, batch):
+        void(host, owner, batch, why)
         return
     host.deadlines.put(("batch", batch.sender, batch.receiver, batch.seq), batch.deadline_ms)
     if owner.status is Status.SUSPENDED:
@@ -277,10 +314,4 @@ def _undelivered(host: Host, channel: Channel, batch: Batch) -> None:
     tell_away(host, channel, batch.seq, ["undelivered"])
 
 
-def _takes(machine: Machine) -> bool:
-    if machine.status is Status.SUSPENDED:
-        return machine.mode is Mode.HOLD
-    return machine.status is not Status.HALTED
-
-
-__all__ = ["PeerBroken", "closed", "ended", "offered", "opened", "parted"]
+__all__ = ["PeerBroken", "closed", "drop_arriving", "ended", "offered", "opened", "parted"]

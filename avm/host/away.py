@@ -8,22 +8,17 @@ taken and has room. Large bodies go in instalments, in turn with those of other 
 from avm.host.batch import Batch, Said
 from avm.host.capability import NULL, Named
 from avm.host.channel import HINTS_MAX, PART_BYTES, Offer, Open, Part
+from avm.host.ending import holds_back
 from avm.host.header import NO_DIGEST, Header, digest_of_body, digest_of_header, pack_body
 from avm.host.links import dial, peer_of, place_of, prove, say, seek, set_place
 from avm.host.peers import Link, Outgoing
-from avm.host.state import Host
+from avm.host.state import Channel, Host
 
 
 def keep_away(host: Host, batch: Batch) -> None:
     """Keeps a batch for another host in its sender's outbox, as the bytes that will be offered."""
     channel = host.channel(batch.sender, batch.receiver)
-    body = pack_body(batch.messages, host.keys.to_seal)
-    before = channel.digest or NO_DIGEST
-    place = (batch.sender, batch.receiver, batch.seq, batch.ordinal, batch.count)
-    header = Header(*place, batch.deadline_ms, before, digest_of_body(body)).to_bytes()
-    channel.digest = digest_of_header(header)
-    batch.header, batch.body, batch.hints = header, body, _addresses(batch)
-    batch.messages = _asks(batch.messages)
+    chain_on(host, channel, batch)
     key = (batch.sender, batch.receiver, batch.seq)
     host.outbox[key] = batch
     host.group.add(("outbox", *key), batch)
@@ -32,6 +27,19 @@ def keep_away(host: Host, batch: Batch) -> None:
     if owner is not None:
         owner.outbox_bytes += batch.size
     host.touch(channel)
+
+
+def chain_on(host: Host, channel: Channel, batch: Batch) -> None:
+    """Makes a batch the next of its channel between hosts: sealed, with its header; one that was
+    withdrawn has no body.
+    """
+    body = pack_body(batch.messages, host.keys.to_seal) if batch.messages else b""
+    before = channel.digest or NO_DIGEST
+    place = (batch.sender, batch.receiver, batch.seq, batch.ordinal, batch.count)
+    header = Header(*place, batch.deadline_ms, before, digest_of_body(body)).to_bytes()
+    channel.digest = digest_of_header(header)
+    batch.header, batch.body, batch.hints = header, body, _addresses(batch)
+    batch.messages = _asks(batch.messages)
 
 
 def _asks(messages: tuple[Said, ...]) -> tuple[Said, ...]:
@@ -99,6 +107,8 @@ def wake(host: Host, outgoing: Outgoing) -> None:
     channel = host.channels.get((outgoing.sender, outgoing.receiver))
     if channel is None or channel.frozen or outgoing.durable <= channel.taken:
         return
+    if outgoing.receiver in host.moves.leaving:
+        return
     place = place_of(host, outgoing.receiver)
     if not place.host and outgoing.receiver in host.hints:
         set_place(host, outgoing.receiver, host.hints.pop(outgoing.receiver))
@@ -117,17 +127,27 @@ def wake(host: Host, outgoing: Outgoing) -> None:
 
 
 def _begin(host: Host, link: Link, outgoing: Outgoing, base: int) -> None:
+    pair = (outgoing.sender, outgoing.receiver)
     proof = prove(host, outgoing.sender)
-    if proof is None:
+    if proof is None or holds_back(host, link, pair):
         return
     outgoing.link, outgoing.marked, outgoing.at = link.number, False, 0
-    pair = (outgoing.sender, outgoing.receiver)
     say(host, link, Open(*pair, proof.identity, proof.certificate, base))
 
 
 def unlink(outgoing: Outgoing) -> None:
     """The channel is open on no link any more."""
     outgoing.link, outgoing.marked, outgoing.at, outgoing.listed = 0, False, 0, False
+
+
+def drop_outgoing(host: Host, pair: tuple[bytes, bytes]) -> None:
+    """Forgets the sender's end of a channel to another host."""
+    outgoing = host.outgoing.pop(pair, None)
+    if outgoing is not None:
+        unlink(outgoing)
+    place = host.places.get(pair[1])
+    if place is not None:
+        place.senders.pop(pair[0], None)
 
 
 def has_more(outgoing: Outgoing) -> bool:

@@ -1,11 +1,21 @@
 """A batch: messages from one sender to one receiver that happen together or not at all."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import cbor2
 
-from avm.host.capability import Cap, Local, Reply, from_row, to_row
+from avm.host.capability import (
+    Cap,
+    Keys,
+    Local,
+    Named,
+    Reply,
+    Sealed,
+    from_row,
+    to_row,
+    to_wire,
+)
 
 
 class Said(NamedTuple):
@@ -83,6 +93,19 @@ def to_bytes(batch: Batch) -> bytes:
         away = [batch.header, batch.body, batch.digest, list(batch.hints)]
         return cbor2.dumps([*head, batch.splits, messages, *away])
     return cbor2.dumps([*head, batch.splits, messages])
+
+
+def set_aside(batch: Batch, keys: Keys) -> bytes:
+    """The batch as it is kept when it failed: its capabilities sealed, wherever their machines go."""
+
+    def seal(cap: Cap) -> Cap:
+        return cap if isinstance(cap, Named) else Sealed(cap.address, to_wire(cap, keys))
+
+    messages = [
+        Said(seal(to), content, tuple(map(seal, caps)), reply and seal(reply))
+        for to, content, caps, reply in batch.messages
+    ]
+    return to_bytes(replace(batch, messages=tuple(messages)))
 
 
 def from_bytes(sender: bytes, receiver: bytes, seq: int, body: bytes) -> Batch:

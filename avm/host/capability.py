@@ -134,8 +134,9 @@ def to_wire(cap: Cap, keys: Keys) -> bytes:
             return sealed.wire()
         case Reply():
             plain = pack_reply(cap.ask, cap.deadline_ms)
-            sealed = _keys(keys, cap.address).seal(
-                plain, generation=0, priority=0, kind=2, expires_ms=cap.deadline_ms
+            owner = _keys(keys, cap.address)
+            sealed = owner.seal(
+                plain, generation=owner.latest, priority=0, kind=2, expires_ms=cap.deadline_ms
             )
             return sealed.wire()
         case Sealed():

@@ -14,13 +14,16 @@ Steps 7 and 8 of the journey. Frames of a link, each a CBOR array, the kind firs
 
 `room` is the last number that may be offered; `base` is the last of which the receiver keeps nothing.
 Beside a batch stands where the capabilities in it can be found, as far as the sender's host knows: it
-may be wrong, and who is found there has to prove itself. From 16 on are frames of `avm.host.exchange`.
+may be wrong, and who is found there has to prove itself. From 16 on are frames of `avm.host.exchange`,
+from 18 on those of `avm.host.passage`.
 """
 
 from typing import NamedTuple
 
+from avm.host import passage
 from avm.host.exchange import PEERS, WANT, Peers, Want, read_untrusted
 from avm.host.header import ADDRESS_BYTES, DIGEST_BYTES, HEADER_BYTES_MAX
+from avm.host.passage import Passage
 from avm.machine.pack import array, byte_string, uint
 from caps import shape
 from caps.certificate import CERTIFICATE_BYTES_MAX
@@ -126,7 +129,8 @@ class End(NamedTuple):
 
 
 Frame = Open | Mark | Offer | Part | Told | Again | Gone | End
-KINDS: dict[type[Frame | Want | Peers], int] = {
+AnyFrame = Frame | Want | Peers | Passage
+KINDS: dict[type, int] = {
     Open: OPEN,
     Mark: MARK,
     Offer: OFFER,
@@ -137,10 +141,11 @@ KINDS: dict[type[Frame | Want | Peers], int] = {
     End: END,
     Want: WANT,
     Peers: PEERS,
+    **passage.KINDS,
 }
 
 
-def pack_frame(frame: Frame | Want | Peers) -> bytes:
+def pack_frame(frame: AnyFrame) -> bytes:
     """The bytes of a frame."""
     if type(frame) is Offer:
         return _pack_offer(frame)
@@ -166,7 +171,7 @@ def _pack_told(frame: Told) -> bytes:
     return b"".join((*ends, uint(seq), word, uint(room)))
 
 
-def unpack_frame_untrusted(body: bytes) -> Frame | Want | Peers:
+def unpack_frame_untrusted(body: bytes) -> AnyFrame:
     """Reads a frame from another host; raises `Malformed` only."""
     plain = loads_shape_untrusted(body, max_bytes=FRAME_BYTES_MAX, depth=6)
     frame = _read(plain)
@@ -175,9 +180,12 @@ def unpack_frame_untrusted(body: bytes) -> Frame | Want | Peers:
     return frame
 
 
-def _read(plain: object) -> Frame | Want | Peers:
-    if type(plain) is list and plain and type(plain[0]) is int and plain[0] in (WANT, PEERS):
-        return read_untrusted(plain)
+def _read(plain: object) -> AnyFrame:
+    if type(plain) is list and plain and type(plain[0]) is int and WANT <= plain[0]:
+        if plain[0] <= PEERS:
+            return read_untrusted(plain)
+        if plain[0] <= passage.MOVED:
+            return passage.read_untrusted(plain)
     if type(plain) is not list or len(plain) < 3:
         raise Malformed("malformed frame")
     kind, sender, receiver, *rest = plain
@@ -197,7 +205,7 @@ def _mark(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
     told: list[tuple[int, Verdict]] = []
     for row in shape.items(verdicts, VERDICTS_MAX, "mark: verdicts"):
         seq, verdict = shape.array(row, 2, "mark: verdict")
-        told.append((_seq(seq, "mark: verdict"), _verdict(verdict)))
+        told.append((_seq(seq, "mark: verdict"), verdict_untrusted(verdict)))
     return Mark(
         sender,
         receiver,
@@ -239,7 +247,9 @@ def _part(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
 def _told(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
     seq, verdict, room = shape.array(rest, 3, "verdict")
     number = _seq(seq, "verdict: sequence")
-    return Told(sender, receiver, number, _verdict(verdict), _seq(room, "verdict: room", 0))
+    return Told(
+        sender, receiver, number, verdict_untrusted(verdict), _seq(room, "verdict: room", 0)
+    )
 
 
 def _again(sender: bytes, receiver: bytes, rest: list[object]) -> Frame:
@@ -273,7 +283,7 @@ def _proof(identity: object, certificate: object) -> tuple[bytes, bytes]:
     )
 
 
-def _verdict(value: object) -> Verdict:
+def verdict_untrusted(value: object) -> Verdict:
     """One of applied, undelivered, [refused, index, word], [rejected, index (, stranger)]."""
     if type(value) is not list:
         shape.refuse("verdict")

@@ -4,14 +4,24 @@ A session of the command line is one. It offers batches with its own sequence, h
 after the commit, and after a break asks for the mark and offers the rest again.
 """
 
+from avm.host import ending
 from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
 from avm.host.capability import Reply
-from avm.host.channel import End
 from avm.host.effects import Deliver, Publish, Verdict
-from avm.host.links import say_after
-from avm.host.outbox import CAP_BYTES, enqueue, forget_channel, give_client, hold, settle
-from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status
+from avm.host.outbox import (
+    CAP_BYTES,
+    NOT_HERE,
+    enqueue,
+    forget_channel,
+    give_client,
+    hold,
+    settle,
+    void,
+    why_not,
+)
+from avm.host.peers import Pair
+from avm.host.state import Ask, Channel, Client, Host, Machine, Status
 
 # A later deadline is noted when the batch becomes durable, and judged at its turn in any case.
 SOON_MS = 60 * 60 * 1000
@@ -116,8 +126,11 @@ def offer(
     if isinstance(owner, Client):
         _to_other(host, channel, owner, batch)
         return
-    if machine is None or not _takes(machine):
-        _not_taken(host, channel, batch, machine)
+    if machine is None:
+        _not_here(host, channel, batch)
+        return
+    if why := why_not(host, machine, batch):
+        void(host, machine, batch, why)
         return
     if deadline_ms < host.now_ms + SOON_MS:
         host.deadlines.put(("batch", client.address, receiver, seq), deadline_ms)
@@ -162,21 +175,12 @@ def _is_crowded(host: Host, machine: Machine) -> bool:
     return machine.queue is not None and len(machine.queue) >= host.limits.inbox_batches
 
 
-def _takes(machine: Machine) -> bool:
-    if machine.status is Status.SUSPENDED:
-        return machine.mode is Mode.HOLD
-    return machine.status is not Status.HALTED
-
-
-def _not_taken(host: Host, channel: Channel, batch: Batch, machine: Machine | None) -> None:
-    why = "no machine of this address is known here"
-    if machine is not None:
-        why = f"{machine.name} is {machine.status.name.lower()}"
+def _not_here(host: Host, channel: Channel, batch: Batch) -> None:
     channel.taken = batch.seq
     channel.taken_ordinal = batch.ordinal + batch.count
     if batch.position:
         channel.position = batch.position
-    verdict = ["undelivered", why]
+    verdict: list[object] = ["undelivered", NOT_HERE]
     channel.verdicts[batch.seq] = verdict
     host.touch(channel)
     host.group.after.append(Verdict(batch.sender, batch.receiver, batch.seq, verdict))
@@ -228,17 +232,17 @@ def expire_client(host: Host, address: bytes) -> None:
     end_client(host, client)
 
 
-def _say_end(host: Host, pair: tuple[bytes, bytes]) -> None:
+def _say_end(host: Host, client: Client, pair: Pair) -> None:
     """Another host may forget a client's channel, and what it kept for answering it."""
     outgoing, incoming = host.outgoing.pop(pair, None), host.arriving.pop(pair, None)
     if incoming is not None and incoming.link in host.links:
         host.links[incoming.link].incoming.pop(pair, None)
-    if outgoing is None:
-        return
-    host.places[outgoing.receiver].senders.pop(outgoing.sender, None)
-    link = host.links.get(outgoing.link)
-    if link is not None:
-        say_after(host, link, End(*pair))
+    if outgoing is not None:
+        host.places[outgoing.receiver].senders.pop(outgoing.sender, None)
+    channel = host.channels.get(pair)
+    if pair[0] == client.address and channel is not None and channel.digest:
+        link = host.links.get(outgoing.link) if outgoing is not None else None
+        ending.end(host, pair, client.tag, link)
 
 
 def end_client(host: Host, client: Client) -> None:
@@ -251,7 +255,7 @@ def end_client(host: Host, client: Client) -> None:
         dirty[("ask", client.id, number)] = None
         host.deadlines.drop(("ask", client.id, number))
     for pair in client.channels:
-        _say_end(host, pair)
+        _say_end(host, client, pair)
         forget_channel(host, pair)
     host.proofs.pop(client.address, None)
     if client.stored:

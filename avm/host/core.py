@@ -5,14 +5,16 @@ Out: `effects` for the shell to carry out, `take_commit` for the store, `next_wa
 nothing, and all it knows is plain values. The runtime and the simulator drive the same object.
 """
 
-import cbor2
-
 from avm.host import (
     capability,
     clients,
+    deciding,
     dispatch,
+    due,
+    failed,
     hearing,
     links,
+    moving,
     operate,
     peering,
     rows,
@@ -21,13 +23,13 @@ from avm.host import (
 )
 from avm.host.acts import Act, Signal
 from avm.host.away import leave, offer_all, wake
-from avm.host.batch import Batch, Said, from_bytes
+from avm.host.batch import Batch, Said
 from avm.host.capability import Cap
 from avm.host.dispatch import pump
 from avm.host.effects import Done, Verdict
-from avm.host.fold import fire_timer, fold_void
 from avm.host.keys import Keyring
-from avm.host.outbox import make_ready, outcome, outcomes, send, settle, withdraw
+from avm.host.outbox import make_ready
+from avm.host.passage import Fetch
 from avm.host.placing import kill
 from avm.host.state import Client, Group, Host, Key, Machine, Mode, Status
 from avm.limits import Limits
@@ -36,7 +38,6 @@ from caps.identity import Endpoint, Identity, RootKey
 
 ENTROPY_BYTES = 88
 CATCH_UP = 8
-OPERATOR = "operator"
 
 
 class Core:
@@ -105,7 +106,7 @@ class Core:
         self.hear_clock(now_ms)
         workers.watch(host)
         for key in host.deadlines.due(host.now_ms):
-            self._due(key)
+            due.fall_due(host, key)
         self.pump()
 
     def hear_clock(self, now_ms: int) -> None:
@@ -132,72 +133,6 @@ class Core:
         """When `tick` is needed next in the host's time, at the latest."""
         times = (self.host.deadlines.next_ms(), workers.next_watch_ms(self.host))
         return min((time for time in times if time is not None), default=None)
-
-    def _due(self, key: Key) -> None:
-        host = self.host
-        match key:
-            case "timer", int(number), bytes(name):
-                fire_timer(host, host.by_id[number], name)
-            case "batch", bytes(sender), bytes(receiver), int(seq):
-                self._batch_due(sender, receiver, seq)
-            case "ask", int(number), int(ask):
-                self._ask_due(number, ask)
-            case "client", bytes(address):
-                clients.expire_client(host, address)
-            case "seek", bytes(address):
-                hearing.wake_all(host, address)
-            case "dial", bytes(address):
-                for place in list(host.peers[address].places):
-                    hearing.wake_all(host, place)
-            case "peers", str(what):
-                peering.due(host, what)
-            case "offer", bytes(sender), bytes(receiver):
-                verdicts.offer_again(host, sender, receiver)
-
-    def _batch_due(self, sender: bytes, receiver: bytes, seq: int) -> None:
-        host = self.host
-        owner = host.owner(receiver)
-        if isinstance(owner, Machine):
-            queued = owner.queue or ()
-            batch = next((b for b in queued if b.sender == sender and b.seq == seq), None)
-            if batch is None or not batch.messages:
-                return
-            withdraw(host, batch)
-            if not owner.flights:
-                self._void_headers(owner, sender)
-            return
-        batch = host.outbox.get((sender, receiver, seq))
-        if batch is None:
-            return
-        if isinstance(owner, Client):
-            owner.waiting.pop((sender, seq), None)
-        elif batch.header:
-            verdicts.withdraw_away(host, batch)
-            return
-        else:
-            outcomes(host, batch, "undelivered", "the deadline passed")
-        settle(host, batch)
-
-    def _void_headers(self, machine: Machine, sender: bytes) -> None:
-        """Voids the withdrawn batches of a sender that are next in line at an idle machine."""
-        queue = machine.queue
-        while queue and (head := queue.first_of(sender)) is not None and not head.messages:
-            queue.discard(head)
-            fold_void(self.host, machine, head)
-
-    def _ask_due(self, number: int, ask_number: int) -> None:
-        """An ask without an answer at its deadline; undecided while its batch is in flight."""
-        host = self.host
-        owner: Machine | Client | None = host.by_id.get(number)
-        if owner is None:
-            owner = next((one for one in host.clients.values() if one.id == number), None)
-        ask = (owner.asks or {}).get(ask_number) if owner is not None else None
-        if owner is None or ask is None:
-            return
-        if (owner.address, ask.receiver, ask.seq) in host.outbox:
-            self._batch_due(owner.address, ask.receiver, ask.seq)
-            return
-        outcome(host, owner, ask_number, "late", "applied, without an answer by the deadline")
 
     # Workers.
 
@@ -233,6 +168,7 @@ class Core:
         for outgoing in list(self.host.outgoing.values()):
             wake(self.host, outgoing)
         peering.begin(self.host)
+        moving.begin(self.host)
 
     def link_up(
         self,
@@ -270,17 +206,23 @@ class Core:
         """Another host could not be reached."""
         links.no_link(self.host, address)
         peering.not_made(self.host, address)
+        moving.link_lost(self.host, address)
 
     def restart_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
         """An operator's decision on a channel that is frozen, here or there: it begins anew."""
-        host = self.host
-        channel = host.channels.get((sender, receiver))
-        if channel is None or not (channel.frozen or channel.digest):
-            operate.refuse(host, request, "there is no such channel to another host")
-            return
-        value = {"sender": sender, "receiver": receiver, "was": channel.frozen}
-        verdicts.restart(host, channel)
-        operate.done(host, request, value)
+        deciding.restart_channel(self.host, request, sender, receiver)
+
+    def accept_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
+        """An operator's decision on a frozen channel: it goes on from where its other end stands."""
+        deciding.accept_channel(self.host, request, sender, receiver)
+
+    def move(self, request: int, machine: Machine, to: bytes, name: str) -> None:
+        """Has a machine move to another host, under this name there."""
+        moving.move(self.host, request, machine, to, name)
+
+    def carried(self, link: int, fetch: Fetch, item: bytes, following: int) -> None:
+        """An item of a machine's history was read for another host; see `history.pack`."""
+        moving.carried(self.host, link, fetch, item, following)
 
     def owes(self) -> int:
         """How many batches wait for other hosts."""
@@ -402,43 +344,12 @@ class Core:
         row: bytes | None,
         edited: list[tuple[bytes, tuple[Cap, ...]]] | None = None,
     ) -> None:
-        """Offers a failed batch again from the operator's own channel, without its old asks.
-
-        `row` is that of the store; `edited` holds other contents for its messages, one each.
-        """
-        host = self.host
-        if row is None or operate.is_dropped(host, machine, n):
-            operate.refuse(host, request, f"{machine.name} has no failed batch at turn {n}")
-            return
-        why = operate.why_not_offered(machine)
-        if why:
-            operate.refuse(host, request, why)
-            return
-        old = from_bytes(b"", machine.address, 0, cbor2.loads(row)[5])
-        if edited is not None and len(edited) != len(old.messages):
-            why = f"the batch has {len(old.messages)} messages, not {len(edited)}"
-            operate.refuse(host, request, why, 2)
-            return
-        address, tag = host.keys.client(OPERATOR)
-        client = self.open_client(address, durable=True, tag=tag)
-        messages = [Said(said.to, said.content, said.caps, None) for said in old.messages]
-        if edited is not None:
-            pairs = zip(messages, edited, strict=True)
-            messages = [Said(said.to, body, caps, None) for said, (body, caps) in pairs]
-        deadline_ms = host.now_ms + round(host.limits.send_s * 1000)
-        send(host, client.address, machine.address, messages, deadline_ms)
-        self.drop_failed(request, machine, n)
+        """Offers a failed batch again; see `failed.retry`."""
+        failed.retry(self.host, request, machine, n, row, edited)
 
     def drop_failed(self, request: int, machine: Machine, n: int) -> None:
-        """Takes a failed batch off the list; the journal keeps what became of it."""
-        host = self.host
-        if operate.is_dropped(host, machine, n):
-            operate.refuse(host, request, f"{machine.name} has no failed batch at turn {n}")
-            return
-        host.group.dirty[("failed", machine.id, n)] = None
-        machine.failed = max(0, machine.failed - 1)
-        host.touch(machine)
-        operate.done(host, request, {"machine": machine.name, "turn": n})
+        """Takes a failed batch off the list; see `failed.drop_failed`."""
+        failed.drop_failed(self.host, request, machine, n)
 
     def prune(self, request: int, machine: Machine, keep_from: int) -> None:
         """Drops journal entries before `keep_from`, never past the newest snapshot."""

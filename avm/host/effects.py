@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from avm.host.batch import Batch
+from avm.host.passage import Fetch
 from caps.identity import Endpoint
 
 
@@ -72,6 +73,14 @@ class Publish(NamedTuple):
     """Announce that a machine or client lives here, or, when it is gone, no more."""
 
     address: bytes
+
+
+class Carry(NamedTuple):
+    """Read an item of a machine's history, and tell the core: it is for another host."""
+
+    link: int
+    machine: int
+    fetch: Fetch
 
 
 class Unlink(NamedTuple):

@@ -3,7 +3,7 @@
 Steps 1 and 8 of the journey, between hosts. A link by which nonsense comes is closed.
 """
 
-from avm.host import arrivals, links, peering, verdicts
+from avm.host import arrivals, ending, landing, links, moving, peering, verdicts
 from avm.host.away import outgoing_of, wake
 from avm.host.channel import (
     Again,
@@ -18,6 +18,7 @@ from avm.host.channel import (
 )
 from avm.host.effects import Unlink
 from avm.host.exchange import Peers, Want
+from avm.host.passage import Fetch, Landed, Move, Moved, Piece, Ready, Willing
 from avm.host.peers import Link
 from avm.host.state import Host
 from caps.errors import Malformed
@@ -43,8 +44,10 @@ def link_up(
     if before is not None:
         verdicts.link_lost(host, before)
     peering.came_up(host, host.links[number], endpoint, round_trip_ms)
+    ending.tell(host, host.links[number])
     for address in list(peer.places):
         wake_all(host, address)
+    moving.link_up(host, host.links[number])
 
 
 def link_down(host: Host, number: int, fouled: bool) -> None:
@@ -95,3 +98,17 @@ def _hear(host: Host, link: Link, body: bytes) -> None:
             peering.wanted(host, link, since)
         case Peers() as frame:
             peering.heard(host, link, frame)
+        case Move() as frame:
+            landing.asked(host, link, frame)
+        case Willing() as frame:
+            moving.willing(host, link, frame)
+        case Ready() as frame:
+            landing.ready(host, link, frame)
+        case Fetch() as frame:
+            moving.fetched(host, link, frame)
+        case Piece() as frame:
+            landing.pieced(host, link, frame)
+        case Landed() as frame:
+            moving.landed(host, link, frame)
+        case Moved() as frame:
+            moving.redirected(host, link, frame)

@@ -6,15 +6,20 @@ client's are derived from the host's secret and its address.
 
 import hashlib
 from collections import OrderedDict
+from itertools import pairwise
 
 from nacl.secret import SecretBox
 
 from avm.host.capability import Cap, from_wire_untrusted
 from caps.certificate import Certificate, Terms, issue
+from caps.errors import Malformed
 from caps.identity import Identity, RootKey, parse_identity_untrusted
 from caps.sealing import MachineKeys
 
-SECRET_BYTES = 32
+SEED_BYTES = SECRET_BYTES = 32
+LATER_BYTES = 8 + SECRET_BYTES
+# So often a machine can move.
+MOVES_MAX = 1_000
 CACHED = 10_000
 # Capabilities that come again and again are opened once; long ones are not kept.
 OPENED = 4_096
@@ -37,8 +42,11 @@ class Keyring:
         self._box = SecretBox(_derive(secret, b"keys at rest", b""))
         self._sealed: dict[bytes, bytes] = {}
         self._clients: dict[bytes, bytes] = {}
+        self._left: dict[bytes, MachineKeys] = {}
         self._open: OrderedDict[bytes, MachineKeys] = OrderedDict()
         self._opened: dict[bytes, Cap] = {}
+        # Counts the times that a machine's keys came or went.
+        self.changes = 0
 
     def close_machine(self, seed: bytes, secret: bytes, nonce: bytes) -> bytes:
         """A machine's root seed and secret, encrypted for the store; `nonce` is 24 bytes."""
@@ -47,7 +55,31 @@ class Keyring:
     def add_machine(self, address: bytes, sealed: bytes) -> None:
         """Makes the keys of a machine known."""
         self._sealed[address] = sealed
+        self._left.pop(address, None)
         self._opened.clear()
+        self.changes += 1
+
+    # A machine that moves.
+
+    def open_machine(self, sealed: bytes) -> bytes:
+        """The keys of a machine for the host it goes to: seed, secret, and those of later hosts."""
+        return bytes(self._box.decrypt(sealed))
+
+    def take_machine(self, address: bytes, keys: bytes, generation: int) -> bytes:
+        """The keys of a machine that has come, encrypted for the store.
+
+        From `generation` on its capabilities are sealed under a secret that its old host does not know.
+        """
+        secret = _derive(self._secret, b"machine", address + generation.to_bytes(8, "big"))
+        keys += generation.to_bytes(8, "big") + secret
+        return bytes(self._box.encrypt(keys, _derive(self._secret, b"machine nonce", keys)[:24]))
+
+    def leave(self, address: bytes) -> None:
+        """A machine lives here no more: what holds its capabilities unsealed can still seal them."""
+        keys = self(address)
+        self.drop(address)
+        if keys is not None:
+            self._left[address] = keys
 
     def drop(self, address: bytes) -> None:
         """Forgets the keys of a machine or a client."""
@@ -55,6 +87,7 @@ class Keyring:
         self._clients.pop(address, None)
         self._open.pop(address, None)
         self._opened.clear()
+        self.changes += 1
 
     def add_client(self, address: bytes, tag: bytes = b"") -> None:
         """Makes an address one of this host's clients; its key is derived from the tag."""
@@ -113,7 +146,7 @@ class Keyring:
 
     def to_seal(self, address: bytes) -> MachineKeys:
         """The keys that seal capabilities to an address, also to one that is gone."""
-        return self(address) or self.of_gone(address)
+        return self(address) or self._left.get(address) or self.of_gone(address)
 
     def of_gone(self, address: bytes) -> MachineKeys:
         """Keys that seal capabilities to what lived here once; with them nothing is opened."""
@@ -125,23 +158,46 @@ class Keyring:
         if found is not None:
             self._open.move_to_end(address)
             return found
-        secret = self._find(address)
-        if secret is None:
+        secrets = self._find(address)
+        if secrets is None:
             return None
-        found = self._open[address] = MachineKeys(secret, address)
+        found = self._open[address] = MachineKeys(secrets[0], address, secrets[1])
         if len(self._open) > CACHED:
             self._open.popitem(last=False)
         return found
 
-    def _find(self, address: bytes) -> bytes | None:
+    def _find(self, address: bytes) -> tuple[bytes, list[tuple[int, bytes]]] | None:
         sealed = self._sealed.get(address)
         if sealed is not None:
-            return self._box.decrypt(sealed)[SECRET_BYTES:]
+            return secrets_of(self._box.decrypt(sealed))
         if address == self.address:
-            return _derive(self._secret, b"host", b"")
+            return _derive(self._secret, b"host", b""), []
         if address in self._clients:
-            return _derive(self._secret, b"client keys", address)
+            return _derive(self._secret, b"client keys", address), []
         return None
+
+
+def secrets_of(keys: bytes) -> tuple[bytes, list[tuple[int, bytes]]]:
+    """The secret in a machine's keys, and the later ones with the generations they begin with."""
+    later = keys[SEED_BYTES + SECRET_BYTES :]
+    rows = [later[at : at + LATER_BYTES] for at in range(0, len(later), LATER_BYTES)]
+    pairs = [(int.from_bytes(row[:8], "big"), row[8:]) for row in rows]
+    return keys[SEED_BYTES : SEED_BYTES + SECRET_BYTES], pairs
+
+
+def are_keys(keys: bytes, address: bytes, identity: bytes, generation: int) -> bool:
+    """Whether a stranger's bytes are the keys of the machine of this identity, before a generation."""
+    size = len(keys) - SEED_BYTES - SECRET_BYTES
+    if size < 0 or size % LATER_BYTES or size // LATER_BYTES > MOVES_MAX:
+        return False
+    since = [0, *(one for one, _ in secrets_of(keys)[1]), generation]
+    try:
+        known = parse_identity_untrusted(identity)
+    except Malformed:
+        return False
+    public = RootKey(keys[:SEED_BYTES]).public_key
+    ascending = all(one < other for one, other in pairwise(since))
+    return known.address == address and known.public_key == public and ascending
 
 
 def _derive(secret: bytes, domain: bytes, name: bytes) -> bytes:

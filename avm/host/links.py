@@ -8,9 +8,10 @@ from hashlib import blake2b
 
 from avm.host.channel import Frame, Told, Verdict, pack_frame
 from avm.host.effects import Dial, Say, Seek
+from avm.host.passage import Passage
 from avm.host.peers import Link, Peer, Place, Proof
 from avm.host.state import Channel, Host, Machine
-from caps.certificate import parse_certificate_untrusted
+from caps.certificate import Certificate, parse_certificate_untrusted
 from caps.errors import CapsError
 from caps.identity import parse_identity_untrusted
 
@@ -18,6 +19,7 @@ HALF_DAY_MS = 12 * 60 * 60 * 1000
 BACK_OFF_MS = 100
 BACK_OFF_DOUBLINGS = 7
 TRIES_AT_A_PLACE = 3
+PASSAGE_LANE = 1
 
 
 def say(host: Host, link: Link, frame: Frame) -> None:
@@ -30,6 +32,18 @@ def say(host: Host, link: Link, frame: Frame) -> None:
 def say_after(host: Host, link: Link, frame: Frame) -> None:
     """Says something once all that holds now is committed."""
     host.group.after.append(_said(link, frame))
+
+
+def say_passage(host: Host, link: Link, frame: Passage) -> None:
+    """Says something about a machine that moves."""
+    effect = Say(link.number, PASSAGE_LANE, pack_frame(frame))
+    link.room -= len(effect.frame)
+    host.effects.append(effect)
+
+
+def say_passage_after(host: Host, link: Link, frame: Passage) -> None:
+    """Says it once all that holds now is committed."""
+    host.group.after.append(Say(link.number, PASSAGE_LANE, pack_frame(frame)))
 
 
 def _said(link: Link, frame: Frame) -> Say:
@@ -64,18 +78,36 @@ def proven(
     before = link.proofs.get(address)
     if before is not None and before[0] == seen and host.now_ms < before[2]:
         return before[1]
-    try:
-        known = parse_identity_untrusted(identity)
-        shown = parse_certificate_untrusted(certificate)
-        if known.address != address or not shown.is_for(link.identity):
-            return None
-        shown.check(known, host.now_ms)
-    except CapsError:
+    shown = _checked(address, identity, certificate, host.now_ms)
+    if shown is None or not shown.is_for(link.identity):
         return None
     if len(link.proofs) >= host.limits.link_channels:
         link.proofs.clear()
     link.proofs[address] = (seen, shown.terms.incarnation, shown.expiry_ms)
     return shown.terms.incarnation
+
+
+def _checked(
+    address: bytes, identity: bytes, certificate: bytes, now_ms: int
+) -> Certificate | None:
+    """The certificate, when it holds now and is of this address."""
+    try:
+        known = parse_identity_untrusted(identity)
+        shown = parse_certificate_untrusted(certificate)
+        if known.address != address:
+            return None
+        shown.check(known, now_ms)
+    except CapsError:
+        return None
+    return shown
+
+
+def read_proof(
+    address: bytes, identity: bytes, certificate: bytes, now_ms: int
+) -> tuple[bytes, int] | None:
+    """Which host speaks for an address by this certificate, and under which incarnation."""
+    shown = _checked(address, identity, certificate, now_ms)
+    return None if shown is None else (shown.terms.host, shown.terms.incarnation)
 
 
 # Where addresses live.
@@ -125,8 +157,7 @@ def not_found(host: Host, address: bytes) -> None:
     """The network does not know it now: it is asked again, later each time."""
     place = place_of(host, address)
     place.seeking = False
-    place.again_ms = host.now_ms + _back_off_ms(address, place.tries)
-    place.tries += 1
+    _put_off(host, place)
     if place.senders:
         host.deadlines.put(("seek", address), place.again_ms)
 
@@ -146,15 +177,21 @@ def no_link(host: Host, address: bytes) -> None:
     """It could not be reached: again later; what lived there may live elsewhere by now."""
     peer = peer_of(host, address)
     peer.dialing = False
-    peer.again_ms = host.now_ms + _back_off_ms(address, peer.tries)
-    peer.tries += 1
+    _put_off(host, peer)
     if peer.tries % TRIES_AT_A_PLACE == 0:
         for one in list(peer.places):
             place = set_place(host, one, b"")
             if place.senders:
                 seek(host, place)
-    if any(host.places[one].senders for one in peer.places):
+    awaited = any(one.to == address for one in host.moves.leaving.values())
+    if awaited or any(host.places[one].senders for one in peer.places):
         host.deadlines.put(("dial", address), peer.again_ms)
+
+
+def _put_off(host: Host, one: Place | Peer) -> None:
+    """It was tried in vain: the next time is later than the last."""
+    one.again_ms = host.now_ms + _back_off_ms(one.address, one.tries)
+    one.tries += 1
 
 
 def _back_off_ms(address: bytes, tries: int) -> int:

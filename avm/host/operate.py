@@ -12,9 +12,11 @@ from avm.host import journal
 from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.capability import Cap, Reply
 from avm.host.effects import Done, Publish, ToWorker
-from avm.host.fold import Unfit, append, carry_out, fold_void, plan_sends, suspend
-from avm.host.outbox import make_ready, outcomes
+from avm.host.entry import append
+from avm.host.fold import suspend
+from avm.host.outbox import make_ready, outcomes, void
 from avm.host.placing import forget
+from avm.host.plan import Unfit, carry_out, plan_sends
 from avm.host.refer import (
     BadReference,
     ContextTooLarge,
@@ -58,22 +60,6 @@ def act_on(host: Host, machine: Machine, *acts: Act) -> None:
         machine.acts = deque()
     machine.acts.extend(acts)
     make_ready(host, machine)
-
-
-def is_dropped(host: Host, machine: Machine, n: int) -> bool:
-    """Whether a failed batch that the store may still show is taken off its list already."""
-    key = ("failed", machine.id, n)
-    groups = [host.group, *([host.committing] if host.committing is not None else [])]
-    return any(key in group.dirty and group.dirty[key] is None for group in groups)
-
-
-def why_not_offered(machine: Machine) -> str:
-    """Why a batch cannot be offered to a machine again now, or nothing."""
-    if machine.status is Status.HALTED:
-        return f"{machine.name} is halted for good"
-    if machine.status is Status.SUSPENDED and machine.mode is Mode.FAIL:
-        return f"{machine.name} fails what comes: `resume {machine.name}` first"
-    return ""
 
 
 @dataclass(slots=True)
@@ -202,7 +188,6 @@ class Upgrade:
             return False
         machine.code, machine.has_signal = self.code, has_signal
         host.group.dirty[("code", self.code)] = self.bundle
-        _note_runtime(host, machine)
         digest = journal.digest_of(body, references)
         n = append(host, machine, journal.CODE, host.now_ms, self.code, digest)
         keep_snapshot(host, machine, body, references, digest)
@@ -223,12 +208,6 @@ def _to_worker(
         worker.codes.add(code)
         to_worker = [[frames.CODE, code, bundle], *to_worker]
     return [ToWorker(worker.id, frames.pack(frame)) for frame in to_worker]
-
-
-def _note_runtime(host: Host, machine: Machine) -> None:
-    if (machine.python, machine.version) != (host.python, host.version):
-        machine.python, machine.version = host.python, host.version
-        append(host, machine, journal.RUNTIME, host.now_ms, host.python, host.version)
 
 
 @dataclass(slots=True)
@@ -351,7 +330,7 @@ def void_all(host: Host, machine: Machine, why: str) -> None:
         batch.messages = ()
         assert machine.queue is not None
         machine.queue.discard(batch)
-        fold_void(host, machine, batch, why)
+        void(host, machine, batch, why)
 
 
 def _remove(host: Host, machine: Machine, _mode: Mode) -> str:

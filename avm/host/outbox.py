@@ -4,10 +4,12 @@ Step 7 of the journey, as far as it is decided. Everything here happens inside a
 noted as dirty, and what leaves the host waits for the commit.
 """
 
+from avm.host import journal
 from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
 from avm.host.capability import INVALID, Cap, Reply
 from avm.host.effects import Deliver, Verdict
+from avm.host.entry import append
 from avm.host.links import tell_away
 from avm.host.scheduler import Queue
 from avm.host.state import Client, Host, Machine, Mode, Status
@@ -15,6 +17,7 @@ from caps.codec import encode_content
 from caps.value import Failed
 
 CAP_BYTES = 100
+NOT_HERE = "no machine of this address is known here"
 # The deadline of an outcome: it waits for as long as its machine is there.
 NEVER_MS = 2**62
 
@@ -56,26 +59,34 @@ def route(host: Host, batch: Batch) -> None:
     if owner is None and host.networked:
         keep_away(host, batch)
         return
-    why = _why_not(host, owner, batch)
-    if why or owner is None:
-        _count_taken(host, batch)
-        if owner is None:
-            forget_channel(host, (batch.sender, batch.receiver))
+    if owner is None:
+        forget_channel(host, (batch.sender, batch.receiver))
+        outcomes(host, batch, "undelivered", NOT_HERE)
+        return
+    if why := why_not(host, owner, batch):
         outcomes(host, batch, "undelivered", why)
+        void(host, owner, batch, why)
         return
     keep(host, batch)
     host.channel(batch.sender, batch.receiver).received = batch.seq
     enqueue(host, owner, batch)
 
 
-def _why_not(host: Host, owner: Machine | None, batch: Batch) -> str:
+def why_not(host: Host, machine: Machine, batch: Batch) -> str:
     """Why a batch is not taken; the host's own word to a machine that may resume always is."""
-    if owner is None:
-        return "no machine of this address is known here"
-    if owner.status is Status.HALTED:
+    if machine.status is Status.HALTED:
         return "the machine is halted"
-    fails = owner.status is Status.SUSPENDED and owner.mode is Mode.FAIL
+    fails = machine.status is Status.SUSPENDED and machine.mode is Mode.FAIL
     return "the machine is suspended" if fails and batch.sender != host.address else ""
+
+
+def void(host: Host, machine: Machine, batch: Batch, why: str = "") -> None:
+    """Journals that a batch was not taken, by its deadline or for `why`; the mark goes on over it."""
+    fields = (batch.sender, batch.seq, host.now_ms, why or "deadline", batch.count)
+    append(host, machine, journal.VOID, *fields)
+    host.counts["void"] += 1
+    take_mark(host, batch)
+    tell(host, batch, ["undelivered", why] if why else ["undelivered"])
 
 
 def _count_taken(host: Host, batch: Batch) -> None:

@@ -4,6 +4,7 @@ Beside the journey. A host dials the best of those it knows until it has a few l
 worst idle one when it has too many, tells each peer whom it reached, and does what the operator says.
 """
 
+from avm.host import landing, moving
 from avm.host.arrivals import closed
 from avm.host.away import wake
 from avm.host.channel import pack_frame
@@ -103,7 +104,7 @@ def not_made(host: Host, address: bytes) -> None:
     known = host.roster.known.get(address)
     if known is not None:
         host.roster.failed(known, host.now_ms)
-        if not known.reached_ms and known.tries >= HINT_TRIES and not known.banned:
+        if not known.reached_ms and known.tries >= HINT_TRIES and not known.marked:
             del host.roster.known[address]
         _note(host)
     later: list[tuple[int, Endpoint | None]] = []
@@ -134,6 +135,8 @@ def unlinked(host: Host, number: int) -> Link | None:
     for pair in link.incoming:
         closed(host, link, pair)
     link_lost(host, link)
+    landing.link_lost(host, number)
+    moving.link_lost(host, link.peer)
     _forget(host, link.peer)
     return link
 
@@ -141,7 +144,8 @@ def unlinked(host: Host, number: int) -> Link | None:
 def _forget(host: Host, address: bytes) -> None:
     """Keeps nothing in memory of a host that is neither linked nor dialed nor sent to."""
     peer = host.peers.get(address)
-    if peer is not None and not (peer.link or peer.places or peer.dialing):
+    awaited = any(one.to == address for one in host.moves.leaving.values())
+    if peer is not None and not (peer.link or peer.places or peer.dialing or awaited):
         del host.peers[address]
 
 
@@ -238,6 +242,9 @@ def _idle(host: Host) -> list[Link]:
         channel = host.channels.get(pair)
         if incoming.partial or (channel is not None and channel.received > channel.taken):
             busy.add(incoming.link)
+    busy |= {one.link for one in host.moves.landing.values()}
+    away = {one.to for one in host.moves.leaving.values()}
+    busy |= {link.number for link in host.links.values() if link.peer in away}
     return [link for link in host.links.values() if link.number not in busy]
 
 
@@ -382,6 +389,26 @@ def unban(host: Host, request: int, address: bytes) -> None:
         for outgoing in [o for o in host.outgoing.values() if o.receiver == one]:
             wake(host, outgoing)
     _look_again(host)
+
+
+def trust(host: Host, request: int, address: bytes, trusted: bool = True) -> None:
+    """Lets a host's machines move here, or no more."""
+    marked = sum(one.marked for one in host.roster.known.values())
+    full = f"{marked:,} hosts are banned or trusted already: limits.bans" * (
+        marked >= host.limits.bans
+    )
+    why = ITSELF if address == host.address else full if trusted else ""
+    if why:
+        refuse(host, request, why)
+        return
+    known_of(host, address).trusted = trusted
+    host.group.dirty[ROW] = host.roster
+    done(host, request, {"host": address.hex(), "trusted": trusted})
+
+
+def distrust(host: Host, request: int, address: bytes) -> None:
+    """Takes the trust back; machines that are here stay."""
+    trust(host, request, address, False)
 
 
 def _close_all(host: Host, address: bytes, why: str) -> int:

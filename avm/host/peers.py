@@ -14,10 +14,14 @@ Pair = tuple[bytes, bytes]
 
 @dataclass(slots=True)
 class Place:
-    """Where an address of another host lives, as far as is known, and who here sends to it."""
+    """Where an address of another host lives, as far as is known, and who here sends to it.
+
+    `incarnation` is the highest by which it was said to have moved.
+    """
 
     address: bytes
     host: bytes = b""
+    incarnation: int = 0
     seeking: bool = False
     tries: int = 0
     again_ms: int = 0

@@ -38,12 +38,17 @@ def unrecovered(load: Load, why: str) -> bytes:
 
 
 def again(entries: Iterable[tuple[int, bytes, str | None]]) -> Iterator[list[list[Any]]]:
-    """The turns that changed the state, in chunks; the others need not be taken again."""
+    """The turns that changed the state, and key generations, in chunks; others need not be taken again.
+
+    A key generation follows a snapshot directly: what is loaded from that one has it already.
+    """
     chunk: list[list[Any]] = []
     size = 0
     for n, body, _printed in entries:
         row = cbor2.loads(body)
         kind = KINDS.get(row[0])
+        if row[0] == journal.GENERATION:
+            chunk.append([n, frames.GENERATION, row[3], None])
         if kind is None:
             continue
         fields = dict(zip(journal.FIELDS[row[0]], row[2:], strict=True))

@@ -45,6 +45,12 @@ class Known:
     teller: bytes = b""
     banned: bool = False
     dropped: bool = False
+    trusted: bool = False
+
+    @property
+    def marked(self) -> bool:
+        """Whether an operator has said something of it that must not be forgotten."""
+        return self.banned or self.trusted
 
     def count(self, now_ms: int, good: float = 0.0, bad: float = 0.0) -> None:
         """Something went well, or did not."""
@@ -98,6 +104,11 @@ class Roster:
         found = self.known.get(address)
         return found is not None and found.banned
 
+    def is_trusted(self, address: bytes) -> bool:
+        """Whether machines of that host may move here, as an operator has said."""
+        found = self.known.get(address)
+        return found is not None and found.trusted
+
     def of(self, address: bytes, limits: Limits, now_ms: int, kept: Iterable[bytes] = ()) -> Known:
         """What is known of a host, new when nothing is; the worst makes room, none of `kept`."""
         found = self.known.get(address)
@@ -107,10 +118,10 @@ class Roster:
         return found
 
     def _make_room(self, most: int, now_ms: int, kept: set[bytes]) -> None:
-        count = sum(not one.banned for one in self.known.values())
+        count = sum(not one.marked for one in self.known.values())
         if count <= most:
             return
-        free = [one for one in self.known.values() if not one.banned and one.address not in kept]
+        free = [one for one in self.known.values() if not one.marked and one.address not in kept]
         if free:
             worst = min(free, key=lambda one: (bool(one.reached_ms), one.score(now_ms)))
             del self.known[worst.address]
@@ -223,7 +234,7 @@ def to_bytes(roster: Roster) -> bytes:
 def _packed(one: Known) -> list[Any]:
     endpoints = [[where.ip, where.port, at] for where, at in one.endpoints.items()]
     counts = [one.good, one.bad, one.counted_ms, one.round_trip_ms, one.tries, one.tried_ms]
-    marks = [one.changed, one.heard, one.teller, one.banned, one.dropped]
+    marks = [one.changed, one.heard, one.teller, one.banned, one.dropped, one.trusted]
     return [one.address, endpoints, one.reached_ms, *counts, *marks]
 
 

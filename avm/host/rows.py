@@ -10,13 +10,15 @@ from typing import Any
 import cbor2
 
 from avm.host import batch as batches
-from avm.host import capability, roster
+from avm.host import capability, cases, ending, moves, roster
 from avm.host.away import outgoing_of
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
+from avm.host.operate import REMOVE_ALL
 from avm.host.outbox import enqueue
-from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status, Timer
+from avm.host.state import Ask, Channel, Client, Ending, Host, Machine, Mode, Status, Timer
 
 MARKS = Struct(">4Q")
+
 Rows = Callable[[str], Iterator[tuple[tuple[Any, ...], bytes]]]
 
 
@@ -41,6 +43,10 @@ def encode(thing: Any) -> bytes | None:
             return cbor2.dumps([thing.id, thing.durable, thing.name, thing.tag])
         case roster.Roster():
             return roster.to_bytes(thing)
+        case Ending():
+            return ending.to_bytes(thing)
+        case cases.Cases():
+            return cases.to_bytes(thing)
         case Local() | Reply() | Sealed() | Named():
             return capability.to_bytes(thing)
         case _:
@@ -144,6 +150,24 @@ def load(host: Host, rows: Rows) -> None:
     for (key,), body in rows("meta"):
         if key == "peers":
             host.roster = roster.from_bytes(body)
+        elif key == "cases":
+            host.cases = cases.from_bytes(body)
+        elif isinstance(key, str) and key.startswith("end "):
+            ending.load(host, body)
+        else:
+            _load_move(host, str(key), body)
+
+
+def _load_move(host: Host, key: str, body: bytes) -> None:
+    """What was on its way here when the host died begins anew; nothing of it is kept."""
+    number = moves.load(host.moves, key, body)
+    host.next_id = max(host.next_id, number + 1)
+    if key.startswith(moves.LANDING):
+        host.group.dirty[("meta", key)] = None
+        host.group.cuts.append((number, REMOVE_ALL))
+    if key.startswith(moves.REDIRECT):
+        address = bytes.fromhex(key[-64:])
+        host.deadlines.put(("redirect", address), host.moves.redirects[address].until_ms)
 
 
 def _load_machines(host: Host, rows: Rows) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 from avm.host.batch import Batch
 from avm.host.capability import Cap, Local
+from avm.host.cases import Cases
 from avm.host.deadlines import Deadlines
 from avm.host.keys import Keyring
+from avm.host.moves import Moves
 from avm.host.peers import Incoming, Link, Outgoing, Pair, Peer, Place, Proof
 from avm.host.roster import Roster
 from avm.host.scheduler import Queue
@@ -184,6 +186,17 @@ class Client:
 
 
 @dataclass(slots=True)
+class Ending:
+    """A client that has ended, and a receiver whose host still has a channel of it; told by `link`."""
+
+    client: bytes
+    receiver: bytes
+    host: bytes
+    tag: bytes
+    link: int = 0
+
+
+@dataclass(slots=True)
 class Worker:
     """A worker process as the core sees it: what it was given, in order."""
 
@@ -253,6 +266,9 @@ class Host:
     proofs: dict[bytes, Proof] = field(default_factory=dict)
     hints: dict[bytes, bytes] = field(default_factory=dict)
     roster: Roster = field(default_factory=Roster)
+    moves: Moves = field(default_factory=Moves)
+    cases: Cases = field(default_factory=Cases)
+    endings: dict[Pair, Ending] = field(default_factory=dict)
     dials: dict[bytes, list[tuple[int, Endpoint | None]]] = field(default_factory=dict)
     workers: dict[int, Worker] = field(default_factory=dict)
     ready: deque[Machine] = field(default_factory=deque)

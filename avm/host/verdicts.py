@@ -5,6 +5,7 @@ on, the row leaves the outbox, and the asks in it that will have no answer get t
 that has gone back in time, here or there, has its channel frozen, and an operator decides.
 """
 
+from avm.host import ending
 from avm.host.away import outgoing_of, unlink, wake
 from avm.host.batch import Batch
 from avm.host.channel import Again, Gone, Mark, Told, Verdict
@@ -12,10 +13,12 @@ from avm.host.effects import Frozen
 from avm.host.header import NO_DIGEST, parse_header_untrusted
 from avm.host.links import not_found, place_of, proven, set_place
 from avm.host.outbox import forget_channel, outcome, outcomes, settle, take_mark, tell
+from avm.host.passage import Moved
 from avm.host.peers import Link, Outgoing
 from avm.host.state import Channel, Client, Host
 
 BUSY_MS = 100
+SEQ_BYTES = 8
 BACK_THERE = "the receiver's host has gone back in time: it took less than it had said"
 BACK_HERE = "this host has gone back in time: the receiver took more than was sent"
 TWO_VERSIONS = "the two hosts know different batches under one number"
@@ -49,7 +52,7 @@ def restart(host: Host, channel: Channel) -> None:
     wake(host, outgoing)
 
 
-def _of_link(host: Host, link: Link, frame: Mark | Told | Again | Gone) -> Outgoing | None:
+def of_link(host: Host, link: Link, frame: Mark | Told | Again | Gone | Moved) -> Outgoing | None:
     """The channel a frame is about, when it is open on the link that the frame came by.
 
     One that comes by another is of before a change of links. The other end may have taken the two
@@ -59,7 +62,7 @@ def _of_link(host: Host, link: Link, frame: Mark | Told | Again | Gone) -> Outgo
     if outgoing is not None and outgoing.link == link.number:
         return outgoing
     host.counts["stray"] += 1
-    if outgoing is not None and outgoing.link and not isinstance(frame, Gone):
+    if outgoing is not None and outgoing.link and not isinstance(frame, Gone | Moved):
         unlink(outgoing)
         wake(host, outgoing)
     return None
@@ -67,24 +70,24 @@ def _of_link(host: Host, link: Link, frame: Mark | Told | Again | Gone) -> Outgo
 
 def marked(host: Host, link: Link, mark: Mark) -> None:
     """The receiver's host says how far it took the channel."""
-    outgoing = _of_link(host, link, mark)
+    outgoing = of_link(host, link, mark)
     if outgoing is None:
         return
     incarnation = proven(host, link, mark.receiver, mark.identity, mark.certificate)
     channel = host.channel(mark.sender, mark.receiver)
     if incarnation is None or incarnation < channel.epoch:
         host.counts["unproven"] += 1
-        _leave_place(host, outgoing)
+        leave_place(host, outgoing)
         return
     channel.epoch = incarnation
     why = _why_frozen(host, channel, mark)
     if why:
-        freeze(host, channel, why, mark.digest)
+        freeze(host, channel, why, mark.taken.to_bytes(SEQ_BYTES, "big") + mark.digest)
         unlink(outgoing)
         return
     known = dict(mark.verdicts)
     for seq in range(channel.taken + 1, mark.taken + 1):
-        if not _end(host, outgoing, seq, known.get(seq, ["applied"])):
+        if not end_batch(host, outgoing, seq, known.get(seq, ["applied"])):
             return
     outgoing.marked, outgoing.room = True, mark.room
     outgoing.next, outgoing.at = mark.taken + 1, 0
@@ -112,19 +115,19 @@ def _digest_at(host: Host, channel: Channel, seq: int) -> bytes | None:
 
 def told(host: Host, link: Link, frame: Told) -> None:
     """A verdict, in the order of the channel; one of what was never offered is counted."""
-    outgoing = _of_link(host, link, frame)
+    outgoing = of_link(host, link, frame)
     if outgoing is None or not outgoing.marked:
         return
     channel = host.channel(frame.sender, frame.receiver)
     if frame.seq != channel.taken + 1 or frame.seq > outgoing.offered:
         host.counts["stray"] += 1
         return
-    if _end(host, outgoing, frame.seq, frame.verdict):
+    if end_batch(host, outgoing, frame.seq, frame.verdict):
         outgoing.room = max(outgoing.room, frame.room)
         wake(host, outgoing)
 
 
-def _end(host: Host, outgoing: Outgoing, seq: int, verdict: Verdict) -> bool:
+def end_batch(host: Host, outgoing: Outgoing, seq: int, verdict: Verdict) -> bool:
     """Takes a batch's verdict, all that follows from it in one commit; False where it is gone."""
     batch = host.outbox.get((outgoing.sender, outgoing.receiver, seq))
     if batch is None:
@@ -170,7 +173,7 @@ def close_asks(host: Host, client: Client, batch: Batch) -> None:
 
 def again(host: Host, link: Link, frame: Again) -> None:
     """The receiver's host expects another number, or has no room for a while."""
-    outgoing = _of_link(host, link, frame)
+    outgoing = of_link(host, link, frame)
     channel = host.channels.get((frame.sender, frame.receiver))
     if outgoing is None or channel is None or not outgoing.marked:
         return
@@ -199,12 +202,18 @@ def offer_again(host: Host, sender: bytes, receiver: bytes) -> None:
 
 def gone(host: Host, link: Link, frame: Gone) -> None:
     """The receiver does not live there: the network is asked again, in a while."""
-    outgoing = _of_link(host, link, frame)
+    pair = (frame.sender, frame.receiver)
+    if ending.is_told(host, link, pair):
+        if pair in host.outgoing:
+            wake(host, host.outgoing[pair])
+        return
+    outgoing = of_link(host, link, frame)
     if outgoing is not None:
-        _leave_place(host, outgoing)
+        leave_place(host, outgoing)
 
 
-def _leave_place(host: Host, outgoing: Outgoing) -> None:
+def leave_place(host: Host, outgoing: Outgoing) -> None:
+    """It does not live where it was thought to: the network is asked, in a while."""
     unlink(outgoing)
     set_place(host, outgoing.receiver, b"")
     not_found(host, outgoing.receiver)
@@ -269,5 +278,10 @@ def place_found(host: Host, address: bytes, where: bytes) -> None:
     """The network says at which host an address lives."""
     place_of(host, address)
     place = set_place(host, address, where)
+    ending.found(host, address, where)
     for sender in list(place.senders):
-        wake(host, outgoing_of(host, sender, address))
+        outgoing = outgoing_of(host, sender, address)
+        link = host.links.get(outgoing.link)
+        if link is not None and link.peer != where:
+            unlink(outgoing)
+        wake(host, outgoing)

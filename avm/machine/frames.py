@@ -4,13 +4,14 @@ Both ends are of one version, so the arrays are positional. To a worker:
 
     CODE      hash, bundle
     LOAD      machine, code hash, state body or None, references, next slot, generation
-    AGAIN     machine, [[n, kind, input, output], ..]
+    AGAIN     machine, [[n, kind, input, output], ..], or [n, GENERATION, generation, None]
     LOADED    machine, token, why not                   -> machine, token, why not, printed
     TURN      machine, token, kind, input               -> machine, token, output, printed, names
     SNAPSHOT  machine, token                            -> machine, token, body, references, why not
     MIGRATE   machine, token, code hash                 -> the same, has a signal
     EDIT      machine, token, body, references          -> the same as SNAPSHOT
     FORGET    machine
+    RENEW     machine, generation: the state's `Me` seals under it from here on
     ALONE     machine, token, kind, input               -> COME for each message after the first,
                                                            machine, token, index; then as TURN
 
@@ -24,8 +25,8 @@ from typing import Any
 
 import cbor2
 
-CODE, LOAD, AGAIN, LOADED, TURN, SNAPSHOT, MIGRATE, EDIT, FORGET, ALONE, COME = range(11)
-MESSAGES, INIT, SIGNAL = range(3)
+CODE, LOAD, AGAIN, LOADED, TURN, SNAPSHOT, MIGRATE, EDIT, FORGET, ALONE, COME, RENEW = range(12)
+MESSAGES, INIT, SIGNAL, GENERATION = range(4)
 
 
 # The output of a turn that sends nothing, which most are: [0, changed, []].

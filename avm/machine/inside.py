@@ -5,52 +5,21 @@ journal keeps. The same object runs in a worker process, in the simulator and un
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import count, islice
-from typing import Any, Protocol
+from typing import Any
 
 from avm.limits import Limits
 from avm.machine import frames
-from avm.machine.turn import EXHAUSTED, KINDS, REJECTED, References, Taken, frozen_state, take_turn
-from avm.message import Event, Message, Refused
+from avm.machine.live import CannotLoad, Code, Fresh, Live, NoCode
+from avm.machine.turn import REJECTED, References, Taken, frozen_state, take_turn
+from avm.message import Event, Message
 from caps.codec import decode_content_untrusted, decode_state, encode_state
 from caps.errors import CapsError
 from caps.map import Map
-from caps.slots import NULL, Common, Foreign, Me, Own
-from caps.value import Capability, Failed, Value
+from caps.slots import Foreign, Me
+from caps.value import Capability, Value
 
-CONTEXTS_MAX = 4096
 Tell = Callable[[bytes], None]
-
-
-class Code(Protocol):
-    """A loaded bundle."""
-
-    step: Callable[[Message, Any], Any]
-    init: Callable[[Message, Any], Any]
-    signal: Callable[[Event, Any], Any] | None
-    migrate: Callable[[Any], Any] | None
-    records: dict[str, type]
-
-    def printed(self) -> str:
-        """What was printed since the last call."""
-        ...
-
-
-class CannotLoad(Exception):
-    """The bundle does not load; the text is one line that says why."""
-
-
-@dataclass(slots=True)
-class Live:
-    """A machine in a worker."""
-
-    code: Code
-    me: Me
-    state: Any
-    next_slot: int
-    contexts: dict[bytes, Value]
-    why_not: str = ""
 
 
 class Inside:
@@ -90,6 +59,8 @@ class Inside:
             return [self._edit(*rest)]
         elif kind == frames.ALONE:
             return [self._alone(*rest)]
+        elif kind == frames.RENEW:
+            self._renew(self._live[rest[0]], rest[1])
         elif kind == frames.FORGET:
             self._live.pop(rest[0], None)
         else:
@@ -125,21 +96,15 @@ class Inside:
         try:
             live = Live(self._code_of(digest), me, me, next_slot, {})
         except CannotLoad as error:
-            self._live[machine] = Live(_NoCode(), me, me, next_slot, {}, str(error))
+            self._live[machine] = Live(NoCode(), me, me, next_slot, {}, str(error))
             return
         self._live[machine] = live
         if body is None:
             return
         try:
-            live.state = self._decode_state(live, body, references)
+            live.state = live.decode_state(body, references)
         except CapsError as error:
             live.why_not = f"its snapshot does not load: {error}"
-
-    def _decode_state(
-        self, live: Live, body: bytes, references: list[Any], fresh: "_Fresh | None" = None
-    ) -> Value:
-        caps = [self._capability(live, reference, fresh) for reference in references]
-        return decode_state(body, caps, records=live.code.records, me=live.me)
 
     def _again(self, machine: int, entries: list[list[Any]]) -> None:
         """Takes recorded turns once more; stops at the first whose output differs."""
@@ -147,9 +112,18 @@ class Inside:
         for n, kind, given, output in entries:
             if live.why_not:
                 return
+            if kind == frames.GENERATION:
+                self._renew(live, given)
+                continue
             again, _names = self._take(live, kind, given)
             if again != output:
                 live.why_not = f"turn {n} gives another output than it did"
+
+    def _renew(self, live: Live, generation: int) -> None:
+        """A new key generation: the machine's `Me` is in its state, which is decoded with the new one."""
+        live.me = Me(generation)
+        body, caps = encode_state(live.state, max_bytes=self._limits.state_bytes)
+        live.state = decode_state(body, caps, records=live.code.records, me=live.me)
 
     def _loaded(self, machine: int, token: int, why_not: str = "") -> bytes:
         if why_not:
@@ -179,16 +153,15 @@ class Inside:
         if live.why_not and kind == frames.INIT:
             return frames.pack([REJECTED, 0, live.why_not, ""]), None
         references = References(live.next_slot, self._limits.context_bytes)
-        fresh = _Fresh()
+        fresh = Fresh()
         call: Callable[[Message, Any], Any] = live.code.step
         if kind == frames.INIT:
             call = live.code.init
         elif kind == frames.SIGNAL:
             call = _signal_call(live.code)
-        now, channel, ordinal, from_host, given_messages = frames.unpack(given)
-        messages = self._messages(
-            live, fresh, now / 1000, channel, ordinal, from_host, given_messages
-        )
+        now, channel, ordinal, from_host, said = frames.unpack(given)
+        place = (now / 1000, channel, ordinal, from_host)
+        messages = live.messages(fresh, self._limits, *place, said)
         if come is not None:
             messages = _followed(messages, come)
         taken = take_turn(call, live.state, messages, references, self._limits)
@@ -206,64 +179,6 @@ class Inside:
         if not sends:
             return (frames.CHANGED if taken.changed else frames.UNCHANGED), names
         return frames.pack([0, taken.changed, sends]), names
-
-    def _messages(
-        self,
-        live: Live,
-        fresh: "_Fresh",
-        now: float,
-        channel: str,
-        ordinal: int,
-        from_host: bool,
-        given: list[list[Any]],
-    ) -> Iterator[Message]:
-        """Decodes messages one at a time, as the step comes to them."""
-        most = self._limits.content_bytes
-        for message in given:
-            if not message:  # inert: to a reply capability that is used or expired
-                ordinal += 1
-                continue
-            reply: Capability = NULL
-            inner: list[Capability] = []
-            context_inner: list[Capability] = []
-            if len(message) > 2:
-                reply = self._capability(live, message[2], fresh)
-                inner = [self._capability(live, one, fresh) for one in message[3]]
-                context_inner = [self._capability(live, one, fresh) for one in message[4]]
-            context = self._context(live, message[0], context_inner)
-            content = decode_content_untrusted(
-                message[1], inner, max_bytes=most, depth=self._limits.depth
-            )
-            if type(content) is Failed and not from_host:
-                content = Failed("refused", content.detail)
-            yield Message(context, content, reply, f"{channel}.{ordinal}", now)
-            ordinal += 1
-
-    def _context(self, live: Live, body: bytes, caps: list[Capability]) -> Value:
-        if caps:
-            return decode_state(body, caps, records=live.code.records, me=live.me)
-        known = live.contexts
-        if body in known:
-            return known[body]
-        context = decode_state(body, (), records=live.code.records, me=live.me)
-        if len(known) >= CONTEXTS_MAX:
-            known.clear()
-        known[body] = context
-        return context
-
-    def _capability(self, live: Live, reference: Any, fresh: "_Fresh | None" = None) -> Capability:
-        if type(reference) is int:
-            if reference >= 0:
-                return Foreign(reference)
-            if fresh is not None:
-                fresh.count = max(fresh.count, -reference)
-            return Foreign(live.next_slot - reference - 1)
-        if type(reference) is str:
-            return Common(reference)
-        generation, priority, kind, expires, body, inner = reference
-        caps = [self._capability(live, one, fresh) for one in inner]
-        context = self._context(live, body, caps)
-        return Own(generation, context, priority, KINDS[kind], expires)
 
     def _snapshot(self, machine: int, token: int) -> bytes:
         live = self._live[machine]
@@ -303,9 +218,9 @@ class Inside:
 
     def _edit(self, machine: int, token: int, body: bytes, references: list[Any]) -> bytes:
         live = self._live[machine]
-        fresh = _Fresh()
+        fresh = Fresh()
         try:
-            state = self._decode_state(live, body, references, fresh)
+            state = live.decode_state(body, references, fresh)
             frozen_state(state, self._limits)
             left = generic_records(state)
             if left:
@@ -330,31 +245,6 @@ def _followed(messages: Iterator[Message], come: Callable[[int], None]) -> Itera
         if message is None:
             return
         yield message
-
-
-@dataclass(slots=True)
-class _Fresh:
-    """How many capabilities of an input are new to the machine."""
-
-    count: int = 0
-
-
-class _NoCode:
-    """Stands where a machine's code could not be loaded; it is never run."""
-
-    def __init__(self) -> None:
-        self.records: dict[str, type] = {}
-        self.signal: Callable[[Event, Any], Any] | None = None
-        self.migrate: Callable[[Any], Any] | None = None
-        self.step: Callable[[Message, Any], Any] = _refuse
-        self.init: Callable[[Message, Any], Any] = _refuse
-
-    def printed(self) -> str:
-        return ""
-
-
-def _refuse(message: Message, state: Any) -> Any:
-    raise Refused
 
 
 def _signal_call(code: Code) -> Callable[[Message, Any], Any]:
@@ -428,6 +318,3 @@ def _content_names(body: bytes, count: int) -> list[tuple[str, int]]:
 
 def _line(error: object) -> str:
     return " ".join(str(error).split())[:500]
-
-
-__all__ = ["EXHAUSTED", "REJECTED", "CannotLoad", "Code", "Inside", "Live", "generic_records"]

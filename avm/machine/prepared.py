@@ -18,7 +18,8 @@ import traceback
 from avm.limits import Limits
 from avm.machine import worker
 from avm.machine.bundle import BundleRefused, decode
-from avm.machine.inside import CannotLoad, Inside
+from avm.machine.inside import Inside
+from avm.machine.live import CannotLoad
 from avm.machine.loader import Code, load
 from avm.machine.requests import ANSWER, FORK, REQUEST, UNKNOWN
 from avm.machine.worker import Interior, MakeInside, Tell

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from avm.nat.effects import Effect, SendAside, Tell, Way
 from avm.nat.frames import Apart, Enlisted, Meeting, NoRelay, Relaying
-from avm.nat.limits import MEETING_S, MEETINGS_MAX, NONCE_BYTES, PROBES, Allowed
+from avm.nat.limits import MEETING_S, MEETINGS_MAX, NONCE_BYTES, PROBES, NatLimits
 from avm.nat.packets import Probe
 from avm.nat.relay import RelayingHost
 from avm.nat.seats import Seat
@@ -36,7 +36,7 @@ class Introducer:
 
     def __init__(
         self,
-        allowed: Allowed,
+        allowed: NatLimits,
         entropy: Callable[[int], bytes],
         seats: dict[int, Seat],
         counts: Counter[str],

@@ -1,13 +1,13 @@
 """Every limit of the ways round routers, by name, with its unit last.
 
-The operator's own (`introduced`, `relays`, `relay_bytes_s`) come from the configuration.
+Those of `NatLimits` are the operator's own, and come from the configuration.
 """
 
 from dataclasses import dataclass
 
 NONCE_BYTES = 16
-# A relayed packet is one of QUIC's with 17 bytes before it: within what every IPv6 path carries.
-PACKET_BYTES_MAX = 1_200
+# A relayed packet is one of QUIC's with 17 bytes before it; by default they are of 1,200 bytes.
+PACKET_BYTES_MAX = 1_452
 FRAME_BYTES_MAX = 128
 
 # When an end of a meeting sends its pings, after it has heard of it; and when it has failed.
@@ -38,8 +38,7 @@ TUNNEL_IDLE_S = 60.0
 TUNNELS_MAX = 256
 SESSIONS_A_HOST = 4
 
-# A relayed link is tried to be made a direct one, at these distances.
-UPGRADE_S = 10.0
+# A relayed link is tried to be made a direct one at distances that double up to this.
 UPGRADE_S_MAX = 320.0
 
 # How often, and how far apart, a host has itself tried by one that it dialed.
@@ -57,9 +56,10 @@ WATCH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
-    """What this host does for others: 0 of a thing is none of it."""
+class NatLimits:
+    """What this host does for others, 0 of a thing being none of it, and when it tries for a better way."""
 
     introduced: int = 256
     relays: int = 16
     relay_bytes_s: int = 128 * 1024
+    upgrade_s: float = 10.0

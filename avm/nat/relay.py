@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from avm.nat.bucket import Bucket
 from avm.nat.effects import Effect, Send
-from avm.nat.limits import NONCE_BYTES, SESSIONS_A_HOST, TUNNEL_IDLE_S, Allowed
+from avm.nat.limits import NONCE_BYTES, SESSIONS_A_HOST, TUNNEL_IDLE_S, NatLimits
 from avm.nat.packets import Relayed
 from caps.identity import Endpoint
 
@@ -42,7 +42,7 @@ class RelayingHost:
 
     def __init__(
         self,
-        allowed: Allowed,
+        allowed: NatLimits,
         entropy: Callable[[int], bytes],
         counts: Counter[str],
         out: list[Effect],

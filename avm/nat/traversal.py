@@ -17,9 +17,8 @@ from avm.nat.limits import (
     MOVE_RATE_S,
     TUNNEL_IDLE_S,
     TUNNELS_MAX,
-    UPGRADE_S,
     UPGRADE_S_MAX,
-    Allowed,
+    NatLimits,
 )
 from avm.nat.meetings import Meetings
 from avm.nat.packets import Probe, Punch, Relayed, parse_packet_untrusted
@@ -37,7 +36,7 @@ class Traversal:
         address: bytes,
         own: Endpoint | None,
         entropy: Callable[[int], bytes],
-        allowed: Allowed,
+        allowed: NatLimits,
         fixed: bool = False,
         known: tuple[Route, ...] = (),
     ) -> None:
@@ -46,6 +45,7 @@ class Traversal:
         `known` are hosts that may be asked to introduce it.
         """
         self._address = address
+        self._upgrade_s = allowed.upgrade_s
         self.counts: Counter[str] = Counter()
         self._out: list[Effect] = []
         self._seats: dict[int, Seat] = {}
@@ -98,7 +98,7 @@ class Traversal:
         if way is Way.DIRECT and not dialed:
             self._out.append(Tell(link, frames.Seen(endpoint).to_bytes()))
         if way is Way.RELAYED and dialed:
-            self._upgrades[link] = (now_s + UPGRADE_S, UPGRADE_S)
+            self._upgrades[link] = (now_s + self._upgrade_s, self._upgrade_s)
         self._meetings.linked(seat, now_s)
         return way
 

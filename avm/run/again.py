@@ -62,6 +62,7 @@ class Again:
     machine: Machine
     start_worker: Start
     lens: Lens = field(init=False)
+    whole: bool = False
     turns: int = 0
 
     def __post_init__(self) -> None:
@@ -73,10 +74,11 @@ class Again:
 
         Raises NoVerdict.
         """
+        self.whole = start < 0
         try:
             first = self._first(start)
             with self.start_worker(KEPT) as worker:
-                kept = self._rerun(worker)
+                kept = self._rerun(worker, first)
                 found = self._parts(kept, first, min(stop, self.reader.head(self.machine)))
             self.turns += kept.turns
         except (CannotRerun, OtherPython, frames.BadFrame) as error:
@@ -110,7 +112,7 @@ class Again:
 
     def _every(self, before: Kept | None, at: int, end: int) -> Kept | Difference:
         with self.start_worker(EVERY) as worker:
-            every = self._rerun(worker)
+            every = self._rerun(worker, before)
             found = self._take(every, EVERY, before, at, end)
             self.turns += every.turns
         if isinstance(found, Difference):
@@ -137,26 +139,23 @@ class Again:
         if found.path == "the verdict" and (cut or any(one in was + why for one in LIMITS)):
             raise NoVerdict(f"turn {found.turn}: {found.now}, by a limit")
 
-    def _rerun(self, worker: Worker) -> Rerun:
+    def _rerun(self, worker: Worker, start: Kept | None) -> Rerun:
         machine = self.machine
         rerun = Rerun(machine.id, Patient(worker), self.reader.bundle, self.lens)
-        rerun.generation, rerun.by_value = machine.generation, True
+        rerun.generation = self.reader.generation(machine, -1 if start is None else start.n)
         return rerun
 
     def _links(self, which: int, start: Kept | None, at: int, end: int) -> Iterator[Link | Fault]:
         """The entries of a part, behind that of the snapshot where a part begins with it."""
         begin = start.n if start is not None and start.n == at - 1 else at
         for link in self.reader.walk(self.machine, begin, end):
+            if not self.whole and isinstance(link, Link) and link.entry.form == journal.RUNTIME:
+                raise NoVerdict(f"before turn {link.entry.n} it may be another Python's")
             if which == EVERY or isinstance(link, Fault) or link.entry.n < at or _changed(link):
                 yield link
 
     def _state(self, rerun: Rerun, n: int) -> Kept:
-        frame = frames.pack([frames.SNAPSHOT, self.machine.id, n])
-        answer = frames.unpack_untrusted(next(iter(rerun.worker.exchange([frame], 1))))
-        frames.check_answer(answer, frames.SNAPSHOT)
-        if answer[5]:
-            raise NoVerdict(answer[5])
-        body, references = answer[3], answer[4]
+        body, references = rerun.state()
         digest = journal.digest_of(body, references)
         return Kept(n, rerun.code, body, references, rerun.slots.next, digest)
 
@@ -172,7 +171,7 @@ class Again:
         now = before
         if at < found.turn:
             with self.start_worker(EVERY) as worker:
-                taken = self._take(self._rerun(worker), EVERY, before, at, found.turn)
+                taken = self._take(self._rerun(worker, before), EVERY, before, at, found.turn)
             now = taken if isinstance(taken, Kept) else None
         return found if now is None else self._apart(found.turn, recorded, now)
 
@@ -195,7 +194,7 @@ class Again:
         self, worker: Worker, which: int, start: Kept | None, at: int, end: int
     ) -> Iterator[Kept]:
         """The state after each entry that is taken of a part, the run being from `start` on."""
-        rerun = self._rerun(worker)
+        rerun = self._rerun(worker, start)
         first = 0 if start is None else start.n + 1
         for link in self._links(which, start, first, end):
             found = rerun.run((link,), start)

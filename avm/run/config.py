@@ -13,29 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from avm.limits import Limits
+from avm.link.limits import LinkLimits
 from avm.run.errors import ConfigRefused
+from avm.run.ranges import LINK_KEYS, LINKS, NODE, NODE_KEYS, Number, contradiction, range_of
 from caps.errors import Malformed
 from caps.identity import Endpoint, Route, parse_endpoint, parse_route
+from dht.settings import Settings
 
-Number = int | float
 Setting = Number | str | tuple[str, ...]
 ANY_PORT = ":0"
-
-# What the formats bound: a key of the configuration can only be stricter.
-MOST: dict[str, Number] = {
-    "host.workers": 1024,
-    "limits.batch_bytes": 8 * 1024 * 1024,
-    "limits.content_bytes": 8 * 1024 * 1024,
-    "limits.depth": 64,
-    "limits.context_bytes": 1024,
-    "limits.caveats": 16,
-}
-LEAST: dict[str, Number] = {
-    "host.workers": 0,
-    "limits.rerun_share": 0,
-    "limits.introduced": 0,
-    "limits.relays": 0,
-}
+SECTIONS = ("limits", "network", "links", "dht")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +72,8 @@ class Config:
 
     limits: Limits = field(default_factory=Limits)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    links: LinkLimits = LINKS
+    dht: Settings = NODE
     workers: int = 0
 
     @classmethod
@@ -102,6 +91,10 @@ class Config:
             yield f"host.{one.name}", getattr(self, one.name)
         for one in fields(NetworkConfig):
             yield f"network.{one.name}", getattr(self.network, one.name)
+        for name in LINK_KEYS:
+            yield f"links.{name}", getattr(self.links, name)
+        for name in NODE_KEYS:
+            yield f"dht.{name}", getattr(self.dht, name)
         for one in fields(Limits):
             yield f"limits.{one.name}", getattr(self.limits, one.name)
 
@@ -119,7 +112,7 @@ class Config:
 
 
 def _fields(cls: type[Config]) -> list[Field[Any]]:
-    return [one for one in fields(cls) if one.name not in ("limits", "network")]
+    return [one for one in fields(cls) if one.name not in SECTIONS]
 
 
 def defaults() -> dict[str, Setting]:
@@ -161,7 +154,7 @@ def _setting(text: str) -> tuple[str, object]:
 
 def _made(said: Mapping[str, tuple[object, str]]) -> Config:
     known = defaults()
-    sections: dict[str, dict[str, Any]] = {"host": {}, "limits": {}, "network": {}}
+    sections: dict[str, dict[str, Any]] = {name: {} for name in ("host", *SECTIONS)}
     for key, (value, place) in said.items():
         if key not in known:
             raise ConfigRefused(f"{place}: there is no such key{_nearest(key, known)}")
@@ -170,11 +163,15 @@ def _made(said: Mapping[str, tuple[object, str]]) -> Config:
             sections[section][name] = _placed(name, value, place)
         else:
             sections[section][name] = _checked(key, value, place, isinstance(known[key], int))
-    limits = replace(Limits(), **sections["limits"])
-    network = replace(NetworkConfig(), **sections["network"])
-    if not network.listen and network != NetworkConfig():
+    before = Config()
+    parts = {name: replace(getattr(before, name), **sections[name]) for name in SECTIONS}
+    config = replace(before, **parts, **sections["host"])
+    if not config.network.listen and config.network != before.network:
         raise ConfigRefused("a host that joins a network needs network.listen, like 0.0.0.0:4433")
-    return replace(Config(), limits=limits, network=network, **sections["host"])
+    why = contradiction(dict(config.items()))
+    if why:
+        raise ConfigRefused(why)
+    return config
 
 
 def _placed(name: str, value: object, place: str) -> Setting:
@@ -219,8 +216,7 @@ def _checked(key: str, value: object, place: str, whole: bool) -> Number:
         kind = "an integer" if whole else "a number"
         raise ConfigRefused(f"{place}: {value!r} is not {kind}")
     number: Number = value if whole else float(value)
-    least = LEAST.get(key, 1 if whole else 0.001)
-    most = MOST.get(key)
+    least, most = range_of(key, whole)
     if not isfinite(number) or number < least:
         raise ConfigRefused(f"{place}: {value!r} is too small: at least {least}")
     if most is not None and number > most:

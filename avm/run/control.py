@@ -65,6 +65,7 @@ class Control:
         self._requests: dict[int, tuple[Connection, int]] = {}
         self._next_request = 0
         self._opened: OrderedDict[bytes, Cap] = OrderedDict()
+        self._opened_at = 0
         self._capability = operator_capability(core.host.address)
         does = (status, stop, backup, self._open, outside)
         self._operator = Operator(core, store, entropy, *does)
@@ -192,6 +193,9 @@ class Control:
     def _open(self, wire: bytes) -> Cap:
         """Opens a capability, remembering the last ones; what is not valid is `INVALID`."""
         opened = self._opened
+        if self._opened_at != self._core.host.keys.changes:
+            opened.clear()
+            self._opened_at = self._core.host.keys.changes
         cap = opened.get(wire)
         if cap is not None:
             return cap

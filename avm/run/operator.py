@@ -4,13 +4,14 @@ Step 1 of the journey for what is no message. Some requests are answered at once
 the request to the core, and are answered when what they ask for is committed.
 """
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
 from avm.host.capability import INVALID, Cap, Local
-from avm.host.core import ENTROPY_BYTES, OPERATOR, Core
+from avm.host.core import ENTROPY_BYTES, Core
 from avm.host.effects import Publish
+from avm.host.failed import OPERATOR
+from avm.host.journal import hash_of_code
 from avm.host.state import Machine, Mode
 from avm.run.parts import bytes_in, number_in, text_in
 from avm.store.interface import Store
@@ -93,7 +94,7 @@ class Operator:
             case "create":
                 self._create(client, params, request)
                 return None
-            case "links" | "channels" | "locate" | "dht" | "restart" | "drain" | "peers":
+            case "links" | "channels" | "locate" | "dht" | "drain" | "peers" | "publish":
                 return self._outside(verb, params, request, answer)
             case "backup":
                 self._backup(text_in(params["path"]), answer)
@@ -107,7 +108,7 @@ class Operator:
         match verb:
             case "upgrade":
                 bundle = bytes_in(params["bundle"])
-                core.upgrade(request(), machine, _code_hash(bundle), bundle)
+                core.upgrade(request(), machine, hash_of_code(bundle), bundle)
             case "edit":
                 body, caps = bytes_in(params["body"]), self._caps(params["caps"])
                 core.edit(request(), machine, body, caps)
@@ -163,7 +164,7 @@ class Operator:
         name, content = text_in(params["name"]), bytes_in(params["content"])
         bundle = bytes_in(params["bundle"])
         caps = self._caps(params["caps"])
-        code, entropy = _code_hash(bundle), self._entropy(ENTROPY_BYTES)
+        code, entropy = hash_of_code(bundle), self._entropy(ENTROPY_BYTES)
         self._core.create(request(), client, name, code, bundle, content, caps, entropy)
         self._core.pump()
 
@@ -175,7 +176,3 @@ class Operator:
         if contents is not None:
             edited = [(bytes_in(body), self._caps(wires)) for body, wires in contents]
         self._core.retry(request(), machine, turn, row, edited)
-
-
-def _code_hash(bundle: bytes) -> bytes:
-    return hashlib.blake2b(bundle, digest_size=32, person=b"avm code").digest()

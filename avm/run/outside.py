@@ -9,11 +9,12 @@ from typing import Any
 import trio
 
 from avm.host.core import Core
-from avm.host.state import Channel
+from avm.run.channels import Channels
 from avm.run.network import Network
 from avm.run.operator import Answer, NotDone
-from avm.run.parts import bytes_in, number_in, text_in
+from avm.run.parts import bytes_in, number_in
 from avm.run.peers import Peers
+from avm.run.records import Records
 from caps.certificate import Certificate
 from caps.identity import Route
 from dht.errors import DhtError
@@ -31,11 +32,12 @@ class Outside:
 
     def __init__(self, core: Core, network: Network, start: Start, note: Note) -> None:
         """`start` has a coroutine run beside the rest, `note` writes a line of the host's log."""
-        self._note = note
+        self._channels = Channels(core, note)
         self._core = core
         self._network = network
         self._start = start
         self._peers = Peers(core, network)
+        self._records = Records(core, network, start)
 
     def act(
         self, verb: str, params: dict[str, Any], request: Callable[[], int], answer: Answer
@@ -47,12 +49,11 @@ class Outside:
             case "peers":
                 return self._peers.act(params, request)
             case "channels":
-                return self._channels()
+                return self._channels.act(params, request)
             case "dht":
-                return self._node()
-            case "restart":
-                self._restart(text_in(params["sender"]), text_in(params["receiver"]), request)
-                return None
+                return self._records.dht(params)
+            case "publish":
+                return self._records.publish(params, answer)
             case "drain":
                 self._core.drain()
                 self._start(self._drained, number_in(params["timeout_ms"]), answer)
@@ -62,46 +63,6 @@ class Outside:
                 return None
         raise NotDone(f"this host knows no verb {verb}", 2)
 
-    def _channels(self) -> list[dict[str, Any]]:
-        host = self._core.host
-        pairs = [*host.outgoing, *(pair for pair in host.arriving if pair not in host.outgoing)]
-        frozen = [pair for pair, channel in host.channels.items() if channel.frozen]
-        return [self._channel(pair) for pair in dict.fromkeys([*pairs, *frozen])]
-
-    def _channel(self, pair: tuple[bytes, bytes]) -> dict[str, Any]:
-        host = self._core.host
-        channel = host.channels.get(pair) or Channel(*pair)
-        outgoing, incoming = host.outgoing.get(pair), host.arriving.get(pair)
-        number = outgoing.link if outgoing is not None else incoming.link if incoming else 0
-        link = host.links.get(number)
-        last = channel.sent if outgoing is not None else channel.received
-        return {
-            "sender": channel.sender.hex(),
-            "receiver": channel.receiver.hex(),
-            "way": "out" if outgoing is not None else "in",
-            "host": link.peer.hex() if link is not None else None,
-            "sent" if outgoing is not None else "received": last,
-            "taken": channel.taken,
-            "waiting": last - channel.taken,
-            "room": max(0, outgoing.room - channel.taken) if outgoing is not None else None,
-            "frozen": channel.frozen or None,
-        }
-
-    def _restart(self, sender: str, receiver: str, request: Callable[[], int]) -> None:
-        found = [
-            pair
-            for pair, channel in self._core.host.channels.items()
-            if (channel.frozen or channel.digest)
-            and pair[0].hex().startswith(sender)
-            and pair[1].hex().startswith(receiver)
-        ]
-        if len(found) != 1:
-            what = f"{len(found)} channels to other hosts have ends that begin so"
-            raise NotDone(f"{what}: `avm-host channels --json` has the whole addresses")
-        self._note("channel.restarted", sender=found[0][0].hex(), receiver=found[0][1].hex())
-        self._core.restart_channel(request(), *found[0])
-        self._core.pump()
-
     async def _drained(self, timeout_ms: int, answer: Answer) -> None:
         """Waits until nothing is under way and owed to other hosts."""
         with trio.move_on_after(timeout_ms / 1000):
@@ -109,16 +70,6 @@ class Outside:
                 await trio.sleep(DRAIN_POLL_S)
                 self._core.pump()
         answer({"owes": self._core.owes()}, "")
-
-    def _node(self) -> dict[str, Any]:
-        node = self._network.shell.node
-        return {
-            "id": node.id.hex(),
-            "contacts": len(node.table),
-            "requests": node.requests,
-            "endpoints": [str(endpoint) for endpoint in node.endpoints],
-            "published": len(node.saved().sequences),
-        }
 
     async def _locate(self, address: bytes, answer: Answer) -> None:
         try:

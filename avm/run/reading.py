@@ -12,7 +12,7 @@ from typing import Any, Self
 import cbor2
 
 from avm.errors import AvmError
-from avm.host import capability, rows
+from avm.host import capability, journal, rows
 from avm.host.batch import Batch, from_bytes
 from avm.host.capability import Cap
 from avm.host.chain import Fault, Link, Row, walk
@@ -208,6 +208,16 @@ class Reader:
         while kept is not None:
             yield kept
             kept = self.kept(machine, kept.n - 1) if kept.n else None
+
+    def generation(self, machine: Machine, n: int) -> int:
+        """The key generation after an entry, -1 being before the first; as counted back from now."""
+        if not machine.generation:
+            return 0
+        begun = sum(
+            entry is not None and journal.form_of(entry) == journal.GENERATION
+            for _n, entry, _printed in self._entries(machine, n + 1, None)
+        )
+        return machine.generation - begun
 
     def bundle(self, code: bytes) -> bytes | None:
         """The bundle of this hash."""

@@ -25,11 +25,10 @@ from avm.host.chain import (
     output_of,
 )
 from avm.host.journal import Entry
-from avm.host.state import Machine
 from avm.machine import frames
 from avm.run.difference import Difference, Outcome, between, outcome_of
 from avm.run.labels import Lens
-from avm.run.reading import Kept, NoSuchTurn, Reader
+from avm.run.reading import Kept
 from avm.run.worker import Worker, WorkerLost
 
 HASH_SEED = 7
@@ -79,7 +78,12 @@ class Expected:
 
 @dataclass(slots=True)
 class Rerun:
-    """One machine's journal going through a worker."""
+    """One machine's journal going through a worker.
+
+    Whether a turn changed the state is told by identity, and a step that returns a constant gives
+    another object where the constant was stored meanwhile. That alone is no difference but a
+    `doubt`, which lasts until a state has the recorded digest.
+    """
 
     machine: int
     worker: Worker
@@ -98,7 +102,7 @@ class Rerun:
     turns: int = 0
     trusted: int = 0
     why: str = ""
-    by_value: bool = False
+    doubt: Difference | None = None
 
     def run(
         self, links: Iterable[Link | Fault], start: Kept | None = None
@@ -127,7 +131,7 @@ class Rerun:
     def _take(self, entry: Entry) -> Difference | None:
         form = entry.form
         if form in (journal.INIT, journal.RUNTIME):
-            self._check_python(entry["python"])
+            self._check_python(entry.n, entry["python"])
         if form == journal.INIT:
             self.code = entry["code"]
             code = self._running()
@@ -141,7 +145,8 @@ class Rerun:
         elif form == journal.EDIT:
             return self._edit(entry)
         elif form == journal.GENERATION:
-            raise CannotRerun(f"turn {entry.n} begins a key generation, which is not replayed yet")
+            self.generation = entry["generation"]
+            self._send([frames.RENEW, self.machine, self.generation])
         self.slots.take(entry)
         # New code may never end, and then the turn is to be known: one at a time.
         most = FLIGHT_FRAMES if self.new is None else 0
@@ -149,14 +154,15 @@ class Rerun:
             return self._flush()
         return None
 
-    def _check_python(self, python: str) -> None:
+    def _check_python(self, n: int, python: str) -> None:
         found = re.match(r"\d+\.\d+", python)
         if found is None or found.group() == PYTHON or self.any_python or self.new is not None:
             return
         other = found.group()
+        since, until = (f" from {n} on", f", or --to {n - 1}") if n else ("", "")
         raise OtherPython(
-            f"the turns were taken under Python {other}, and this is {PYTHON}, which may compute "
-            f"otherwise: replay with Python {other}, or add --force"
+            f"the turns{since} were taken under Python {other}, and this is {PYTHON}, which may "
+            f"compute otherwise: replay with Python {other}{until}, or add --force"
         )
 
     def _turn(self, entry: Entry) -> None:
@@ -200,6 +206,15 @@ class Rerun:
         self._ask(entry, frames.LOADED)
         if self.new is not None:
             self._ask(entry, frames.MIGRATE, self._running())
+
+    def state(self) -> tuple[bytes, list[Any]]:
+        """The state as it is now: body and references; raises CannotRerun."""
+        frame = frames.pack([frames.SNAPSHOT, self.machine, 0])
+        answer = frames.unpack_untrusted(next(iter(self.worker.exchange([frame], 1))))
+        frames.check_answer(answer, frames.SNAPSHOT)
+        if answer[5]:
+            raise CannotRerun(answer[5])
+        return answer[3], answer[4]
 
     def _running(self) -> bytes:
         """The hash of the code that is executed, which the worker then has."""
@@ -265,6 +280,7 @@ class Rerun:
                 assert digest is not None
                 was, now = expected.digest.hex()[:16], digest.hex()[:16]
                 return Difference(entry.n, None, "the state's digest", was, now)
+            self.doubt = None
         return Difference(entry.n, None, "the state", "loaded", why) if why else None
 
     def _compare_turn(self, expected: Expected, output: bytes) -> Difference | None:
@@ -273,7 +289,8 @@ class Rerun:
             return None
         answer = frames.unpack_output_untrusted(output)
         given = input_of(entry)
-        if self.by_value and entry.form in FROM_STEP and _sends_alike(entry, given, answer):
+        if entry.form in FROM_STEP and _sends_alike(entry, given, answer):
+            self.doubt = self.doubt or between(entry.n, given, entry["output"], output, self.lens)
             return None
         now = outcome_of(answer, given.places if given is not None else [])
         was = _outcome(entry)
@@ -334,67 +351,4 @@ def _parts(pending: list[bytes]) -> Iterator[list[bytes]]:
         yield part
 
 
-def replay(
-    reader: Reader,
-    machine: Machine,
-    worker: Worker,
-    *,
-    to: int | None = None,
-    new: NewCode | None = None,
-    any_python: bool = False,
-    progress: Progress | None = None,
-) -> Agreed | Difference | Fault:
-    """Executes a machine's journal again up to a turn; raises OtherPython, CannotRerun, NoSuchTurn.
-
-    From `init` on, or from the oldest snapshot where the turns before it have been pruned.
-    """
-    if to is not None:
-        check_turn(reader, machine, to)
-    start = oldest(reader, machine)
-    if start is not None and to is not None and to < start.n:
-        raise NoSuchTurn(pruned(machine, start.n))
-    lens = Lens(machine.address, reader.slots(machine), reader.labels())
-    rerun = Rerun(
-        machine.id, worker, reader.bundle, lens, new, any_python, progress, machine.generation
-    )
-    links = reader.walk(machine, 0, None if to is None else to + 1)
-    return rerun.run(links, start)
-
-
-def oldest(reader: Reader, machine: Machine) -> Kept | None:
-    """The oldest snapshot when the journal does not reach back to `init`."""
-    if not reader.first(machine):
-        return None
-    first = None
-    for kept in reader.snapshots(machine):
-        first = kept
-    if first is None:
-        raise CannotRerun(f"the journal of {machine.name} was cut, and there is no snapshot")
-    return first
-
-
-def check_turn(reader: Reader, machine: Machine, turn: int) -> None:
-    """Whether a machine has taken this turn; NoSuchTurn."""
-    head = reader.head(machine)
-    if not 0 <= turn < head:
-        why = f"{machine.name} has no turn {turn}"
-        raise NoSuchTurn(f"{why}: its newest is {head - 1}")
-
-
-def pruned(machine: Machine, first: int) -> str:
-    """What is said of a turn that the journal does not reach back to."""
-    return f"the journal of {machine.name} was pruned: the oldest state there is is of turn {first}"
-
-
-__all__ = [
-    "HASH_SEED",
-    "Agreed",
-    "CannotRerun",
-    "NewCode",
-    "OtherPython",
-    "Rerun",
-    "check_turn",
-    "oldest",
-    "pruned",
-    "replay",
-]
+__all__ = ["HASH_SEED", "PYTHON", "Agreed", "CannotRerun", "NewCode", "OtherPython", "Rerun"]

@@ -8,11 +8,9 @@ import gc
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -40,15 +38,15 @@ from avm.host.effects import (
 from avm.host.state import Group
 from avm.run.backup import back_up, take_keys
 from avm.run.config import Config
-from avm.run.control import Connection, Control
+from avm.run.control import Control
 from avm.run.directory import Directory
+from avm.run.door import Door
+from avm.run.figures import Figures
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
-from avm.run.protocol import BadFrame
 from avm.run.reactor import Reactor
 from avm.run.reruns import Reruns
 from avm.run.spawn import Prepared
-from avm.run.stream import Stream
 from avm.run.writer import Writer
 from avm.store.errors import DiskFull
 from avm.store.interface import Transaction
@@ -130,12 +128,11 @@ class Runtime:
         self._config = config
         self._core = core
         self._store = store
-        self._started_s = time.monotonic()
-        self._rates = (self._started_s, 0, 0)
         size = config.workers or os.cpu_count() or 1
         prepare = partial(Prepared.start, HASH_SEED, config.limits)
         self._reactor = Reactor(self._event, self._pump_and_settle, self._expects)
         self._pool = Pool(core, store, prepared, prepare, size, self._reactor.watch, self._settle)
+        self._figures = Figures(core.host, self._pool, store, directory.path)
         self._control = Control(
             core,
             store,
@@ -167,10 +164,10 @@ class Runtime:
 
     async def _live(self, signals: AsyncIterator[int]) -> int:
         self._directory.write_operator(self._operator_text())
-        listener = self._listen()
+        door = Door(self._directory, self._control, self._reactor, note)
         if self._config.network.listen:
             keys = self._core.host.keys
-            place = (self._core, keys, self._config.network)
+            place = (self._core, keys, self._config)
             # Not imported above: it brings QUIC, and a host alone starts without it.
             self._network = import_module(NETWORK).Network(*place, os.urandom, self._settle, note)
             self._outside = import_module(OUTSIDE).Outside(
@@ -182,7 +179,7 @@ class Runtime:
                 self._nursery = nursery
                 self._pool.start(nursery)
                 nursery.start_soon(self._reactor.run)
-                nursery.start_soon(self._accept, listener)
+                nursery.start_soon(door.accept, nursery)
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self._reruns.run)
                 nursery.start_soon(self._hear, signals)
@@ -197,9 +194,7 @@ class Runtime:
                 await self._drain()
                 nursery.cancel_scope.cancel()
         finally:
-            listener.close()
-            with suppress(FileNotFoundError):
-                self._directory.socket.unlink()
+            door.close()
             if self._network is not None:
                 self._network.close()
             self._reruns.close()
@@ -339,50 +334,6 @@ class Runtime:
             self._core.tick(_now_ms())
             self._settle()
 
-    # Clients.
-
-    def _listen(self) -> socket.socket:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with suppress(FileNotFoundError):
-            self._directory.socket.unlink()
-        before = os.umask(0o177)
-        try:
-            with self._directory.reachable_socket() as path:
-                listener.bind(path)
-        finally:
-            os.umask(before)
-        listener.setblocking(False)
-        listener.listen(128)
-        return listener
-
-    async def _accept(self, listener: socket.socket) -> None:
-        assert self._nursery is not None
-        while True:
-            await trio.lowlevel.wait_readable(listener)
-            try:
-                accepted, _address = listener.accept()
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                note("socket.refused", text=str(error))
-                await trio.sleep(RETRY_S)
-                continue
-            connection = Connection(Stream(accepted))
-            self._nursery.start_soon(connection.stream.write)
-            self._reactor.watch(connection.stream, partial(self._take, connection))
-
-    def _take(self, connection: Connection, received: bytes) -> None:
-        """Takes what a client said; one that is gone or says nonsense is let go."""
-        try:
-            self._control.take(connection, received)
-        except BadFrame as error:
-            note("client.broken", text=str(error))
-            received = b""
-        if not received:
-            self._control.closed(connection)
-            connection.stream.flush()
-            connection.stream.close()
-
     # The end.
 
     async def _hear(self, signals: AsyncIterator[int]) -> None:
@@ -406,47 +357,12 @@ class Runtime:
     # The operator.
 
     def _status(self) -> dict[str, Any]:
-        host = self._core.host
-        outside = {} if self._network is None else self._network.counts()
-        now = time.monotonic()
-        since, turns, messages = self._rates
-        span = max(now - since, 0.001)
-        rates = {
-            "turns_per_s": round((host.folded - turns) / span, 1),
-            "messages_per_s": round((host.messages - messages) / span, 1),
-        }
-        if span > 1:
-            self._rates = (now, host.folded, host.messages)
+        network = self._network
         return {
-            "version": VERSION,
-            "dir": str(self._directory.path),
-            "pid": os.getpid(),
-            "address": host.address.hex(),
-            "route": None if self._network is None else str(self._network.route),
-            "reach": None if self._network is None else self._network.ways.reach(),
-            "uptime_s": round(now - self._started_s, 3),
-            "machines": len(host.machines),
-            "workers": [
-                {
-                    "pid": worker.pid,
-                    "turns": worker.turns,
-                    "restarts": self._pool.restarts,
-                    "rss_bytes": worker.rss_bytes(),
-                }
-                for worker in self._pool.workers.values()
-            ],
-            "store": {
-                "kind": "sqlite",
-                "bytes": self._store.size(),
-                "turns": sum(machine.head for machine in host.machines.values()),
-            },
-            "rates": rates,
-            "failed": sum(machine.failed for machine in host.machines.values()),
-            "refused": sum(machine.refused for machine in host.machines.values()),
-            "waiting": sum(len(machine.queue or ()) for machine in host.machines.values()),
+            **self._figures.now({} if network is None else network.counts()),
+            "route": None if network is None else str(network.route),
+            "reach": None if network is None else network.ways.reach(),
             "reruns": self._reruns.status(),
-            "counts": dict(sorted((host.counts | outside).items())),
-            "store_full": host.full,
         }
 
     def _ask_outside(

@@ -12,8 +12,8 @@ from avm.host.effects import Load
 from avm.host.recover import recovery
 from avm.host.state import Machine
 from avm.machine import frames
-from avm.run.reading import NoSuchTurn, Reader
-from avm.run.rerun import CannotRerun, NewCode, Progress, check_turn, oldest, pruned
+from avm.run.reading import Kept, NoSuchTurn, Reader
+from avm.run.rerun import CannotRerun, NewCode, Progress
 from avm.run.worker import Worker
 
 
@@ -48,7 +48,8 @@ def _loading(
         assert first is not None, "the journal does not begin at init"
         raise NoSuchTurn(pruned(machine, first.n))
     code = _init_code(reader, machine) if kept is None else kept.code
-    load = Load(0, machine.id, code, True, 0, machine.generation, 0)
+    generation = reader.generation(machine, -1 if kept is None else kept.n)
+    load = Load(0, machine.id, code, True, 0, generation, 0)
     entries = reader.store.entries(machine.id, 0 if kept is None else kept.n + 1, at + 1)
     snapshot = reader.store.snapshot(machine.id, at)
     steps = recovery(load, reader.bundle(code), snapshot, _told(entries, progress))
@@ -92,4 +93,29 @@ def try_upgrade(reader: Reader, machine: Machine, worker: Worker, new: NewCode) 
     return str(answer[5])
 
 
-__all__ = ["state_at", "try_upgrade"]
+def oldest(reader: Reader, machine: Machine) -> Kept | None:
+    """The oldest snapshot when the journal does not reach back to `init`."""
+    if not reader.first(machine):
+        return None
+    first = None
+    for kept in reader.snapshots(machine):
+        first = kept
+    if first is None:
+        raise CannotRerun(f"the journal of {machine.name} was cut, and there is no snapshot")
+    return first
+
+
+def check_turn(reader: Reader, machine: Machine, turn: int) -> None:
+    """Whether a machine has taken this turn; NoSuchTurn."""
+    head = reader.head(machine)
+    if not 0 <= turn < head:
+        why = f"{machine.name} has no turn {turn}"
+        raise NoSuchTurn(f"{why}: its newest is {head - 1}")
+
+
+def pruned(machine: Machine, first: int) -> str:
+    """What is said of a turn that the journal does not reach back to."""
+    return f"the journal of {machine.name} was pruned: the oldest state there is is of turn {first}"
+
+
+__all__ = ["check_turn", "oldest", "pruned", "state_at", "try_upgrade"]

@@ -35,17 +35,13 @@ from avm.nat.packets import RELAYED
 from avm.nat.traversal import Traversal
 from caps.errors import Malformed
 from caps.identity import Endpoint, Route
+from dht.record import Place
 
 TIMER_S = 0.001
 
-Place = Endpoint | Route
 
-
-class Owner(Protocol):
-    """The network that these are the ways of."""
-
-    def say_control(self, number: int, frame: bytes) -> None:
-        """Writes a frame to the control stream of a link."""
+class Dials(Protocol):
+    """Who makes links."""
 
     def dial_at(self, host: bytes, address: Address, otherwise: Callable[[], None]) -> bool:
         """Begins a link; `otherwise` is called if it is not made. False: none can be begun."""
@@ -55,6 +51,17 @@ class Owner(Protocol):
 
     def try_next(self, host: bytes, places: list[Place]) -> None:
         """Goes on with the next place where a host may be."""
+
+
+class Owner(Protocol):
+    """The network that these are the ways of."""
+
+    @property
+    def dialer(self) -> Dials:
+        """Who makes its links."""
+
+    def say_control(self, number: int, frame: bytes) -> None:
+        """Writes a frame to the control stream of a link."""
 
     def retire(self, number: int) -> None:
         """Ends a link in peace."""
@@ -216,7 +223,7 @@ class Ways:
             case DialAt(host, at, spare):
                 self._dial(host, at, spare)
             case NotMet(host, _):
-                self._owner.try_next(host, self._rest.pop(host, []))
+                self._owner.dialer.try_next(host, self._rest.pop(host, []))
             case Retire(number):
                 self._owner.retire(number)
             case Hidden(number):
@@ -231,9 +238,10 @@ class Ways:
             self.traversal.not_through(via.address, moment().now_s)
             self.carry_out()
 
-        if self._owner.is_dialing(via.address):
+        dialer = self._owner.dialer
+        if dialer.is_dialing(via.address):
             return  # the meeting has a limit of its own
-        if not self._owner.dial_at(via.address, self._port.address_of(via.endpoint), otherwise):
+        if not dialer.dial_at(via.address, self._port.address_of(via.endpoint), otherwise):
             otherwise()
 
     def _dial(self, host: bytes, at: Endpoint | Tunnel, spare: bool) -> None:
@@ -241,10 +249,11 @@ class Ways:
             address = self._port.tunnel_address(at.number)
         else:
             address = self._port.address_of(at)
+        dialer = self._owner.dialer
         otherwise: Callable[[], None] = _nothing
         if not spare:
-            otherwise = partial(self._owner.try_next, host, self._rest.pop(host, []))
-        if not self._owner.dial_at(host, address, otherwise):
+            otherwise = partial(dialer.try_next, host, self._rest.pop(host, []))
+        if not dialer.dial_at(host, address, otherwise):
             otherwise()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from avm.host.batch import Batch, Said
-from avm.host.capability import Cap, Local, Named, Reply, address_of
+from avm.host.capability import Cap, Local, Named, Reply, Sealed, address_of
 from avm.host.core import Core
 from avm.host.sender import Sender
 from caps.codec import decode_content_untrusted, encode_content
@@ -165,8 +165,19 @@ class Client:
         if said is None:
             return
         deadlines = [one.reply.deadline_ms for one in said if type(one.reply) is Reply]
-        self.core.offer(self.address, receiver, seq, said, deadline_ms=min(deadlines, default=None))
+        opened = [self._opened(one) for one in said]
+        due_ms = min(deadlines, default=None)
+        self.core.offer(self.address, receiver, seq, opened, deadline_ms=due_ms)
         self.core.pump()
+
+    def _opened(self, said: Said) -> Said:
+        """A message as it comes out of the wire: what is held sealed is opened by the host each time."""
+        caps = tuple(map(self._open, said.caps))
+        return said._replace(to=self._open(said.to), caps=caps)
+
+    def _open(self, cap: Cap) -> Cap:
+        assert self.core is not None
+        return self.core.unseal_untrusted(cap.wire) if type(cap) is Sealed else cap
 
     def hear(self, receiver: bytes, seq: int, verdict: list[Any]) -> None:
         """The host tells the verdict of a batch."""

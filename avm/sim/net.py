@@ -11,6 +11,7 @@ from typing import Any
 
 from avm.host.effects import Dial, Frozen, Say, Seek, Unlink
 from avm.limits import Limits
+from avm.machine.live import Code
 from avm.sim.client import Handles
 from avm.sim.entropy import Entropy
 from avm.sim.world import World
@@ -58,9 +59,11 @@ class Net:
         self._next = 0
         self.worlds: list[World] = []
         handles = Handles()
+        codes: dict[bytes, Code] = {}
         for number in range(hosts):
             world = World(seed * 1000 + number, limits=limits, network=self._effect)
             world.handles = handles
+            world.codes = codes
             self.worlds.append(world)
 
     # What hosts ask of the network.

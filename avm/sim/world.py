@@ -8,9 +8,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from avm.host import history
 from avm.host.capability import Cap
 from avm.host.core import ENTROPY_BYTES, Core
 from avm.host.effects import (
+    Carry,
     Deliver,
     Dial,
     Done,
@@ -24,13 +26,15 @@ from avm.host.effects import (
     Unlink,
     Verdict,
 )
+from avm.host.journal import hash_of_code
 from avm.host.keys import Keyring
 from avm.host.operate import Created
 from avm.host.recover import recovery
 from avm.host.state import Machine, Mode
 from avm.limits import Limits
 from avm.machine import frames
-from avm.machine.inside import CannotLoad, Code, Inside
+from avm.machine.inside import Inside
+from avm.machine.live import CannotLoad, Code
 from avm.sim.client import Client, Handles, Mark
 from avm.sim.entropy import Entropy
 from avm.store.errors import DiskFull
@@ -271,6 +275,9 @@ class World:
                     self.clients[client].marked(effect)
             case Done(request):
                 self.answers[request] = effect
+            case Carry(link, machine, fetch):
+                place = (fetch.kind, fetch.n, fetch.hash)
+                self.core.carried(link, fetch, *history.pack(self.store, machine, *place))
             case Say() | Seek() | Dial() | Unlink() | Frozen():
                 assert self.network is not None, "a host without a network knows no other"
                 self.network(self, effect)
@@ -310,7 +317,7 @@ class World:
         sender = self.core.host.address
         created = self.ask(
             lambda request: self.core.create(
-                request, sender, name, bundle[:32], bundle, body, caps, entropy
+                request, sender, name, hash_of_code(bundle), bundle, body, caps, entropy
             )
         )
         assert isinstance(created, Created)
@@ -342,7 +349,9 @@ class World:
         machine = self.machine(name)
         bundle = name.encode() + self.entropy.bytes(8)
         self.codes[bundle] = code
-        return self.ask(lambda request: self.core.upgrade(request, machine, bundle[:32], bundle))
+        return self.ask(
+            lambda request: self.core.upgrade(request, machine, hash_of_code(bundle), bundle)
+        )
 
     def client(self, durable: bool = False) -> Client:
         """A new client of the host."""

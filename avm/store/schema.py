@@ -66,16 +66,21 @@ CREATE: Final = (
 )
 
 
+# From version 2 on a failure in a journal has a time of its own.
+MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({1: ()})
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """A version of the tables: how to make them, and how to come here from each older version.
 
-    `migrations[k]` are the statements that lead from version k to k + 1.
+    `migrations[k]` are the statements that lead from version k to k + 1; there are none where only
+    what stands in the rows has become more, which an older avm-host would take for damage.
     """
 
-    version: int = 1
+    version: int = 2
     create: tuple[str, ...] = CREATE
-    migrations: Mapping[int, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    migrations: Mapping[int, tuple[str, ...]] = field(default_factory=lambda: MIGRATIONS)
 
     def path_from(self, found: int) -> tuple[str, ...]:
         """The statements that lead from version `found` here, in order."""

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from avm.machine.bundle import Read, collect
-from avm.machine.inside import Code
+from avm.machine.live import Code
 from avm.machine.loader import load
 from avm.message import Event, Message
 from caps.value import Typed

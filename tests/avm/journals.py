@@ -57,6 +57,15 @@ def init(message, me):
 def step(message, state):
     return message.answer("".join({"one", "two", "three", "four", "five", "six"})), state
 """
+CONSTANT = """
+def init(message, me):
+    return message.answer({"go": me("go")}), "open door"
+
+def step(message, state):
+    if message.content == "ask":
+        return message.answer(state), state
+    return [], "open door" if message.content else "shut door"
+"""
 LIMITS = Limits()
 
 

@@ -4,18 +4,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avm.host import journal
+from avm.host.chain import Link
 from avm.limits import Limits
 from avm.machine.inside import Inside
 from avm.run.again import EVERY, KEPT, Again, NoVerdict, Start
 from avm.run.difference import Difference
 from avm.run.reading import Reader
+from avm.run.replaying import replay
+from avm.run.rerun import PYTHON, Agreed, OtherPython
 from avm.run.worker import InProcess, Worker, WorkerLost, forked
 from avm.sim.world import World
-from tests.avm.journals import LIMITS, in_process, make, tell
+from tests.avm.journals import CONSTANT, LIMITS, in_process, make, tell
 from tests.sim.test_lives import TINY, Lives
 
 HEAD = """
@@ -142,6 +147,44 @@ def test_w01_a_worker_that_ends_gives_no_verdict() -> None:
         Again(reader, reader.machine("counter"), here).run(1, 5)
 
 
+def test_w01_another_python_is_noted_and_only_what_it_took_is_run_again() -> None:
+    world = World(limits=replace(LIMITS, snapshot_turns=4))
+    world.core.host.python = "3.99"
+    text = HEAD + "    return [], replace(state, total=state.total + 1)"
+    history(text, *["go"] * 6, world=world)
+    world.crash()
+    world.core.host.python = PYTHON
+    client = world.client()
+    go = client.hold(Reader(world.store).names(world.machine("counter"))["go"])
+    for n in range(5):
+        tell(client, world, go, n)
+    reader = Reader(world.store)
+    machine = reader.machine("counter")
+    forms = [link.entry.form for link in reader.walk(machine) if isinstance(link, Link)]
+    at = forms.index(journal.RUNTIME)
+    assert forms[at : at + 2] == [journal.RUNTIME, journal.SNAPSHOT], "before the first turn"
+    assert machine.python == PYTHON
+    again = Again(reader, machine, here)
+    kept = forms.index(journal.SNAPSHOT)
+    assert kept < at and again.run(at + 1, machine.head) is None
+    for start in (-1, kept):
+        with pytest.raises(NoVerdict, match=r"under Python 3\.99|may be another Python's"):
+            again.run(start, machine.head)
+    with pytest.raises(OtherPython, match=r"the turns were taken under Python 3\.99"):
+        replay(reader, machine, in_process())
+    assert isinstance(replay(reader, machine, in_process(), any_python=True), Agreed)
+
+
+def test_w01_another_version_is_noted_and_no_state_is_kept_for_it() -> None:
+    reader, world = history(HEAD + "    return [], replace(state, total=1)", "go")
+    world.crash()
+    world.core.host.version = "later"
+    client = world.client()
+    tell(client, world, client.hold(reader.names(world.machine("counter"))["go"]), 1)
+    forms = [cbor2.loads(body)[0] for _n, body, _ in world.store.entries(1)]
+    assert forms[-2:] == [journal.RUNTIME, journal.TURN]
+
+
 def test_w01_a_limit_that_was_another_gives_no_verdict() -> None:
     text = "    return message.answer('x' * 500), replace(state, order='y' * 500)"
     reader, _world = history(HEAD + text, "read", "go")
@@ -158,17 +201,6 @@ def test_w01_a_limit_that_was_another_gives_no_verdict() -> None:
     for limits in ({"turn_bytes": 400}, {"content_bytes": 400}, {"state_bytes": 400}):
         with pytest.raises(NoVerdict, match="rejected, by a limit"):
             Again(reader, machine, limited(**limits)).run(-1, 3)
-
-
-CONSTANT = """
-def init(message, me):
-    return message.answer({"go": me("go")}), "open door"
-
-def step(message, state):
-    if message.content == "ask":
-        return message.answer(state), state
-    return [], "open door" if message.content else "shut door"
-"""
 
 
 @settings(max_examples=25, deadline=None)

@@ -27,6 +27,7 @@ from avm.run.backup import back_up
 from avm.run.config import Config, defaults
 from avm.run.directory import Directory
 from avm.run.errors import ConfigRefused, DirectoryInUse, KeysRefused
+from avm.run.ranges import RANGES
 from avm.store.errors import BackupExists
 from avm.store.sqlite import SqliteStore
 from caps import jsonform
@@ -295,12 +296,27 @@ def test_a_setting_holds_or_is_refused_by_name(key: str, value: object) -> None:
         ("limits.depth=65", "at most 64"),
         ("limits.turn_s=0", "too small"),
         ("limits.depth=2.5", "not an integer"),
+        ("links.packet_bytes=1000", "too small: at least 1200"),
+        ("dht.publish_rate=1000", "too large: at most 100.0"),
+        ("dht.width=1", "there is no such key"),
+        ("links.idle_s=5", "links.keep_alive_s is 3.0, and at most half of links.idle_s"),
+        ("dht.hold_ms=60000", "at most half of dht.hold_ms, which is 60000: set both"),
     ],
 )
 def test_what_is_no_setting_is_refused_with_the_remedy(text: str, remedy: str) -> None:
     with pytest.raises(ConfigRefused, match="set") as refused:
         Config.read(Path("none.toml"), [text])
     assert remedy in str(refused.value)
+
+
+def test_every_default_is_within_its_range_and_every_range_is_of_a_key() -> None:
+    known = defaults()
+    assert set(RANGES) <= set(known)
+    assert {key for key in known if key.startswith(("links.", "dht."))} <= set(RANGES)
+    for key, (least, most) in RANGES.items():
+        value = known[key]
+        assert isinstance(value, int | float)
+        assert least <= value and (most is None or value <= most), key
 
 
 def test_a_key_in_the_file_is_named_with_the_file(tmp_path: Path) -> None:

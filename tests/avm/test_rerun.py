@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 from avm.host import journal
 from avm.host.chain import Fault
 from avm.limits import Limits
+from avm.machine import frames
 from avm.run.difference import Difference
 from avm.run.labels import Lens
 from avm.run.reading import NoSuchTurn, Reader
+from avm.run.replaying import replay
 from avm.run.rerun import (
     HASH_SEED,
     Agreed,
     CannotRerun,
     NewCode,
     OtherPython,
-    replay,
 )
 from avm.run.states import state_at, try_upgrade
 from avm.run.worker import forked
@@ -29,6 +30,7 @@ from caps.map import Map
 from caps.value import Record, Value
 from tests.avm.journals import (
     BY_HASH,
+    CONSTANT,
     COUNTER,
     LIMITS,
     bundle_of,
@@ -163,6 +165,52 @@ def test_p03_a_refusal_or_a_rejection_that_is_none_any_more_differs() -> None:
     reader = rechained(world, failed, reason="timed out", index=0)
     found = replay(reader, reader.machine("counter"), in_process())
     assert isinstance(found, Agreed) and found.trusted == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.sampled_from((True, False, "ask", "crash")), max_size=20),
+    st.sampled_from((3, 1000)),
+)
+def test_p03_a_step_that_returns_constants_as_its_state_replays_though_the_host_crashed(
+    moves: list[bool | str], snapshot_turns: int
+) -> None:
+    world = World(limits=replace(LIMITS, snapshot_turns=snapshot_turns))
+    created = make(world, text=CONSTANT)
+    client = world.client()
+    go = client.hold(created.names["go"])
+    for move in moves:
+        if move == "crash":
+            world.crash()
+        else:
+            tell(client, world, go, move)
+    reader = Reader(world.store)
+    machine = reader.machine("counter")
+    for to in (None, *range(machine.head)):
+        assert isinstance(replay(reader, machine, in_process(), to=to), Agreed)
+
+
+QUIET = """
+def init(message, me):
+    return message.answer({"go": me("go")}), 0
+
+def step(message, state):
+    return [], state + 1
+"""
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_p03_a_turn_that_changes_the_state_and_was_recorded_to_keep_it_differs(after: int) -> None:
+    world = World(limits=LIMITS)
+    created = make(world, text=QUIET)
+    client = world.client()
+    tell(client, world, client.hold(created.names["go"]), 1)
+    for _ in range(after):
+        tell(client, world, client.hold(created.names["go"]), 1)
+    output = frames.pack([0, False, []])
+    changed = rechained(world, 1, changed=False, output=output)
+    found = replay(changed, changed.machine("counter"), in_process())
+    assert found == Difference(1, None, "state", str(after), str(after + 1))
 
 
 def test_w22_an_edit_is_journaled_and_replay_still_agrees() -> None:

@@ -31,7 +31,7 @@ from avm.store.errors import (
 )
 from avm.store.interface import ALL, Key, Store, Transaction
 from avm.store.memory import MemoryStore
-from avm.store.schema import CREATE, TABLES, Schema
+from avm.store.schema import CREATE, SCHEMA, TABLES, Schema
 from avm.store.sqlite import SqliteStore
 from tests.avm.store_dump import dump, work
 
@@ -245,8 +245,8 @@ def test_a_memory_store_fails_by_the_transaction_as_it_is_told() -> None:
 # SQLite's alone
 
 
-def filled(path: Path, commits: int = 12) -> SqliteStore:
-    store = SqliteStore.create_or_open(path)
+def filled(path: Path, commits: int = 12, schema: Schema = SCHEMA) -> SqliteStore:
+    store = SqliteStore.create_or_open(path, schema=schema)
     for group in work(4, commits):
         store.commit(group)
     return store
@@ -361,34 +361,38 @@ def test_after_kill_9_a_reader_needs_no_host_and_finds_everything(tmp_path: Path
 
 # Versions
 
-TWO = Schema(2, CREATE, {1: ("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",)})
-THREE = Schema(3, CREATE, {**TWO.migrations, 2: ("INSERT INTO later VALUES (7)",)})
+ONE = Schema(1)
+LATER = ("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",)
+FOUR = Schema(4, CREATE, {1: (), 2: LATER, 3: ("INSERT INTO later VALUES (7)",)})
 
 
 def test_an_older_store_is_brought_up_to_date_step_by_step_and_keeps_everything(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "store.db"
-    store = filled(path)
+    store = filled(path, schema=ONE)
     held = dump(store)
     store.close()
     with pytest.raises(StoreOlder, match="run the host once"):
-        SqliteStore.open_readonly(path, schema=THREE)
-    store = SqliteStore.create_or_open(path, schema=THREE)
+        SqliteStore.open_readonly(path)
+    store = SqliteStore.create_or_open(path)
+    assert dump(store) == held
+    store.close()
+    store = SqliteStore.create_or_open(path, schema=FOUR)
     assert dump(store) == held
     store.close()
     with apsw.Connection(str(path)) as connection:
         assert connection.execute("SELECT id FROM later").fetchall() == [(7,)]
-        assert connection.pragma("user_version") == 3
+        assert connection.pragma("user_version") == 4
     connection.close()
 
 
 def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    SqliteStore.create_or_open(path, schema=THREE).close()
+    SqliteStore.create_or_open(path, schema=FOUR).close()
     before = path.read_bytes()
     for opened in (SqliteStore.open_readonly, SqliteStore.create_or_open):
-        with pytest.raises(StoreNewer, match=r"schema 3, this one knows 1"):
+        with pytest.raises(StoreNewer, match=r"schema 4, this one knows 2"):
             opened(path)
     assert path.read_bytes() == before
 
@@ -396,7 +400,7 @@ def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     filled(path).close()
-    broken = Schema(3, CREATE, {**TWO.migrations, 2: ("INSERT INTO absent VALUES (7)",)})
+    broken = Schema(4, CREATE, {1: (), 2: LATER, 3: ("INSERT INTO absent VALUES (7)",)})
     with pytest.raises(AssertionError, match="absent"):
         SqliteStore.create_or_open(path, schema=broken)
     store = SqliteStore.create_or_open(path)

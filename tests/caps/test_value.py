@@ -65,6 +65,8 @@ def test_lists_dicts_and_bytearrays_are_frozen_on_the_way() -> None:
 
 def test_there_is_one_zero_and_one_nan() -> None:
     assert math.copysign(1.0, freeze(-0.0)) == 1.0  # type: ignore[arg-type]
+    read = float("0")
+    assert freeze(read) is read
     assert freeze(-NAN) is NAN
     assert freeze([math.nan]) == freeze([float("nan")])
     assert exact([-0.0]) == exact([0.0])

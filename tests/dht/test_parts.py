@@ -249,6 +249,7 @@ def test_sequence_numbers_go_up_over_restarts_and_republishing_is_hourly() -> No
     first = publishing.add(Kind.LOCATION, home.address, draft, NOW)
     second = publishing.add(Kind.LOCATION, home.address, draft, NOW)
     assert (first.order, second.order) == ((1, 1), (1, 2))
+    assert publishing.due(NOW) == second
     assert publishing.next_ms() == NOW + HOUR_MS
     assert publishing.due(NOW + HOUR_MS - 1) is None
     assert publishing.due(NOW + HOUR_MS) == second
@@ -266,10 +267,10 @@ def test_sequence_numbers_go_up_over_restarts_and_republishing_is_hourly() -> No
 
 def test_what_a_host_publishes_is_bounded() -> None:
     publishing = Publishing(HOST, Settings(published_max=1))
-    publishing.add_signed(at(HOST, 1, 1), NOW)
-    publishing.add_signed(at(HOST, 1, 2), NOW)
+    publishing.add_signed(at(HOST, 1, 1))
+    publishing.add_signed(at(HOST, 1, 2))
     with pytest.raises(NodeBusy):
-        publishing.add_signed(provider_of(HOST), NOW)
+        publishing.add_signed(provider_of(HOST))
 
 
 def test_one_subnet_of_observers_cannot_say_where_we_are() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from avm.nat.effects import Send, Way
 from avm.nat.frames import Enlisted, Meet, Meeting, Relaying, Seen
-from avm.nat.limits import MEET_BURST, PACKETS_MAX, PINGS_S, Allowed
+from avm.nat.limits import MEET_BURST, PACKETS_MAX, PINGS_S, NatLimits
 from avm.nat.packets import Punch
 from caps.identity import Route, parse_endpoint
 from tests.nat.worlds import Box, Host, World
@@ -32,7 +32,7 @@ def three(
 ) -> tuple[World, Host, Host, Host]:
     """A host that all know, and two others; run until they know how they are reached."""
     world = World(seed)
-    known = world.public("known", allowed=Allowed(**allowed))
+    known = world.public("known", allowed=NatLimits(**allowed))
     one, two = (
         host_of(world, name, kind, known) for name, kind in (("here", here), ("there", there))
     )

@@ -28,7 +28,7 @@ from avm.nat.effects import (
     Tunnel,
     Way,
 )
-from avm.nat.limits import Allowed
+from avm.nat.limits import NatLimits
 from avm.nat.packets import Relayed, is_ours
 from avm.nat.traversal import Traversal
 from caps.identity import Endpoint, Route, parse_endpoint
@@ -109,8 +109,8 @@ class Host:
         self.endpoint = endpoint
         self.box = box
         known = how.get("known", ())
-        allowed = how.get("allowed", Allowed())
-        assert isinstance(known, tuple) and isinstance(allowed, Allowed)
+        allowed = how.get("allowed", NatLimits())
+        assert isinstance(known, tuple) and isinstance(allowed, NatLimits)
         self.nat = Traversal(
             self.address, endpoint, world.entropy, allowed, bool(how.get("fixed")), known
         )

@@ -1,4 +1,4 @@
-"""A host process for each test that asks for one."""
+"""A host process, or two in weather of their own, for each test that asks for them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.net.hosts import RunningHost
+from tests.net.spread import SETTINGS
+from tests.net.weather import Front, Weather, in_weather
 
 
 @pytest.fixture
@@ -14,3 +16,20 @@ def host(tmp_path: Path) -> Iterator[RunningHost]:
     one = RunningHost(tmp_path)
     yield one
     one.close()
+
+
+@pytest.fixture
+def weather() -> Iterator[Weather]:
+    """Fair, until a test says otherwise."""
+    one = Weather(1)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, weather: Weather) -> Iterator[list[Front]]:
+    """Two hosts, each behind the weather."""
+    running = in_weather(tmp_path, weather, "ab", *SETTINGS)
+    yield running
+    for one in running:
+        one.close()

@@ -3,8 +3,7 @@
 `entry.py DIR [--set KEY=VALUE].. [--point NAME --at K]`: the K-th time that the point is reached,
 the process gets a SIGKILL from itself, whatever its other threads are doing then. With `--hold FILE`
 no commit begins while that file is there, as on a disk that hangs; with `--clock-off S` its clock is
-that far off, with `--idle S` it notices in that time that the other end of a link is gone, and with
-`--upgrade S` it tries after that time whether a relayed link can be a better one.
+that far off.
 """
 
 import argparse
@@ -18,11 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from avm.errors import AvmError
-from avm.host import acts
+from avm.host import acts, due
 from avm.host.core import Core
-from avm.nat import traversal
-from avm.nat.limits import UPGRADE_S
-from avm.run import network
 from avm.run.config import Config
 from avm.run.control import Control
 from avm.run.directory import Directory
@@ -56,8 +52,8 @@ POINTS: dict[str, Point] = {
     "verdict queued": Point(Control, "verdict"),
     "answer to a client queued": Point(Control, "deliver"),
     "released": Point(Control, "flush"),
-    "timer due": Point(Core, "_due", "before"),
-    "timer fired": Point(Core, "_due"),
+    "timer due": Point(due, "fall_due", "before"),
+    "timer fired": Point(due, "fall_due"),
     "taken by a client": Point(Core, "received"),
     "in the middle of loading the host": Point(SqliteStore, "rows", "within"),
     "the host loaded": Point(Core, "load"),
@@ -152,11 +148,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--at", type=int, default=1)
     parser.add_argument("--hold", type=Path)
     parser.add_argument("--clock-off", type=float, default=0.0)
-    parser.add_argument("--idle", type=float, default=network.IDLE_S)
-    parser.add_argument("--upgrade", type=float, default=UPGRADE_S)
     given = parser.parse_args(arguments)
-    network.IDLE_S = given.idle
-    vars(traversal)["UPGRADE_S"] = given.upgrade
     if given.hold:
         hold(given.hold)
     if given.clock_off:

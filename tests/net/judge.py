@@ -12,7 +12,8 @@ from avm.host.rows import decode_channel, decode_machine
 from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.bundle import decode
-from avm.machine.inside import Code, Inside
+from avm.machine.inside import Inside
+from avm.machine.live import Code
 from avm.machine.loader import load
 from avm.store.sqlite import SqliteStore
 

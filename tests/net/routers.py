@@ -21,6 +21,11 @@ PUBLIC = "198.51.100"
 PORT = 4433
 # How soon these hosts notice that a link is gone, and try whether a relayed one can be better.
 IDLE_S, UPGRADE_S = 4.0, 2.0
+HASTY = (
+    f"links.idle_s={IDLE_S}",
+    f"links.keep_alive_s={IDLE_S / 4}",
+    f"limits.upgrade_s={UPGRADE_S}",
+)
 TOOLS = ("unshare", "nsenter", "ip", "nft")
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
@@ -213,7 +218,7 @@ class World:
         self._spaces: list[Space] = []
         self.hosts: list[RunningHost] = []
         self.spaces: dict[RunningHost, Space] = {}
-        self.faults = [f"--idle={IDLE_S}", f"--upgrade={UPGRADE_S}"]
+        self.hasty = True
         self.space = self._made(Space())
         self.space.do("ip link add bridge type bridge\nip link set bridge up")
 
@@ -255,9 +260,9 @@ class World:
         place.mkdir()
         bootstrap = [f'network.bootstrap=["{through}"]'] if through else []
         listen = f'network.listen="{where}"'
-        host = RunningHost(place, [*self._settings, *settings, listen, *bootstrap])
+        hasty = HASTY if self.hasty else ()
+        host = RunningHost(place, [*hasty, *self._settings, *settings, listen, *bootstrap])
         host.within = space.within
-        host.faults = list(self.faults)
         self.hosts.append(host)
         self.spaces[host] = space
         host.start()

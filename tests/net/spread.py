@@ -13,6 +13,7 @@ from tests.net.hosts import RunningHost
 from tests.net.orchards import APPLES, Mover, Orchards
 
 ADDRESS_BYTES = 32
+SETTINGS = ("host.workers=1", "limits.snapshot_turns=60", "limits.rerun_share=0")
 
 
 def free_endpoint() -> str:

@@ -13,36 +13,18 @@ import pytest
 from tests.net.hosts import wait_until
 from tests.net.judge import judge
 from tests.net.post import Post
-from tests.net.spread import Spread, seeded
+from tests.net.spread import SETTINGS, Spread, seeded
 from tests.net.udp_proxy import Faults
 from tests.net.weather import CALM, STORM, Front, Weather, in_weather
 
 pytestmark = pytest.mark.net
-SETTINGS = ("host.workers=1", "limits.snapshot_turns=60", "limits.rerun_share=0")
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def weather() -> Iterator[Weather]:
-    """Fair, until a test says otherwise."""
-    one = Weather(1)
-    yield one
-    one.close()
 
 
 @pytest.fixture
 def hosts(tmp_path: Path, weather: Weather) -> Iterator[list[Front]]:
     """Three hosts."""
     running = in_weather(tmp_path, weather, "abc", *SETTINGS)
-    yield running
-    for one in running:
-        one.close()
-
-
-@pytest.fixture
-def pair(tmp_path: Path, weather: Weather) -> Iterator[list[Front]]:
-    """Two hosts."""
-    running = in_weather(tmp_path, weather, "ab", *SETTINGS)
     yield running
     for one in running:
         one.close()
@@ -182,10 +164,10 @@ def test_s11_links_stay_up_while_a_commit_is_held_back(tmp_path: Path, weather: 
     here, there = pair
     try:
         there.kill()
-        there.faults = ["--idle=1.5", "--hold", str(held)]
+        there.faults = ["--hold", str(held)]
         here.kill()
-        here.faults = ["--idle=1.5"]
         for host in pair:
+            host.settings += ["links.idle_s=1.5", "links.keep_alive_s=0.375"]
             host.start()
         post = Post(pair)
         asker = post.clients[0]

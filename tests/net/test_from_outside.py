@@ -197,7 +197,7 @@ def test_p06_a_timer_is_renewed_cancelled_and_fires_once_though_the_host_is_kill
     shell.ok("send", "wide.later", '[1, "rings"]')
     again(shell)
     wait_until(lambda: "rings" in called(shell, "wide.read")["seen"])
-    shell.ok("send", "wide.later", '[1, "never"]')
+    shell.ok("send", "wide.later", '[60, "never"]')
     shell.ok("send", "wide.cancel")
     shell.ok("send", "wide.later", '[0, "last"]')
     again(shell)

@@ -3,7 +3,6 @@
 import random
 import shutil
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +19,11 @@ from tests.net.client import Client
 from tests.net.hosts import wait_until
 from tests.net.judge import judge
 from tests.net.post import Post
-from tests.net.spread import endpoint_of, free_endpoint
-from tests.net.weather import Front, Weather, in_weather
+from tests.net.spread import SETTINGS, endpoint_of, free_endpoint
+from tests.net.weather import Front, Weather
 
 pytestmark = pytest.mark.net
-SETTINGS = ("host.workers=1", "limits.snapshot_turns=60", "limits.rerun_share=0")
 FROZEN = (BACK_HERE, BACK_THERE, TWO_VERSIONS)
-
-
-@pytest.fixture
-def weather() -> Iterator[Weather]:
-    """Fair."""
-    one = Weather(2)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def pair(tmp_path: Path, weather: Weather) -> Iterator[list[Front]]:
-    """Two hosts."""
-    running = in_weather(tmp_path, weather, "ab", *SETTINGS)
-    yield running
-    for one in running:
-        one.close()
 
 
 def posted(post: Post, first: int, count: int) -> None:

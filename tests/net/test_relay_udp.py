@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from avm.nat.effects import Effect, Send
-from avm.nat.limits import Allowed
+from avm.nat.limits import NatLimits
 from avm.nat.packets import RELAYED, Relayed, parse_packet_untrusted
 from avm.nat.relay import RelayingHost
 from caps.identity import Endpoint
@@ -21,7 +21,7 @@ def joined(relay: Host, near: Host, far: Host) -> Counter[str]:
     out: list[Effect] = []
     counts: Counter[str] = Counter()
     numbers = iter(range(1, 100))
-    between = RelayingHost(Allowed(), lambda size: bytes([next(numbers)]) * size, counts, out)
+    between = RelayingHost(NatLimits(), lambda size: bytes([next(numbers)]) * size, counts, out)
     tokens = between.begin((b"n" * 32, near.port.endpoint), (b"f" * 32, far.port.endpoint), 0.0)
     assert tokens is not None
 

@@ -122,7 +122,7 @@ def test_s08_a_relayed_link_becomes_a_direct_one_when_the_way_is_free(made: Worl
 
 
 def test_s08_a_link_outlives_the_time_that_a_router_keeps_a_mapping(made: World) -> None:
-    made.faults = []
+    made.hasty = False
     two = pair(made)
     for router in two.routers:
         router.forget_after(FORGETS_S)

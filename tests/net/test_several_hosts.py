@@ -8,10 +8,9 @@ import pytest
 from caps.map import Map
 from caps.value import Failed
 from tests.net.hosts import RunningHost, wait_until
-from tests.net.spread import Spread, listening, route_of, seeded, three_hosts
+from tests.net.spread import SETTINGS, Spread, listening, route_of, seeded, three_hosts
 
 pytestmark = pytest.mark.net
-SETTINGS = ("host.workers=1", "limits.snapshot_turns=60", "limits.rerun_share=0")
 
 
 @pytest.fixture

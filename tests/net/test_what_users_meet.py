@@ -199,11 +199,12 @@ def test_more_machines_than_are_listed_are_counted(shell: Shell) -> None:
     assert code == 1 and one_line(err).endswith(f" and {there - 10} more\n")
 
 
-def test_a_state_too_large_for_the_control_socket_is_told_and_nothing_happens(
+def test_w22_a_state_too_large_for_the_control_socket_is_told_with_the_remedy(
     shell: Shell, keep: str, name: str
 ) -> None:
     code, _, err = shell("edit", name, "-", given=f'"{"x" * 17_000_000}"')
-    assert code == 2 and one_line(err).endswith(", more than 16,777,216\n")
+    assert code == 2 and ", more than 16,777,216; have a `migrate` change it" in one_line(err)
+    assert f"`avm-host upgrade {name} FILE`" in err
     assert shell.ok("call", keep, '"count"') == "0\n"
 
 

@@ -81,7 +81,7 @@ class Front(RunningHost):
         super().__init__(path, [*settings, *network])
         self.front = weather.front_of(endpoint_of(self))
         self.settings.append(f'network.advertise="{self.front.endpoint}"')
-        self.faults = [f"--idle={IDLE_S}"]
+        self.settings += [f"links.idle_s={IDLE_S}", f"links.keep_alive_s={IDLE_S / 4}"]
 
     def start(self, point: str = "", at: int = 1) -> None:
         self.front.target = endpoint_of(self)

@@ -13,6 +13,8 @@ from avm.machine.inside import Inside
 from avm.message import Event, Message
 from avm.sim.world import World
 
+VERDICTS = (journal.TURN, journal.FAILED, journal.REFUSED, journal.VOID)
+
 
 class ModuleCode:
     """What the loader makes of a bundle, made of an imported module."""
@@ -43,6 +45,23 @@ def entries(world: World, name: str) -> list[journal.Entry]:
         before = entry.hash
         found.append(entry)
     return found
+
+
+def gap_free(world: World, name: str, anew: bool = False) -> None:
+    """Each verdict has an entry, with the numbers of each sender in order, up to the mark.
+
+    With `anew` a sender whose channel was forgotten may begin with 1 again.
+    """
+    taken: dict[bytes, int] = {}
+    for entry in entries(world, name):
+        if entry.form in VERDICTS and entry["seq"]:  # A signal of the host has no number.
+            sender, seq = entry["sender"], entry["seq"]
+            next_ = taken.get(sender, 0) + 1
+            assert seq == next_ or (anew and seq == 1), "no gap, double or inversion"
+            taken[sender] = seq
+    for (sender, receiver), channel in world.core.host.channels.items():
+        if receiver == world.machine(name).address:
+            assert channel.taken == taken.get(sender, 0), "the mark is the last entry's number"
 
 
 def replayed(world: World, name: str, from_start: bool = True) -> Any:

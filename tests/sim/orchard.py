@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from avm.host import journal
+from avm.host.capability import Sealed
 from avm.host.state import Status
 from avm.limits import Limits
 from avm.sim.net import Net
-from avm.sim.world import World
+from caps.capability import SealedCapability, parse_wire_untrusted
 from caps.value import Capability
 from tests.sim import apple
-from tests.sim.code import ModuleCode, entries, replayed
+from tests.sim.code import ModuleCode, gap_free, replayed
 
 MACHINES = 5
 TOKENS = 20
@@ -42,14 +42,12 @@ class Orchard:
         ]
         self.go: list[list[Capability]] = []
         for client in self.clients:
-            assert client.core is not None
-            opened = [client.core.unseal_untrusted(wire["go"]) for wire in wires]
-            self.go.append([client.hold(cap) for cap in opened])
-        for i, (world, one) in enumerate(zip(self.homes, made, strict=True)):
+            self.go.append([client.hold(sealed(wire["go"])) for wire in wires])
+        for i, world in enumerate(self.homes):
             client = self.clients[net.worlds.index(world)]
             others = wires[:i] + wires[i + 1 :]
-            take = [client.hold(world.core.unseal_untrusted(wire["take"])) for wire in others]
-            client.send(client.hold(one.names["meet"]), tuple(take))
+            take = [client.hold(sealed(wire["take"])) for wire in others]
+            client.send(client.hold(sealed(wires[i]["meet"])), tuple(take))
         net.settle()
         self.said = {(c, m): 0 for c in range(len(self.clients)) for m in range(MACHINES)}
 
@@ -160,11 +158,8 @@ class Orchard:
         assert TOKENS - unknown <= len(tokens) <= TOKENS, "none is lost"
 
 
-def gap_free(world: World, name: str) -> None:
-    """The entries of each sender have its numbers without gap, double or inversion."""
-    taken: dict[bytes, int] = {}
-    for entry in entries(world, name):
-        if entry.form in (journal.TURN, journal.FAILED, journal.REFUSED, journal.VOID):
-            sender, seq = entry["sender"], entry["seq"]
-            assert seq == taken.get(sender, 0) + 1, "no gap, double or inversion"
-            taken[sender] = seq
+def sealed(wire: bytes) -> Sealed:
+    """A capability as it is outside of hosts."""
+    parsed = parse_wire_untrusted(wire)
+    assert isinstance(parsed, SealedCapability)
+    return Sealed(parsed.address, wire)

@@ -12,7 +12,7 @@ from avm.sim.world import World
 from avm.store.errors import DiskFull
 from caps.value import Capability
 from tests.sim import apple
-from tests.sim.code import ModuleCode, entries, replayed
+from tests.sim.code import ModuleCode, entries, gap_free, replayed
 
 MACHINES = 5
 TOKENS = 20
@@ -61,21 +61,12 @@ class Apples:
                 assert state.heard.get(str(c), 0) == self.said[(c, m)], "acknowledged is applied"
             assert state == replayed(world, name, from_start=False)
             assert not world.machine(name).asks, "no ask stays open"
-            _channels_are_gap_free(entries(world, name))
+            gap_free(world, name)
         assert sorted(tokens) == list(range(TOKENS)), "each token in exactly one place"
         assert not world.core.host.outbox, "outboxes drain"
         for client in self.clients:
             assert not any(sender.waiting for sender in client.senders.values()), "all is settled"
             assert all(verdict == ["applied"] for _seq, verdict in client.verdicts)
-
-
-def _channels_are_gap_free(chain: list[journal.Entry]) -> None:
-    taken: dict[bytes, int] = {}
-    for entry in chain:
-        if entry.form in (journal.TURN, journal.FAILED, journal.REFUSED, journal.VOID):
-            sender, seq = entry["sender"], entry["seq"]
-            assert seq == taken.get(sender, 0) + 1, "no gap, double or inversion"
-            taken[sender] = seq
 
 
 def run(apples: Apples, moves: int, crash: float, kill: float, full: float = 0.0) -> None:

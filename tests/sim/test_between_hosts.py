@@ -25,8 +25,7 @@ from caps.errors import Malformed
 from caps.value import Capability, Failed
 from examples import agent
 from tests.sim import apple
-from tests.sim.code import ModuleCode, entries, replayed
-from tests.sim.orchard import gap_free
+from tests.sim.code import ModuleCode, entries, gap_free, replayed
 
 
 class Pair:
@@ -41,6 +40,18 @@ class Pair:
     def cap(self, name: str) -> Capability:
         """The client's capability to the pouch."""
         return held(self.here, self.client, self.there, self.made.names[name])
+
+    def goes_back(self) -> None:
+        """The pouch takes 1 and 2, its host goes back to before the second, and 3 is sent."""
+        self.client.send(self.cap("take"), (1, 1))
+        self.net.settle()
+        old = self.there.store.copy()
+        self.client.send(self.cap("take"), (2, 1))
+        self.net.settle()
+        self.there.store = old
+        self.net.crash(self.there)
+        self.client.send(self.cap("take"), (3, 1))
+        self.net.advance(60)
 
     def tokens(self) -> tuple[int, ...]:
         """What the pouch holds."""
@@ -327,15 +338,7 @@ def test_first_contact_without_a_valid_capability_leaves_nothing_and_begins_anew
 
 def test_c08_a_receiver_that_went_back_in_time_is_noticed_and_frozen() -> None:
     pair = Pair()
-    pair.client.send(pair.cap("take"), (1, 1))
-    pair.net.settle()
-    old = pair.there.store.copy()
-    pair.client.send(pair.cap("take"), (2, 1))
-    pair.net.settle()
-    pair.there.store = old
-    pair.net.crash(pair.there)
-    pair.client.send(pair.cap("take"), (3, 1))
-    pair.net.advance(60)
+    pair.goes_back()
     assert [frozen.why for frozen in pair.net.frozen] == [BACK_THERE]
     assert pair.tokens() == (1,), "nothing more is offered until an operator decides"
     pair.net.crash(pair.here)
@@ -345,15 +348,7 @@ def test_c08_a_receiver_that_went_back_in_time_is_noticed_and_frozen() -> None:
 
 def test_c08_a_frozen_channel_goes_on_when_both_operators_decide_so() -> None:
     pair = Pair()
-    pair.client.send(pair.cap("take"), (1, 1))
-    pair.net.settle()
-    old = pair.there.store.copy()
-    pair.client.send(pair.cap("take"), (2, 1))
-    pair.net.settle()
-    pair.there.store = old
-    pair.net.crash(pair.there)
-    pair.client.send(pair.cap("take"), (3, 1))
-    pair.net.advance(60)
+    pair.goes_back()
     ends = (pair.client.address, pair.made.machine.address)
     pair.here.ask(lambda request: pair.here.core.restart_channel(request, *ends))
     pair.net.advance(60)
@@ -386,6 +381,26 @@ def test_c08_a_sender_that_went_back_in_time_is_noticed_and_frozen() -> None:
     (frozen,) = pair.net.frozen
     assert frozen.why in (BACK_HERE, TWO_VERSIONS)
     assert pair.tokens() == (1, 2), "the second version of a number is not taken"
+
+
+def test_w12_a_batch_of_another_host_that_is_not_taken_has_an_entry() -> None:
+    pair = Pair()
+    pair.client.send(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    pair.there.suspend("pouch", Mode.FAIL)
+    ask = pair.client.ask(pair.cap("take"), (2, 1))
+    pair.net.settle()
+    (said,) = pair.client.outcomes[ask]
+    assert isinstance(said, Failed) and said.why == "undelivered"
+    last = entries(pair.there, "pouch")[-1]
+    assert (last.name, last["sender"]) == ("void", pair.client.address)
+    assert last["why"] == "the machine is suspended"
+    pair.net.crash(pair.there)
+    pair.there.resume("pouch")
+    pair.client.send(pair.cap("take"), (3, 1))
+    pair.net.advance(5)
+    assert pair.tokens() == (1, 3)
+    gap_free(pair.there, "pouch")
 
 
 ADDRESS = st.binary(min_size=32, max_size=32)

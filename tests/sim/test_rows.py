@@ -24,9 +24,9 @@ from avm.host.operate import Created
 from avm.host.state import Mode, Status
 from avm.limits import Limits
 from avm.sim.client import Client
-from avm.sim.world import Refusal, World
+from avm.sim.world import Dies, Refusal, World
 from caps.sealing import MachineKeys
-from tests.sim.code import entries, replayed
+from tests.sim.code import entries, gap_free, replayed
 
 
 @record
@@ -237,10 +237,62 @@ def test_w12_a_suspended_machine_fails_what_comes_when_so_chosen() -> None:
     world, client, m = start(see)
     world.suspend("m", Mode.FAIL)
     ask = client.ask(m["a"], 1)
-    assert outcome(world, client, ask) == Failed("undelivered", "m is suspended")
+    assert outcome(world, client, ask) == Failed("undelivered", "the machine is suspended")
     world.resume("m")
     assert outcome(world, client, client.ask(m["a"], 2)) == "seen"
     assert seen(world) == (2,)
+
+
+@pytest.mark.parametrize("how", ["suspended", "halted"])
+def test_w12_each_batch_that_a_machine_does_not_take_has_an_entry(how: str) -> None:
+    world, client, ask = pair(see, deadline_s=60)
+    taken = client.hold(world.core.host.bound[(world.machine("n").id, "a")])
+    client.send(ask, 1)
+    client.send(taken, 2)
+    world.settle()
+    machine = world.machine("n")
+    if how == "halted":
+        world.ask(lambda request: world.core.change(request, machine, "halt"))
+    else:
+        world.suspend("n", Mode.FAIL)
+    world.advance(1)
+    before = len(entries(world, "n"))
+    client.send(ask, 3)
+    client.send(taken, 4, 5)
+    world.settle()
+    told = entries(world, "n")[before:]
+    assert [(one.form, one["why"], one["count"]) for one in told] == [
+        (journal.VOID, f"the machine is {how}", count) for count in (1, 2)
+    ]
+    assert {one["sender"] for one in told} == {world.machine("m").address, client.address}
+    assert all(one["now_ms"] == world.now_ms for one in told)
+    gap_free(world, "n")
+    world.crash()
+    world.settle()
+    gap_free(world, "n")
+    if how == "suspended":
+        world.resume("n")
+        client.send(taken, 6)
+        world.settle()
+        gap_free(world, "n")
+        assert seen(world, "n")[-1] == 6
+
+
+def test_w12_a_failure_that_no_turn_came_to_has_its_own_time() -> None:
+    def step(message: Message, state: Held) -> Step[Held]:
+        if message.content == "end":
+            raise Dies
+        return see(message, state)
+
+    world, client, m = start(step)
+    client.send(m["a"], 1)
+    world.advance(60)
+    client.send(m["a"], "end")
+    world.advance(1)
+    *_before, failed = entries(world, "m")
+    assert failed.form == journal.FAILED and not failed["input"]
+    assert world.now_ms - 1000 <= failed["now_ms"] <= world.now_ms
+    assert journal.now_of(failed) == failed["now_ms"]
 
 
 def test_w19_life_cycle_events_reach_the_step() -> None:

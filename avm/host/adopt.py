@@ -1,0 +1,318 @@
+"""A machine taken up at the host that it comes to, all of it in one commit.
+
+Beside the journey. Its capabilities are opened wherever this host holds them sealed. A channel with
+somebody here becomes one within the host: what one end has taken and the other has not heard of yet is
+settled, and what is still to be taken waits here.
+"""
+
+from avm.host import journal
+from avm.host.arrivals import drop_arriving
+from avm.host.away import drop_outgoing, outgoing_of
+from avm.host.batch import Batch, Said
+from avm.host.capability import INVALID, NULL, Cap, Local, to_bytes
+from avm.host.effects import Publish
+from avm.host.entry import append
+from avm.host.header import parse_header_untrusted, unpack_body_untrusted
+from avm.host.moves import REDIRECT, key_of
+from avm.host.operate import void_all
+from avm.host.outbox import (
+    NEVER_MS,
+    enqueue,
+    give_client,
+    make_ready,
+    outcomes,
+    send,
+    settle,
+    void,
+    why_not,
+)
+from avm.host.parcel import Parcel, Row, Sent
+from avm.host.peers import Outgoing
+from avm.host.recast import opened, opening, recast
+from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status, Timer
+from avm.host.verdicts import end_batch
+from caps.errors import Malformed
+
+
+def why_not_adopted(host: Host, address: bytes, parcel: Parcel) -> str:
+    """Why a machine cannot be taken up: what this host knows of its channels is something else."""
+    sent = {(row[0], row[1]): row for row in parcel.channels}
+    for pair in {pair for pair in host.channels if address in pair} | set(sent):
+        channel = host.channels.get(pair)
+        row = sent.get(pair)
+        if host.owner(pair[0] if pair[1] == address else pair[1]) is None or channel is None:
+            continue
+        if channel.frozen:
+            return "a channel to it is frozen here: `avm-host channels`"
+        taken = row[4] if row is not None else 0
+        if pair[1] == address and not (channel.taken <= taken <= channel.sent or row is None):
+            return "it took other batches than were sent from here"
+        if pair[0] == address and row is not None and not taken <= channel.taken <= row[2]:
+            return "it sent other batches than were taken here"
+    return ""
+
+
+def adopt(
+    host: Host, address: bytes, number: int, parcel: Parcel, keys: bytes, name: str
+) -> Machine:
+    """Makes a machine live here by this name, under the number where its history is already."""
+    machine = _machine(host, address, number, parcel, keys, name)
+    host.proofs.pop(address, None)
+    host.machines[address] = host.by_id[number] = host.names[machine.name] = machine
+    host.keys.add_machine(address, machine.sealed_keys)
+    if host.moves.redirects.pop(address, None) is not None:
+        host.group.dirty[key_of(REDIRECT, address)] = None
+    host.hints.pop(address, None)
+    for pair in [pair for pair in host.arriving if pair[0] == address]:
+        if host.owner(pair[1]) is not None:
+            drop_arriving(host, pair)
+    recast(host, opening(host, address))
+    _holdings(host, machine, parcel)
+    rows = {(row[0], row[1]): row for row in parcel.channels}
+    pairs = {pair for pair in host.channels if address in pair} | set(rows)
+    # The host's own comes first: what becomes of the others' batches is told by it.
+    for pair in sorted(pairs, key=lambda one: (one[0] != host.address, one)):
+        _channel(host, machine, pair, rows.get(pair), parcel)
+    place = host.places.pop(address, None)
+    if place is not None and place.host in host.peers:
+        host.peers[place.host].places.pop(address, None)
+    for word in parcel.words:
+        said = [Said(opened(host, wire), content, (), None) for wire, content in word]
+        send(host, host.address, address, said, NEVER_MS)
+    append(host, machine, journal.INCARNATION, host.now_ms, machine.incarnation)
+    append(host, machine, journal.GENERATION, host.now_ms, machine.generation)
+    if machine.status is Status.SUSPENDED and machine.mode is Mode.FAIL:
+        void_all(host, machine, "the machine is suspended")
+    host.group.after.append(Publish(address))
+    make_ready(host, machine)
+    return machine
+
+
+def _machine(
+    host: Host, address: bytes, number: int, parcel: Parcel, keys: bytes, name: str
+) -> Machine:
+    machine = Machine(
+        number,
+        address,
+        name,
+        Status(parcel.status),
+        parcel.code,
+        host.keys.take_machine(address, keys, parcel.generation),
+        parcel.identity,
+        parcel.has_signal,
+    )
+    machine.mode, machine.why = Mode(parcel.mode), parcel.why
+    machine.python, machine.version = parcel.python, parcel.version
+    machine.incarnation, machine.generation = parcel.incarnation, parcel.generation
+    machine.head, machine.chain, machine.now_ms = parcel.head, parcel.chain, parcel.now_ms
+    machine.next_slot, machine.next_ask = parcel.next_slot, parcel.next_ask
+    machine.snapshot_at, machine.state_bytes = parcel.snapshot_at, parcel.state_bytes
+    machine.failed = parcel.failed
+    machine.refused = parcel.refused
+    if parcel.has_signal:
+        machine.signals = ["restarted"]
+    return machine
+
+
+def _holdings(host: Host, machine: Machine, parcel: Parcel) -> None:
+    """Slots, names, asks and timers."""
+    dirty, number = host.group.dirty, machine.id
+    if parcel.slots:
+        machine.slots, machine.slot_of = {}, {}
+        for slot, wire in parcel.slots:
+            cap = opened(host, wire)
+            machine.slots[slot] = cap
+            machine.slot_of.setdefault(cap, slot)
+            dirty[("slot", number, slot)] = cap
+    for name, wire in parcel.names:
+        host.bound[(number, name)] = opened(host, wire)
+        dirty[("name", number, name)] = host.bound[(number, name)]
+    for ask_number, to, deadline_ms, receiver, seq, closing in parcel.asks:
+        own = None if to is None else opened(host, to)
+        if own is not None and not isinstance(own, Local):
+            raise Malformed("parcel: an ask for another")
+        machine.asks = machine.asks or {}
+        ask = machine.asks[ask_number] = Ask(ask_number, own, deadline_ms, receiver, seq, closing)
+        dirty[("ask", number, ask_number)] = ask
+        if not closing:
+            host.deadlines.put(("ask", number, ask_number), deadline_ms)
+    for where, content, wires, back, due_ms, deadline_ms, apart in parcel.timers:
+        target = opened(host, where)
+        inner = tuple(opened(host, wire) for wire in wires)
+        reply = None if back is None else opened(host, back)
+        machine.timers = machine.timers or {}
+        timer = Timer(target, content, inner, reply, due_ms, deadline_ms, apart)
+        key = to_bytes(target)
+        machine.timers[key] = dirty[("timer", number, key)] = timer
+        host.deadlines.put(("timer", number, key), due_ms)
+    host.touch(machine)
+
+
+# Channels.
+
+
+def _channel(
+    host: Host, machine: Machine, pair: tuple[bytes, bytes], row: Row | None, parcel: Parcel
+) -> None:
+    channel = host.channel(*pair)
+    if pair[0] == machine.address:
+        _sending(host, machine, channel, row, [one for one in parcel.outbox if one[0] == pair[1]])
+    else:
+        _receiving(host, machine, channel, row)
+    host.touch(channel)
+
+
+def _receiving(host: Host, machine: Machine, channel: Channel, row: Row | None) -> None:
+    """The machine is the receiver."""
+    sender = channel.sender
+    if row is None:
+        row = (sender, machine.address, 0, 0, channel.taken, channel.taken_ordinal, b"", 0, 0, [])
+    _, _, _, _, taken, taken_ordinal, digest, epoch, _, verdicts = row
+    owner = host.owner(sender)
+    channel.epoch = epoch if owner is None else 0
+    if owner is None:
+        channel.taken = channel.received = taken
+        channel.taken_ordinal = channel.received_ordinal = taken_ordinal
+        channel.digest, channel.verdicts = digest, dict(verdicts)
+        if sender == host.address:
+            channel.sent, channel.sent_ordinal = taken, taken_ordinal
+        return
+    outgoing = outgoing_of(host, sender, machine.address)
+    told = dict(verdicts)
+    for seq in range(channel.taken + 1, taken + 1):
+        end_batch(host, outgoing, seq, told.get(seq, ["applied"]))
+    drop_outgoing(host, (sender, machine.address))
+    channel.digest, channel.base = b"", 0
+    channel.received, channel.received_ordinal = channel.taken, channel.taken_ordinal
+    for key in sorted(key for key in host.outbox if key[:2] == (sender, machine.address)):
+        batch = _bring_in(host, host.outbox[key])
+        channel.received, channel.received_ordinal = batch.seq, batch.ordinal + batch.count
+        if isinstance(owner, Client):
+            _to_inbox(host, owner, batch)
+        enqueue(host, machine, batch)
+    if isinstance(owner, Client):
+        channel.sent = channel.sent_ordinal = 0
+
+
+def _to_inbox(host: Host, client: Client, batch: Batch) -> None:
+    """A client's batch that waits here is kept for its receiver."""
+    key = (batch.sender, batch.receiver, batch.seq)
+    del host.outbox[key]
+    host.group.dirty[("outbox", *key)] = None
+    client.outbox_bytes -= batch.size
+    place = (batch.receiver, batch.sender, batch.seq)
+    host.inbox[place] = batch
+    host.group.dirty[("inbox", *place)] = batch
+
+
+def _bring_in(host: Host, away: Batch) -> Batch:
+    """A batch that was to go to another host, as one within this one; it stays in the outbox."""
+    if not away.body:
+        outcomes(host, away, "undelivered", "the deadline passed")
+    messages: tuple[Said, ...] = ()
+    if away.body:
+        try:
+            header = parse_header_untrusted(away.header)
+            known = lambda wire: opened(host, wire)
+            messages = unpack_body_untrusted(away.body, header, known, len(away.body))
+        except Malformed:
+            messages = (Said(INVALID, b"\xf6", (), None),)
+    place = (away.sender, away.receiver, away.seq, away.ordinal, away.deadline_ms)
+    batch = Batch(*place, messages, away.size, away.count, away.position, away.splits)
+    key = (batch.sender, batch.receiver, batch.seq)
+    host.outbox[key] = batch
+    host.group.dirty[("outbox", *key)] = batch
+    return batch
+
+
+def _sending(
+    host: Host, machine: Machine, channel: Channel, row: Row | None, sent: list[Sent]
+) -> None:
+    """The machine is the sender."""
+    if row is None:
+        return
+    receiver = channel.receiver
+    _, _, number, ordinal, taken, taken_ordinal, digest, epoch, base, _ = row
+    owner = host.owner(receiver)
+    heard = channel.taken if owner is not None else taken
+    told, channel.verdicts = channel.verdicts, {}
+    channel.sent, channel.sent_ordinal = number, ordinal
+    channel.taken, channel.taken_ordinal = taken, taken_ordinal
+    channel.epoch = epoch if owner is None else 0
+    channel.digest, channel.base = digest, base
+    batches = [_away(host, machine, one) for one in sent]
+    if owner is None:
+        if receiver == host.address:
+            return
+        outgoing = outgoing_of(host, machine.address, receiver)
+        for batch in batches:
+            outgoing.offered = batch.seq
+            host.group.away.append(batch)
+        return
+    channel.digest, channel.base = b"", 0
+    ended = Outgoing(machine.address, receiver)
+    for seq in range(taken + 1, heard + 1):
+        end_batch(host, ended, seq, told.get(seq, ["applied"]))
+    came = _came(owner, machine.address)
+    for batch in batches:
+        if batch.seq > heard:
+            _to_here(host, channel, owner, batch, came.get(batch.seq))
+
+
+def _away(host: Host, machine: Machine, sent: Sent) -> Batch:
+    receiver, seq, ordinal, count, deadline_ms, size, header, body, replies, hints = sent
+    asks: list[Said] = []
+    for wire in replies:
+        reply: Cap | None = None if wire is None else opened(host, wire)
+        asks.append(Said(NULL, b"", (), reply))
+    place = (machine.address, receiver, seq, ordinal, deadline_ms)
+    batch = Batch(*place, tuple(asks), size, count)
+    batch.header, batch.body, batch.hints = header, body, tuple(hints)
+    key = (machine.address, receiver, seq)
+    host.outbox[key] = batch
+    host.group.dirty[("outbox", *key)] = batch
+    machine.outbox_bytes += size
+    return batch
+
+
+def _came(owner: Machine | Client, sender: bytes) -> dict[int, Batch]:
+    """What has come of the machine from its old host already, and waits or is in flight here."""
+    if isinstance(owner, Client):
+        return {}
+    flying = [one.batch for one in owner.flights or () if one.batch is not None]
+    waiting = [*flying, *(owner.queue or ())]
+    return {one.seq: one for one in waiting if one.sender == sender}
+
+
+def _to_here(
+    host: Host, channel: Channel, owner: Machine | Client, batch: Batch, came: Batch | None
+) -> None:
+    """A batch to somebody here that has no verdict yet."""
+    key = (batch.sender, batch.receiver, batch.seq)
+    if came is not None:
+        came.header, came.digest, came.size = b"", b"", batch.size
+        host.outbox[key] = came
+        host.group.dirty[("outbox", *key)] = came
+        place = (batch.receiver, batch.sender, batch.seq)
+        if host.inbox.pop(place, None) is not None:
+            host.group.dirty[("inbox", *place)] = None
+        channel.received = batch.seq
+        return
+    inside = _bring_in(host, batch)
+    if isinstance(owner, Client):
+        settle(host, inside)
+        verdict = give_client(host, owner, inside)
+        if verdict[0] != "applied":
+            outcomes(host, inside, "rejected", "")
+            channel.taken, channel.taken_ordinal = batch.seq, batch.ordinal + batch.count
+        return
+    why = why_not(host, owner, inside)
+    if why:
+        outcomes(host, inside, "undelivered", why)
+        void(host, owner, inside, why)
+        return
+    channel.received = batch.seq
+    enqueue(host, owner, inside)
+
+
+__all__ = ["adopt", "why_not_adopted"]

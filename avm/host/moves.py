@@ -1,0 +1,128 @@
+"""What a core knows of machines that move: asked for, between two hosts, on their way here, gone. Values.
+
+Beside the journey. What must survive a crash is a row of the store each: a machine that has left and is
+not there yet, one that is coming (its history is written under its number as it comes), and where those
+that left live now.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import cbor2
+
+from avm.host.parcel import Parcel
+
+LEAVING, LANDING, REDIRECT = "leaving ", "landing ", "redirect "
+# So many machines may be on their way here at once.
+LANDINGS_MAX = 4
+
+
+@dataclass(slots=True)
+class Asked:
+    """An operator wants a machine to move; the other host has not said yet whether it may."""
+
+    request: int
+    machine: int
+    to: bytes
+    name: str
+
+
+@dataclass(slots=True)
+class Leaving:
+    """A machine whose end here is committed and which the other host has not taken up yet.
+
+    `name` is the one it had here, `name_there` that it will have; `number` is that of its history here,
+    `keys` are sealed as in its row.
+    """
+
+    address: bytes
+    to: bytes
+    incarnation: int
+    number: int
+    name: str
+    name_there: str
+    keys: bytes
+    parcel: bytes
+    request: int = 0
+
+
+@dataclass(slots=True)
+class Redirect:
+    """Who speaks for a machine that left: shown to whom looks for it here, until then."""
+
+    address: bytes
+    name: str
+    host: bytes
+    incarnation: int
+    identity: bytes
+    certificate: bytes
+    until_ms: int
+
+
+@dataclass(slots=True)
+class Landing:
+    """A machine on its way here, item by item; `body` is what there is of the item that is fetched.
+
+    `n` and `chain` are of the entry to come next, `snapshot` the last one that the journal tells of.
+    """
+
+    address: bytes
+    name: str
+    host: bytes
+    link: int
+    incarnation: int
+    number: int
+    kind: int = 0
+    item: int = 0
+    hash: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
+    parcel: Parcel | None = None
+    keys: bytes = b""
+    n: int = -1
+    chain: bytes | None = None
+    snapshot: tuple[int, bytes] | None = None
+    codes: dict[bytes, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Moves:
+    """All of them, each by the machine's address."""
+
+    asked: dict[bytes, Asked] = field(default_factory=dict)
+    leaving: dict[bytes, Leaving] = field(default_factory=dict)
+    landing: dict[bytes, Landing] = field(default_factory=dict)
+    redirects: dict[bytes, Redirect] = field(default_factory=dict)
+
+
+# Rows of the store.
+
+
+def leaving_bytes(one: Leaving) -> bytes:
+    """The row of a machine that left."""
+    names = [one.name, one.name_there]
+    return cbor2.dumps([one.to, one.incarnation, one.number, *names, one.keys, one.parcel])
+
+
+def redirect_bytes(one: Redirect) -> bytes:
+    """The row of where one lives now."""
+    proof = [one.identity, one.certificate, one.until_ms]
+    return cbor2.dumps([one.name, one.host, one.incarnation, *proof])
+
+
+def key_of(kind: str, address: bytes) -> tuple[str, str]:
+    """The key of a row."""
+    return ("meta", kind + address.hex())
+
+
+def load(moves: Moves, key: str, body: bytes) -> int:
+    """Takes up a row; the number under which there may be history of a machine, or 0."""
+    address = bytes.fromhex(key[-64:]) if key.startswith((LEAVING, LANDING, REDIRECT)) else b""
+    if key.startswith(LEAVING):
+        row: list[Any] = cbor2.loads(body)
+        moves.leaving[address] = Leaving(address, *row)
+        return moves.leaving[address].number
+    if key.startswith(LANDING):
+        return int(cbor2.loads(body))
+    if key.startswith(REDIRECT):
+        moves.redirects[address] = Redirect(address, *cbor2.loads(body))
+    return 0

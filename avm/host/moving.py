@@ -1,0 +1,233 @@
+"""A machine's move, as the host sees it that it leaves, and those who look for it there.
+
+Beside the journey. The other host is asked whether the machine may come; then the machine's end here is
+committed, the other host fetches it, and when it says that the machine lives there this one forgets it
+and shows whoever asks who speaks for it now. It never forwards what was sent.
+"""
+
+from avm.host import ending
+from avm.host.adopt import adopt, why_not_adopted
+from avm.host.effects import Carry
+from avm.host.links import dial, peer_of, read_proof, say_passage
+from avm.host.moves import LEAVING, REDIRECT, Asked, Leaving, Redirect, key_of, redirect_bytes
+from avm.host.operate import REMOVE_ALL, act_on, done, refuse
+from avm.host.parcel import from_bytes_untrusted
+from avm.host.parting import Leave, say_ready
+from avm.host.passage import (
+    MACHINE,
+    PIECE_BYTES,
+    Fetch,
+    Landed,
+    Move,
+    Moved,
+    Piece,
+    Willing,
+)
+from avm.host.peers import Link
+from avm.host.state import Host, Machine, Status
+from avm.host.verdicts import leave_place, of_link, place_found
+from caps.codec import dumps_plain
+
+REDIRECT_MS = 30 * 24 * 60 * 60 * 1000
+
+
+def move(host: Host, request: int, machine: Machine, to: bytes, name: str) -> None:
+    """An operator has a machine move to another host, under this name there."""
+    why = _why_not(host, machine, to)
+    if why:
+        refuse(host, request, f"{machine.name} cannot move: {why}")
+        return
+    host.moves.asked[machine.address] = Asked(request, machine.id, to, name)
+    peer = peer_of(host, to)
+    link = host.links.get(peer.link)
+    if link is not None:
+        _ask(host, link, machine.address)
+    else:
+        peer.again_ms = 0
+        dial(host, peer)
+
+
+def _why_not(host: Host, machine: Machine, to: bytes) -> str:
+    if not host.networked:
+        return "this host has no network: `run --listen IP:PORT`"
+    if to == host.address:
+        return "it lives here already"
+    if host.roster.is_banned(to):
+        return f"that host is banned: `peers unban {to.hex()}`"
+    if machine.address in host.moves.asked:
+        return "it is about to already"
+    if machine.status not in (Status.RUNNING, Status.SUSPENDED):
+        return f"it is {machine.status.name.lower()}"
+    if any(one.frozen for pair, one in host.channels.items() if machine.address in pair):
+        return "a channel of it is frozen: `avm-host channels`"
+    return ""
+
+
+def _ask(host: Host, link: Link, address: bytes) -> None:
+    asked, machine = host.moves.asked[address], host.machines.get(address)
+    if machine is None:
+        del host.moves.asked[address]
+        refuse(host, asked.request, "it is gone")
+        return
+    say_passage(host, link, Move(address, machine.incarnation + 1, asked.name))
+
+
+# Links.
+
+
+def begin(host: Host) -> None:
+    """There is a network: goes on with what was on its way."""
+    for to in {one.to for one in host.moves.leaving.values()}:
+        dial(host, peer_of(host, to))
+
+
+def go_on(host: Host, address: bytes) -> None:
+    """It is time to dial a host again: for those that are on their way there."""
+    if any(one.to == address for one in host.moves.leaving.values()):
+        dial(host, peer_of(host, address))
+
+
+def link_up(host: Host, link: Link) -> None:
+    """A link to another host is up: what is to go there is told of."""
+    for address, asked in list(host.moves.asked.items()):
+        if asked.to == link.peer:
+            _ask(host, link, address)
+    for left in host.moves.leaving.values():
+        if left.to == link.peer:
+            say_ready(host, left)
+
+
+def say_again(host: Host, address: bytes) -> None:
+    """A machine has left a while ago, and the other host has not said that it is there."""
+    left = host.moves.leaving.get(address)
+    if left is not None:
+        say_ready(host, left)
+
+
+def link_lost(host: Host, peer: bytes) -> None:
+    """A link to a host is gone, or none could be made: what was said by it is said by another."""
+    left = host.links.get(host.peers[peer].link) if peer in host.peers else None
+    if left is not None:
+        link_up(host, left)
+        return
+    for address, asked in list(host.moves.asked.items()):
+        if asked.to == peer:
+            del host.moves.asked[address]
+            refuse(
+                host, asked.request, f"{peer.hex()[:12]}.. cannot be reached; nothing has changed"
+            )
+    go_on(host, peer)
+
+
+# What the new host says.
+
+
+def willing(host: Host, link: Link, frame: Willing) -> None:
+    """The other host takes a machine, or says why not: then it stays, or is taken back."""
+    address = frame.address
+    asked, left = host.moves.asked.get(address), host.moves.leaving.get(address)
+    if asked is not None and asked.to == link.peer:
+        del host.moves.asked[address]
+        machine = host.machines.get(address)
+        if machine is None or frame.why:
+            refuse(host, asked.request, f"the other host says: {frame.why or 'it is gone'}")
+        elif frame.incarnation == machine.incarnation + 1:
+            act_on(host, machine, Leave(asked.request, asked.to, asked.name))
+        else:
+            refuse(host, asked.request, "it has moved meanwhile")
+    elif left is not None and left.to == link.peer and left.incarnation == frame.incarnation:
+        if frame.why:
+            _take_back(host, left, frame.why)
+    else:
+        host.counts["stray"] += 1
+
+
+def _take_back(host: Host, left: Leaving, why: str) -> None:
+    """The other host does not take what was on its way: it has nothing of it, and it lives here again."""
+    parcel = from_bytes_untrusted(left.parcel)
+    problem = why_not_adopted(host, left.address, parcel)
+    if problem:
+        host.counts["stray"] += 1
+        return
+    del host.moves.leaving[left.address]
+    host.group.dirty[key_of(LEAVING, left.address)] = None
+    keys = host.keys.open_machine(left.keys)
+    name = left.name if left.name not in host.names else left.address.hex()[:12]
+    machine = adopt(host, left.address, left.number, parcel, keys, name)
+    if left.request:
+        refuse(host, left.request, f"{machine.name} stays here; the other host says: {why}")
+
+
+def fetched(host: Host, link: Link, frame: Fetch) -> None:
+    """The other host wants a part of what a machine is."""
+    left = host.moves.leaving.get(frame.address)
+    if left is None or (left.to, left.incarnation) != (link.peer, frame.incarnation):
+        host.counts["stray"] += 1
+        return
+    if frame.kind == MACHINE:
+        keys = host.keys.open_machine(left.keys)
+        _piece(host, link, frame, dumps_plain([left.parcel, keys]), 0)
+    else:
+        host.effects.append(Carry(link.number, left.number, frame))
+
+
+def carried(host: Host, number: int, frame: Fetch, item: bytes, following: int) -> None:
+    """An item that was read for another host."""
+    link = host.links.get(number)
+    if link is not None:
+        _piece(host, link, frame, item, following)
+
+
+def _piece(host: Host, link: Link, frame: Fetch, item: bytes, following: int) -> None:
+    part = item[frame.at : frame.at + PIECE_BYTES]
+    if frame.at <= len(item):
+        say_passage(host, link, Piece(*frame, len(item), following, part))
+
+
+def landed(host: Host, link: Link, frame: Landed) -> None:
+    """A machine lives at the other host now: it is forgotten here, but for where it is."""
+    left = host.moves.leaving.get(frame.address)
+    proof = read_proof(frame.address, frame.identity, frame.certificate, host.now_ms)
+    if left is None or left.to != link.peer or proof is None or proof[1] < left.incarnation:
+        host.counts["stray"] += 1
+        return
+    where, incarnation = proof
+    del host.moves.leaving[frame.address]
+    host.group.dirty[key_of(LEAVING, frame.address)] = None
+    host.group.cuts.append((left.number, REMOVE_ALL))
+    until_ms = host.now_ms + REDIRECT_MS
+    shown = (frame.identity, frame.certificate, until_ms)
+    redirect = Redirect(frame.address, left.name, where, incarnation, *shown)
+    host.moves.redirects[frame.address] = redirect
+    host.group.dirty[key_of(REDIRECT, frame.address)] = redirect_bytes(redirect)
+    host.deadlines.put(("redirect", frame.address), until_ms)
+    if left.request:
+        value = {"machine": left.name, "address": frame.address.hex(), "host": where.hex()}
+        done(host, left.request, value | {"name": left.name_there, "incarnation": incarnation})
+    host.counts["moved_away"] += 1
+    place_found(host, frame.address, where)
+
+
+def forget_redirect(host: Host, address: bytes) -> None:
+    """Its certificate is over by now: the network knows better."""
+    if host.moves.redirects.pop(address, None) is not None:
+        host.group.dirty[key_of(REDIRECT, address)] = None
+
+
+def redirected(host: Host, link: Link, frame: Moved) -> None:
+    """The receiver of a channel lives elsewhere: who shows a newer certificate for it is believed."""
+    proof = read_proof(frame.receiver, frame.identity, frame.certificate, host.now_ms)
+    if proof is not None and ending.moved(host, link, (frame.sender, frame.receiver), proof[0]):
+        return
+    outgoing = of_link(host, link, frame)
+    if outgoing is None:
+        return
+    place = host.places.get(frame.receiver)
+    epoch = host.channel(frame.sender, frame.receiver).epoch
+    newest = max(epoch, place.incarnation if place is not None else 0)
+    if proof is None or place is None or proof[1] <= newest or proof[0] == host.address:
+        leave_place(host, outgoing)
+        return
+    place.incarnation = proof[1]
+    host.counts["redirected"] += 1
+    place_found(host, frame.receiver, proof[0])

@@ -1,0 +1,76 @@
+"""What a host announces in the network: where it is, and that its machines and listeners live here."""
+
+from collections.abc import Callable
+
+import trio
+
+from avm.host.core import Core
+from avm.host.keys import Keyring
+from avm.host.links import prove
+from caps.certificate import parse_certificate_untrusted
+from caps.identity import parse_identity_untrusted
+from dht.errors import DhtError
+from dht.proofs import Kind
+from dht.record import Place
+from dht.udp import NodeShell
+
+RENEW_S = 24 * 60 * 60.0
+
+
+class Announcer:
+    """Publishes location records: at the start, when one changes, and anew each day."""
+
+    def __init__(
+        self,
+        core: Core,
+        keys: Keyring,
+        routes: Callable[[], tuple[Place, ...]],
+        shell: NodeShell,
+        start: Callable[..., None],
+        note: Callable[..., None],
+    ) -> None:
+        """`routes` tells how the host is reached; `start` runs a task beside the others."""
+        self._core = core
+        self._keys = keys
+        self._routes = routes
+        self._shell = shell
+        self._start = start
+        self._note = note
+        self._crowded = False
+
+    def publish_all(self) -> None:
+        """Announces the host, its machines and its listeners."""
+        self.publish_host()
+        host = self._core.host
+        listeners = [client.address for client in host.clients.values() if client.name]
+        for address in (*host.machines, *listeners):
+            self._start(self.publish, address)
+
+    def publish_host(self) -> None:
+        """Announces where the host is, once it is known."""
+        places = self._routes()
+        if places:
+            self._start(self._shell.publish_location, self._keys.identity, 1, places)
+
+    async def renew(self) -> None:
+        """Announces everything anew with new certificates, long before the old ones end."""
+        while True:
+            await trio.sleep(RENEW_S)
+            self.publish_all()
+
+    async def publish(self, address: bytes) -> None:
+        """Announces that an address lives here, or no more."""
+        owner = self._core.host.owner(address)
+        proof = None if owner is None else prove(self._core.host, address)
+        if proof is None:
+            self._shell.node.withdraw(Kind.LOCATION, address)
+            return
+        identity = parse_identity_untrusted(proof.identity)
+        certificate = parse_certificate_untrusted(proof.certificate)
+        try:
+            incarnation = certificate.terms.incarnation
+            await self._shell.publish_location(identity, incarnation, certificate)
+        except DhtError as error:
+            if not self._crowded:  # once for all that find no room
+                self._note("publish.failed", address=address.hex(), why=str(error))
+            self._crowded = True

@@ -1,0 +1,120 @@
+"""The operator's `channels`: how far each is taken, why one is frozen, and decisions on it. The shell.
+
+Beside the journey. Names channels and lists them; what a decision does is decided in the core.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from avm.host import deciding
+from avm.host.cases import Claim, Contradiction, Decision
+from avm.host.core import Core
+from avm.host.peers import Pair
+from avm.host.state import Channel
+from avm.run.operator import NotDone
+from avm.run.parts import text_in
+
+ACTS = {"restart": deciding.restart_channel, "accept": deciding.accept_channel}
+
+
+class Channels:
+    """Lists the channels to and from other hosts, and has them go on as the operator decides."""
+
+    def __init__(self, core: Core, note: Callable[..., None]) -> None:
+        self._core = core
+        self._note = note
+
+    def act(self, params: dict[str, Any], request: Callable[[], int]) -> Any:
+        """A list, or None: the core answers the request."""
+        match params.get("act", "ls"):
+            case "ls":
+                return self._list()
+            case "cases":
+                return self._cases()
+            case "restart" | "accept" as act:
+                ends = text_in(params["sender"]), text_in(params["receiver"])
+                self._decide(act, *ends, request)
+                return None
+            case act:
+                raise NotDone(f"this host knows no `channels {act}`", 2)
+
+    def _list(self) -> list[dict[str, Any]]:
+        host = self._core.host
+        pairs = [*host.outgoing, *(pair for pair in host.arriving if pair not in host.outgoing)]
+        frozen = [pair for pair, channel in host.channels.items() if channel.frozen]
+        decided = [(one.sender, one.receiver) for one in host.cases.decisions]
+        return [self._row(pair) for pair in dict.fromkeys([*pairs, *frozen, *decided])]
+
+    def _row(self, pair: Pair) -> dict[str, Any]:
+        host = self._core.host
+        channel = host.channels.get(pair) or Channel(*pair)
+        outgoing, incoming = host.outgoing.get(pair), host.arriving.get(pair)
+        is_out = outgoing is not None or host.owner(channel.sender) is not None
+        number = outgoing.link if outgoing is not None else incoming.link if incoming else 0
+        link = host.links.get(number)
+        last = channel.sent if is_out else channel.received
+        cases = host.cases
+        claims = [*cases.of_address(pair[0]), *cases.of_address(pair[1])]
+        return {
+            "sender": channel.sender.hex(),
+            "receiver": channel.receiver.hex(),
+            "way": "out" if is_out else "in",
+            "host": link.peer.hex() if link is not None else None,
+            "sent" if is_out else "received": last,
+            "taken": channel.taken,
+            "waiting": last - channel.taken,
+            "room": max(0, outgoing.room - channel.taken) if outgoing is not None else None,
+            "frozen": channel.frozen or None,
+            "evidence": channel.evidence.hex() or None,
+            "decisions": [_decision(one) for one in cases.of_channel(*pair)],
+            "contradicted": [_contradiction(one) for one in claims],
+        }
+
+    def _cases(self) -> list[dict[str, Any]]:
+        cases = self._core.host.cases
+        rows = [
+            *(_decision(one) for one in cases.decisions),
+            *(_contradiction(one) for one in cases.contradictions),
+        ]
+        return sorted(rows, key=lambda row: int(row["at_ms"]))
+
+    def _decide(self, act: str, sender: str, receiver: str, request: Callable[[], int]) -> None:
+        found = [
+            pair
+            for pair, channel in self._core.host.channels.items()
+            if (channel.frozen or channel.digest)
+            and pair[0].hex().startswith(sender)
+            and pair[1].hex().startswith(receiver)
+        ]
+        if len(found) != 1:
+            what = f"{len(found)} channels to other hosts have ends that begin so"
+            raise NotDone(f"{what}: `avm-host channels --json` has the whole addresses")
+        (pair,) = found
+        self._note(f"channel.{act}", sender=pair[0].hex(), receiver=pair[1].hex())
+        ACTS[act](self._core.host, request(), *pair)
+        self._core.pump()
+
+
+def _decision(one: Decision) -> dict[str, Any]:
+    return {
+        "at_ms": one.at_ms,
+        "what": one.act,
+        "sender": one.sender.hex(),
+        "receiver": one.receiver.hex(),
+        "was": one.was or None,
+        "evidence": one.evidence.hex() or None,
+    }
+
+
+def _contradiction(one: Contradiction) -> dict[str, Any]:
+    return {
+        "at_ms": one.at_ms,
+        "what": "contradicted",
+        "address": one.address.hex(),
+        "incarnation": one.incarnation,
+        "claims": [_claim(one.first), _claim(one.second)],
+    }
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    return {"host": claim.host.hex(), "record": claim.record.hex()}

@@ -1,0 +1,177 @@
+"""Clients that end while the host of their machine is out of reach: nothing of them stays, nothing doubles."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from avm.limits import Limits
+from avm.sim.client import Client
+from avm.sim.world import World
+from tests.sim.code import replayed
+from tests.sim.test_between_hosts import Pair, held
+
+
+def rows(world: World, client: Client) -> list[tuple[bytes, bytes]]:
+    """The channels of a client that a store has."""
+    return [ends for ends, _body in world.store.rows("channel") if client.address in ends]  # type: ignore[misc]
+
+
+def endings(world: World) -> list[str]:
+    """The clients that a host still has to tell of."""
+    return [str(key) for (key,), _body in world.store.rows("meta") if str(key).startswith("end ")]
+
+
+def leave(pair: Pair, client: Client) -> None:
+    client.leave(ended=True)
+    pair.here.clients.pop(client.address)
+    pair.net.settle()
+
+
+def meet(pair: Pair) -> None:
+    """The two hosts are linked, by another client's message."""
+    other = pair.here.client()
+    ask = other.ask(held(pair.here, other, pair.there, pair.made.names["take"]), (99, 1))
+    pair.net.advance(30)
+    assert other.outcomes == {ask: ["thanks"]}
+    leave(pair, other)
+    pair.net.advance(1)
+
+
+def test_a_clients_channel_goes_when_it_ends_while_the_hosts_are_linked() -> None:
+    pair = Pair()
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    assert len(rows(pair.there, pair.client)) == 2, "one each way"
+    leave(pair, pair.client)
+    assert not rows(pair.there, pair.client) and not rows(pair.here, pair.client)
+    assert not endings(pair.here), "the other host has said that it is forgotten"
+
+
+@pytest.mark.parametrize("crash", ["", "here", "there", "both"])
+def test_what_ended_while_the_hosts_were_apart_is_told_at_the_next_link(crash: str) -> None:
+    pair = Pair()
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    pair.net.part(pair.here, pair.there)
+    leave(pair, pair.client)
+    assert len(endings(pair.here)) == 1 and len(rows(pair.there, pair.client)) == 2
+    for world in (pair.here, pair.there):
+        if crash in ("both", "here" if world is pair.here else "there"):
+            pair.net.crash(world)
+    pair.net.mend()
+    meet(pair)
+    assert not rows(pair.there, pair.client) and not endings(pair.here)
+    assert pair.tokens() == (1, 99)
+    assert not pair.here.core.host.counts["stray"] > 1
+
+
+def test_an_end_that_was_lost_with_its_link_is_told_again() -> None:
+    pair = Pair()
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    pair.client.leave(ended=True)
+    pair.here.clients.clear()
+    while not endings(pair.here):
+        assert pair.net.step()
+    pair.net.break_link()
+    pair.net.settle()
+    meet(pair)
+    assert not rows(pair.there, pair.client) and not endings(pair.here)
+
+
+def test_what_is_owed_to_a_client_that_has_ended_is_given_up_with_its_channel() -> None:
+    pair = Pair()
+    ear = pair.client.ear()
+    pair.client.send(pair.cap("meet"), (ear,))
+    pair.net.settle()
+    pair.net.part(pair.here, pair.there)
+    other = pair.there.client()
+    other.send(other.hold(pair.made.names["take"]), (5, 1))
+    other.send(other.hold(pair.made.names["go"]), ("0", 1, 0, 3))
+    pair.net.advance(1)
+    assert len(pair.there.core.host.outbox) == 1, "a token for the client waits"
+    leave(pair, pair.client)
+    pair.net.mend()
+    meet(pair)
+    assert not pair.there.core.host.outbox and not rows(pair.there, pair.client)
+    state = replayed(pair.there, "pouch")
+    assert sum(state.outcomes.get(why, 0) for why in ("undelivered", "unknown")) == 1
+    assert (5 in state.tokens) == bool(state.outcomes.get("undelivered", 0)), "it is in one place"
+
+
+def test_a_client_of_the_same_name_begins_anew_behind_the_end_of_the_one_before() -> None:
+    pair = Pair()
+    for number in (1, 2, 3):
+        pair.client.ask(pair.cap("take"), (number, 1))
+    pair.net.settle()
+    pair.net.part(pair.here, pair.there)
+    leave(pair, pair.client)
+    again = Client(pair.client.address, pair.client.handles, tag=pair.client.tag)
+    pair.here.clients[again.address] = again
+    again.connect(pair.here.core)
+    asks = [
+        again.ask(held(pair.here, again, pair.there, pair.made.names["take"]), (number, 1))
+        for number in (4, 5)
+    ]
+    pair.net.mend()
+    pair.net.advance(30)
+    assert again.outcomes == {ask: ["thanks"] for ask in asks}
+    assert pair.tokens() == (1, 2, 3, 4, 5) and not pair.net.frozen and not endings(pair.here)
+    assert len(rows(pair.there, again)) == 2
+
+
+def test_no_more_endings_are_kept_than_the_limit() -> None:
+    pair = Pair(limits=replace(Limits(), endings=3))
+    clients = [pair.here.client() for _ in range(6)]
+    for number, client in enumerate(clients):
+        client.send(held(pair.here, client, pair.there, pair.made.names["take"]), (number, 1))
+    pair.net.settle()
+    pair.net.part(pair.here, pair.there)
+    for client in clients:
+        leave(pair, client)
+    assert len(endings(pair.here)) == 3 and pair.here.core.host.counts["endings_dropped"] == 3
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_in_any_weather_no_token_is_lost_or_doubled_and_no_ended_clients_row_stays(
+    seed: int,
+) -> None:
+    pair, choose = Pair(seed), Random(seed)
+    clients = [pair.client, *(pair.here.client() for _ in range(3))]
+    sent: list[int] = []
+    gone: list[Client] = []
+    for token in range(60):
+        client = choose.choice(clients)
+        client.ask(held(pair.here, client, pair.there, pair.made.names["take"]), (token, 1))
+        sent.append(token)
+        for _ in range(choose.randrange(40)):
+            pair.net.step()
+        match choose.randrange(8):
+            case 0:
+                pair.net.part(pair.here, pair.there)
+            case 1 | 2:
+                pair.net.mend()
+            case 3:
+                pair.net.crash(choose.choice((pair.here, pair.there)))
+            case 4 if len(clients) > 1:
+                pair.net.mend()
+                pair.net.advance(30)
+                ended = clients.pop(choose.randrange(len(clients)))
+                if choose.random() < 0.7:
+                    pair.net.part(pair.here, pair.there)
+                leave(pair, ended)
+                gone.append(ended)
+                clients.append(pair.here.client())
+            case _:
+                pass
+    pair.net.mend()
+    pair.net.advance(60)
+    for client in clients:
+        leave(pair, client)
+    pair.net.advance(5)
+    meet(pair)
+    assert sorted(pair.tokens()) == [*sent, 99] and not pair.net.frozen
+    for client in (*gone, *clients):
+        assert not rows(pair.there, client), "nothing of it stays"
+    assert not endings(pair.here) and not pair.here.core.host.outbox
