@@ -112,6 +112,8 @@ class Meetings:
         return tuple(one.number for one in met if one.peer == host)
 
     def _next_via(self, met: Met, now_s: float) -> None:
+        self._by_nonce.pop(met.nonce, None)
+        met.nonce = b""
         if not met.vias:
             self._end(met, "nobody introduces it now")
             return
@@ -178,7 +180,7 @@ class Meetings:
         met.nonce, met.target, met.phase = said.nonce, said.endpoint, Phase.PUNCHING
         met.via, met.began_s, met.pings, met.packets = seat.route, now_s, 0, 0
         self._by_nonce[met.nonce] = met
-        self.through[met.host] = seat.route
+        _keep(self.through, met.host, seat.route)
         self._counts["meetings"] += 1
         self._punch(met, now_s)
 
@@ -263,7 +265,6 @@ class Meetings:
                 case Phase.OPEN:
                     self._by_nonce.pop(met.nonce, None)
                 case Phase.SEEKING | Phase.ASKED | Phase.RELAYING:
-                    self._by_nonce.pop(met.nonce, None)
                     self._next_via(met, now_s)
 
     def next_wake_s(self) -> float | None:

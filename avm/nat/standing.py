@@ -197,8 +197,7 @@ class Standing:
 
     def _judge(self, now_s: float) -> None:
         translated = 2 * sum(one for _, one in self._votes.values()) > len(self._votes)
-        guarded = self._is_closed and not self._is_open and not self._tries
-        hidden = not self._fixed and (translated or guarded)
+        hidden = not self._fixed and (translated or self._is_closed)
         if hidden != self.is_hidden:
             self.is_hidden = hidden
             self._announce(now_s)

@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from avm.nat.effects import Send, Way
 from avm.nat.frames import Enlisted, Meet, Meeting, Relaying, Seen
-from avm.nat.limits import MEET_BURST, PACKETS_MAX, PINGS_S, NatLimits
+from avm.nat.limits import (
+    ANNOUNCE_BURST,
+    ASKED_BURST,
+    MEET_BURST,
+    MOVE_BURST,
+    PACKETS_MAX,
+    PINGS_S,
+    NatLimits,
+)
 from avm.nat.packets import Punch
 from caps.identity import Route, parse_endpoint
 from tests.nat.worlds import Box, Host, World
@@ -178,6 +186,35 @@ def test_s08_an_idle_link_keeps_its_mapping() -> None:
     assert set(one.lines) == old
 
 
+def test_s08_a_relayed_link_goes_when_a_direct_one_is_there() -> None:
+    world, _, one, two = three(6, "random", "random")
+    one.meet(two)
+    assert world.run(10.0, lambda: is_met(one, two, Way.RELAYED))
+    one.box = two.box = None
+    two.endpoint = parse_endpoint("198.51.100.77:4433")
+    one.dial(two.address, two.endpoint)
+    assert world.run(10.0, lambda: is_met(one, two, Way.DIRECT))
+
+
+def test_s08_where_one_introducer_is_gone_the_other_introduces() -> None:
+    world = World(7)
+    first, second = world.public("first"), world.public("second")
+    one, two = (
+        world.behind(name, Box(f"203.0.{number}.1"), known=(first.route, second.route))
+        for number, name in enumerate(("one", "two"))
+    )
+    for host in (one, two):
+        host.dial(first.address, first.endpoint)
+    world.run(8.0)
+    assert set(two.announced[-1]) == {first.route, second.route}
+    first.endpoint = parse_endpoint("198.51.100.99:4433")
+    world.run(30.0)
+    assert two.announced[-1] == (second.route,)
+    one.nat.meet(two.address, [first.route, second.route], world.now_s)
+    one.carry_out()
+    assert world.run(15.0, lambda: is_met(one, two, Way.PUNCHED))
+
+
 @given(
     seed=st.integers(0, 2**32),
     here=st.sampled_from([None, "guards", "keeps", "random"]),
@@ -244,6 +281,33 @@ def test_s08_a_meeting_answers_no_more_than_so_many_datagrams() -> None:
         here.nat.receive_untrusted(ping, parse_endpoint("192.0.2.9:9"), world.now_s)
     here.carry_out()
     assert len(here.sent) - before <= PACKETS_MAX
+
+
+def test_s08_one_who_says_ever_new_endpoints_makes_a_host_announce_little() -> None:
+    here, world = a_meeting("198.51.100.1:4433", "192.0.2.1:53")
+    before = len(here.announced)
+    own, other = here.endpoint, parse_endpoint("203.0.113.1:4433")
+    for number in range(1_000):
+        seen = (own, other)[number % 2]
+        here.nat.hear_untrusted(1, Seen(seen).to_bytes(), own, world.now_s)
+        here.carry_out()
+    world.run(0.0)
+    assert len(here.announced) - before <= ANNOUNCE_BURST
+    world.run(20.0)
+    assert here.announced[-1] == here.nat.standing.routes(), "the last of it is told in the end"
+    assert here.nat.counts["moved"] <= MOVE_BURST
+
+
+def test_s08_an_introducer_makes_a_host_meet_so_many_and_no_more() -> None:
+    here, world = a_meeting("198.51.100.1:4433", "192.0.2.1:53")
+    before = len(here.sent)
+    for number in range(1_000):
+        nonce = number.to_bytes(16, "big")
+        said = Meeting(nonce, b"y" * 32, parse_endpoint(f"192.0.2.2:{1 + number}"), True)
+        here.nat.hear_untrusted(1, said.to_bytes(), here.endpoint, world.now_s)
+    here.carry_out()
+    world.run(20.0)
+    assert len(here.sent) - before <= ASKED_BURST * len(PINGS_S)
 
 
 def test_s08_a_punch_of_no_meeting_is_not_answered() -> None:
