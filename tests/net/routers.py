@@ -30,6 +30,8 @@ TOOLS = ("unshare", "nsenter", "ip", "nft")
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
+# What a namespace's process gives back once it is there.
+ECHO = b"made\n"
 # Writes whatever comes to any interface of its namespace to a file.
 EARS = """
 import socket, sys
@@ -53,15 +55,14 @@ class Space:
             bufsize=0,
         )
         assert self._holder.stdin is not None and self._holder.stdout is not None
-        with_reply = b"made\n"
         try:
-            self._holder.stdin.write(with_reply)
-            made = self._holder.stdout.read(len(with_reply))
+            self._holder.stdin.write(ECHO)
+            made = self._holder.stdout.read(len(ECHO))
         except BrokenPipeError:
             made = b""
-        if made != with_reply:
-            assert self._holder.stderr is not None
-            raise PermissionError(self._holder.stderr.read().decode().strip())
+        if made != ECHO:
+            said = self._holder.communicate()[1].decode().strip()
+            raise PermissionError(said)
         self.pid = self._holder.pid
         self.do("ip link set lo up")
 
@@ -276,18 +277,40 @@ class World:
             space.close()
 
 
+PROBE = """
+ip link add bridge type bridge
+ip link add one type veth peer name two
+nft add table ip probe
+nft add chain ip probe out '{ type nat hook postrouting priority 100; }'
+nft add rule ip probe out masquerade
+"""
+
+
+def why_not() -> str:
+    """Why there can be no such world here; empty when there can."""
+    missing = [one for one in TOOLS if shutil.which(one, path=PATH) is None]
+    if missing:
+        return f"no {', '.join(missing)}: the packages are util-linux, iproute2, nftables"
+    try:
+        space = Space()
+    except PermissionError as error:
+        return f"no network namespaces: {error}"
+    try:
+        space.do(PROBE)
+    except AssertionError as error:
+        return f"the kernel has not all of it: {error}"
+    finally:
+        space.close()
+    return ""
+
+
 @contextmanager
 def world(path: Path, *settings: str) -> Iterator[World]:
     """A world for a test; skipped where the tools are not there or the kernel forbids it."""
-    missing = [one for one in TOOLS if shutil.which(one, path=PATH) is None]
-    if missing:
-        pytest.skip(
-            f"no {', '.join(missing)} here: the packages are util-linux, iproute2, nftables"
-        )
-    try:
-        made = World(path, *settings)
-    except PermissionError as error:
-        pytest.skip(f"no network namespaces here: {error}")
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    made = World(path, *settings)
     try:
         yield made
     finally:

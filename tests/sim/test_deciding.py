@@ -10,8 +10,7 @@ from avm.host.operate import Created
 from avm.host.verdicts import BACK_HERE, BACK_THERE, TWO_VERSIONS
 from avm.sim.world import Refusal, World
 from tests.sim import apple
-from tests.sim.code import ModuleCode, entries, replayed
-from tests.sim.orchard import gap_free
+from tests.sim.code import ModuleCode, entries, gap_free, replayed
 from tests.sim.test_between_hosts import Pair
 
 
