@@ -173,11 +173,14 @@ class Meetings:
         if said.asked and self._takes(seat, now_s):
             met = Met(said.host, True, now_s, phase=Phase.ASKED, link=seat.number)
             met.old = self._links_of(said.host)
-        fits = can_be_sent_to(said.endpoint, seat.endpoint) and said.nonce not in self._by_nonce
-        if met is None or met.phase is not Phase.ASKED or met.link != seat.number or not fits:
+        is_known = said.nonce in self._by_nonce
+        if met is None or met.phase is not Phase.ASKED or met.link != seat.number or is_known:
             self._counts["introductions.stray"] += 1
             return
-        met.nonce, met.target, met.phase = said.nonce, said.endpoint, Phase.PUNCHING
+        # Nothing is sent to where nothing may be; the other may still be heard from, or be relayed.
+        may_be_sent_to = can_be_sent_to(said.endpoint, seat.endpoint)
+        met.target = said.endpoint if may_be_sent_to else None
+        met.nonce, met.phase = said.nonce, Phase.PUNCHING
         met.via, met.began_s, met.pings, met.packets = seat.route, now_s, 0, 0
         self._by_nonce[met.nonce] = met
         _keep(self.through, met.host, seat.route)
