@@ -18,6 +18,7 @@ from avm.run.peers import Peers
 from avm.run.records import Records
 from avm.store.interface import Store
 from caps.certificate import Certificate
+from caps.identity import Route
 from dht.errors import DhtError
 from dht.lookup import Step
 from dht.proofs import Proved
@@ -49,7 +50,7 @@ class Outside:
         """Answers at once, or, with None, later: by `answer`, or as the core answers `request`."""
         match verb:
             case "links":
-                return self._network.wires.rows()
+                return self._network.links()
             case "peers":
                 return self._peers.act(params, request)
             case "channels":
@@ -127,5 +128,6 @@ def _record(record: Proved) -> dict[str, Any]:
         "host": location.host.hex(),
     }
     if not isinstance(location.where, Certificate):
-        row["endpoints"] = [str(endpoint) for endpoint in location.where]
+        row["endpoints"] = [str(one) for one in location.where if not isinstance(one, Route)]
+        row["introducers"] = [str(one) for one in location.where if isinstance(one, Route)]
     return row

@@ -69,7 +69,7 @@ class Peers:
     def _list(self) -> list[dict[str, Any]]:
         host = self._core.host
         links: dict[str, dict[str, Any]] = {}
-        for link in self._network.wires.rows():
+        for link in self._network.links():
             links[link["host"]] = link
         known = sorted(
             host.roster.known.values(),
@@ -85,7 +85,7 @@ class Peers:
             "host": known.address.hex(),
             "endpoints": [str(endpoint) for endpoint in known.best()],
             "state": state if link is None else "linked",
-            "how": None if link is None else {"way": "direct", "by": link["how"]},
+            "how": None if link is None else {"way": link["way"], "by": link["how"]},
             "score": round(known.score(self._core.host.now_ms), 3),
             "round_trip_ms": round(trip_ms, 3) or None,
             "reached_ms": known.reached_ms or None,

@@ -363,6 +363,7 @@ class Runtime:
         return {
             **self._figures.now({} if network is None else network.counts()),
             "route": None if network is None else str(network.route),
+            "reach": None if network is None else network.ways.reach(),
             "reruns": self._reruns.status(),
         }
 

@@ -31,6 +31,7 @@ DECIDING = "tests/sim/test_deciding.py"
 ENDING = "tests/sim/test_ending.py"
 PUBLISHING = "tests/dht/test_publishing.py"
 RESETS = "tests/link/test_resets.py"
+NAT = "tests/nat/test_traversal.py"
 
 FAULTS = [
     Fault(
@@ -588,5 +589,47 @@ FAULTS = [
         "        for carrier in self._at_address.get(address, ()):\n",
         "        for carrier in self._carriers:\n",
         f"{RESETS}::test_the_token_ends_no_link_from_another_address",
+    ),
+    Fault(
+        "an introducer leads a host into its own network",
+        "avm/nat/seats.py",
+        " and (is_local(by) or not is_local(endpoint))",
+        "",
+        f"{NAT}::test_s08_an_introducer_far_off_names_nobody_near",
+    ),
+    Fault(
+        "a relay has no rate",
+        "avm/nat/relay.py",
+        "        if not session.bytes.take(now_s, len(packet.packet)):\n",
+        "        if False:\n",
+        f"{NAT}::test_s08_a_relay_passes_on_no_more_than_its_rate",
+    ),
+    Fault(
+        "a host whose router has another IP does nothing",
+        "avm/nat/traversal.py",
+        "                    self._moved(now_s)\n",
+        "                    pass\n",
+        f"{NAT}::test_s08_a_router_with_another_ip_makes_its_hosts_meet_anew",
+    ),
+    Fault(
+        "a relayed link stays beside the better one",
+        "avm/nat/traversal.py",
+        "                self._out.append(Retire(seat.number))\n",
+        "                pass\n",
+        f"{NAT}::test_s08_a_relayed_link_becomes_a_punched_one_when_the_way_is_free",
+    ),
+    Fault(
+        "an echo of a ping passes for the other end",
+        "avm/nat/meetings.py",
+        "        if met is None or punch.asked == met.asked:\n",
+        "        if met is None:\n",
+        f"{NAT}::test_s08_a_host_takes_no_echo_of_its_own_for_an_answer",
+    ),
+    Fault(
+        "one observer who lies hides a host",
+        "avm/nat/standing.py",
+        "        translated = 2 * sum(one for _, one in self._votes.values()) > len(self._votes)\n",
+        "        translated = any(one for _, one in self._votes.values())\n",
+        f"{NAT}::test_s08_one_liar_among_three_observers_hides_nobody",
     ),
 ]
