@@ -60,6 +60,11 @@ class NodeShell:
         """Return milliseconds since 1970, by the wall clock at the start and steady since."""
         return self._began_ms + int((trio.current_time() - self._began) * 1000)
 
+    def serve(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """Go on as a node that others reach at these endpoints; with none, as a client."""
+        self.node.serve(self.now_ms(), endpoints)
+        self._carry_out()
+
     def receive_untrusted(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Take a datagram that came from an endpoint."""
         self.node.receive_untrusted(self.now_ms(), datagram, endpoint)

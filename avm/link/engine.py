@@ -251,6 +251,11 @@ class CreditedConnection(QuicConnection):
         frame.push_uint_var(stream.max_stream_data_local)
         stream.max_stream_data_local_sent = stream.max_stream_data_local
 
+    def proven_address(self) -> Any:
+        """Where the peer is, if it has shown that it is there; None while it has not."""
+        paths = self._network_paths
+        return paths[0].addr[:2] if paths and paths[0].is_validated else None
+
     def down(self) -> Down | None:
         """Tell why the connection ended on its own, if it did."""
         event = self._close_event

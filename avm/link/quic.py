@@ -8,7 +8,7 @@ the connection whose id it carries, wherever it comes from: that is how a link s
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from aioquic.buffer import Buffer  # type: ignore[attr-defined]
@@ -119,11 +119,14 @@ class QuicListener:
 
     def dial_nowait(self, route: Route) -> Link:
         """Begin a link to a host, in a pass; raises `TooManyLinks`. The owner is told how it went."""
+        return self.dial_at_nowait(route.address, (route.endpoint.host_text, route.endpoint.port))
+
+    def dial_at_nowait(self, host: bytes, address: Address) -> Link:
+        """The same, where the shell sends packets for that address."""
         if self._closed or len(self._carriers) >= self._limits.links:
             raise TooManyLinks(f"there are {len(self._carriers)} links")
         connection = CreditedConnection(self._resets.token, configuration=self._dialing)
-        address = (route.endpoint.host_text, route.endpoint.port)
-        handshake = Handshake.dialing(self._me, route.address)
+        handshake = Handshake.dialing(self._me, host)
         carrier = self._adopt(connection, address, handshake)
         connection.connect(address, now=self._at.now_s)
         self._touch(carrier)
@@ -141,8 +144,18 @@ class QuicListener:
         return len(self._carriers)
 
     def address_of(self, link: Link) -> Address | None:
-        """Where the other side of a link was when it began; both have been heard from there."""
-        return next((one.address for one in self._carriers if one.session is link), None)
+        """Where the other side of a link is: it has been heard from there, and answered."""
+        carrier = next((one for one in self._carriers if one.session is link), None)
+        if carrier is None:
+            return None
+        return carrier.connection.proven_address() or carrier.address
+
+    def addresses(self) -> Iterator[tuple[Link, Address]]:
+        """Where the other side of each link is now, if it has shown that it is there."""
+        for carrier in self._carriers:
+            address = carrier.connection.proven_address()
+            if address is not None:
+                yield carrier.session, address
 
     @property
     def has_work(self) -> bool:

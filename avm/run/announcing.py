@@ -8,9 +8,10 @@ from avm.host.core import Core
 from avm.host.keys import Keyring
 from avm.host.links import prove
 from caps.certificate import parse_certificate_untrusted
-from caps.identity import Endpoint, parse_identity_untrusted
+from caps.identity import parse_identity_untrusted
 from dht.errors import DhtError
 from dht.proofs import Kind
+from dht.record import Place
 from dht.udp import NodeShell
 
 RENEW_S = 24 * 60 * 60.0
@@ -26,15 +27,15 @@ class Announcer:
         self,
         core: Core,
         keys: Keyring,
-        endpoint: Endpoint,
+        routes: Callable[[], tuple[Place, ...]],
         shell: NodeShell,
         start: Callable[..., None],
         note: Callable[..., None],
     ) -> None:
-        """`start` runs a task beside the others."""
+        """`routes` tells how the host is reached; `start` runs a task beside the others."""
         self._core = core
         self._keys = keys
-        self._endpoint = endpoint
+        self._routes = routes
         self._shell = shell
         self._start = start
         self._note = note
@@ -42,8 +43,7 @@ class Announcer:
 
     def publish_all(self) -> None:
         """Announces the host, its machines and its listeners."""
-        identity = self._keys.identity
-        self._start(self._shell.publish_location, identity, 1, (self._endpoint,))
+        self.publish_host()
         self._start(self._publish_each)
 
     async def _publish_each(self) -> None:
@@ -55,6 +55,12 @@ class Announcer:
             for address in addresses[start : start + SIGNED_AT_ONCE]:
                 self._publish(address, at_once=False)
             await trio.sleep(PAUSE_S)
+
+    def publish_host(self) -> None:
+        """Announces where the host is, once it is known."""
+        places = self._routes()
+        if places:
+            self._start(self._shell.publish_location, self._keys.identity, 1, places)
 
     async def renew(self) -> None:
         """Announces everything anew with new certificates, long before the old ones end."""
