@@ -55,6 +55,10 @@ class Limits:
     peers_dialed: int = 8
     peers_told: int = 64
     bans: int = 1_000
+    introduced: int = 256
+    relays: int = 16
+    relay_bytes_s: int = 128 * KIB
+    upgrade_s: float = 10.0
     cases: int = 100
     endings: int = 10_000
     unsealed_cache: int = 10_000

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from math import log2
 from time import perf_counter
 
+from bench.dht_announce import announce
 from bench.dht_churn import churn, partition
 from bench.dht_world import Place, World
 from bench.figures import Figure
@@ -19,17 +20,21 @@ from dht.node import Node
 
 @dataclass(frozen=True)
 class Scale:
-    """How much a run does; `lookups` of them for each share, `trials` for each ground key."""
+    """How much a run does; `lookups` of them for each share, `trials` for each ground key.
+
+    `hosts` come and go, and one host has `machines`.
+    """
 
     nodes: int
     lookups: int
     trials: int
     hours: int
     hosts: int
+    machines: int
 
 
-FULL = Scale(nodes=10_000, lookups=5_000, trials=500, hours=24, hosts=1_000)
-QUICK = Scale(nodes=1_000, lookups=200, trials=10, hours=2, hosts=100)
+FULL = Scale(nodes=10_000, lookups=5_000, trials=500, hours=24, hosts=1_000, machines=10_000)
+QUICK = Scale(nodes=1_000, lookups=200, trials=10, hours=2, hosts=100, machines=300)
 READERS = 5
 LATENCY_NODES = 1_000
 GROUND = 100
@@ -167,6 +172,7 @@ PARTS: dict[str, Callable[[Scale, int], Iterator[Figure]]] = {
     "ground": ground,
     "latency": latency,
     "churn": lambda scale, seed: churn(scale.hours, seed, scale.hosts),
+    "announce": lambda scale, seed: announce(seed, scale.machines, scale.nodes // 10),
     "partition": lambda scale, seed: partition(seed, scale.hosts),
 }
 

@@ -78,8 +78,16 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A contact sees us at another endpoint than the last one of its subnet did."""
+
+    observer: Endpoint
+    seen: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
 class TableChanged:
     """A contact came or went: the shell may save the table."""
 
 
-Effect: TypeAlias = Send | Found | Ended | Published | Superseded | Evidence | TableChanged
+Effect: TypeAlias = Send | Found | Ended | Published | Superseded | Evidence | Seen | TableChanged

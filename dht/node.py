@@ -18,7 +18,7 @@ from caps.identity import Endpoint, Identity, RootKey
 from dht.asking import Asker, ForCheck, ForLookup, ForStore, Question
 from dht.contact import NODE_ENDPOINTS_MAX, Contact, node_id, reachable, sign_node_record
 from dht.density import estimated_size
-from dht.effects import Effect
+from dht.effects import Effect, Seen
 from dht.errors import InvalidPacket, InvalidRecord
 from dht.locating import Locating, Surroundings
 from dht.newest import Mark
@@ -124,6 +124,14 @@ class Node:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoints of its own that it was told or has learned."""
         return self._endpoints
+
+    def serve(self, now_ms: int, endpoints: tuple[Endpoint, ...]) -> None:
+        """Go on as a node that others reach at these endpoints; with none, as a client."""
+        self._serving, self._learns = bool(endpoints), False
+        self._endpoints = endpoints
+        self._node_record_until_ms = 0
+        self._asker.sender = None
+        self._serves(now_ms)
 
     def take_effects(self) -> list[Effect]:
         """Return what is to be done since the last call, in order."""
@@ -367,9 +375,12 @@ class Node:
                 self._refresh.append((self.table.own, None))
 
     def _observe(self, now_ms: int, observer: Endpoint, seen: Endpoint) -> None:
-        if not self._learns or not reachable(seen):
+        if not reachable(seen):
             return
-        self._observed.see(observer, seen)
+        if self._observed.see(observer, seen):
+            self._out.append(Seen(observer, seen))
+        if not self._learns:
+            return
         agreed = self._observed.endpoint()
         if agreed is not None and self._endpoints != (agreed,):
             self._endpoints = (agreed,)

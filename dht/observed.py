@@ -19,13 +19,14 @@ class Observed:
     def __init__(self) -> None:
         self._seen: dict[bytes, Endpoint] = {}
 
-    def see(self, observer: Endpoint, seen: Endpoint) -> None:
-        """Note at which endpoint an observer saw us."""
+    def see(self, observer: Endpoint, seen: Endpoint) -> bool:
+        """Note at which endpoint an observer saw us, and tell whether that is news of its subnet."""
         subnet = subnet_of(observer)
-        self._seen.pop(subnet, None)
+        before = self._seen.pop(subnet, None)
         self._seen[subnet] = seen
         if len(self._seen) > OBSERVERS_MAX:
             del self._seen[next(iter(self._seen))]
+        return before != seen
 
     def endpoint(self) -> Endpoint | None:
         """Return the endpoint that at least three observers and more than half of them agree on."""

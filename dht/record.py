@@ -4,9 +4,9 @@ Step 7 of the journey: the outbox asks where an address lives, and the answer is
 carries what is needed to check it, so storer and reader ask nobody: an identity record is the
 identity's bytes and hashes to its key; a location record is signed.
 
-A host's location holds its endpoints and is signed by the host's own root key. A machine's holds the
-operational certificate that names its host, no endpoint, and is signed by that host's key: a host
-that changes its port publishes one record and not one a machine.
+A host's location holds its endpoints, or who introduces it, and is signed by the host's own root key.
+A machine's holds the operational certificate that names its host, no endpoint, and is signed by that
+host's key: a host that changes its port publishes one record and not one a machine.
 """
 
 from dataclasses import dataclass
@@ -22,11 +22,13 @@ from caps.certificate import (
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed
 from caps.identity import (
+    ADDRESS_BYTES,
     IDENTITY_BYTES_MAX,
     SIGNATURE_BYTES,
     Endpoint,
     Identity,
     RootKey,
+    Route,
     parse_identity_untrusted,
     verify,
 )
@@ -38,7 +40,9 @@ ENDPOINTS_MAX = 8
 _VERSION = 1
 _DOMAIN = b"location"
 
-Where: TypeAlias = tuple[Endpoint, ...] | Certificate
+# A route names the host that introduces the subject, and where that one is.
+Place: TypeAlias = Endpoint | Route
+Where: TypeAlias = tuple[Place, ...] | Certificate
 
 
 def parse_identity_record_untrusted(key: bytes, body: bytes) -> Identity:
@@ -56,8 +60,9 @@ def parse_identity_record_untrusted(key: bytes, body: bytes) -> Identity:
 class Location:
     """What a location record says, before it is signed.
 
-    `where` is the endpoints of a host, 1 to `ENDPOINTS_MAX` of them, best first; for a machine it
-    is the certificate of its host. Times in milliseconds since 1970.
+    `where` is how a host is reached, 1 to `ENDPOINTS_MAX` ways, best first: an endpoint of its own, or
+    the route of a host that introduces it. For a machine it is the certificate of its host. Times in
+    milliseconds since 1970.
     """
 
     subject: Identity
@@ -95,7 +100,13 @@ class Location:
 def _plain(where: Where) -> object:
     if isinstance(where, Certificate):
         return where.to_bytes()
-    return [[endpoint.ip, endpoint.port] for endpoint in where]
+    return [_plain_place(place) for place in where]
+
+
+def _plain_place(place: Place) -> list[object]:
+    if isinstance(place, Route):
+        return [place.endpoint.ip, place.endpoint.port, place.address]
+    return [place.ip, place.port]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +217,19 @@ def _where(plain: object) -> Where:
     if type(plain) is bytes:
         octets = shape.some_octets(plain, 1, CERTIFICATE_BYTES_MAX, "location: certificate")
         return parse_certificate_untrusted(octets)
-    endpoints = tuple(map(_endpoint, shape.items(plain, ENDPOINTS_MAX, "location: endpoints")))
-    if not endpoints or len(set(endpoints)) != len(endpoints):
+    places = tuple(map(_place, shape.items(plain, ENDPOINTS_MAX, "location: endpoints")))
+    if not places or len(set(places)) != len(places):
         shape.refuse("location: endpoints")
-    return endpoints
+    return places
 
 
-def _endpoint(plain: object) -> Endpoint:
-    ip, port = shape.array(plain, 2, "location: endpoint")
+def _place(plain: object) -> Place:
+    fields = shape.items(plain, 3, "location: endpoint")
+    ip, port, *introducer = (
+        fields if len(fields) == 3 else shape.array(fields, 2, "location: endpoint")
+    )
     ip = shape.some_octets(ip, 4, 16, "location: IP")
-    return Endpoint(ip, shape.integer(port, 1, 65535, "location: port"))
+    endpoint = Endpoint(ip, shape.integer(port, 1, 65535, "location: port"))
+    if not introducer:
+        return endpoint
+    return Route(shape.octets(introducer[0], ADDRESS_BYTES, "location: introducer"), endpoint)

@@ -60,6 +60,11 @@ class NodeShell:
         """Return milliseconds since 1970, by the wall clock at the start and steady since."""
         return self._began_ms + int((trio.current_time() - self._began) * 1000)
 
+    def serve(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """Go on as a node that others reach at these endpoints; with none, as a client."""
+        self.node.serve(self.now_ms(), endpoints)
+        self._carry_out()
+
     def receive_untrusted(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Take a datagram that came from an endpoint."""
         self.node.receive_untrusted(self.now_ms(), datagram, endpoint)
@@ -114,9 +119,11 @@ class NodeShell:
         record = self.node.publish_location(self.now_ms(), subject, incarnation, where)
         return await self._await_published(record)
 
-    def publish_location_soon(self, subject: Identity, incarnation: int, where: Where) -> None:
-        """Publish as one of many, when their turn comes; then each hour."""
-        self.node.publish_location(self.now_ms(), subject, incarnation, where, at_once=False)
+    def announce_location(
+        self, subject: Identity, incarnation: int, where: Where, at_once: bool
+    ) -> None:
+        """Publish without waiting for the holders: at once, or when the turn of many comes."""
+        self.node.publish_location(self.now_ms(), subject, incarnation, where, at_once=at_once)
         self._carry_out()
 
     def announce(self, places: Iterable[tuple[Kind, bytes]]) -> None:

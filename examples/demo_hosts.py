@@ -1,4 +1,4 @@
-"""The second part of `make demo`: three hosts that find each other, and one that dies and moves house.
+"""The second part of `make demo`: three hosts that find each other, die and come back, and a move.
 
 Hosts B and C know only A, which then goes away. What is typed is run by `avm-host` as in the first
 part; the exit code is 0 when all that is claimed held.
@@ -41,7 +41,7 @@ def begin(a: Terminal, b: Terminal, c: Terminal) -> str:
     return route
 
 
-def introduce(a: Terminal, b: Terminal, c: Terminal) -> None:
+def introduce(a: Terminal, b: Terminal, c: Terminal) -> str:
     counter = created(c, "counter.py")
     bob = created(b, "agent.py", "--name", "bob")
     created(a, "agent.py", "--name", "ann")
@@ -56,6 +56,8 @@ def introduce(a: Terminal, b: Terminal, c: Terminal) -> None:
         sleep(0.05)
     a.type("links")
     check(True, "bob, on B, holds a capability to the counter, on C")
+    read: str = counter["read"]["$cap"]
+    return read
 
 
 def without_introducer(a: Terminal, b: Terminal) -> None:
@@ -84,11 +86,32 @@ def comes_back_elsewhere(b: Terminal, c: Terminal, route: str) -> None:
     b.type("links")
 
 
+def moves(b: Terminal, c: Terminal, read: str) -> None:
+    say(
+        "\n  While bob is at it again the counter moves from C to B, whose operator lets it come.\n"
+    )
+    before = c.ask("counter.read")
+    path = b.directory.parent / "lines.jsonl"
+    b.type("send", "bob.use", "--jsonl", str(path), "--batch-size", "10")
+    b.type("peers", "trust", json.loads(c.read("status", "--json"))["address"])
+    c.type("move", "counter", "--to", json.loads(b.read("status", "--json"))["route"])
+    b.type("ls")
+    end = monotonic() + PATIENCE_S
+    while (total := b.ask("counter.read")) < before + LINES and monotonic() < end:
+        sleep(0.2)
+    check(total == before + LINES, f"the counter, now on B, stands at {total}: each counted once")
+    say("\n  A capability that was given away before is as good as it was:\n")
+    say(f"{c.prompt} avm-host call {read[:16]}..")
+    there = json.loads(c.read("call", read))
+    show(str(there))
+    check(there == total, "C reaches it at B by the same capability")
+
+
 def look_back(terminals: list[Terminal], route: str) -> None:
     a, b, c = terminals
     say("\n  A comes back where it was; every journal gives the same again.\n")
     a.start_host("--listen", route.rpartition("@")[2])
-    for terminal, name in ((a, "ann"), (b, "bob"), (c, "counter")):
+    for terminal, name in ((a, "ann"), (b, "bob"), (b, "counter")):
         printed = terminal.type("replay", name)
         check("every digest agrees" in printed, f"{name} does again what it did")
     address = json.loads(c.read("status", "--json"))["address"]
@@ -103,9 +126,10 @@ def run(terminals: list[Terminal]) -> None:
     began = monotonic()
     a, b, c = terminals
     route = begin(a, b, c)
-    introduce(a, b, c)
+    read = introduce(a, b, c)
     without_introducer(a, b)
     comes_back_elsewhere(b, c, route)
+    moves(b, c, read)
     look_back(terminals, route)
     kills = sum(one.kills for one in terminals)
     say(

@@ -19,6 +19,8 @@ PROGRAM = "avm-host"
 KEY_MAX = 200
 SECONDS_MAX = 365 * 24 * 3600
 # So near a word must be to be offered for it: `halt` is not what one meant by `help`.
+# Verbs that have effects elsewhere: a word that begins otherwise does not mean them.
+FINAL = ("move",)
 NEAR = 0.7
 NEGATIVE = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
@@ -84,7 +86,7 @@ def find_verb(name: str, words: Sequence[str]) -> Verb:
     if verb is not None:
         return verb
     near = get_close_matches(name, [one.name for one in VERBS], 1, NEAR)
-    if not near:
+    if not near or (near[0] in FINAL and name[:1] != near[0][:1]):
         raise Usage(f"there is no verb {name!r}; `{PROGRAM} --help` lists them")
     raise Usage(f"there is no verb {name!r}; did you mean `{_mended(words, name, near[0])}`?")
 

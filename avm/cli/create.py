@@ -14,13 +14,12 @@ from avm.cli.output import print_json, safe, say
 from avm.cli.values import Holder, json_of
 from avm.run.directory import Directory
 from avm.run.files import bundle_of
+from avm.run.parts import NAME
 from caps import jsonform
 from caps.errors import CapsError
 from caps.map import Map
 from caps.slots import Common
 from caps.value import Capability, Value
-
-NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def add(parser: argparse.ArgumentParser) -> None:

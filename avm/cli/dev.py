@@ -14,7 +14,6 @@ from select import select
 from time import monotonic
 
 from avm.cli.call import Call
-from avm.cli.create import NAME
 from avm.cli.errors import CliError, Lost, NoHost, Usage
 from avm.cli.link import ask
 from avm.cli.main import main
@@ -27,6 +26,7 @@ from avm.machine.source import NotParsed, parse
 from avm.run.child import HostProcess
 from avm.run.directory import Directory
 from avm.run.files import bundle_of
+from avm.run.parts import NAME
 from avm.run.reading import NoSuchMachine, Reader
 from avm.run.watching import Watch
 from caps.errors import CapsError

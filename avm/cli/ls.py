@@ -4,6 +4,8 @@ import argparse
 
 from avm.cli.arguments import add_json
 from avm.cli.output import print_json, say
+from avm.host.moves import Leaving
+from avm.host.parcel import from_bytes_untrusted
 from avm.run.directory import Directory
 from avm.run.reading import Reader
 
@@ -43,7 +45,21 @@ def _listed(reader: Reader) -> list[dict[str, object]]:
             "code": machine.code.hex(),
         }
         for machine in reader.machines()
-    ]
+    ] + [_leaving(one, waiting) for one in reader.leaving()]
+
+
+def _leaving(one: Leaving, waiting: dict[bytes, int]) -> dict[str, object]:
+    """A machine that is on its way to another host."""
+    parcel = from_bytes_untrusted(one.parcel)
+    return {
+        "name": one.name,
+        "address": one.address.hex(),
+        "status": "moving",
+        "turns": parcel.head,
+        "waiting": waiting.get(one.address, 0),
+        "failed": parcel.failed,
+        "code": parcel.code.hex(),
+    }
 
 
 def _row(one: dict[str, object]) -> list[str]:

@@ -65,7 +65,7 @@ def _links(links: list[Mapping[str, Any]], _args: argparse.Namespace) -> None:
     for one in links:
         trip = f"{one['round_trip_ms']:.1f} ms"
         sizes = [str(one[name]) for name in ("sent_bytes", "received_bytes", "backlog_bytes")]
-        rows.append([one["host"][:SHOWN], one["how"], trip, *sizes])
+        rows.append([one["host"][:SHOWN], f"{one['way']}, {one['how']}", trip, *sizes])
     print_table(rows)
 
 

@@ -1,4 +1,4 @@
-"""`peers`: the hosts that the running host knows; dials, drops, bans and unbans them."""
+"""`peers`: the hosts that the running host knows; dials, drops, bans and trusts them."""
 
 import argparse
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from avm.cli.output import print_json, say
 from avm.run.directory import Directory
 from caps.identity import parse_route
 
-ACTS = ("ls", "dial", "drop", "ban", "unban")
+ACTS = ("ls", "dial", "drop", "ban", "unban", "trust", "distrust")
 ASK_S = 60.0
 SHOWN = 12
 
@@ -57,6 +57,8 @@ def _done(act: str, done: Mapping[str, Any]) -> str:
         "drop": f"{host} is dropped{closed}",
         "ban": f"{host} is banned{closed}",
         "unban": f"{host} is banned no more",
+        "trust": f"machines of {host} may move here",
+        "distrust": f"machines of {host} may not move here",
     }
     return said[act]
 
@@ -69,7 +71,8 @@ def _show(peers: list[Mapping[str, Any]]) -> None:
     for one in peers:
         how = "-" if one["how"] is None else f"{one['how']['way']}, {one['how']['by']}"
         trip = "-" if one["round_trip_ms"] is None else f"{one['round_trip_ms']:.1f} ms"
-        place = [one["host"][:SHOWN], (one["endpoints"] or ["-"])[0], one["state"], how]
+        state = f"{one['state']}, trusted" if one["trusted"] else one["state"]
+        place = [one["host"][:SHOWN], (one["endpoints"] or ["-"])[0], state, how]
         rows.append([*place, f"{one['score']:.2f}", trip, _when(one["reached_ms"])])
     print_table(rows)
 

@@ -37,6 +37,15 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     return 0
 
 
+def _show_reach(reach: Mapping[str, Any]) -> None:
+    """How others reach a host that is behind a router or a firewall."""
+    if reach["way"] == "introduced":
+        by = ", ".join(one.partition("@")[2] for one in reach["introducers"])
+        say(f"  reach     introduced by the hosts at {by}; seen at {reach['seen_at']}")
+    elif reach["way"] == "hidden":
+        say("  reach     behind a router or a firewall, and no host introduces it")
+
+
 def _text(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
@@ -47,6 +56,7 @@ def _show(status: Mapping[str, Any]) -> None:
     say(f"  address   {status['address']}")
     if status.get("route"):
         say(f"  route     {status['route']}")
+        _show_reach(status["reach"])
     store, rates = status["store"], status["rates"]
     say(f"  store     {store['kind']}, {_size(store['bytes'])}, {store['turns']:,} turns")
     say(

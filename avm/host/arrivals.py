@@ -119,6 +119,7 @@ def ended(host: Host, link: Link, frame: End) -> None:
     if _incoming(host, link, frame) is None:
         return
     if channel is None or channel.received == channel.taken:
+        drop_arriving(host, pair)
         forget(host, link, pair)
 
 
@@ -197,8 +198,7 @@ def _is_next(host: Host, link: Link, incoming: Incoming, header: Header, frame: 
         if _is_another(host, incoming, channel, header.seq, frame.header):
             # Its verdicts would be taken for those of what was offered now: it is open no more.
             freeze(host, channel, TWO_VERSIONS, frame.header)
-            del host.arriving[pair]
-            link.incoming.pop(pair, None)
+            drop_arriving(host, pair)
         return False
     if channel.frozen:
         return False

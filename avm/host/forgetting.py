@@ -13,8 +13,6 @@ from avm.host.state import Channel, Host
 
 def forget(host: Host, link: Link, pair: Pair) -> None:
     """A sender has ended: both ways between it and the receiver are forgotten, and that is said."""
-    host.arriving.pop(pair, None)
-    link.incoming.pop(pair, None)
     forget_channel(host, pair)
     back = pair[::-1]
     answers = host.channels.get(back)

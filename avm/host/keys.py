@@ -52,6 +52,11 @@ class Keyring:
         """A machine's root seed and secret, encrypted for the store; `nonce` is 24 bytes."""
         return bytes(self._box.encrypt(seed + secret, nonce))
 
+    @property
+    def reset_key(self) -> bytes:
+        """Of what the tokens are made by which a host says that it has forgotten a link."""
+        return _derive(self._secret, b"link reset", b"")
+
     def add_machine(self, address: bytes, sealed: bytes) -> None:
         """Makes the keys of a machine known."""
         self._sealed[address] = sealed

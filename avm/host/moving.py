@@ -7,7 +7,7 @@ and shows whoever asks who speaks for it now. It never forwards what was sent.
 
 from avm.host import ending
 from avm.host.adopt import adopt, why_not_adopted
-from avm.host.effects import Carry
+from avm.host.effects import Carry, Dial
 from avm.host.links import dial, peer_of, read_proof, say_passage
 from avm.host.moves import LEAVING, REDIRECT, Asked, Leaving, Redirect, key_of, redirect_bytes
 from avm.host.operate import REMOVE_ALL, act_on, done, refuse
@@ -42,9 +42,10 @@ def move(host: Host, request: int, machine: Machine, to: bytes, name: str) -> No
     link = host.links.get(peer.link)
     if link is not None:
         _ask(host, link, machine.address)
-    else:
-        peer.again_ms = 0
-        dial(host, peer)
+    elif not peer.dialing:
+        peer.dialing = True
+        known = host.roster.known.get(to)
+        host.effects.append(Dial(to, tuple(known.best()) if known is not None else ()))
 
 
 def _why_not(host: Host, machine: Machine, to: bytes) -> str:

@@ -81,6 +81,13 @@ def came_up(host: Host, link: Link, endpoint: Endpoint | None, round_trip_ms: fl
     _note(host)
 
 
+def hide(host: Host, link: Link, endpoint: Endpoint) -> None:
+    """A host is not reached unasked where it was seen: nobody is told of that."""
+    known = known_of(host, link.peer)
+    if known.endpoints.pop(endpoint, None) is not None:
+        _note(host)
+
+
 def went_down(host: Host, link: Link, fouled: bool) -> None:
     """A link is gone that this host did not mean to end, or by which nonsense came."""
     known = host.roster.known.get(link.peer)

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from avm.link.handshake import Credentials, Shown
 from avm.link.interface import Down, Why
 from avm.link.limits import (
+    CONNECTION_ID_BYTES,
     CONTROL,
     DATA_STREAMS,
     DATAGRAM_BYTES_MAX,
@@ -36,7 +37,6 @@ from avm.link.limits import (
 from caps.identity import RootKey
 
 ALPN = "avm/1"
-CONNECTION_ID_BYTES = 8
 # At 30 % lost both ways, probes that double without end would outlast the idle time-out.
 PROBE_DOUBLINGS_MAX = 4
 # An acknowledgement waits for so many packets or so long, whichever comes first.
@@ -145,10 +145,19 @@ class TickPacer(QuicPacketPacer):
 
 
 class CreditedConnection(QuicConnection):
-    """aioquic's connection with receive limits that move only when they are told to."""
+    """aioquic's connection with receive limits that move only when they are told to.
 
-    def __init__(self, **options: Any) -> None:
+    Its connection ids come with reset tokens made of them by `token`, so that they outlive it.
+    `fresh_ids` are those that the peer may use from now on, before it is told of them.
+    """
+
+    def __init__(self, token: Callable[[bytes], bytes] | None = None, **options: Any) -> None:
         super().__init__(**options)
+        self._token = token
+        self._next_id = 0
+        self.fresh_ids: list[bytes] = []
+        if not self._is_client:
+            self._give_tokens()
         self._local_max_streams_uni.value = self._local_max_streams_uni.sent = 0
         streams = STREAMS if self._is_client else 0
         self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = streams
@@ -164,9 +173,29 @@ class CreditedConnection(QuicConnection):
         self.tls._supported_groups = [tls.Group.X25519]
         self.tls._signature_algorithms = [tls.SignatureAlgorithm.ED25519]
 
+    def _replenish_connection_ids(self) -> None:
+        super()._replenish_connection_ids()
+        self._give_tokens()
+
+    def _give_tokens(self) -> None:
+        fresh = [one for one in self._host_cids if one.sequence_number >= self._next_id]
+        self._next_id = self._host_cid_seq
+        for one in fresh:
+            self.fresh_ids.append(one.cid)
+            if self._token is not None:
+                one.stateless_reset_token = self._token(one.cid)
+
+    @property
+    def reset_token(self) -> bytes:
+        """What the peer says when it does not know the connection any more; empty before it is told."""
+        return self._peer_cid.stateless_reset_token or b""
+
     def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
         """Take a datagram; many together are acknowledged at once, few of them a little later."""
         super().receive_datagram(data, addr, now)
+        if not self.reset_token and self._handshake_complete and not self._is_client:
+            # The first id of who dialed has no token (RFC 9000, section 10.3): another is used.
+            self.change_connection_id()
         for stream in (*self._streams.values(), *self._crypto_streams.values()):
             if len(stream.receiver._ranges) > GAPS_MAX:
                 self.has_gaps = True
@@ -221,6 +250,11 @@ class CreditedConnection(QuicConnection):
         frame.push_uint_var(stream.stream_id)
         frame.push_uint_var(stream.max_stream_data_local)
         stream.max_stream_data_local_sent = stream.max_stream_data_local
+
+    def proven_address(self) -> Any:
+        """Where the peer is, if it has shown that it is there; None while it has not."""
+        paths = self._network_paths
+        return paths[0].addr[:2] if paths and paths[0].is_validated else None
 
     def down(self) -> Down | None:
         """Tell why the connection ended on its own, if it did."""

@@ -23,6 +23,7 @@ class Why(Enum):
     LEFT = "closed by the peer"
     REFUSED = "refused by the peer"
     TIMED_OUT = "nothing was heard"
+    FORGOTTEN = "the peer does not know the link any more"
     NO_HANDSHAKE = "the handshake took too long"
     WRONG_ADDRESS = "the peer has another address than the one dialed"
     WRONG_KEY = "the peer's certificate is not of its identity's key"

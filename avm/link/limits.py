@@ -16,6 +16,7 @@ CONTROL = 0
 DATA_STREAMS = 4
 STREAMS = 1 + DATA_STREAMS
 NONCE_BYTES = 32
+CONNECTION_ID_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ the connection whose id it carries, wherever it comes from: that is how a link s
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from aioquic.buffer import Buffer  # type: ignore[attr-defined]
@@ -23,7 +23,6 @@ from aioquic.quic.packet import (
 from aioquic.quic.retry import QuicRetryTokenHandler
 
 from avm.link.engine import (
-    CONNECTION_ID_BYTES,
     STREAM_OF,
     TICK_S,
     CreditedConnection,
@@ -32,8 +31,9 @@ from avm.link.engine import (
 )
 from avm.link.errors import TooManyLinks
 from avm.link.handshake import Credentials, Handshake
-from avm.link.interface import Link, Moment, Owner
-from avm.link.limits import NONCE_BYTES, LinkLimits
+from avm.link.interface import Down, Link, Moment, Owner, Why
+from avm.link.limits import CONNECTION_ID_BYTES, NONCE_BYTES, LinkLimits
+from avm.link.resets import TOKEN_BYTES, Resets, is_reset
 from avm.link.session import Session
 from caps.identity import Endpoint, Route
 
@@ -53,7 +53,10 @@ def _asleep() -> None:
 class Carrier:
     """A connection and its session."""
 
-    __slots__ = ("address", "alarm_s", "begun", "connection", "engine", "ids", "session")
+    __slots__ = (
+        *("address", "alarm_s", "begun", "connection", "engine", "ids", "is_forgotten"),
+        "session",
+    )
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class Carrier:
         self.ids: set[bytes] = set()
         self.alarm_s = float("inf")
         self.begun = False
+        self.is_forgotten = False
 
 
 class QuicListener:
@@ -82,8 +86,12 @@ class QuicListener:
         limits: LinkLimits,
         at: Moment,
         wake: Callable[[], None] = _asleep,
+        reset_key: bytes = b"",
     ) -> None:
-        """`wake` is called when there is something to flush where there was nothing."""
+        """`wake` is called when there is something to flush where there was nothing.
+
+        `reset_key` is the same after a restart, so that peers learn at once that links are gone.
+        """
         self.endpoint = endpoint
         self.counts: Counter[str] = Counter()
         self._me = me
@@ -94,7 +102,9 @@ class QuicListener:
         self._dialing = configuration(None, limits)
         self._listening = configuration(me, limits)
         self._retry = QuicRetryTokenHandler()
+        self._resets = Resets(reset_key or entropy(TOKEN_BYTES), entropy)
         self._routes: dict[bytes, Carrier] = {}
+        self._at_address: dict[Address, dict[Carrier, None]] = {}
         self._carriers: dict[Carrier, None] = {}
         self._touched: dict[Carrier, None] = {}
         self._opening: dict[Carrier, None] = {}
@@ -109,11 +119,14 @@ class QuicListener:
 
     def dial_nowait(self, route: Route) -> Link:
         """Begin a link to a host, in a pass; raises `TooManyLinks`. The owner is told how it went."""
+        return self.dial_at_nowait(route.address, (route.endpoint.host_text, route.endpoint.port))
+
+    def dial_at_nowait(self, host: bytes, address: Address) -> Link:
+        """The same, where the shell sends packets for that address."""
         if self._closed or len(self._carriers) >= self._limits.links:
             raise TooManyLinks(f"there are {len(self._carriers)} links")
-        connection = CreditedConnection(configuration=self._dialing)
-        address = (route.endpoint.host_text, route.endpoint.port)
-        handshake = Handshake.dialing(self._me, route.address)
+        connection = CreditedConnection(self._resets.token, configuration=self._dialing)
+        handshake = Handshake.dialing(self._me, host)
         carrier = self._adopt(connection, address, handshake)
         connection.connect(address, now=self._at.now_s)
         self._touch(carrier)
@@ -131,8 +144,18 @@ class QuicListener:
         return len(self._carriers)
 
     def address_of(self, link: Link) -> Address | None:
-        """Where the other side of a link was when it began; both have been heard from there."""
-        return next((one.address for one in self._carriers if one.session is link), None)
+        """Where the other side of a link is: it has been heard from there, and answered."""
+        carrier = next((one for one in self._carriers if one.session is link), None)
+        if carrier is None:
+            return None
+        return carrier.connection.proven_address() or carrier.address
+
+    def addresses(self) -> Iterator[tuple[Link, Address]]:
+        """Where the other side of each link is now, if it has shown that it is there."""
+        for carrier in self._carriers:
+            address = carrier.connection.proven_address()
+            if address is not None:
+                yield carrier.session, address
 
     @property
     def has_work(self) -> bool:
@@ -151,6 +174,8 @@ class QuicListener:
             carrier = self._receive_long(datagram, address)
         else:
             carrier = self._routes.get(datagram[1 : 1 + CONNECTION_ID_BYTES])
+            if carrier is None and self._hear_reset(datagram, address[:2]):
+                return
         if carrier is None:
             self.counts["datagrams.dropped"] += 1
             return
@@ -216,6 +241,20 @@ class QuicListener:
             return None
         return self._admit(header, address)
 
+    def _hear_reset(self, datagram: bytes, address: Address) -> bool:
+        """Take a packet of no connection here for a reset of one to there, or answer it with one."""
+        for carrier in self._at_address.get(address, ()):
+            if is_reset(datagram, carrier.connection.reset_token):
+                self.counts["resets.heard"] += 1
+                carrier.is_forgotten = True
+                self._touched[carrier] = None
+                return True
+        answer = None if self._closed else self._resets.answer(datagram, self._at.now_s)
+        if answer is not None:
+            self.counts["resets.sent"] += 1
+            self._replies.append((answer, address))
+        return False
+
     def _admit(self, header: QuicHeader, address: Address) -> Carrier | None:
         """Begin a link that comes in; under load only for a peer that has shown where it is."""
         half_open, limits = len(self._opening), self._limits
@@ -240,6 +279,7 @@ class QuicListener:
             self.counts["links.refused"] += 1
             return None
         connection = CreditedConnection(
+            self._resets.token,
             configuration=self._listening,
             original_destination_connection_id=original,
             retry_source_connection_id=retried,
@@ -275,6 +315,7 @@ class QuicListener:
         carrier = Carrier(connection, address, self._touch)
         carrier.session = Session(carrier.engine, self._owner, handshake, self._limits, self._at)
         self._carriers[carrier] = None
+        self._at_address.setdefault(address, {})[carrier] = None
         self._register(carrier, connection.host_cid)
         return carrier
 
@@ -285,12 +326,18 @@ class QuicListener:
     def _forget(self, carrier: Carrier) -> None:
         self._carriers.pop(carrier, None)
         self._opening.pop(carrier, None)
+        there = self._at_address.get(carrier.address, {})
+        there.pop(carrier, None)
+        if not there:
+            self._at_address.pop(carrier.address, None)
         for connection_id in carrier.ids:
             self._routes.pop(connection_id, None)
 
     def _deliver(self, carrier: Carrier) -> None:
         connection, session = carrier.connection, carrier.session
         session.at = self._at
+        while connection.fresh_ids:
+            self._register(carrier, connection.fresh_ids.pop())
         while (event := connection.next_event()) is not None:
             self._hear(carrier, event)
         if connection.has_gaps:
@@ -299,7 +346,7 @@ class QuicListener:
             return
         if session.is_up:
             self._opening.pop(carrier, None)
-        down = connection.down()
+        down = Down(Why.FORGOTTEN) if carrier.is_forgotten else connection.down()
         if down is not None:
             session.ended(down)
         else:
@@ -323,8 +370,6 @@ class QuicListener:
                     session.begin()
             case events.PingAcknowledged():
                 session.heard_ping()
-            case events.ConnectionIdIssued():
-                self._register(carrier, event.connection_id)
             case events.ConnectionIdRetired():
                 carrier.ids.discard(event.connection_id)
                 self._routes.pop(event.connection_id, None)

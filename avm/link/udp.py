@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from ipaddress import IPv6Address
 
 import trio
 
@@ -29,6 +30,8 @@ BUFFER_BYTES = 4 * 1024 * 1024
 TIMER_S = TICK_S
 LONGEST_S = 60.0
 ENDPOINTS_KEPT = 4_096
+# An address of a tunnel has port 0 and an IP of the discard prefix (RFC 6666): no socket has it.
+TUNNELS = 0x0100 << 112
 
 Take = Callable[[bytes, Endpoint], None]
 
@@ -56,6 +59,7 @@ class UdpPort:
         self._quic: QuicListener | None = None
         self._take: Take = _drop
         self._endpoints: dict[Address, Endpoint] = {}
+        self._tunnels: dict[Address, tuple[bytes, Address]] = {}
         self._alarm = trio.CancelScope()
         self._alarm_s = float("inf")
         self._in_pass = False
@@ -73,6 +77,48 @@ class UdpPort:
         """Send a datagram of the DHT's; one that there is no room for is lost."""
         assert datagram and not datagram[0] & FIXED_BIT, "the bit 0x40 is QUIC's"
         self._send([(datagram, _address(endpoint))])
+
+    def send_aside(self, datagrams: Sequence[bytes], endpoint: Endpoint) -> None:
+        """Send datagrams from a port that is used for nothing else."""
+        try:
+            with socket.socket(self.sock.family, socket.SOCK_DGRAM) as aside:
+                aside.bind((self.endpoint.host_text, 0))
+                for datagram in datagrams:
+                    aside.sendto(datagram, _address(endpoint))
+        except OSError:
+            self.lost_datagrams += len(datagrams)
+
+    def dig(self, number: int, head: bytes, relay: Endpoint) -> None:
+        """Have packets for the address of a tunnel go to a relay, with `head` before each."""
+        self._tunnels[self.tunnel_address(number)] = (head, _address(relay))
+
+    def fill(self, number: int) -> None:
+        """Forget a tunnel: packets for it are lost."""
+        self._tunnels.pop(self.tunnel_address(number), None)
+
+    def tunnel_address(self, number: int) -> Address:
+        """The address that links have whose packets go by a tunnel."""
+        return str(IPv6Address(TUNNELS + number)), 0
+
+    def tunnel_at(self, address: Address) -> int | None:
+        """The number of the tunnel with that address; None for the address of a socket."""
+        return None if address[1] else int(IPv6Address(address[0])) - TUNNELS
+
+    def hear(self, packet: bytes, number: int) -> None:
+        """Take a packet that came by a tunnel, in a pass."""
+        if self._quic is not None:
+            self._quic.receive(packet, self.tunnel_address(number))
+
+    def local_endpoint(self, towards: Endpoint) -> Endpoint:
+        """What this port has as its own endpoint on the way to another."""
+        if any(self.endpoint.ip):
+            return self.endpoint
+        try:
+            with socket.socket(self.sock.family, socket.SOCK_DGRAM) as probe:
+                probe.connect(_address(towards))  # sends nothing
+                return Endpoint(_endpoint_of(probe).ip, self.endpoint.port)
+        except OSError:
+            return self.endpoint
 
     def hear_clock(self) -> None:
         """Read the clocks: what links are told from now on happens at this time."""
@@ -187,6 +233,8 @@ class UdpPort:
                 return
             except OSError:
                 continue
+            if not source[1]:  # no socket has that port, only a tunnel's address
+                continue
             for datagram in datagrams:
                 taken += 1
                 if not datagram:
@@ -195,6 +243,10 @@ class UdpPort:
                     self._take(datagram, self._endpoint(source))
                 elif quic is not None:
                     quic.receive(datagram, source)
+
+    def address_of(self, endpoint: Endpoint) -> Address:
+        """The socket's address of an endpoint."""
+        return _address(endpoint)
 
     def endpoint_at(self, address: Address) -> Endpoint:
         """The endpoint of a socket's address."""
@@ -210,6 +262,8 @@ class UdpPort:
 
     def _send(self, datagrams: Sequence[tuple[bytes, Address]]) -> None:
         """Send datagrams; what there is no room for is lost, as on any network."""
+        if any(not address[1] for _, address in datagrams):
+            datagrams = self._by_tunnel(datagrams)
         if len(datagrams) == 1 or not self._cuts:
             for datagram, address in datagrams:
                 self._send_one(datagram, address)
@@ -219,6 +273,19 @@ class UdpPort:
                 self._send_one(run[0], address)
             else:
                 self._send_run(run, address)
+
+    def _by_tunnel(self, packets: Sequence[tuple[bytes, Address]]) -> list[tuple[bytes, Address]]:
+        """What goes out for packets of which some go by a tunnel; without one they are lost."""
+        out: list[tuple[bytes, Address]] = []
+        for packet, address in packets:
+            tunnel = self._tunnels.get(address)
+            if tunnel is not None:
+                out.append((tunnel[0] + packet, tunnel[1]))
+            elif address[1]:
+                out.append((packet, address))
+            else:
+                self.lost_datagrams += 1
+        return out
 
     def _send_one(self, datagram: bytes, address: Address) -> None:
         try:

@@ -8,12 +8,16 @@ from avm.host.core import Core
 from avm.host.keys import Keyring
 from avm.host.links import prove
 from caps.certificate import parse_certificate_untrusted
-from caps.identity import Endpoint, parse_identity_untrusted
+from caps.identity import parse_identity_untrusted
 from dht.errors import DhtError
 from dht.proofs import Kind
+from dht.record import Place
 from dht.udp import NodeShell
 
 RENEW_S = 24 * 60 * 60.0
+# To sign thousands of records takes seconds: so many at a time, and a pause for all else.
+SIGNED_AT_ONCE = 20
+PAUSE_S = 0.02
 
 
 class Announcer:
@@ -23,15 +27,15 @@ class Announcer:
         self,
         core: Core,
         keys: Keyring,
-        endpoint: Endpoint,
+        routes: Callable[[], tuple[Place, ...]],
         shell: NodeShell,
         start: Callable[..., None],
         note: Callable[..., None],
     ) -> None:
-        """`start` runs a task beside the others."""
+        """`routes` tells how the host is reached; `start` runs a task beside the others."""
         self._core = core
         self._keys = keys
-        self._endpoint = endpoint
+        self._routes = routes
         self._shell = shell
         self._start = start
         self._note = note
@@ -39,12 +43,24 @@ class Announcer:
 
     def publish_all(self) -> None:
         """Announces the host, its machines and its listeners."""
-        identity = self._keys.identity
-        self._start(self._shell.publish_location, identity, 1, (self._endpoint,))
+        self.publish_host()
+        self._start(self._publish_each)
+
+    async def _publish_each(self) -> None:
+        """They have seldom changed, and are put when their turn comes; see `dht.publishing`."""
         host = self._core.host
         listeners = [client.address for client in host.clients.values() if client.name]
-        for address in (*host.machines, *listeners):
-            self._start(self.publish, address)
+        addresses = [*host.machines, *listeners]
+        for start in range(0, len(addresses), SIGNED_AT_ONCE):
+            for address in addresses[start : start + SIGNED_AT_ONCE]:
+                self._publish(address, at_once=False)
+            await trio.sleep(PAUSE_S)
+
+    def publish_host(self) -> None:
+        """Announces where the host is, once it is known."""
+        places = self._routes()
+        if places:
+            self._start(self._shell.publish_location, self._keys.identity, 1, places)
 
     async def renew(self) -> None:
         """Announces everything anew with new certificates, long before the old ones end."""
@@ -54,6 +70,9 @@ class Announcer:
 
     async def publish(self, address: bytes) -> None:
         """Announces that an address lives here, or no more."""
+        self._publish(address, at_once=True)
+
+    def _publish(self, address: bytes, at_once: bool) -> None:
         owner = self._core.host.owner(address)
         proof = None if owner is None else prove(self._core.host, address)
         if proof is None:
@@ -63,7 +82,7 @@ class Announcer:
         certificate = parse_certificate_untrusted(proof.certificate)
         try:
             incarnation = certificate.terms.incarnation
-            await self._shell.publish_location(identity, incarnation, certificate)
+            self._shell.announce_location(identity, incarnation, certificate, at_once)
         except DhtError as error:
             if not self._crowded:  # once for all that find no room
                 self._note("publish.failed", address=address.hex(), why=str(error))

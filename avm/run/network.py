@@ -1,12 +1,10 @@
 """The network of a host: one UDP port for its links and its node of the DHT. The shell of both.
 
 Step 7 of the journey. The core says whom it looks for, whom to link and what to say; here that
-becomes lookups, dialed routes and frames, and what comes of them goes back as events. Nothing is
-decided here but in which order known endpoints are tried.
+becomes lookups, dialed routes and frames, and what comes of them goes back as events.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import trio
@@ -17,30 +15,30 @@ from avm.host.core import Core
 from avm.host.deciding import contradicted
 from avm.host.effects import Dial, Publish, Say, Seek, Unlink
 from avm.host.keys import Keyring
-from avm.link.errors import TooManyLinks
 from avm.link.handshake import Credentials
 from avm.link.interface import Down, Link
-from avm.link.limits import DATA_STREAMS
+from avm.link.limits import CONTROL, DATA_STREAMS
 from avm.link.quic import QuicListener
 from avm.link.udp import UdpPort, moment
+from avm.nat.limits import NatLimits
+from avm.nat.packets import is_ours
+from avm.nat.traversal import Traversal
 from avm.run.announcing import Announcer
 from avm.run.beacon import Beacon
 from avm.run.config import Config
+from avm.run.dialing import Dialer, location_of
 from avm.run.nodesave import pack_saved, unpack_saved
+from avm.run.ways import Ways
 from avm.run.wires import Wires
-from caps.certificate import Certificate
 from caps.identity import Endpoint, Route
-from dht.effects import Ended, Evidence, TableChanged
-from dht.errors import DhtError
+from dht.effects import Ended, Evidence, Seen, TableChanged
 from dht.node import Node
 from dht.proofs import Proved
-from dht.record import LocationRecord
+from dht.record import Place
 from dht.udp import NodeShell
 
 # What the node knows is kept at once after a change, and so long after it what changed meanwhile.
 SAVE_S = 1.0
-ROUTES_KEPT = 8
-SOUGHT_KEPT = 10_000
 TIMER_S = 0.001
 LONGEST_S = 60.0
 
@@ -75,23 +73,28 @@ class Network:
             config.links,
             moment(),
             self.port.wake,
+            keys.reset_key,
         )
-        node = Node(keys.root, entropy, endpoints=(self.endpoint,), settings=config.dht)
+        own = self.endpoint if any(self.endpoint.ip) else None
+        node = Node(keys.root, entropy, endpoints=(own,) if own else (), settings=config.dht)
         self.shell = NodeShell(node, self.port.send, self._hear_node)
         self.port.serve(self.listener, self._receive)
+        limits = core.host.limits
+        nat = NatLimits(limits.introduced, limits.relays, limits.relay_bytes_s, limits.upgrade_s)
+        is_fixed = place.advertised is not None
+        traversal = Traversal(keys.address, own, entropy, nat, is_fixed, place.routes)
+        self.ways = Ways(self, self.port, traversal, settle)
+        shared = (self._start, settle, note)
+        self.dialer = Dialer(core, self.listener, self.port, self.shell, self.ways.meet, *shared)
         self._bootstrap = place.routes
-        self._routes: dict[bytes, dict[Endpoint, None]] = {}
         for route in place.routes:
-            self._learn(route.address, route.endpoint)
+            self.dialer.learn(route.address, route.endpoint)
         self._beacon: Beacon | None = None
         if place.group is not None:
             self._beacon = Beacon(place.group, self.port.endpoint, keys.address)
-        where = (self._core, keys, self.endpoint, self.shell)
-        self._announcer = Announcer(*where, self._start, note)
-        self._sought: dict[bytes, None] = {}
-        self._failed: dict[bytes, None] = {}
+        routes = traversal.standing.routes
+        self._announcer = Announcer(core, keys, routes, self.shell, self._start, note)
         self.wires = Wires(core, note)
-        self._dialing: dict[Link, tuple[bytes, list[Endpoint]]] = {}
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
         self._alarm = trio.CancelScope()
@@ -100,7 +103,8 @@ class Network:
     @property
     def route(self) -> Route:
         """How others name this host and where it is."""
-        return Route(self._core.host.address, self.endpoint)
+        own = self.ways.traversal.standing.own
+        return Route(self._core.host.address, self.endpoint if own is None else own)
 
     def start(self, nursery: trio.Nursery, saved: bytes | None) -> None:
         """Joins: the node goes on from what was stored and from its bootstrap, and publishes."""
@@ -110,6 +114,7 @@ class Network:
         self.shell.node.load(now_ms, unpack_saved(saved, own, now_ms // 1000))
         nursery.start_soon(self.shell.run)
         nursery.start_soon(self._keep_time)
+        nursery.start_soon(self.ways.run, self.listener)
         nursery.start_soon(self._save)
         nursery.start_soon(self._announcer.renew)
         self.shell.join(tuple(route.endpoint for route in self._bootstrap))
@@ -135,19 +140,14 @@ class Network:
             case Say(number, lane, frame):
                 self.wires.say(number, 1 + lane % DATA_STREAMS, frame)
             case Seek(address):
-                self._start(self._seek, address)
+                self._start(self.dialer.seek, address)
             case Dial(host, endpoints):
-                for endpoint in reversed(endpoints):
-                    self._learn(host, endpoint)
-                if endpoints:
-                    self._start(self._next_try, host, list(endpoints))
-                else:
-                    self._start(self._dial, host)
+                self.dialer.dial(host, endpoints)
             case Unlink(number, why):
                 link = self.wires.link_of(number)
                 if link is not None:
                     self._note("link.broken", why=why)
-                    self.wires.forget(link)
+                    self._forget(link)
                     link.close()
             case Publish(address):
                 self._start(self._announcer.publish, address)
@@ -155,62 +155,6 @@ class Network:
     def _start(self, task: Callable[..., Any], *args: Any) -> None:
         if self._nursery is not None:  # at the end links go down that nobody dials again
             self._nursery.start_soon(task, *args)
-
-    # Where addresses and hosts are.
-
-    async def _seek(self, address: bytes) -> None:
-        where = await self._located(address, first=address not in self._sought)
-        self._sought[address] = None
-        if len(self._sought) > SOUGHT_KEPT:
-            self._sought.clear()
-        if where is None:
-            self._core.not_found(address)
-        else:
-            self._core.found(address, where.location.host)
-        self._settle()
-
-    async def _located(self, address: bytes, first: bool) -> LocationRecord | None:
-        """Where an address is: the first record that holds, or the newest that there is."""
-        try:
-            if first:
-                return _location_of(await self.shell.locate_first(address))
-            ended = await self.shell.locate(address)
-        except DhtError as error:
-            self._note("locate.failed", why=str(error))
-            return None
-        return _location_of(ended.records[0] if ended.records else None)
-
-    async def _dial(self, host: bytes) -> None:
-        """Tries what is known of a host's endpoints, after asking the network for the newest."""
-        where = await self._located(host, first=host not in self._failed)
-        if where is not None and not isinstance(where.location.where, Certificate):
-            for endpoint in where.location.where:
-                self._learn(host, endpoint)
-        self._try_next(host, list(self._routes.get(host, {}))[::-1])
-
-    def _try_next(self, host: bytes, endpoints: list[Endpoint]) -> None:
-        self.port.hear_clock()
-        while endpoints:
-            try:
-                link = self.listener.dial_nowait(Route(host, endpoints.pop(0)))
-            except (OSError, TooManyLinks) as error:
-                self._note("dial.failed", why=str(error))
-                continue
-            self._dialing[link] = (host, endpoints)
-            return
-        self._failed[host] = None
-        if len(self._failed) > SOUGHT_KEPT:
-            self._failed.clear()
-        self._core.no_link(host)
-        self._settle()
-
-    def _learn(self, host: bytes, endpoint: Endpoint) -> None:
-        """Remembers where a host may be, the newest last."""
-        known = self._routes.setdefault(host, {})
-        known.pop(endpoint, None)
-        known[endpoint] = None
-        while len(known) > ROUTES_KEPT:
-            known.pop(next(iter(known)))
 
     def _see(self, address: bytes, endpoint: Endpoint) -> None:
         peering.seen(self._core.host, address, endpoint)
@@ -221,6 +165,8 @@ class Network:
     def _hear_node(self, effect: Any) -> None:
         if isinstance(effect, TableChanged):
             self._changed.set()
+        elif isinstance(effect, Seen):
+            self.ways.seen(effect.observer, effect.seen)
         elif isinstance(effect, Evidence):
             self._note("location.contradicted", address=effect.first.key.hex())
             self._keep_contradiction(effect)
@@ -234,48 +180,51 @@ class Network:
         self._changed.set()  # the store is written with what the node knows
 
     def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
-        self.shell.receive_untrusted(datagram, endpoint)
+        if is_ours(datagram):
+            self.ways.receive_untrusted(datagram, endpoint)
+        else:
+            self.shell.receive_untrusted(datagram, endpoint)
 
     # What links tell: see `avm.link.interface.Owner`.
 
     def link_up(self, link: Link) -> None:
         """A link is up, both its ends proven."""
-        self._dialing.pop(link, None)
-        if link.peer is not None:
-            self._failed.pop(link.peer.address, None)
+        self.dialer.link_up(link)
         wire = self.wires.take_up(link)
         number = wire.number
         assert link.peer is not None
-        self._note("link.up", link=number, host=link.peer.address.hex(), dialed=link.dialed)
         address = self.listener.address_of(link)
-        where = None if address is None else self.port.endpoint_at(address)
+        assert address is not None
+        way, where = self.ways.link_up(number, link, address)
+        host = link.peer.address.hex()
+        self._note("link.up", link=number, host=host, dialed=link.dialed, way=way.value)
         if where is not None and not len(self.shell.node.table):
             self.shell.join((where,))
         trip_ms = link.statistics().round_trip_s * 1000
         self._core.link_up(number, link.peer, wire.room(), where, trip_ms)
+        self.ways.carry_out()
 
     def link_down(self, link: Link, down: Down) -> None:
         """A link has ended, or could not be made."""
-        dialed = self._dialing.pop(link, None)
-        if dialed is not None:
-            host, endpoints = dialed
-            self._note("link.not_made", host=host.hex(), why=down.why.value)
-            self._start(partial(self._next_try, host, endpoints))
+        if self.dialer.is_not_made(link, down):
             return
-        number = self.wires.forget(link)
+        number = self._forget(link)
         if number is not None:
             self._note("link.down", link=number, why=down.why.value)
-            if link.peer is not None:
-                self._failed[link.peer.address] = None
+            self.dialer.lost(link)
             self._core.link_down(number)
 
-    async def _next_try(self, host: bytes, endpoints: list[Endpoint]) -> None:
-        self._try_next(host, endpoints)
+    def _forget(self, link: Link) -> int | None:
+        number = self.wires.forget(link)
+        self.ways.link_down(link)
+        return number
 
     def frame(self, link: Link, stream: int, frame: bytes) -> None:
         """A frame has come; the core keeps of it what its own room allows."""
         number = self.wires.number_of(link)
-        if number is not None:
+        if stream == CONTROL:
+            self.ways.frame(link, frame)
+        elif number is not None:
             self._core.frame(number, frame)
         link.consumed(stream, len(frame))
 
@@ -291,6 +240,31 @@ class Network:
 
     def answered(self, link: Link, machine: bytes, accepted: bool) -> None:
         """Likewise."""
+
+    # What the ways round routers ask for: see `avm.run.ways.Owner`.
+
+    def say_control(self, number: int, frame: bytes) -> None:
+        """Writes a frame to the control stream of a link."""
+        self.wires.say(number, CONTROL, frame)
+
+    def retire(self, number: int) -> None:
+        """Ends a link in peace: a better one is there."""
+        link = self._core.host.links.get(number)
+        if link is not None:
+            peering.close(self._core.host, link, "a better way has its place")
+
+    def hide(self, number: int) -> None:
+        """Nobody is to be told where the host of a link was seen."""
+        link, endpoint = self._core.host.links.get(number), self.ways.traversal.endpoint_of(number)
+        if link is not None and endpoint is not None:
+            peering.hide(self._core.host, link, endpoint)
+
+    def announce(self, places: tuple[Place, ...], node: Endpoint | None) -> None:
+        """Publishes anew where this host is, and where others find its node, if they do."""
+        if self._nursery is not None:
+            self._note("place.announced", places=[str(one) for one in places], hidden=node is None)
+            self.shell.serve(() if node is None else (node,))
+            self._announcer.publish_host()
 
     # Time.
 
@@ -331,17 +305,16 @@ class Network:
 
     # To look at.
 
+    def links(self) -> list[dict[str, Any]]:
+        """Each link in plain values, for the operator."""
+        return [{**row, "way": self.ways.way_of(row["link"])} for row in self.wires.rows()]
+
     def counts(self) -> dict[str, int]:
         """What came to the port and was nothing, by its kind."""
-        return {**self.listener.counts, "packets.malformed": self.shell.node.malformed}
+        nat = self.ways.traversal.counts
+        return {**self.listener.counts, **nat, "packets.malformed": self.shell.node.malformed}
 
 
 def _claim_of(record: Proved) -> Claim:
-    where = _location_of(record)
+    where = location_of(record)
     return Claim(b"" if where is None else where.location.host, record.body)
-
-
-def _location_of(record: Proved | None) -> LocationRecord | None:
-    if record is None or not isinstance(record.content, LocationRecord):
-        return None
-    return record.content

@@ -10,12 +10,15 @@ import trio
 
 from avm.host.core import Core
 from avm.run.channels import Channels
+from avm.run.moves import Moves
 from avm.run.network import Network
 from avm.run.operator import Answer, NotDone
 from avm.run.parts import bytes_in, number_in
 from avm.run.peers import Peers
 from avm.run.records import Records
+from avm.store.interface import Store
 from caps.certificate import Certificate
+from caps.identity import Route
 from dht.errors import DhtError
 from dht.lookup import Step
 from dht.proofs import Proved
@@ -29,13 +32,16 @@ DRAIN_POLL_S = 0.02
 class Outside:
     """Answers the operator's verbs about the network."""
 
-    def __init__(self, core: Core, network: Network, start: Start, note: Note) -> None:
+    def __init__(
+        self, core: Core, store: Store, network: Network, start: Start, note: Note
+    ) -> None:
         """`start` has a coroutine run beside the rest, `note` writes a line of the host's log."""
         self._channels = Channels(core, note)
         self._core = core
         self._network = network
         self._start = start
         self._peers = Peers(core, network)
+        self.moves = Moves(core, store, self._peers.address_of)
         self._records = Records(core, network, start)
 
     def act(
@@ -44,11 +50,14 @@ class Outside:
         """Answers at once, or, with None, later: by `answer`, or as the core answers `request`."""
         match verb:
             case "links":
-                return self._network.wires.rows()
+                return self._network.links()
             case "peers":
                 return self._peers.act(params, request)
             case "channels":
                 return self._channels.act(params, request)
+            case "move":
+                self.moves.act(params, request)
+                return None
             case "dht":
                 return self._records.dht(params)
             case "publish":
@@ -119,5 +128,6 @@ def _record(record: Proved) -> dict[str, Any]:
         "host": location.host.hex(),
     }
     if not isinstance(location.where, Certificate):
-        row["endpoints"] = [str(endpoint) for endpoint in location.where]
+        row["endpoints"] = [str(one) for one in location.where if not isinstance(one, Route)]
+        row["introducers"] = [str(one) for one in location.where if isinstance(one, Route)]
     return row

@@ -1,11 +1,14 @@
 """The parts of a client's frame, checked one by one: `BadFrame` for what is none."""
 
+import re
 from typing import Any
 
 from avm.machine.frames import BadFrame
 
 NUMBER_MAX = 2**62
 TEXT_MAX = 1024
+# What a machine may be called.
+NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def bytes_in(value: Any) -> bytes:

@@ -17,7 +17,13 @@ from caps.identity import parse_address, parse_route
 
 ADDRESS_DIGITS = 64
 BEACON = peering.BEACON.decode()
-ACTS = {"drop": peering.drop, "ban": peering.ban, "unban": peering.unban}
+ACTS = {
+    "drop": peering.drop,
+    "ban": peering.ban,
+    "unban": peering.unban,
+    "trust": peering.trust,
+    "distrust": peering.distrust,
+}
 
 
 class Peers:
@@ -40,13 +46,13 @@ class Peers:
                 raise NotDone(str(error), 2) from None
             peering.dial(host, request(), route.address, route.endpoint)
         elif name in ACTS:
-            ACTS[name](host, request(), self._address(text_in(params["host"])))
+            ACTS[name](host, request(), self.address_of(text_in(params["host"])))
         else:
             raise NotDone(f"this host knows no `peers {name}`", 2)
         self._core.pump()
         return None
 
-    def _address(self, text: str) -> bytes:
+    def address_of(self, text: str) -> bytes:
         """An address in full, or the start of a known one."""
         if len(text) == ADDRESS_DIGITS:
             try:
@@ -63,7 +69,7 @@ class Peers:
     def _list(self) -> list[dict[str, Any]]:
         host = self._core.host
         links: dict[str, dict[str, Any]] = {}
-        for link in self._network.wires.rows():
+        for link in self._network.links():
             links[link["host"]] = link
         known = sorted(
             host.roster.known.values(),
@@ -79,10 +85,11 @@ class Peers:
             "host": known.address.hex(),
             "endpoints": [str(endpoint) for endpoint in known.best()],
             "state": state if link is None else "linked",
-            "how": None if link is None else {"way": "direct", "by": link["how"]},
+            "how": None if link is None else {"way": link["way"], "by": link["how"]},
             "score": round(known.score(self._core.host.now_ms), 3),
             "round_trip_ms": round(trip_ms, 3) or None,
             "reached_ms": known.reached_ms or None,
+            "trusted": known.trusted,
             "failures": known.tries,
             "told_by": BEACON if known.teller == peering.BEACON else known.teller.hex() or None,
         }

@@ -44,6 +44,9 @@ class Range(NamedTuple):
 RANGES: Mapping[str, Range] = {
     "host.workers": Range(0, 1024),
     "limits.rerun_share": Range(0),
+    "limits.introduced": Range(0),
+    "limits.relays": Range(0),
+    "limits.upgrade_s": Range(0.1, 320.0),
     "limits.batch_bytes": Range(1, 8 * MIB),
     "limits.content_bytes": Range(1, 8 * MIB),
     "limits.depth": Range(1, 64),

@@ -12,10 +12,11 @@ from typing import Any, Self
 import cbor2
 
 from avm.errors import AvmError
-from avm.host import capability, journal, rows
+from avm.host import capability, journal, moves, rows
 from avm.host.batch import Batch, from_bytes
 from avm.host.capability import Cap
 from avm.host.chain import Fault, Link, Row, walk
+from avm.host.moves import Leaving, Moves
 from avm.host.state import Channel, Machine, Timer
 from avm.run.directory import Directory
 from avm.run.labels import Labels
@@ -88,6 +89,13 @@ class Reader:
         """All machines, by name."""
         found = [rows.decode_machine(key[0], body) for key, body in self._rows("machine")]
         return sorted(found, key=lambda machine: machine.name)
+
+    def leaving(self) -> list[Leaving]:
+        """The machines that have left and that the other host has not taken up yet."""
+        found = Moves()
+        for key, body in self._rows("meta"):
+            moves.load(found, str(key[0]), body)
+        return sorted(found.leaving.values(), key=lambda one: one.name)
 
     def machine(self, named: str) -> Machine:
         """A machine by its name or by a unique start of its address; NoSuchMachine."""

@@ -21,6 +21,7 @@ import trio
 from avm.errors import AvmError
 from avm.host.core import Core
 from avm.host.effects import (
+    Carry,
     Deliver,
     Dial,
     Done,
@@ -171,7 +172,7 @@ class Runtime:
             # Not imported above: it brings QUIC, and a host alone starts without it.
             self._network = import_module(NETWORK).Network(*place, os.urandom, self._settle, note)
             self._outside = import_module(OUTSIDE).Outside(
-                self._core, self._network, self._beside, note
+                self._core, self._store, self._network, self._beside, note
             )
         self._writer = Writer(self._store, self._reactor.call_soon)
         try:
@@ -261,6 +262,8 @@ class Runtime:
                 self._pool.kill(worker, why)
             case Done():
                 self._control.done(effect)
+            case Carry():
+                self._outside.moves.carry(effect)
             case Say() | Seek() | Dial() | Unlink() | Publish():
                 if self._network is not None:
                     self._network.carry_out(effect)
@@ -360,6 +363,7 @@ class Runtime:
         return {
             **self._figures.now({} if network is None else network.counts()),
             "route": None if network is None else str(network.route),
+            "reach": None if network is None else network.ways.reach(),
             "reruns": self._reruns.status(),
         }
 

@@ -11,7 +11,7 @@ from bench.dht_world import START_MS, Place, World
 from caps.certificate import Terms, issue
 from caps.identity import Endpoint, Identity, RootKey
 from dht.contact import Contact, node_id, sign_node_record
-from dht.effects import Ended, Evidence, Send, Superseded
+from dht.effects import Ended, Evidence, Seen, Send, Superseded
 from dht.node import Node
 from dht.proofs import Kind, Proofs, Proved
 from dht.record import Location, LocationRecord, publish
@@ -214,6 +214,31 @@ def test_a_node_that_was_told_no_endpoint_learns_it_and_begins_to_serve() -> Non
     world.run(5_000)
     assert node_of(place).endpoints == (place.contact.endpoint,)
     assert asks(node_of(place), encode_request(Find(bytes(8), None, b"", bytes(32))))
+
+
+def test_a_node_that_nobody_reaches_any_more_goes_on_as_a_client_and_may_serve_again() -> None:
+    world = small()
+    place = world.add()
+    place.node = Node(
+        place.key,
+        Random(1).randbytes,
+        endpoints=(place.contact.endpoint,),
+        settings=world.settings,
+        proofs=world.proofs,
+    )
+    boot = world.places[0].contact.endpoint
+    world.do(place, lambda node, now_ms: node.join(now_ms, (boot,)))
+    world.run(5_000)
+    question = encode_request(Find(bytes(8), None, b"", bytes(32)))
+    assert asks(node_of(place), question)
+    seen = [effect for _, effect in place.effects if isinstance(effect, Seen)]
+    assert seen and {effect.seen for effect in seen} == {place.contact.endpoint}
+    world.do(place, lambda node, now_ms: node.serve(now_ms, ()))
+    assert asks(node_of(place), question) == []
+    assert world.publish_home(place).kept >= 10
+    assert world.locate(world.places[3], world.home(place).address).records
+    world.do(place, lambda node, now_ms: node.serve(now_ms, (place.contact.endpoint,)))
+    assert asks(node_of(place), question)
 
 
 def test_a_miss_is_told_as_a_miss_and_remembered_until_somebody_publishes() -> None:

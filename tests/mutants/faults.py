@@ -24,6 +24,14 @@ SHARE = "tests/net/test_rerun_share.py"
 PEERS = "tests/sim/test_peers.py"
 BETWEEN = "tests/sim/test_between_hosts.py"
 NODE = "tests/dht/test_node.py"
+MOVING = "tests/sim/test_moving.py"
+MOVES = "tests/sim/test_moves.py"
+PASSAGE = "tests/avm/test_passage.py"
+DECIDING = "tests/sim/test_deciding.py"
+ENDING = "tests/sim/test_ending.py"
+PUBLISHING = "tests/dht/test_publishing.py"
+RESETS = "tests/link/test_resets.py"
+NAT = "tests/nat/test_traversal.py"
 
 FAULTS = [
     Fault(
@@ -368,8 +376,8 @@ FAULTS = [
     Fault(
         "a certificate for any host is taken from any other",
         "avm/host/links.py",
-        "        if known.address != address or not shown.is_for(link.identity):\n",
-        "        if known.address != address:\n",
+        "    if shown is None or not shown.is_for(link.identity):\n",
+        "    if shown is None:\n",
         f"{BETWEEN}::test_a_host_that_speaks_for_anothers_machine_is_told_no_more_than_that_nobody_lives_here",
     ),
     Fault(
@@ -462,5 +470,166 @@ FAULTS = [
         "    _drop_deliveries(host, address)\n    for",
         "    for",
         f"{ONCE}::test_a_client_that_comes_back_hears_what_it_missed_before_what_is_not_committed_yet",
+    ),
+    Fault(
+        "a machine is said to have left before its end is committed",
+        "avm/host/parting.py",
+        "        say_passage_after(host, link, Ready(left.address, left.incarnation, left.name_there))\n",
+        "        say_passage(host, link, Ready(left.address, left.incarnation, left.name_there))\n",
+        f"{MOVING}::test_c01_a_move_is_all_or_nothing_at_every_step_at_which_a_host_crashes[old-host-noticed]",
+    ),
+    Fault(
+        "a machine is said to have landed before it is committed",
+        "avm/host/landing.py",
+        "            say_passage_after(host, link, Landed(address, incarnation, *shown))\n",
+        "            say_passage(host, link, Landed(address, incarnation, *shown))\n",
+        f"{MOVING}::test_c01_a_move_is_all_or_nothing_at_every_step_at_which_a_host_crashes[new-host-noticed]",
+    ),
+    Fault(
+        "marks stay behind when a machine moves",
+        "avm/host/adopt.py",
+        "        channel.taken = channel.received = taken\n",
+        "        channel.taken = channel.received = 0\n",
+        f"{MOVING}::test_a_machine_moves_there_and_back_under_new_incarnations",
+    ),
+    Fault(
+        "a history is taken as it comes",
+        "avm/host/history.py",
+        "        if why or (landing.chain is not None and entry.before != landing.chain):\n",
+        "        if why:\n",
+        f"{MOVING}::test_p08_a_machine_whose_history_is_a_lie_is_not_taken_up[an entry changed]",
+    ),
+    Fault(
+        "any host's machines may come",
+        "avm/host/landing.py",
+        "    if not host.roster.is_trusted(peer):\n",
+        "    if host.roster.is_banned(peer):\n",
+        f"{MOVING}::test_a_machine_does_not_move_where_it_may_not",
+    ),
+    Fault(
+        "an old certificate redirects",
+        "avm/host/moving.py",
+        "    if proof is None or place is None or proof[1] <= newest or proof[0] == host.address:\n",
+        "    if proof is None or place is None or proof[0] == host.address:\n",
+        f"{MOVING}::test_a_certificate_that_is_no_newer_redirects_nobody",
+    ),
+    Fault(
+        "capabilities to a machine that left stay unsealed",
+        "avm/host/parting.py",
+        "    recast(host, sealing(host, address))\n",
+        "",
+        f"{MOVING}::test_a_capability_that_comes_again_after_a_move_is_the_one_that_is_held",
+    ),
+    Fault(
+        "a moved machine seals under its old secret",
+        "caps/sealing.py",
+        "            secret = next(one for since, one in reversed(self._secrets) if since <= generation)\n",
+        "            secret = self._secrets[0][1]\n",
+        f"{PASSAGE}::test_what_a_machine_seals_after_a_move_its_old_host_cannot_open_or_forge",
+    ),
+    Fault(
+        "an old host takes what is sent to a machine that left",
+        "avm/host/parting.py",
+        '        drop_arriving(host, pair)\n        if link is not None:\n            say_after(host, link, Again(*pair, 1, "closed"))\n',
+        "        pass\n",
+        f"{MOVES}::test_c02_tokens_are_conserved_though_machines_move[0]",
+    ),
+    Fault(
+        "an accepted channel uses message ids again",
+        "avm/host/deciding.py",
+        "    channel.sent_ordinal = max(channel.sent_ordinal, taken * COUNT_MAX)\n",
+        "",
+        f"{DECIDING}::test_c08_a_sender_that_went_back_goes_on_where_its_operator_accepts",
+    ),
+    Fault(
+        "another batch under a held number passes for the one that is held",
+        "avm/host/arrivals.py",
+        "        if _is_another(host",
+        "        if False and _is_another(host",
+        f"{DECIDING}::test_c08_another_batch_under_a_number_that_is_held_is_noticed_before_its_verdict_is_told",
+    ),
+    Fault(
+        "what is held over a restart is forgotten in the chain",
+        "avm/host/arrivals.py",
+        '    return b"" if last is None else last.digest\n',
+        '    return b""\n',
+        f"{DECIDING}::test_what_is_held_for_a_suspended_machine_over_a_crash_does_not_freeze_its_channel",
+    ),
+    Fault(
+        "an end is told and not kept",
+        "avm/host/ending.py",
+        "    host.group.dirty[row_of(pair)] = ending\n    while",
+        "    while",
+        f"{ENDING}::test_what_ended_while_the_hosts_were_apart_is_told_at_the_next_link",
+    ),
+    Fault(
+        "a client of the same name does not wait for the end of the one before",
+        "avm/host/away.py",
+        "    if proof is None or holds_back(host, link, pair):\n",
+        "    if proof is None:\n",
+        f"{ENDING}::test_a_client_of_the_same_name_begins_anew_behind_the_end_of_the_one_before",
+    ),
+    Fault(
+        "announcing knows no rate",
+        "dht/pace.py",
+        "        if now_ms < self.next_ms():\n            return False\n",
+        "",
+        f"{PUBLISHING}::test_no_second_sees_more_than_the_burst_and_the_rate",
+    ),
+    Fault(
+        "what changed waits behind the rest",
+        "dht/publishing.py",
+        "        for queue in (self._now, self._soon):\n",
+        "        for queue in (self._soon, self._now):\n",
+        f"{PUBLISHING}::test_what_changed_goes_before_thousands_that_wait",
+    ),
+    Fault(
+        "a reset counts wherever it comes from",
+        "avm/link/quic.py",
+        "        for carrier in self._at_address.get(address, ()):\n",
+        "        for carrier in self._carriers:\n",
+        f"{RESETS}::test_the_token_ends_no_link_from_another_address",
+    ),
+    Fault(
+        "an introducer leads a host into its own network",
+        "avm/nat/seats.py",
+        " and (is_local(by) or not is_local(endpoint))",
+        "",
+        f"{NAT}::test_s08_an_introducer_far_off_names_nobody_near",
+    ),
+    Fault(
+        "a relay has no rate",
+        "avm/nat/relay.py",
+        "        if not session.bytes.take(now_s, len(packet.packet)):\n",
+        "        if False:\n",
+        f"{NAT}::test_s08_a_relay_passes_on_no_more_than_its_rate",
+    ),
+    Fault(
+        "a host whose router has another IP does nothing",
+        "avm/nat/traversal.py",
+        "                    self._moved(now_s)\n",
+        "                    pass\n",
+        f"{NAT}::test_s08_a_router_with_another_ip_makes_its_hosts_meet_anew",
+    ),
+    Fault(
+        "a relayed link stays beside the better one",
+        "avm/nat/traversal.py",
+        "                self._out.append(Retire(seat.number))\n",
+        "                pass\n",
+        f"{NAT}::test_s08_a_relayed_link_becomes_a_punched_one_when_the_way_is_free",
+    ),
+    Fault(
+        "an echo of a ping passes for the other end",
+        "avm/nat/meetings.py",
+        "        if met is None or punch.asked == met.asked:\n",
+        "        if met is None:\n",
+        f"{NAT}::test_s08_a_host_takes_no_echo_of_its_own_for_an_answer",
+    ),
+    Fault(
+        "one observer who lies hides a host",
+        "avm/nat/standing.py",
+        "        translated = 2 * sum(one for _, one in self._votes.values()) > len(self._votes)\n",
+        "        translated = any(one for _, one in self._votes.values())\n",
+        f"{NAT}::test_s08_one_liar_among_three_observers_hides_nobody",
     ),
 ]

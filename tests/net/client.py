@@ -244,15 +244,19 @@ class Client:
 
     def operate(self, verb: str, **params: Any) -> Any:
         """Has the host do what its operator may; `OperatorRefused`."""
-        wire = parse_text(self.directory.operator()).wire()
-        self._next_request += 1
-        number = self._next_request
-        self.say([protocol.ASK, number, wire, verb, params])
+        number = self.ask(verb, **params)
         self.wait(lambda: number in self._requests)
         kind, *rest = self._requests.pop(number)
         if kind == ERROR:
             raise OperatorRefused(*rest)
         return rest[0]
+
+    def ask(self, verb: str, **params: Any) -> int:
+        """Asks the host what its operator may, and does not wait for the answer."""
+        wire = parse_text(self.directory.operator()).wire()
+        self._next_request += 1
+        self.say([protocol.ASK, self._next_request, wire, verb, params])
+        return self._next_request
 
     def ear(self, context: object = "ear") -> Capability:
         """A capability to this client."""

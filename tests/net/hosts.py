@@ -64,6 +64,7 @@ class RunningHost:
         self.directory = Directory(path / "host")
         self.settings = list(settings)
         self.faults: list[str] = []
+        self.within: list[str] = []
         self.log = path / "host.log"
         self.starts = 0
         self.clients: list[Client] = []
@@ -77,7 +78,7 @@ class RunningHost:
         self.starts += 1
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(ENTRY), str(self.directory.path), *arguments],
+                [*self.within, sys.executable, str(ENTRY), str(self.directory.path), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

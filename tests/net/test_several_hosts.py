@@ -117,3 +117,24 @@ def test_t08_a_drained_host_delivers_what_it_owes_and_takes_nothing_new(
     client.pump(1.0)
     assert place not in client.settled, "it is told to come again"
     assert here.stop() == 0
+
+
+def test_a_host_that_was_killed_and_is_back_is_noticed_before_the_idle_time(
+    tmp_path: Path,
+) -> None:
+    here = listening(tmp_path / "a", *SETTINGS, "links.idle_s=60.0", "links.keep_alive_s=0.5")
+    here.start()
+    there = listening(tmp_path / "b", *SETTINGS, through=route_of(here))
+    there.start()
+    try:
+        client, owner = here.client("asker"), there.client("maker")
+        names = there.create(owner, "orchard.py", "orchard-0", 0)
+        report = owner.wire(names["report"])
+        assert isinstance(client.call(report), Map)
+        there.kill()
+        there.start()
+        wait_until(lambda: "the peer does not know the link any more" in here.said(), within_s=10.0)
+        assert isinstance(client.call(report), Map)
+    finally:
+        here.close()
+        there.close()

@@ -1,0 +1,65 @@
+"""A machine's move as the operator asks for it, and its history read out of the store. The shell.
+
+Beside the journey. The core decides what is said to the other host and when.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from avm.host import history
+from avm.host.core import Core
+from avm.host.effects import Carry
+from avm.host.passage import PIECE_BYTES
+from avm.host.peering import known_of
+from avm.run.operator import NotDone
+from avm.run.parts import NAME, text_in
+from avm.store.interface import Store
+from caps.errors import Malformed
+from caps.identity import parse_route
+
+SHOWN = 40
+
+
+class Moves:
+    """Has machines moved, and reads what is to go along."""
+
+    def __init__(self, core: Core, store: Store, address_of: Callable[[str], bytes]) -> None:
+        """`address_of` makes an address of its text or the start of a known one."""
+        self._core = core
+        self._store = store
+        self._address_of = address_of
+        self._last: tuple[tuple[Any, ...], bytes, int] | None = None
+
+    def act(self, params: dict[str, Any], request: Callable[[], int]) -> None:
+        """Has the core move a machine; it answers the request when the machine is there."""
+        machine = self._core.host.names[text_in(params["machine"])]
+        name = text_in(params.get("name") or machine.name)
+        if not NAME.fullmatch(name):
+            raise NotDone(f"{name[:SHOWN]!r} is no name of a machine: letters a-z, digits and -", 2)
+        self._core.move(request(), machine, self._host(text_in(params["to"])), name)
+        self._core.pump()
+
+    def _host(self, text: str) -> bytes:
+        if "@" not in text:
+            return self._address_of(text)
+        try:
+            route = parse_route(text)
+        except Malformed as error:
+            raise NotDone(str(error), 2) from None
+        if route.address != self._core.host.address:
+            known = known_of(self._core.host, route.address)
+            known.add(route.endpoint, known.endpoints.get(route.endpoint, 0))
+        return route.address
+
+    def carry(self, effect: Carry) -> None:
+        """Reads an item for another host; the last one is kept, for it goes in parts."""
+        fetch = effect.fetch
+        key = (effect.machine, fetch.kind, fetch.n, fetch.hash)
+        if self._last is None or self._last[0] != key:
+            with self._store.reading():
+                item, following = history.pack(self._store, *key)
+            self._last = (key, item, following)
+        _key, item, following = self._last
+        if fetch.at + PIECE_BYTES >= len(item):
+            self._last = None
+        self._core.carried(effect.link, fetch, item, following)
