@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,15 +39,17 @@ def outcome(fault: Fault | None, *tests: str, timeout_s: float) -> str:
         broken_copy(fault, Path(name))
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
         environ = {**os.environ, "PYTHONPATH": name, "PYTHONDONTWRITEBYTECODE": "1"}
-        try:
-            done = subprocess.run(
-                command, cwd=name, env=environ, capture_output=True, timeout=timeout_s, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return "do not end"
-    output = done.stdout.decode()
-    assert done.returncode in (0, 1), output + done.stderr.decode()
-    return "fail" if done.returncode else "pass"
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            command, cwd=name, env=environ, stdout=pipe, stderr=pipe, start_new_session=True
+        ) as run:
+            try:
+                output, errors = run.communicate(timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(run.pid, signal.SIGKILL)  # the hosts of its tests too
+                return "do not end"
+    assert run.returncode in (0, 1), output.decode() + errors.decode()
+    return "fail" if run.returncode else "pass"
 
 
 def catches(fault: Fault, *tests: str, timeout_s: float = 60) -> bool:
