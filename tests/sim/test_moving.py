@@ -114,6 +114,18 @@ def test_a_machine_moves_there_and_back_under_new_incarnations() -> None:
             assert alive or not list(world.store.entries(number)), "no history is left behind"
 
 
+def test_a_machine_moves_whatever_its_size() -> None:
+    town = Town()
+    for n in range(12):
+        large = bytes([n]) * 200_000
+        town.clients[town.here].send(town.cap(town.here, "meet"), (large,))
+    town.give(town.here, 5)
+    town.net.settle()
+    town.move()
+    assert town.tokens() == (5,)
+    assert replayed(town.there, "pouch").peers == (large,)
+
+
 def test_w05_what_waits_for_a_machine_follows_it() -> None:
     town = Town()
     town.here.suspend("pouch")
