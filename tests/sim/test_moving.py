@@ -14,6 +14,8 @@ from avm.host.channel import pack_frame
 from avm.host.effects import Say
 from avm.host.passage import CODE, FAILED, JOURNAL, SNAPSHOT, Moved
 from avm.host.state import Machine, Mode, Status
+from avm.run.audit import Audit
+from avm.run.reading import NoSuchMachine, Reader
 from avm.sim.net import Net
 from avm.sim.world import Refusal, World
 from caps.value import Capability, Failed
@@ -124,6 +126,33 @@ def test_a_machine_moves_whatever_its_size() -> None:
     town.move()
     assert town.tokens() == (5,)
     assert replayed(town.there, "pouch").peers == (large,)
+
+
+def test_a_store_that_a_machine_has_left_says_where_it_went_and_is_whole() -> None:
+    town = Town()
+    for token in range(20):
+        town.give(town.here, token)
+    town.net.settle()
+    reader, host = Reader(town.here.store), town.there.core.host.address.hex()
+    address = reader.machine("pouch").address.hex()
+    town.begin()
+    while not reader.leaving():
+        assert town.net.step()
+    with pytest.raises(NoSuchMachine, match=f"pouch is on its way to host {host}"):
+        reader.machine("pouch")
+    audit = Audit(reader, None)
+    assert not list(audit.problems()) and audit.entries > 20
+    damaged = town.here.store.copy()
+    entries = damaged._journal[reader.leaving()[0].number]
+    entries[9] = entries[8]
+    found = list(Audit(Reader(damaged), None).problems())
+    assert {one.machine for one in found} == {"pouch"} and 9 in {one.turn for one in found}
+    town.net.settle()
+    for named in ("pouch", address, address[:8]):
+        with pytest.raises(NoSuchMachine, match=f"pouch has moved to host {host}"):
+            reader.machine(named)
+    assert not list(Audit(Reader(town.there.store), None).problems())
+    assert reader.gone("other") == reader.gone("") == ""
 
 
 def test_w05_what_waits_for_a_machine_follows_it() -> None:
