@@ -216,9 +216,16 @@ class Core:
         """An operator's decision on a frozen channel: it goes on from where its other end stands."""
         deciding.accept_channel(self.host, request, sender, receiver)
 
-    def move(self, request: int, machine: Machine, to: bytes, name: str) -> None:
-        """Has a machine move to another host, under this name there."""
-        moving.move(self.host, request, machine, to, name)
+    def move(
+        self,
+        request: int,
+        machine: Machine,
+        to: bytes,
+        name: str,
+        endpoint: Endpoint | None = None,
+    ) -> None:
+        """Has a machine move to another host, which may be told to be at an endpoint."""
+        moving.move(self.host, request, machine, to, name, endpoint)
 
     def carried(self, link: int, fetch: Fetch, item: bytes, following: int) -> None:
         """An item of a machine's history was read for another host; see `history.pack`."""

@@ -11,6 +11,7 @@ from typing import Any
 import cbor2
 
 from avm.host.parcel import Parcel
+from caps.identity import Endpoint
 
 LEAVING, LANDING, REDIRECT = "leaving ", "landing ", "redirect "
 # So many machines may be on their way here at once.
@@ -19,12 +20,17 @@ LANDINGS_MAX = 4
 
 @dataclass(slots=True)
 class Asked:
-    """An operator wants a machine to move; the other host has not said yet whether it may."""
+    """An operator wants a machine to move; the other host has not said yet whether it may.
+
+    `ways` is where that host is to be dialed before it counts as out of reach: at endpoints, or, with
+    none, where the network says it is.
+    """
 
     request: int
     machine: int
     to: bytes
     name: str
+    ways: list[tuple[Endpoint, ...]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -27,25 +27,43 @@ from avm.host.peers import Link
 from avm.host.state import Host, Machine, Status
 from avm.host.verdicts import leave_place, of_link, place_found
 from caps.codec import dumps_plain
+from caps.identity import Endpoint
 
 REDIRECT_MS = 30 * 24 * 60 * 60 * 1000
 
 
-def move(host: Host, request: int, machine: Machine, to: bytes, name: str) -> None:
-    """An operator has a machine move to another host, under this name there."""
+def move(
+    host: Host,
+    request: int,
+    machine: Machine,
+    to: bytes,
+    name: str,
+    endpoint: Endpoint | None = None,
+) -> None:
+    """An operator has a machine move to another host, under this name there.
+
+    Where that host is said to be is tried first, or after what is being tried already.
+    """
     why = _why_not(host, machine, to)
     if why:
         refuse(host, request, f"{machine.name} cannot move: {why}")
         return
-    host.moves.asked[machine.address] = Asked(request, machine.id, to, name)
+    known = host.roster.known.get(to)
+    others = [one for one in known.best() if one != endpoint] if known is not None else []
+    first = tuple(others) if endpoint is None else (endpoint, *others)
+    asked = Asked(request, machine.id, to, name, [first, ()] if first else [()])
+    host.moves.asked[machine.address] = asked
     peer = peer_of(host, to)
     link = host.links.get(peer.link)
     if link is not None:
         _ask(host, link, machine.address)
     elif not peer.dialing:
-        peer.dialing = True
-        known = host.roster.known.get(to)
-        host.effects.append(Dial(to, tuple(known.best()) if known is not None else ()))
+        _dial_next(host, asked)
+
+
+def _dial_next(host: Host, asked: Asked) -> None:
+    peer_of(host, asked.to).dialing = True
+    host.effects.append(Dial(asked.to, asked.ways.pop(0)))
 
 
 def _why_not(host: Host, machine: Machine, to: bytes) -> str:
@@ -112,7 +130,10 @@ def link_lost(host: Host, peer: bytes) -> None:
         link_up(host, left)
         return
     for address, asked in list(host.moves.asked.items()):
-        if asked.to == peer:
+        if asked.to == peer and asked.ways:
+            if not peer_of(host, peer).dialing:
+                _dial_next(host, asked)
+        elif asked.to == peer:
             del host.moves.asked[address]
             refuse(
                 host, asked.request, f"{peer.hex()[:12]}.. cannot be reached; nothing has changed"

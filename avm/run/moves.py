@@ -15,7 +15,7 @@ from avm.run.operator import NotDone
 from avm.run.parts import NAME, text_in
 from avm.store.interface import Store
 from caps.errors import Malformed
-from caps.identity import parse_route
+from caps.identity import Endpoint, parse_route
 
 SHOWN = 40
 
@@ -36,12 +36,13 @@ class Moves:
         name = text_in(params.get("name") or machine.name)
         if not NAME.fullmatch(name):
             raise NotDone(f"{name[:SHOWN]!r} is no name of a machine: letters a-z, digits and -", 2)
-        self._core.move(request(), machine, self._host(text_in(params["to"])), name)
+        where, endpoint = self._host(text_in(params["to"]))
+        self._core.move(request(), machine, where, name, endpoint)
         self._core.pump()
 
-    def _host(self, text: str) -> bytes:
+    def _host(self, text: str) -> tuple[bytes, Endpoint | None]:
         if "@" not in text:
-            return self._address_of(text)
+            return self._address_of(text), None
         try:
             route = parse_route(text)
         except Malformed as error:
@@ -49,7 +50,7 @@ class Moves:
         if route.address != self._core.host.address:
             known = known_of(self._core.host, route.address)
             known.add(route.endpoint, known.endpoints.get(route.endpoint, 0))
-        return route.address
+        return route.address, route.endpoint
 
     def carry(self, effect: Carry) -> None:
         """Reads an item for another host; the last one is kept, for it goes in parts."""

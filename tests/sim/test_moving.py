@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm.host import history, peering
+from avm.host import history, links, peering
 from avm.host.capability import Cap, Sealed
 from avm.host.channel import pack_frame
-from avm.host.effects import Say
+from avm.host.effects import Dial, Say
 from avm.host.passage import CODE, FAILED, JOURNAL, SNAPSHOT, Moved
 from avm.host.state import Machine, Mode, Status
 from avm.run.audit import Audit
 from avm.run.reading import NoSuchMachine, Reader
 from avm.sim.net import Net
 from avm.sim.world import Refusal, World
+from caps.identity import Endpoint
 from caps.value import Capability, Failed
 from tests.sim import apple
 from tests.sim.code import ModuleCode, gap_free, replayed
@@ -308,6 +309,28 @@ def test_a_machine_does_not_move_where_it_may_not() -> None:
         lambda request: town.there.core.change(request, town.there.machine("elsewhere"), "halt")
     )
     assert town.there.machine("elsewhere").status is Status.HALTED
+
+
+@pytest.mark.parametrize("is_told", [False, True], ids=["the network knows", "the operator knows"])
+@pytest.mark.parametrize("is_dialed", [False, True], ids=["not dialed", "dialed already"])
+def test_a_machine_moves_to_a_host_that_is_elsewhere_now(is_told: bool, is_dialed: bool) -> None:
+    town = Town()
+    here, there = town.here.core, town.there.core.host.address
+    for number in list(here.host.links):
+        here.link_down(number)
+    known = peering.known_of(here.host, there)
+    known.endpoints.clear()
+    known.add(Endpoint(bytes((10, 9, 9, 9)), 4433), 5)
+    if is_dialed:
+        links.peer_of(here.host, there).dialing = True
+        here.host.effects.append(Dial(there, tuple(known.best())))
+    pouch = town.here.machine("pouch")
+    endpoint = town.net.endpoint_of(town.there) if is_told else None
+    request = town.here.begin(lambda one: here.move(one, pouch, there, "pouch", endpoint))
+    town.here.carry_out()
+    town.net.settle()
+    assert not town.here.answers.pop(request).error
+    assert town.home() is town.there
 
 
 def test_a_host_that_is_trusted_no_more_has_its_machine_back() -> None:
