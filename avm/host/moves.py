@@ -100,12 +100,20 @@ class Moves:
     redirects: dict[bytes, Redirect] = field(default_factory=dict)
 
 
-def gone_by(moves: Moves, named: str) -> str:
-    """Where a machine of this name, or with an address that begins so, has gone; empty for none."""
+def leaving_by(moves: Moves, named: str) -> Leaving | None:
+    """The machine on its way to another host that has this name, or an address that begins so."""
     for left in moves.leaving.values():
         if left.name == named or left.address.hex().startswith(named):
-            where = f"{left.name} is on its way to host {left.to.hex()}"
-            return f"{where}, and goes on while that host can be reached: `avm-host links`"
+            return left
+    return None
+
+
+def gone_by(moves: Moves, named: str) -> str:
+    """Where a machine of this name, or with an address that begins so, has gone; empty for none."""
+    left = leaving_by(moves, named)
+    if left is not None:
+        where = f"{left.name} is on its way to host {left.to.hex()}"
+        return f"{where}, and goes on while that host can be reached: `avm-host links`"
     for one in moves.redirects.values():
         if one.name == named or one.address.hex().startswith(named):
             return f"{one.name} has moved to host {one.host.hex()}: capabilities to it stay good"

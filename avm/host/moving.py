@@ -5,13 +5,16 @@ committed, the other host fetches it, and when it says that the machine lives th
 and shows whoever asks who speaks for it now. It never forwards what was sent.
 """
 
+from dataclasses import replace
+
 from avm.host import ending
 from avm.host.adopt import adopt, why_not_adopted
+from avm.host.cases import ROW, Decision
 from avm.host.effects import Carry, Dial
 from avm.host.links import dial, peer_of, read_proof, say_passage
 from avm.host.moves import LEAVING, REDIRECT, Asked, Leaving, Redirect, key_of, redirect_bytes
 from avm.host.operate import REMOVE_ALL, act_on, done, refuse
-from avm.host.parcel import from_bytes_untrusted
+from avm.host.parcel import Parcel, from_bytes_untrusted
 from avm.host.parting import Leave, say_ready
 from avm.host.passage import (
     MACHINE,
@@ -167,17 +170,49 @@ def willing(host: Host, link: Link, frame: Willing) -> None:
 def _take_back(host: Host, left: Leaving, why: str) -> None:
     """The other host does not take what was on its way: it has nothing of it, and it lives here again."""
     parcel = from_bytes_untrusted(left.parcel)
-    problem = why_not_adopted(host, left.address, parcel)
-    if problem:
+    if why_not_adopted(host, left.address, parcel):
         host.counts["stray"] += 1
         return
+    _live_again(host, left, parcel, f"the other host says: {why}")
+
+
+def _live_again(host: Host, left: Leaving, parcel: Parcel, why: str) -> Machine:
     del host.moves.leaving[left.address]
     host.group.dirty[key_of(LEAVING, left.address)] = None
     keys = host.keys.open_machine(left.keys)
     name = left.name if left.name not in host.names else left.address.hex()[:12]
     machine = adopt(host, left.address, left.number, parcel, keys, name)
     if left.request:
-        refuse(host, left.request, f"{machine.name} stays here; the other host says: {why}")
+        refuse(host, left.request, f"{machine.name} stays here; {why}")
+    return machine
+
+
+def back(host: Host, request: int, left: Leaving) -> None:
+    """An operator takes a machine back whose new host is not heard of any more.
+
+    That host may have taken it up before it went: the machine lives here above the incarnation that it
+    has there, and whatever it did there is other hosts' evidence of two versions.
+    """
+    peer = host.peers.get(left.to)
+    if peer is not None and peer.link:
+        why = f"its new host is linked, and goes on; `peers ban {left.to.hex()}` ends that"
+        refuse(host, request, f"{left.name} is not taken back: {why}")
+        return
+    parcel = from_bytes_untrusted(left.parcel)
+    problem = why_not_adopted(host, left.address, parcel)
+    if problem:
+        refuse(host, request, f"{left.name} cannot be taken back: {problem}")
+        return
+    place = host.places.get(left.address)
+    highest = max(parcel.incarnation, place.incarnation if place is not None else 0)
+    above = replace(parcel, incarnation=highest + 1)
+    machine = _live_again(host, left, above, "its operator took it back")
+    decision = Decision(host.now_ms, "back", left.address, left.to, "", b"")
+    host.cases.decided(decision, host.limits.cases)
+    host.group.dirty[ROW] = host.cases
+    host.counts["taken_back"] += 1
+    value = {"machine": left.name, "address": left.address.hex(), "host": host.address.hex()}
+    done(host, request, value | {"name": machine.name, "incarnation": machine.incarnation})
 
 
 def fetched(host: Host, link: Link, frame: Fetch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from avm.host import history
 from avm.host.core import Core
 from avm.host.effects import Carry
+from avm.host.moves import leaving_by
 from avm.host.passage import PIECE_BYTES
 from avm.host.peering import known_of
 from avm.run.operator import NotDone
@@ -31,7 +32,15 @@ class Moves:
         self._last: tuple[tuple[Any, ...], bytes, int] | None = None
 
     def act(self, params: dict[str, Any], request: Callable[[], int]) -> None:
-        """Has the core move a machine; it answers the request when the machine is there."""
+        """Has the core move a machine, or take one back; it answers the request when that is done."""
+        if params.get("back"):
+            named = text_in(params["machine"])
+            left = leaving_by(self._core.host.moves, named) if named else None
+            if left is None:
+                raise NotDone(f"no machine {named} is on its way to another host")
+            self._core.take_back(request(), left)
+            self._core.pump()
+            return
         machine = self._core.host.names[text_in(params["machine"])]
         name = text_in(params.get("name") or machine.name)
         if not NAME.fullmatch(name):

@@ -97,6 +97,8 @@ class Operator:
                 return None
             case "links" | "channels" | "locate" | "dht" | "drain" | "peers" | "publish":
                 return self._outside(verb, params, request, answer)
+            case "move" if params.get("back"):
+                return self._outside(verb, params, request, answer)
             case "move":
                 machine = self._machine(params["machine"])
                 return self._outside(verb, {**params, "machine": machine.name}, request, answer)

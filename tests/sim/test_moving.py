@@ -333,6 +333,73 @@ def test_a_machine_moves_to_a_host_that_is_elsewhere_now(is_told: bool, is_diale
     assert town.home() is town.there
 
 
+def take_back(town: Town) -> Any:
+    """The old host's operator takes the pouch back."""
+    core = town.here.core
+    (left,) = core.host.moves.leaving.values()
+    request = town.here.begin(lambda number: core.take_back(number, left))
+    town.here.carry_out()
+    town.net.settle()
+    answer = town.here.answers.pop(request)
+    if answer.error:
+        raise Refusal(answer.error)
+    return answer.value
+
+
+def test_a_machine_whose_new_host_is_gone_is_taken_back_by_its_operator() -> None:
+    town = Town()
+    town.give(town.far, 1)
+    town.net.settle()
+    request = town.begin()
+    while not town.here.core.host.moves.leaving:
+        assert town.net.step()
+    with pytest.raises(Refusal, match="is linked, and goes on"):
+        take_back(town)
+    town = Town()
+    town.give(town.far, 1)
+    town.net.settle()
+    request = town.begin()
+    while not Reader(town.here.store).leaving():
+        assert town.net.step()
+    town.net.stop(town.there)
+    town.give(town.here, 2)
+    town.net.advance(30)
+    done = take_back(town)
+    assert done["incarnation"] == 3 and done["host"] == town.here.core.host.address.hex()
+    assert "its operator took it back" in town.here.answers.pop(request).error
+    (decision,) = town.here.core.host.cases.decisions
+    assert (decision.act, decision.receiver) == ("back", town.there.core.host.address)
+    town.give(town.far, 3)
+    town.net.advance(30)
+    assert sorted(town.tokens()) == [1, 2, 3]
+    town.net.start(town.there)
+    town.give(town.there, 4)
+    town.net.advance(60)
+    assert sorted(town.tokens()) == [1, 2, 3, 4]
+    assert not town.there.core.host.machines and not town.there.core.host.moves.landing
+
+
+def test_of_a_machine_that_was_taken_back_too_late_the_one_of_before_is_believed_no_more() -> None:
+    town = Town()
+    town.give(town.far, 1)
+    town.net.settle()
+    town.begin()
+    while not Reader(town.there.store).machines():
+        assert town.net.step()
+    town.net.stop(town.there)
+    town.net.advance(30)
+    assert town.here.core.host.moves.leaving, "that it has landed was not heard"
+    take_back(town)
+    town.give(town.far, 2)
+    town.net.advance(30)
+    town.net.start(town.there)
+    town.net.advance(60)
+    town.give(town.far, 3)
+    town.net.advance(30)
+    assert sorted(replayed(town.here, "pouch").tokens) == [1, 2, 3]
+    assert replayed(town.there, "pouch").tokens == (1,)
+
+
 def test_a_host_that_is_trusted_no_more_has_its_machine_back() -> None:
     town = Town()
     town.give(town.far, 1)
