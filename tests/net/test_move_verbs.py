@@ -12,7 +12,7 @@ from tests.net.test_cli_verbs import Shell, one_line
 from tests.net.test_records_verbs import asked, shell_of
 
 pytestmark = pytest.mark.net
-SETTINGS = ("host.workers=1", "limits.rerun_share=0")
+SETTINGS = ("host.workers=1", "limits.rerun_share=0", "limits.snapshot_turns=1")
 LINES = 12
 LINE_BYTES = 200_000
 
@@ -61,6 +61,40 @@ def test_a_machine_with_a_long_history_moves_and_both_hosts_tell_of_it(
         for named in ("hoard", shown["address"][:16]):
             code, _, err = ours(verb, named)
             assert code == 1 and f"hoard has moved to host {host}" in one_line(err), verb
+
+
+def test_a_machine_that_is_on_its_way_to_a_host_that_died_is_told_of_and_taken_back(
+    here: RunningHost, there: RunningHost, tmp_path: Path
+) -> None:
+    ours, theirs = shell_of(tmp_path, here), shell_of(tmp_path, there)
+    host, own = asked(theirs, "status")["address"], asked(ours, "status")["address"]
+    ours.ok("create", str(MACHINES / "hoard.py"))
+    lines = "".join(chr(ord("a") + n) + "\n" for n in range(20))
+    ours.ok("send", "hoard.put", "--lines", "-", "--batch-size", "1", given=lines)
+    theirs.ok("peers", "trust", own)
+    there.kill()
+    there.start("committed, not told", 10)
+    cap = asked(ours, "show", "hoard")["names"]["read"]["$cap"]
+    moving = ours.begin("move", "hoard", "--to", route_of(there))
+    wait_until(lambda: there.ended, "it does not die on the way")
+    (listed,) = asked(ours, "ls")
+    assert (listed["status"], listed["to"]) == ("moving", host)
+    code, _, err = ours("state", "hoard")
+    assert code == 1 and f"hoard is on its way to host {host}" in one_line(err)
+    assert not asked(ours, "verify")["problems"] and asked(ours, "verify")["entries"] > 20
+    wait_until(lambda: not asked(ours, "links"), "the link does not end")
+    assert "hoard lives here again, under incarnation 3" in ours.ok("move", "hoard", "--back")
+    _, err_bytes = moving.communicate(timeout=30)
+    assert moving.returncode == 1 and b"its operator took it back" in err_bytes
+    assert asked(ours, "call", cap) == [20, 20]
+    assert "back of" in ours.ok("channels", "cases")
+    there.start()
+    assert asked(theirs, "ls") == [] and asked(theirs, "call", cap) == [20, 20]
+    ours.ok("replay", "hoard")
+    code, _, err = ours("move", "hoard", "--back")
+    assert code == 1 and "no machine hoard is on its way" in one_line(err)
+    for words in (("--back", "--as", "a"), ("--back", "--to", own), ()):
+        assert ours("move", "hoard", *words)[0] == 2
 
 
 def test_t08_a_host_that_drains_says_so_and_what_it_did_not_take_is_undelivered(
