@@ -12,7 +12,8 @@ from tests.net.test_cli_verbs import Shell, one_line
 from tests.net.test_records_verbs import asked, shell_of
 
 pytestmark = pytest.mark.net
-SETTINGS = ("host.workers=1", "limits.rerun_share=0", "limits.snapshot_turns=1")
+LINKS = ("links.idle_s=3.0", "links.keep_alive_s=1.0")
+SETTINGS = ("host.workers=1", "limits.rerun_share=0", "limits.snapshot_turns=1", *LINKS)
 LINES = 12
 LINE_BYTES = 200_000
 
@@ -68,9 +69,10 @@ def test_a_machine_that_is_on_its_way_to_a_host_that_died_is_told_of_and_taken_b
 ) -> None:
     ours, theirs = shell_of(tmp_path, here), shell_of(tmp_path, there)
     host, own = asked(theirs, "status")["address"], asked(ours, "status")["address"]
-    ours.ok("create", str(MACHINES / "hoard.py"))
-    lines = "".join(chr(ord("a") + n) + "\n" for n in range(20))
-    ours.ok("send", "hoard.put", "--lines", "-", "--batch-size", "1", given=lines)
+    client = here.client("one")
+    put = client.wire(here.create(client, "hoard.py")["put"])
+    for n in range(20):  # Each has a turn of its own, and a snapshot to be fetched.
+        assert client.send(put, str(n % 10)) == ["applied"]
     theirs.ok("peers", "trust", own)
     there.kill()
     there.start("committed, not told", 10)
