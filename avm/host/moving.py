@@ -133,7 +133,7 @@ def link_lost(host: Host, peer: bytes) -> None:
         link_up(host, left)
         return
     for address, asked in list(host.moves.asked.items()):
-        if asked.to == peer and asked.ways:
+        if asked.to == peer and asked.ways and not host.roster.is_banned(peer):
             if not peer_of(host, peer).dialing:
                 _dial_next(host, asked)
         elif asked.to == peer:
