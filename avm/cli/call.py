@@ -6,8 +6,10 @@ from typing import Any, NoReturn
 
 from avm.cli import values
 from avm.cli.arguments import add_json, check_seconds
+from avm.cli.delivery import BUSY, TELL_BUSY_S
 from avm.cli.errors import NO_ANSWER, REFUSED, USAGE, CliError, Lost, NoAnswer, NoHost, Usage
 from avm.cli.link import Link, fresh_key, reopen
+from avm.cli.output import warn
 from avm.cli.sending import BUSY_S
 from avm.cli.taken import turn_of
 from avm.cli.values import Encoded, Holder
@@ -72,6 +74,8 @@ class Call:
         self._address = b""
         self._again_at: float | None = None
         self._known = ""
+        self._busy_since = 0.0
+        self._told_busy = False
 
     def run(self) -> Encoded:
         """The answer's body and capabilities; CliError for the outcomes that are known at once."""
@@ -119,6 +123,8 @@ class Call:
 
     def _step(self, link: Link) -> Encoded | None:
         now = monotonic()
+        if self._again_at is not None and now > self._until:
+            _fail("undelivered", "the host took nothing in time, it has no room or drains")
         if now > self._until + GRACE_S:
             raise NoAnswer(self._fate("unknown: no word of the message in time"))
         if self._again_at is not None and now >= self._again_at:
@@ -146,6 +152,13 @@ class Call:
                         return body, wires
         return None
 
+    def _tell_busy(self) -> None:
+        """Says so once, when the host takes nothing for a while."""
+        self._busy_since = self._busy_since or monotonic()
+        if not self._told_busy and monotonic() - self._busy_since > TELL_BUSY_S:
+            self._told_busy = True
+            warn(BUSY)
+
     def _verdict(self, why: str, words: list[Any]) -> None:
         match why:
             case "applied":
@@ -154,6 +167,7 @@ class Call:
                 self._known = "unknown: the host keeps it, and its machine is suspended"
             case "busy" | "expected":
                 self._again_at = monotonic() + BUSY_S
+                self._tell_busy()
             case "refused":
                 _fail(why, words[1])
             case "undelivered":

@@ -89,5 +89,7 @@ def _show_cases(cases: list[Mapping[str, Any]]) -> None:
             say(f"{when}  {address} is claimed by {hosts} under incarnation {one['incarnation']}")
         else:
             ends = f"{one['sender'][:SHOWN]}.. to {one['receiver'][:SHOWN]}.."
+            if one["what"] == "back":
+                ends = ends.replace(" to ", " from ")
             was = f"; it was frozen: {one['was']}" if one["was"] else ""
             say(f"{when}  {one['what']} of {ends}{was}")

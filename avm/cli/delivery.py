@@ -21,7 +21,8 @@ IDLE_S = 0.1
 STEP_S = 0.5
 MARK_S = 60.0
 POLL_S = 0.05
-BUSY_S = 2.0
+TELL_BUSY_S = 2.0
+BUSY = "avm-host: the host takes nothing now, it has no room or drains: waiting"
 PROBE = 1 << 62
 NULL_BODY = b"\xf6"
 
@@ -167,9 +168,13 @@ class Delivery:
                 self._busy_since = self._busy_since or monotonic()
             case [protocol.VERDICT, *_]:
                 self._busy_since = 0.0
-        if self._busy_since and monotonic() - self._busy_since > BUSY_S and not self._told_busy:
+        if (
+            self._busy_since
+            and monotonic() - self._busy_since > TELL_BUSY_S
+            and not self._told_busy
+        ):
             self._told_busy = True
-            warn("avm-host: the host takes nothing now, it has no room or drains: waiting")
+            warn(BUSY)
 
     def _is_known(self, taken: int) -> None:
         if self._sending.is_forgotten(taken):

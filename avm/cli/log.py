@@ -89,7 +89,7 @@ def _follow(
         with reader.reading():
             now = reader.machine_now(machine.id)
             if now is None:
-                warn(f"{machine.name} was removed")
+                warn(_gone(reader, machine))
                 return 0
             if now.head > at:
                 fresh: dict[int, Cap] = reader.slots(now)
@@ -100,6 +100,12 @@ def _follow(
                 at = now.head
                 continue
         time.sleep(POLL_S)
+
+
+def _gone(reader: Reader, machine: Machine) -> str:
+    """Why there is nothing more to follow: it was removed, or has moved to another host."""
+    moved = reader.gone(machine.address.hex())
+    return moved or f"{machine.name} was removed"
 
 
 def _print(args: argparse.Namespace, told: dict[str, Any]) -> None:
@@ -173,6 +179,8 @@ def _became(told: dict[str, Any]) -> list[str]:
             return [f"digest {told['digest'][:HASH_CHARS]}"]
         case "collect":
             return [f"{len(told['slots'])} slots"]
+        case "incarnation" | "generation":
+            return [str(told[told["form"]])]
         case "runtime":
             return [f"Python {told['python']}, version {told['version']}"]
     return []

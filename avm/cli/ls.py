@@ -59,6 +59,7 @@ def _leaving(one: Leaving, waiting: dict[bytes, int]) -> dict[str, object]:
         "waiting": waiting.get(one.address, 0),
         "failed": parcel.failed,
         "code": parcel.code.hex(),
+        "to": one.to.hex(),
     }
 
 

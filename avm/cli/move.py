@@ -19,14 +19,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
     add_machine(parser)
     text = "a route, ADDRESS@IP:PORT, an address, or the start of a known host's"
-    parser.add_argument("--to", metavar="HOST", required=True, help=text)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--to", metavar="HOST", help=text)
+    back_text = "take it back from a move to a host that is gone for good"
+    where.add_argument("--back", action="store_true", help=back_text)
     name_text = "what it is called there (default: as here)"
     parser.add_argument("--as", dest="name", metavar="N", help=name_text)
     add_json(parser)
 
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
-    """Has it moved, and waits until it is there."""
+    """Has it moved, and waits until it is there; or has it taken back."""
+    if args.back:
+        return _back(args, directory)
     if "@" in args.to:
         parse_route(args.to)
     elif len(args.to) == DIGITS:
@@ -44,4 +49,15 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         renamed = f" as {done['name']}" if done["name"] != done["machine"] else ""
         where = f"{done['host'][:SHOWN]}.."
         say(f"{done['machine']} lives at host {where}{renamed}; capabilities to it stay good")
+    return 0
+
+
+def _back(args: argparse.Namespace, directory: Directory) -> int:
+    if args.name is not None:
+        raise Usage("--as goes with --to")
+    done = ask(directory, "move", {"machine": args.machine, "back": True}, MOVE_S)
+    if args.json:
+        print_json(done)
+    else:
+        say(f"{done['name']} lives here again, under incarnation {done['incarnation']}")
     return 0

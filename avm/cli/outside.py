@@ -9,7 +9,7 @@ from avm.cli.arguments import add_json, check_seconds
 from avm.cli.errors import CliError, NoAnswer
 from avm.cli.link import Link, fresh_key
 from avm.cli.ls import print_table
-from avm.cli.output import print_json, say
+from avm.cli.output import counted, print_json, say
 from avm.run.directory import Directory
 from caps.identity import parse_address
 
@@ -44,6 +44,9 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         raise CliError(f"nobody knows where {args.address[:SHOWN]}.. is")
     if args.verb == "drain" and found["owes"]:
         raise NoAnswer(f"{found['owes']} batches still wait for hosts that do not answer")
+    if args.verb == "drain" and found["moving"]:
+        moving = counted(found["moving"], "machine")
+        raise NoAnswer(f"{moving} still on the way to another host: `avm-host ls`")
     return 0
 
 
@@ -85,7 +88,7 @@ def _locate(found: Mapping[str, Any], args: argparse.Namespace) -> None:
 
 
 def _drain(found: Mapping[str, Any], _args: argparse.Namespace) -> None:
-    if not found["owes"]:
+    if not found["owes"] and not found["moving"]:
         say("nothing is under way or owed to other hosts: `avm-host stop`")
 
 

@@ -75,6 +75,7 @@ def _shown(reader: Reader, machine: Machine, labels: Labels) -> dict[str, Any]:
         "python": machine.python,
         "version": machine.version,
         "turns": machine.head,
+        "incarnation": machine.incarnation,
         "generation": machine.generation,
         "slots": len(reader.slots(machine)),
         "names": [],

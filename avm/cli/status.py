@@ -54,11 +54,16 @@ def _show(status: Mapping[str, Any]) -> None:
     uptime = _duration(status["uptime_s"])
     say(f"avm-host {status['version']} in {status['dir']}, pid {status['pid']}, up {uptime}")
     say(f"  address   {status['address']}")
+    if status["draining"]:
+        say("  drains    takes no new work until it is started again: `avm-host stop`")
     if status.get("route"):
         say(f"  route     {status['route']}")
         _show_reach(status["reach"])
+        if not status["contacts"]:
+            say("  network   no other host has answered yet; who is known is asked again and again")
     store, rates = status["store"], status["rates"]
-    say(f"  store     {store['kind']}, {_size(store['bytes'])}, {store['turns']:,} turns")
+    full = "; the disk is full, nothing is taken" if status["store_full"] else ""
+    say(f"  store     {store['kind']}, {_size(store['bytes'])}, {store['turns']:,} turns{full}")
     say(
         f"  rates     {rates['turns_per_s']:,.0f} turns/s, {rates['messages_per_s']:,.0f} messages/s"
     )

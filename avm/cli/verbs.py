@@ -74,7 +74,7 @@ VERBS = (
     Verb("links", "avm.cli.outside", "list the links to other hosts", NETWORK, ("links", "links --json")),
     Verb("peers", "avm.cli.peers", "list, dial, drop, ban or trust other hosts", NETWORK, ("peers", "peers dial 3f0c99d1a7b2e4586d0f1c2b3a495867f8e9dacb0b1c2d3e4f5061728394a5b6@192.0.2.7:4433", "peers drop 3f0c", "peers ban 3f0c", "peers unban 3f0c", "peers trust 3f0c99d1a7b2e4586d0f1c2b3a495867f8e9dacb0b1c2d3e4f5061728394a5b6")),
     Verb("channels", "avm.cli.channels", "list the channels to and from other hosts, or decide on a frozen one", NETWORK, ("channels", "channels accept 3f0c99d1 87e273ac", "channels restart 3f0c99d1 87e273ac", "channels cases")),
-    Verb("move", "avm.cli.move", "carry a machine to another host; capabilities to it stay good", NETWORK, ("move counter --to 3f0c99d1a7b2e4586d0f1c2b3a495867f8e9dacb0b1c2d3e4f5061728394a5b6@192.0.2.7:4433", "move counter --to 3f0c --as counter2")),
+    Verb("move", "avm.cli.move", "carry a machine to another host; capabilities to it stay good", NETWORK, ("move counter --to 3f0c99d1a7b2e4586d0f1c2b3a495867f8e9dacb0b1c2d3e4f5061728394a5b6@192.0.2.7:4433", "move counter --to 3f0c --as counter2", "move counter --back")),
     Verb("drain", "avm.cli.outside", "take no new work, and deliver what is owed to other hosts", NETWORK, ("drain --timeout 10",)),
     Verb("locate", "avm.cli.outside", "ask the network where an address is", NETWORK, ("locate 3f0c99d1a7b2e4586d0f1c2b3a495867f8e9dacb0b1c2d3e4f5061728394a5b6 --trace",)),
     Verb("dht", "avm.cli.records", "show the host's node: contacts, records it holds, counters", NETWORK, ("dht", "dht table", "dht records --json")),

@@ -260,7 +260,10 @@ def _arrive(
 def _is_busy(host: Host, receiver: bytes, channel: Channel | None) -> bool:
     machine = host.machines.get(receiver)
     waiting = len(machine.queue or ()) if machine is not None else 0
-    unheard = len(channel.verdicts) if channel is not None else 0
+    # What waits has its verdict before the sender confirms any: a mark holds them all.
+    unheard = 0
+    if channel is not None:
+        unheard = len(channel.verdicts) + channel.received - channel.taken
     crowded = waiting >= host.limits.inbox_batches or unheard >= VERDICTS_MAX
     return host.full or host.draining or crowded
 

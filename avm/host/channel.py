@@ -32,9 +32,11 @@ from caps.errors import Malformed
 from caps.identity import IDENTITY_BYTES_MAX
 
 PART_BYTES = 16 * 1024
-FRAME_BYTES_MAX = 1024 * 1024
+# What a link takes as one frame; no frame below may be larger, whatever is in it.
+FRAME_BYTES_MAX = 256 * 1024 - 1
 VERDICTS_MAX = 128
-WORD_BYTES_MAX = 4096
+# A word of 1 KiB is cut there and marked as cut.
+WORD_BYTES_MAX = 1024 + 4
 HINTS_MAX = 64
 SEQ_MAX = 2**48
 SIZE_MAX = 64 * 1024 * 1024

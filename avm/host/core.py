@@ -28,6 +28,7 @@ from avm.host.capability import Cap
 from avm.host.dispatch import pump
 from avm.host.effects import Done, Verdict
 from avm.host.keys import Keyring
+from avm.host.moves import Leaving
 from avm.host.outbox import make_ready
 from avm.host.passage import Fetch
 from avm.host.placing import kill
@@ -216,9 +217,20 @@ class Core:
         """An operator's decision on a frozen channel: it goes on from where its other end stands."""
         deciding.accept_channel(self.host, request, sender, receiver)
 
-    def move(self, request: int, machine: Machine, to: bytes, name: str) -> None:
-        """Has a machine move to another host, under this name there."""
-        moving.move(self.host, request, machine, to, name)
+    def move(
+        self,
+        request: int,
+        machine: Machine,
+        to: bytes,
+        name: str,
+        endpoint: Endpoint | None = None,
+    ) -> None:
+        """Has a machine move to another host, which may be told to be at an endpoint."""
+        moving.move(self.host, request, machine, to, name, endpoint)
+
+    def take_back(self, request: int, left: Leaving) -> None:
+        """Has a machine that has left, and whose new host is not heard of any more, live here again."""
+        moving.back(self.host, request, left)
 
     def carried(self, link: int, fetch: Fetch, item: bytes, following: int) -> None:
         """An item of a machine's history was read for another host; see `history.pack`."""

@@ -11,6 +11,7 @@ from typing import Any
 import cbor2
 
 from avm.host.parcel import Parcel
+from caps.identity import Endpoint
 
 LEAVING, LANDING, REDIRECT = "leaving ", "landing ", "redirect "
 # So many machines may be on their way here at once.
@@ -19,12 +20,17 @@ LANDINGS_MAX = 4
 
 @dataclass(slots=True)
 class Asked:
-    """An operator wants a machine to move; the other host has not said yet whether it may."""
+    """An operator wants a machine to move; the other host has not said yet whether it may.
+
+    `ways` is where that host is to be dialed before it counts as out of reach: at endpoints, or, with
+    none, where the network says it is.
+    """
 
     request: int
     machine: int
     to: bytes
     name: str
+    ways: list[tuple[Endpoint, ...]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -92,6 +98,26 @@ class Moves:
     leaving: dict[bytes, Leaving] = field(default_factory=dict)
     landing: dict[bytes, Landing] = field(default_factory=dict)
     redirects: dict[bytes, Redirect] = field(default_factory=dict)
+
+
+def leaving_by(moves: Moves, named: str) -> Leaving | None:
+    """The machine on its way to another host that has this name, or an address that begins so."""
+    for left in moves.leaving.values():
+        if left.name == named or left.address.hex().startswith(named):
+            return left
+    return None
+
+
+def gone_by(moves: Moves, named: str) -> str:
+    """Where a machine of this name, or with an address that begins so, has gone; empty for none."""
+    left = leaving_by(moves, named)
+    if left is not None:
+        where = f"{left.name} is on its way to host {left.to.hex()}"
+        return f"{where}, and goes on while that host can be reached: `avm-host links`"
+    for one in moves.redirects.values():
+        if one.name == named or one.address.hex().startswith(named):
+            return f"{one.name} has moved to host {one.host.hex()}: capabilities to it stay good"
+    return ""
 
 
 # Rows of the store.

@@ -5,13 +5,16 @@ committed, the other host fetches it, and when it says that the machine lives th
 and shows whoever asks who speaks for it now. It never forwards what was sent.
 """
 
+from dataclasses import replace
+
 from avm.host import ending
 from avm.host.adopt import adopt, why_not_adopted
+from avm.host.cases import ROW, Decision
 from avm.host.effects import Carry, Dial
 from avm.host.links import dial, peer_of, read_proof, say_passage
 from avm.host.moves import LEAVING, REDIRECT, Asked, Leaving, Redirect, key_of, redirect_bytes
 from avm.host.operate import REMOVE_ALL, act_on, done, refuse
-from avm.host.parcel import from_bytes_untrusted
+from avm.host.parcel import Parcel, from_bytes_untrusted
 from avm.host.parting import Leave, say_ready
 from avm.host.passage import (
     MACHINE,
@@ -27,25 +30,43 @@ from avm.host.peers import Link
 from avm.host.state import Host, Machine, Status
 from avm.host.verdicts import leave_place, of_link, place_found
 from caps.codec import dumps_plain
+from caps.identity import Endpoint
 
 REDIRECT_MS = 30 * 24 * 60 * 60 * 1000
 
 
-def move(host: Host, request: int, machine: Machine, to: bytes, name: str) -> None:
-    """An operator has a machine move to another host, under this name there."""
+def move(
+    host: Host,
+    request: int,
+    machine: Machine,
+    to: bytes,
+    name: str,
+    endpoint: Endpoint | None = None,
+) -> None:
+    """An operator has a machine move to another host, under this name there.
+
+    Where that host is said to be is tried first, or after what is being tried already.
+    """
     why = _why_not(host, machine, to)
     if why:
         refuse(host, request, f"{machine.name} cannot move: {why}")
         return
-    host.moves.asked[machine.address] = Asked(request, machine.id, to, name)
+    known = host.roster.known.get(to)
+    others = [one for one in known.best() if one != endpoint] if known is not None else []
+    first = tuple(others) if endpoint is None else (endpoint, *others)
+    asked = Asked(request, machine.id, to, name, [first, ()] if first else [()])
+    host.moves.asked[machine.address] = asked
     peer = peer_of(host, to)
     link = host.links.get(peer.link)
     if link is not None:
         _ask(host, link, machine.address)
     elif not peer.dialing:
-        peer.dialing = True
-        known = host.roster.known.get(to)
-        host.effects.append(Dial(to, tuple(known.best()) if known is not None else ()))
+        _dial_next(host, asked)
+
+
+def _dial_next(host: Host, asked: Asked) -> None:
+    peer_of(host, asked.to).dialing = True
+    host.effects.append(Dial(asked.to, asked.ways.pop(0)))
 
 
 def _why_not(host: Host, machine: Machine, to: bytes) -> str:
@@ -112,7 +133,10 @@ def link_lost(host: Host, peer: bytes) -> None:
         link_up(host, left)
         return
     for address, asked in list(host.moves.asked.items()):
-        if asked.to == peer:
+        if asked.to == peer and asked.ways and not host.roster.is_banned(peer):
+            if not peer_of(host, peer).dialing:
+                _dial_next(host, asked)
+        elif asked.to == peer:
             del host.moves.asked[address]
             refuse(
                 host, asked.request, f"{peer.hex()[:12]}.. cannot be reached; nothing has changed"
@@ -146,17 +170,49 @@ def willing(host: Host, link: Link, frame: Willing) -> None:
 def _take_back(host: Host, left: Leaving, why: str) -> None:
     """The other host does not take what was on its way: it has nothing of it, and it lives here again."""
     parcel = from_bytes_untrusted(left.parcel)
-    problem = why_not_adopted(host, left.address, parcel)
-    if problem:
+    if why_not_adopted(host, left.address, parcel):
         host.counts["stray"] += 1
         return
+    _live_again(host, left, parcel, f"the other host says: {why}")
+
+
+def _live_again(host: Host, left: Leaving, parcel: Parcel, why: str) -> Machine:
     del host.moves.leaving[left.address]
     host.group.dirty[key_of(LEAVING, left.address)] = None
     keys = host.keys.open_machine(left.keys)
     name = left.name if left.name not in host.names else left.address.hex()[:12]
     machine = adopt(host, left.address, left.number, parcel, keys, name)
     if left.request:
-        refuse(host, left.request, f"{machine.name} stays here; the other host says: {why}")
+        refuse(host, left.request, f"{machine.name} stays here; {why}")
+    return machine
+
+
+def back(host: Host, request: int, left: Leaving) -> None:
+    """An operator takes a machine back whose new host is not heard of any more.
+
+    That host may have taken it up before it went: the machine lives here above the incarnation that it
+    has there, and whatever it did there is other hosts' evidence of two versions.
+    """
+    peer = host.peers.get(left.to)
+    if peer is not None and peer.link:
+        why = f"its new host is linked, and goes on; `peers ban {left.to.hex()}` ends that"
+        refuse(host, request, f"{left.name} is not taken back: {why}")
+        return
+    parcel = from_bytes_untrusted(left.parcel)
+    problem = why_not_adopted(host, left.address, parcel)
+    if problem:
+        refuse(host, request, f"{left.name} cannot be taken back: {problem}")
+        return
+    place = host.places.get(left.address)
+    highest = max(parcel.incarnation, place.incarnation if place is not None else 0)
+    above = replace(parcel, incarnation=highest + 1)
+    machine = _live_again(host, left, above, "its operator took it back")
+    decision = Decision(host.now_ms, "back", left.address, left.to, "", b"")
+    host.cases.decided(decision, host.limits.cases)
+    host.group.dirty[ROW] = host.cases
+    host.counts["taken_back"] += 1
+    value = {"machine": left.name, "address": left.address.hex(), "host": host.address.hex()}
+    done(host, request, value | {"name": machine.name, "incarnation": machine.incarnation})
 
 
 def fetched(host: Host, link: Link, frame: Fetch) -> None:

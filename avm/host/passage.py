@@ -26,7 +26,7 @@ from caps.identity import IDENTITY_BYTES_MAX
 MOVE, WILLING, READY, FETCH, PIECE, LANDED, MOVED = range(18, 25)
 # The kinds of items: the machine itself, its journal, its snapshots, failed batches, its code.
 MACHINE, JOURNAL, SNAPSHOT, FAILED, CODE = range(5)
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 128 * 1024
 ITEM_BYTES_MAX = 256 * 1024 * 1024
 NAME_BYTES_MAX = 256
 WHY_BYTES_MAX = 512

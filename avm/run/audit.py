@@ -4,8 +4,9 @@ Beside the journey, for `verify`. What the store's own checksums find comes last
 with its machine and turn before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import cbor2
 
@@ -14,12 +15,16 @@ from avm.host.capability import Cap, Local, Reply, from_wire_untrusted, to_wire
 from avm.host.chain import STATES, Fault, Slots
 from avm.host.journal import Entry
 from avm.host.keys import Keyring
+from avm.host.moves import Leaving
+from avm.host.parcel import from_bytes_untrusted
 from avm.host.refer import slots_in
-from avm.host.state import Machine
+from avm.host.state import Machine, Status
 from avm.run.reading import Kept, Reader
 from avm.store.errors import StoreDamaged
 from avm.store.interface import ALL
 from caps.errors import CapsError
+
+One = TypeVar("One", Machine, Leaving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,9 @@ class Audit:
             yield self._damage("", None, error)
         self.machines = {machine.address for machine in machines}
         for machine in machines:
-            yield from self._checked(machine)
+            yield from self._checked(machine, self._machine)
+        for left in self._leaving():
+            yield from self._checked(left, self._left)
         for text in self.reader.store.verify():
             if text not in self.told:
                 yield Problem("", None, text)
@@ -65,17 +72,37 @@ class Audit:
         self.told.add(str(error))
         return Problem(machine, turn, str(error))
 
-    def _checked(self, machine: Machine) -> Iterator[Problem]:
+    def _leaving(self) -> list[Leaving]:
+        """What is on its way to another host; a row of it that is damaged is told with the rest."""
         try:
-            yield from self._machine(machine)
-        except (StoreDamaged, cbor2.CBORError, ValueError, TypeError) as error:
-            yield self._damage(machine.name, None, error)
+            return self.reader.leaving()
+        except (StoreDamaged, cbor2.CBORError, ValueError, TypeError):
+            return []
+
+    def _checked(self, one: One, check: Callable[[One], Iterator[Problem]]) -> Iterator[Problem]:
+        try:
+            yield from check(one)
+        except (StoreDamaged, CapsError, cbor2.CBORError, ValueError, TypeError) as error:
+            yield self._damage(one.name, None, error)
+
+    def _left(self, left: Leaving) -> Iterator[Problem]:
+        """The history of a machine on its way to another host, which fetches it from here."""
+        parcel = from_bytes_untrusted(left.parcel)
+        place = (left.number, left.address, left.name, Status.HALTED)
+        machine = Machine(*place, parcel.code, left.keys, parcel.identity)
+        machine.head, machine.chain = parcel.head, parcel.chain
+        machine.next_slot = parcel.next_slot
+        states: dict[int, Entry | None] = {}
+        slots = Slots()
+        yield from self._journal(machine, slots, states)
+        held = {number for number, _wire in parcel.slots}
+        yield from self._snapshots(machine, slots, states, held)
 
     def _machine(self, machine: Machine) -> Iterator[Problem]:
         states: dict[int, Entry | None] = {}
         slots = Slots()
         yield from self._journal(machine, slots, states)
-        yield from self._snapshots(machine, slots, states)
+        yield from self._snapshots(machine, slots, states, set(self.reader.slots(machine)))
         yield from self._held(machine, slots)
 
     def _journal(
@@ -140,10 +167,9 @@ class Audit:
             at = kept.n - 1
 
     def _snapshots(
-        self, machine: Machine, slots: Slots, states: dict[int, Entry | None]
+        self, machine: Machine, slots: Slots, states: dict[int, Entry | None], held: set[int]
     ) -> Iterator[Problem]:
         """Each snapshot against its digest and its entry, its slots against those there were."""
-        held = set(self.reader.slots(machine))
         for kept in self._kept(machine):
             if isinstance(kept, Problem):
                 yield kept

@@ -57,6 +57,7 @@ class Figures:
             "waiting": sum(len(machine.queue or ()) for machine in machines),
             "counts": dict(sorted((host.counts | outside).items())),
             "store_full": host.full,
+            "draining": host.draining,
         }
 
     def _rates_at(self, now_s: float) -> dict[str, float]:

@@ -9,13 +9,14 @@ from typing import Any
 from avm.host import history
 from avm.host.core import Core
 from avm.host.effects import Carry
+from avm.host.moves import leaving_by
 from avm.host.passage import PIECE_BYTES
 from avm.host.peering import known_of
 from avm.run.operator import NotDone
 from avm.run.parts import NAME, text_in
 from avm.store.interface import Store
 from caps.errors import Malformed
-from caps.identity import parse_route
+from caps.identity import Endpoint, parse_route
 
 SHOWN = 40
 
@@ -31,17 +32,26 @@ class Moves:
         self._last: tuple[tuple[Any, ...], bytes, int] | None = None
 
     def act(self, params: dict[str, Any], request: Callable[[], int]) -> None:
-        """Has the core move a machine; it answers the request when the machine is there."""
+        """Has the core move a machine, or take one back; it answers the request when that is done."""
+        if params.get("back"):
+            named = text_in(params["machine"])
+            left = leaving_by(self._core.host.moves, named) if named else None
+            if left is None:
+                raise NotDone(f"no machine {named} is on its way to another host")
+            self._core.take_back(request(), left)
+            self._core.pump()
+            return
         machine = self._core.host.names[text_in(params["machine"])]
         name = text_in(params.get("name") or machine.name)
         if not NAME.fullmatch(name):
             raise NotDone(f"{name[:SHOWN]!r} is no name of a machine: letters a-z, digits and -", 2)
-        self._core.move(request(), machine, self._host(text_in(params["to"])), name)
+        where, endpoint = self._host(text_in(params["to"]))
+        self._core.move(request(), machine, where, name, endpoint)
         self._core.pump()
 
-    def _host(self, text: str) -> bytes:
+    def _host(self, text: str) -> tuple[bytes, Endpoint | None]:
         if "@" not in text:
-            return self._address_of(text)
+            return self._address_of(text), None
         try:
             route = parse_route(text)
         except Malformed as error:
@@ -49,7 +59,7 @@ class Moves:
         if route.address != self._core.host.address:
             known = known_of(self._core.host, route.address)
             known.add(route.endpoint, known.endpoints.get(route.endpoint, 0))
-        return route.address
+        return route.address, route.endpoint
 
     def carry(self, effect: Carry) -> None:
         """Reads an item for another host; the last one is kept, for it goes in parts."""

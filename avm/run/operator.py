@@ -12,7 +12,7 @@ from avm.host.core import ENTROPY_BYTES, Core
 from avm.host.effects import Publish
 from avm.host.failed import OPERATOR
 from avm.host.journal import hash_of_code
-from avm.host.moves import Leaving, Redirect
+from avm.host.moves import gone_by
 from avm.host.state import Machine, Mode
 from avm.run.parts import bytes_in, number_in, text_in
 from avm.store.interface import Store
@@ -97,6 +97,8 @@ class Operator:
                 return None
             case "links" | "channels" | "locate" | "dht" | "drain" | "peers" | "publish":
                 return self._outside(verb, params, request, answer)
+            case "move" if params.get("back"):
+                return self._outside(verb, params, request, answer)
             case "move":
                 machine = self._machine(params["machine"])
                 return self._outside(verb, {**params, "machine": machine.name}, request, answer)
@@ -146,10 +148,9 @@ class Operator:
             return matches[0]
         if wanted and matches:
             raise NotDone(f"several machines' addresses start with {wanted}: type more of it")
-        gone: list[Leaving | Redirect] = list(host.moves.leaving.values())
-        for one in (*gone, *host.moves.redirects.values()):
-            if wanted and (one.name == wanted or one.address.hex().startswith(wanted)):
-                raise NotDone(_moved(one))
+        gone = gone_by(host.moves, wanted) if wanted else ""
+        if gone:
+            raise NotDone(gone)
         there = ", ".join(sorted(host.names)[:SHOWN_MAX]) or "none yet: `avm-host create FILE`"
         more = len(host.names) - SHOWN_MAX
         rest = f" and {more:,} more" if more > 0 else ""
@@ -184,9 +185,3 @@ class Operator:
         if contents is not None:
             edited = [(bytes_in(body), self._caps(wires)) for body, wires in contents]
         self._core.retry(request(), machine, turn, row, edited)
-
-
-def _moved(one: Leaving | Redirect) -> str:
-    if isinstance(one, Leaving):
-        return f"{one.name} is on its way to host {one.to.hex()}: `avm-host links`"
-    return f"{one.name} has moved to host {one.host.hex()}: capabilities to it stay good"

@@ -72,12 +72,13 @@ class Outside:
         raise NotDone(f"this host knows no verb {verb}", 2)
 
     async def _drained(self, timeout_ms: int, answer: Answer) -> None:
-        """Waits until nothing is under way and owed to other hosts."""
+        """Waits until nothing is under way and owed to other hosts, no machine either."""
+        leaving = self._core.host.moves.leaving
         with trio.move_on_after(timeout_ms / 1000):
-            while self._core.is_busy() or self._core.owes():
+            while self._core.is_busy() or self._core.owes() or leaving:
                 await trio.sleep(DRAIN_POLL_S)
                 self._core.pump()
-        answer({"owes": self._core.owes()}, "")
+        answer({"owes": self._core.owes(), "moving": len(leaving)}, "")
 
     async def _locate(self, address: bytes, answer: Answer) -> None:
         try:

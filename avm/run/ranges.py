@@ -52,6 +52,7 @@ RANGES: Mapping[str, Range] = {
     "limits.depth": Range(1, 64),
     "limits.context_bytes": Range(1, 1024),
     "limits.caveats": Range(1, 16),
+    "limits.word_bytes": Range(1, 1024),
     "links.links": Range(1, 65_536),
     "links.half_open": Range(1, 65_536),
     "links.half_open_ip": Range(1, 65_536),

@@ -92,10 +92,13 @@ class Reader:
 
     def leaving(self) -> list[Leaving]:
         """The machines that have left and that the other host has not taken up yet."""
+        return sorted(self._moves().leaving.values(), key=lambda one: one.name)
+
+    def _moves(self) -> Moves:
         found = Moves()
         for key, body in self._rows("meta"):
             moves.load(found, str(key[0]), body)
-        return sorted(found.leaving.values(), key=lambda one: one.name)
+        return found
 
     def machine(self, named: str) -> Machine:
         """A machine by its name or by a unique start of its address; NoSuchMachine."""
@@ -105,11 +108,16 @@ class Reader:
                 return machine
         start = [machine for machine in found if machine.address.hex().startswith(named)]
         if not named or not start:
-            raise NoSuchMachine(f"there is no machine {named}: `ls` shows those there are")
+            gone = self.gone(named)
+            raise NoSuchMachine(gone or f"there is no machine {named}: `ls` shows those there are")
         if len(start) > 1:
             names = ", ".join(machine.name for machine in start[:5])
             raise NoSuchMachine(f"{named} begins the address of several machines: {names}")
         return start[0]
+
+    def gone(self, named: str) -> str:
+        """Where a machine of this name or start of an address has moved, in words; empty for none."""
+        return moves.gone_by(self._moves(), named) if named else ""
 
     def machine_now(self, number: int) -> Machine | None:
         """The row of a machine as it stands now; None when it has been removed."""

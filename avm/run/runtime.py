@@ -364,6 +364,7 @@ class Runtime:
             **self._figures.now({} if network is None else network.counts()),
             "route": None if network is None else str(network.route),
             "reach": None if network is None else network.ways.reach(),
+            "contacts": None if network is None else len(network.shell.node.table),
             "reruns": self._reruns.status(),
         }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from avm.host.channel import FRAME_BYTES_MAX
 from avm.host.effects import Dial, Frozen, Say, Seek, Unlink
 from avm.limits import Limits
 from avm.machine.live import Code
@@ -71,6 +72,7 @@ class Net:
     def _effect(self, world: World, effect: Any) -> None:
         match effect:
             case Say(link, lane, frame):
+                assert len(frame) <= FRAME_BYTES_MAX, "no link takes such a frame"
                 end = self._ends.get((world, link))
                 if end is not None and end.other is not None:
                     end.other.lanes.setdefault(lane % LANES, deque()).append(frame)

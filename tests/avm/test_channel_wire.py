@@ -8,6 +8,10 @@ import pytest
 from avm.host.batch import Said
 from avm.host.capability import Local, Sealed, from_wire_untrusted, to_wire
 from avm.host.channel import (
+    FRAME_BYTES_MAX,
+    SEQ_MAX,
+    VERDICTS_MAX,
+    WORD_BYTES_MAX,
     Again,
     End,
     Frame,
@@ -29,7 +33,10 @@ from avm.host.header import (
     parse_header_untrusted,
     unpack_body_untrusted,
 )
+from avm.link import limits as link_limits
+from caps.certificate import CERTIFICATE_BYTES_MAX
 from caps.errors import Malformed
+from caps.identity import IDENTITY_BYTES_MAX
 from caps.sealing import MachineKeys
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "channel.json").read_text())
@@ -78,6 +85,16 @@ def test_each_structure_is_the_bytes_that_are_pinned(name: str) -> None:
 @pytest.mark.parametrize("name", FRAMES)
 def test_each_frame_is_read_back_from_its_pinned_bytes(name: str) -> None:
     assert unpack_frame_untrusted(bytes.fromhex(VECTORS[name])) == FRAMES[name]
+
+
+def test_s06_a_mark_with_all_the_verdicts_it_may_hold_is_a_frame_that_a_link_takes() -> None:
+    word = ["refused", 2**32 - 1, "w" * WORD_BYTES_MAX]
+    verdicts = [(SEQ_MAX - n, word) for n in range(VERDICTS_MAX)]
+    shown = (bytes(IDENTITY_BYTES_MAX), bytes(CERTIFICATE_BYTES_MAX))
+    mark = Mark(SENDER, RECEIVER, *shown, SEQ_MAX, NO_DIGEST, SEQ_MAX, verdicts)
+    whole = pack_frame(mark)
+    assert len(whole) <= FRAME_BYTES_MAX == link_limits.FRAME_BYTES_MAX - 1
+    assert unpack_frame_untrusted(whole) == mark
 
 
 def test_header_and_body_are_read_back_from_their_pinned_bytes() -> None:

@@ -14,7 +14,12 @@ from avm.host.keys import Keyring, are_keys, secrets_of
 from avm.host.parcel import Parcel
 from avm.host.passage import (
     CODE,
+    INCARNATION_MAX,
+    ITEM_BYTES_MAX,
     JOURNAL,
+    NUMBER_MAX,
+    PIECE_BYTES,
+    SNAPSHOT,
     Fetch,
     Landed,
     Move,
@@ -24,6 +29,7 @@ from avm.host.passage import (
     Ready,
     Willing,
 )
+from avm.link import limits as link_limits
 from caps.codec import dumps_plain
 from caps.errors import Malformed
 from caps.identity import RootKey
@@ -84,6 +90,14 @@ def made() -> dict[str, str]:
 @pytest.mark.parametrize("name", sorted(made()))
 def test_each_structure_of_a_move_is_the_bytes_that_are_pinned(name: str) -> None:
     assert made()[name] == VECTORS[name]
+
+
+def test_s06_the_largest_part_of_a_history_is_a_frame_that_a_link_takes() -> None:
+    item = (SNAPSHOT, NUMBER_MAX, b"", ITEM_BYTES_MAX - PIECE_BYTES)
+    size = (ITEM_BYTES_MAX, NUMBER_MAX, bytes(PIECE_BYTES))
+    whole = pack_frame(Piece(ADDRESS, INCARNATION_MAX, *item, *size))
+    assert len(whole) < link_limits.FRAME_BYTES_MAX
+    assert unpack_frame_untrusted(whole)
 
 
 @pytest.mark.parametrize("name", FRAMES)

@@ -110,9 +110,9 @@ def test_t08_a_drained_host_delivers_what_it_owes_and_takes_nothing_new(
     report = spread.caps[1]["report"]
     client.offer(report)
     wait_until(lambda: client.pump() or client.operate("channels"))
-    assert client.operate("drain", timeout_ms=100) == {"owes": 1}
+    assert client.operate("drain", timeout_ms=100) == {"owes": 1, "moving": 0}
     there.start()
-    assert client.operate("drain", timeout_ms=25_000) == {"owes": 0}
+    assert client.operate("drain", timeout_ms=25_000) == {"owes": 0, "moving": 0}
     place = client.offer(report)
     client.pump(1.0)
     assert place not in client.settled, "it is told to come again"

@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm.host import history, peering
+from avm.host import history, links, peering
 from avm.host.capability import Cap, Sealed
 from avm.host.channel import pack_frame
-from avm.host.effects import Say
+from avm.host.effects import Dial, Say
 from avm.host.passage import CODE, FAILED, JOURNAL, SNAPSHOT, Moved
 from avm.host.state import Machine, Mode, Status
+from avm.run.audit import Audit
+from avm.run.reading import NoSuchMachine, Reader
 from avm.sim.net import Net
 from avm.sim.world import Refusal, World
+from caps.identity import Endpoint
 from caps.value import Capability, Failed
 from tests.sim import apple
 from tests.sim.code import ModuleCode, gap_free, replayed
@@ -112,6 +115,45 @@ def test_a_machine_moves_there_and_back_under_new_incarnations() -> None:
         for number in range(1, 20):
             alive = number in world.core.host.by_id
             assert alive or not list(world.store.entries(number)), "no history is left behind"
+
+
+def test_a_machine_moves_whatever_its_size() -> None:
+    town = Town()
+    for n in range(12):
+        large = bytes([n]) * 200_000
+        town.clients[town.here].send(town.cap(town.here, "meet"), (large,))
+    town.give(town.here, 5)
+    town.net.settle()
+    town.move()
+    assert town.tokens() == (5,)
+    assert replayed(town.there, "pouch").peers == (large,)
+
+
+def test_a_store_that_a_machine_has_left_says_where_it_went_and_is_whole() -> None:
+    town = Town()
+    for token in range(20):
+        town.give(town.here, token)
+    town.net.settle()
+    reader, host = Reader(town.here.store), town.there.core.host.address.hex()
+    address = reader.machine("pouch").address.hex()
+    town.begin()
+    while not reader.leaving():
+        assert town.net.step()
+    with pytest.raises(NoSuchMachine, match=f"pouch is on its way to host {host}"):
+        reader.machine("pouch")
+    audit = Audit(reader, None)
+    assert not list(audit.problems()) and audit.entries > 20
+    damaged = town.here.store.copy()
+    entries = damaged._journal[reader.leaving()[0].number]
+    entries[9] = entries[8]
+    found = list(Audit(Reader(damaged), None).problems())
+    assert {one.machine for one in found} == {"pouch"} and 9 in {one.turn for one in found}
+    town.net.settle()
+    for named in ("pouch", address, address[:8]):
+        with pytest.raises(NoSuchMachine, match=f"pouch has moved to host {host}"):
+            reader.machine(named)
+    assert not list(Audit(Reader(town.there.store), None).problems())
+    assert reader.gone("other") == reader.gone("") == ""
 
 
 def test_w05_what_waits_for_a_machine_follows_it() -> None:
@@ -267,6 +309,95 @@ def test_a_machine_does_not_move_where_it_may_not() -> None:
         lambda request: town.there.core.change(request, town.there.machine("elsewhere"), "halt")
     )
     assert town.there.machine("elsewhere").status is Status.HALTED
+
+
+@pytest.mark.parametrize("is_told", [False, True], ids=["the network knows", "the operator knows"])
+@pytest.mark.parametrize("is_dialed", [False, True], ids=["not dialed", "dialed already"])
+def test_a_machine_moves_to_a_host_that_is_elsewhere_now(is_told: bool, is_dialed: bool) -> None:
+    town = Town()
+    here, there = town.here.core, town.there.core.host.address
+    for number in list(here.host.links):
+        here.link_down(number)
+    known = peering.known_of(here.host, there)
+    known.endpoints.clear()
+    known.add(Endpoint(bytes((10, 9, 9, 9)), 4433), 5)
+    if is_dialed:
+        links.peer_of(here.host, there).dialing = True
+        here.host.effects.append(Dial(there, tuple(known.best())))
+    pouch = town.here.machine("pouch")
+    endpoint = town.net.endpoint_of(town.there) if is_told else None
+    request = town.here.begin(lambda one: here.move(one, pouch, there, "pouch", endpoint))
+    town.here.carry_out()
+    town.net.settle()
+    assert not town.here.answers.pop(request).error
+    assert town.home() is town.there
+
+
+def take_back(town: Town) -> Any:
+    """The old host's operator takes the pouch back."""
+    core = town.here.core
+    (left,) = core.host.moves.leaving.values()
+    request = town.here.begin(lambda number: core.take_back(number, left))
+    town.here.carry_out()
+    town.net.settle()
+    answer = town.here.answers.pop(request)
+    if answer.error:
+        raise Refusal(answer.error)
+    return answer.value
+
+
+def test_a_machine_whose_new_host_is_gone_is_taken_back_by_its_operator() -> None:
+    town = Town()
+    town.give(town.far, 1)
+    town.net.settle()
+    request = town.begin()
+    while not town.here.core.host.moves.leaving:
+        assert town.net.step()
+    with pytest.raises(Refusal, match="is linked, and goes on"):
+        take_back(town)
+    town = Town()
+    town.give(town.far, 1)
+    town.net.settle()
+    request = town.begin()
+    while not Reader(town.here.store).leaving():
+        assert town.net.step()
+    town.net.stop(town.there)
+    town.give(town.here, 2)
+    town.net.advance(30)
+    done = take_back(town)
+    assert done["incarnation"] == 3 and done["host"] == town.here.core.host.address.hex()
+    assert "its operator took it back" in town.here.answers.pop(request).error
+    (decision,) = town.here.core.host.cases.decisions
+    assert (decision.act, decision.receiver) == ("back", town.there.core.host.address)
+    town.give(town.far, 3)
+    town.net.advance(30)
+    assert sorted(town.tokens()) == [1, 2, 3]
+    town.net.start(town.there)
+    town.give(town.there, 4)
+    town.net.advance(60)
+    assert sorted(town.tokens()) == [1, 2, 3, 4]
+    assert not town.there.core.host.machines and not town.there.core.host.moves.landing
+
+
+def test_of_a_machine_that_was_taken_back_too_late_the_one_of_before_is_believed_no_more() -> None:
+    town = Town()
+    town.give(town.far, 1)
+    town.net.settle()
+    town.begin()
+    while not Reader(town.there.store).machines():
+        assert town.net.step()
+    town.net.stop(town.there)
+    town.net.advance(30)
+    assert town.here.core.host.moves.leaving, "that it has landed was not heard"
+    take_back(town)
+    town.give(town.far, 2)
+    town.net.advance(30)
+    town.net.start(town.there)
+    town.net.advance(60)
+    town.give(town.far, 3)
+    town.net.advance(30)
+    assert sorted(replayed(town.here, "pouch").tokens) == [1, 2, 3]
+    assert replayed(town.there, "pouch").tokens == (1,)
 
 
 def test_a_host_that_is_trusted_no_more_has_its_machine_back() -> None:
