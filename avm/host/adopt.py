@@ -5,11 +5,12 @@ somebody here becomes one within the host: what one end has taken and the other 
 settled, and what is still to be taken waits here.
 """
 
-from avm.host import journal
+from avm.host import ending, journal
 from avm.host.arrivals import drop_arriving
 from avm.host.away import drop_outgoing, outgoing_of
 from avm.host.batch import Batch, Said
 from avm.host.capability import INVALID, NULL, Cap, Local, to_bytes
+from avm.host.clients import OPERATOR
 from avm.host.effects import Publish
 from avm.host.entry import append
 from avm.host.header import parse_header_untrusted, unpack_body_untrusted
@@ -27,7 +28,7 @@ from avm.host.outbox import (
     why_not,
 )
 from avm.host.parcel import Parcel, Row, Sent
-from avm.host.peers import Outgoing
+from avm.host.peers import Outgoing, Pair
 from avm.host.recast import opened, opening, recast
 from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status, Timer
 from avm.host.verdicts import end_batch
@@ -36,7 +37,7 @@ from caps.errors import Malformed
 
 def why_not_adopted(host: Host, address: bytes, parcel: Parcel) -> str:
     """Why a machine cannot be taken up: what this host knows of its channels is something else."""
-    sent = {(row[0], row[1]): row for row in parcel.channels}
+    sent = _rows(host, parcel)
     for pair in {pair for pair in host.channels if address in pair} | set(sent):
         channel = host.channels.get(pair)
         row = sent.get(pair)
@@ -68,11 +69,12 @@ def adopt(
             drop_arriving(host, pair)
     recast(host, opening(host, address))
     _holdings(host, machine, parcel)
-    rows = {(row[0], row[1]): row for row in parcel.channels}
+    rows = _rows(host, parcel)
     pairs = {pair for pair in host.channels if address in pair} | set(rows)
     # The host's own comes first: what becomes of the others' batches is told by it.
     for pair in sorted(pairs, key=lambda one: (one[0] != host.address, one)):
         _channel(host, machine, pair, rows.get(pair), parcel)
+    _end_clients(host, machine, parcel)
     place = host.places.pop(address, None)
     if place is not None and place.host in host.peers:
         host.peers[place.host].places.pop(address, None)
@@ -86,6 +88,22 @@ def adopt(
     host.group.after.append(Publish(address))
     make_ready(host, machine)
     return machine
+
+
+def _rows(host: Host, parcel: Parcel) -> dict[Pair, Row]:
+    """The machine's ends of its channels, but for those with clients of this host that have ended."""
+    ended = {end for pair in host.endings for end in (pair, pair[::-1])}
+    return {row[:2]: row for row in parcel.channels if row[:2] not in ended}
+
+
+def _end_clients(host: Host, machine: Machine, parcel: Parcel) -> None:
+    """That clients of this host have ended is known where the machine is now: nothing goes to them."""
+    for pair in [pair for pair in host.endings if pair[1] == machine.address]:
+        ending.forget(host, pair)
+        for sent in [one for one in parcel.outbox if one[0] == pair[0]]:
+            batch = _away(host, machine, sent)
+            outcomes(host, batch, "unknown", "the client has ended")
+            settle(host, batch)
 
 
 def _machine(
@@ -190,8 +208,8 @@ def _receiving(host: Host, machine: Machine, channel: Channel, row: Row | None) 
         if isinstance(owner, Client):
             _to_inbox(host, owner, batch)
         enqueue(host, machine, batch)
-    if isinstance(owner, Client):
-        channel.sent = channel.sent_ordinal = 0
+    if isinstance(owner, Client) and sender != host.keys.client(OPERATOR)[0]:
+        channel.sent = channel.sent_ordinal = 0  # It counts by itself; the operator's does not.
 
 
 def _to_inbox(host: Host, client: Client, batch: Batch) -> None:
@@ -290,6 +308,8 @@ def _to_here(
     """A batch to somebody here that has no verdict yet."""
     key = (batch.sender, batch.receiver, batch.seq)
     if came is not None:
+        if not came.messages:  # Its deadline has passed in line, and who asked is here only now.
+            outcomes(host, batch, "undelivered", "the deadline passed")
         came.header, came.digest, came.size = b"", b"", batch.size
         host.outbox[key] = came
         host.group.dirty[("outbox", *key)] = came

@@ -55,6 +55,10 @@ def opened(host: Host, link: Link, frame: Open) -> None:
     if owner is None and redirect is not None and incarnation is not None:
         say_passage(host, link, Moved(*pair, redirect.identity, redirect.certificate))
         return
+    if frame.receiver in host.moves.leaving and incarnation is not None:
+        if len(link.awaiting) < host.limits.link_channels:
+            link.awaiting[pair] = None
+            return
     channel = host.channels.get(pair)
     stale = channel is not None and incarnation is not None and incarnation < channel.epoch
     proof = prove(host, frame.receiver) if owner is not None else None
@@ -127,7 +131,7 @@ def _incoming(host: Host, link: Link, frame: Offer | Part | End) -> Incoming | N
     incoming = host.arriving.get((frame.sender, frame.receiver))
     if incoming is None or incoming.link != link.number:
         host.counts["stray"] += 1
-        if isinstance(frame, Offer):
+        if not isinstance(frame, Part) and (frame.sender, frame.receiver) not in link.awaiting:
             say(host, link, Again(frame.sender, frame.receiver, 1, "closed"))
         return None
     return incoming

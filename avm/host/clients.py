@@ -23,6 +23,8 @@ from avm.host.outbox import (
 from avm.host.peers import Pair
 from avm.host.state import Ask, Channel, Client, Host, Machine, Status
 
+# The client by which the operator offers failed batches again.
+OPERATOR = "operator"
 # A later deadline is noted when the batch becomes durable, and judged at its turn in any case.
 SOON_MS = 60 * 60 * 1000
 # More than any client keeps in flight: one that confirms none of its verdicts waits here.
@@ -106,7 +108,8 @@ def offer(
     machine = owner if isinstance(owner, Machine) else None
     unheard = len(channel.verdicts) >= VERDICTS_MAX
     crowded = machine is not None and _is_crowded(host, machine)
-    away = owner is None and host.networked
+    # What another host has taken of is waited for, also while there is no network.
+    away = owner is None and (host.networked or channel.sent > 0)
     waiting = channel.received - channel.taken
     # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.
     laden = waiting and client.outbox_bytes > limits.outbox_bytes
@@ -176,7 +179,7 @@ def _is_crowded(host: Host, machine: Machine) -> bool:
 
 
 def _not_here(host: Host, channel: Channel, batch: Batch) -> None:
-    channel.taken = batch.seq
+    channel.taken = channel.base = batch.seq
     channel.taken_ordinal = batch.ordinal + batch.count
     if batch.position:
         channel.position = batch.position

@@ -7,7 +7,7 @@ there, begins anew.
 
 import cbor2
 
-from avm.host import history
+from avm.host import history, moving
 from avm.host.adopt import adopt, why_not_adopted
 from avm.host.keys import are_keys
 from avm.host.links import prove, say_passage, say_passage_after
@@ -170,6 +170,7 @@ def _take(host: Host, link: Link, landing: Landing, following: int) -> None:
         return
     del host.moves.landing[landing.address]
     host.group.dirty[key_of(LANDING, landing.address)] = None
+    moving.comes_back(host, landing.address)
     adopt(host, landing.address, landing.number, parcel, landing.keys, landing.name)
     host.counts["moved_here"] += 1
     _said_landed(host, link, landing.address, landing.incarnation)

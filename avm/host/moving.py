@@ -7,8 +7,16 @@ and shows whoever asks who speaks for it now. It never forwards what was sent.
 
 from avm.host import ending
 from avm.host.adopt import adopt, why_not_adopted
+from avm.host.channel import Again
 from avm.host.effects import Carry, Dial
-from avm.host.links import dial, peer_of, read_proof, say_passage
+from avm.host.links import (
+    dial,
+    peer_of,
+    read_proof,
+    say_after,
+    say_passage,
+    say_passage_after,
+)
 from avm.host.moves import LEAVING, REDIRECT, Asked, Leaving, Redirect, key_of, redirect_bytes
 from avm.host.operate import REMOVE_ALL, act_on, done, refuse
 from avm.host.parcel import from_bytes_untrusted
@@ -23,7 +31,7 @@ from avm.host.passage import (
     Piece,
     Willing,
 )
-from avm.host.peers import Link
+from avm.host.peers import Link, Pair
 from avm.host.state import Host, Machine, Status
 from avm.host.verdicts import leave_place, of_link, place_found
 from caps.codec import dumps_plain
@@ -152,11 +160,28 @@ def _take_back(host: Host, left: Leaving, why: str) -> None:
         return
     del host.moves.leaving[left.address]
     host.group.dirty[key_of(LEAVING, left.address)] = None
+    _let_open(host, left.address)
     keys = host.keys.open_machine(left.keys)
     name = left.name if left.name not in host.names else left.address.hex()[:12]
     machine = adopt(host, left.address, left.number, parcel, keys, name)
     if left.request:
         refuse(host, left.request, f"{machine.name} stays here; the other host says: {why}")
+
+
+def _awaited(host: Host, address: bytes) -> list[tuple[Link, Pair]]:
+    """The channels that others wanted to open to a machine while it was leaving; they wait no more."""
+    found = [
+        (link, pair) for link in host.links.values() for pair in link.awaiting if pair[1] == address
+    ]
+    for link, pair in found:
+        del link.awaiting[pair]
+    return found
+
+
+def _let_open(host: Host, address: bytes) -> None:
+    """A machine is here again: who wanted to open a channel to it does so now."""
+    for link, pair in _awaited(host, address):
+        say_after(host, link, Again(*pair, 1, "busy"))
 
 
 def fetched(host: Host, link: Link, frame: Fetch) -> None:
@@ -193,20 +218,35 @@ def landed(host: Host, link: Link, frame: Landed) -> None:
         host.counts["stray"] += 1
         return
     where, incarnation = proof
-    del host.moves.leaving[frame.address]
-    host.group.dirty[key_of(LEAVING, frame.address)] = None
-    host.group.cuts.append((left.number, REMOVE_ALL))
+    _has_left(host, left, where, incarnation)
     until_ms = host.now_ms + REDIRECT_MS
     shown = (frame.identity, frame.certificate, until_ms)
     redirect = Redirect(frame.address, left.name, where, incarnation, *shown)
     host.moves.redirects[frame.address] = redirect
     host.group.dirty[key_of(REDIRECT, frame.address)] = redirect_bytes(redirect)
     host.deadlines.put(("redirect", frame.address), until_ms)
-    if left.request:
-        value = {"machine": left.name, "address": frame.address.hex(), "host": where.hex()}
-        done(host, left.request, value | {"name": left.name_there, "incarnation": incarnation})
-    host.counts["moved_away"] += 1
+    for other, pair in _awaited(host, frame.address):
+        say_passage_after(host, other, Moved(*pair, frame.identity, frame.certificate))
     place_found(host, frame.address, where)
+
+
+def _has_left(host: Host, left: Leaving, where: bytes, incarnation: int) -> None:
+    """A machine that left is there: what there still was of it here goes."""
+    del host.moves.leaving[left.address]
+    host.group.dirty[key_of(LEAVING, left.address)] = None
+    host.group.cuts.append((left.number, REMOVE_ALL))
+    host.counts["moved_away"] += 1
+    if left.request:
+        value = {"machine": left.name, "address": left.address.hex(), "host": where.hex()}
+        done(host, left.request, value | {"name": left.name_there, "incarnation": incarnation})
+
+
+def comes_back(host: Host, address: bytes) -> None:
+    """A machine comes of which this host had not heard yet that it was there."""
+    left = host.moves.leaving.get(address)
+    if left is not None:
+        _has_left(host, left, left.to, left.incarnation)
+        _let_open(host, address)
 
 
 def forget_redirect(host: Host, address: bytes) -> None:

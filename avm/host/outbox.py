@@ -56,7 +56,8 @@ def route(host: Host, batch: Batch) -> None:
     if isinstance(owner, Client):
         to_client(host, owner, batch)
         return
-    if owner is None and host.networked:
+    if owner is None and (host.networked or batch.seq > 1):
+        # Numbers that another host has seen are not used again: the batch waits for a network.
         keep_away(host, batch)
         return
     if owner is None:

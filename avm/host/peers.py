@@ -93,6 +93,7 @@ class Link:
     `told` is the last change of this host's roster that the other knows; None before it asked.
     `hear_ms` goes ahead of the time by what it tells of others.
     `proofs` are of whom it speaks for: what was shown, as a digest, the incarnation, and until when.
+    `awaiting` are channels to machines that are leaving: what becomes of those is said when it is known.
     """
 
     number: int
@@ -106,6 +107,7 @@ class Link:
     incoming: dict[Pair, None] = field(default_factory=dict)
     partial_bytes: int = 0
     proofs: dict[bytes, tuple[bytes, int, int]] = field(default_factory=dict)
+    awaiting: dict[Pair, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
