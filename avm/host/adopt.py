@@ -250,6 +250,9 @@ def _sending(
     if row is None:
         return
     receiver = channel.receiver
+    if isinstance(client := host.owner(receiver), Client):
+        waiting = client.waiting.values()
+        machine.outbox_bytes += sum(one.size for one in waiting if one.sender == machine.address)
     _, _, number, ordinal, taken, taken_ordinal, digest, epoch, base, _ = row
     owner = host.owner(receiver)
     heard = channel.taken if owner is not None else taken

@@ -89,16 +89,24 @@ def _next(landing: Landing, following: int) -> tuple[int, int, bytes] | None:
     kind = landing.kind
     if kind == JOURNAL:
         if following:
-            return JOURNAL, _forward(landing.item, following), b""
+            return JOURNAL, _next_is(landing.n, following), b""
         if (landing.n, landing.chain) != (landing.parcel.head, landing.parcel.chain):
             raise Malformed("history: the journal does not end where the machine is")
         return SNAPSHOT, landing.n, b""
+    if following and not landing.body:
+        raise Malformed("history: nothing, and more after it")
     if kind == SNAPSHOT:
         return (SNAPSHOT, following, b"") if 0 < following < landing.item else (FAILED, 0, b"")
     if kind == FAILED and following:
         return FAILED, _forward(landing.item, following), b""
     wanted = next(iter(landing.codes), None)
     return None if wanted is None else (CODE, 0, wanted)
+
+
+def _next_is(n: int, following: int) -> int:
+    if following != n:
+        raise Malformed("history: entries left out")
+    return following
 
 
 def _forward(item: int, following: int) -> int:
@@ -109,11 +117,13 @@ def _forward(item: int, following: int) -> int:
 
 def _take_journal(group: Group, landing: Landing, body: bytes) -> None:
     rows = cbor2.loads(body)
-    if type(rows) is not list:
+    assert landing.parcel is not None
+    head = landing.parcel.head
+    if type(rows) is not list or not rows:
         raise Malformed("history: no entries")
     for number, octets, printed in rows:
         expected = landing.n if landing.n >= 0 else number
-        if type(number) is not int or number < 0 or number != expected:
+        if type(number) is not int or not 0 <= number < head or number != expected:
             raise Malformed("history: an entry out of order")
         if type(octets) is not bytes or not isinstance(printed, str | None):
             raise Malformed("history: no entry")

@@ -63,7 +63,8 @@ class Redirect:
 class Landing:
     """A machine on its way here, item by item; `body` is what there is of the item that is fetched.
 
-    `n` and `chain` are of the entry to come next, `snapshot` the last one that the journal tells of.
+    `n` and `chain` are of the entry to come next, `snapshot` the last one that the journal tells of;
+    `size` counts the bytes that have come.
     """
 
     address: bytes
@@ -76,6 +77,7 @@ class Landing:
     item: int = 0
     hash: bytes = b""
     body: bytearray = field(default_factory=bytearray)
+    size: int = 0
     parcel: Parcel | None = None
     keys: bytes = b""
     n: int = -1

@@ -78,6 +78,7 @@ def _ask(host: Host, link: Link, address: bytes) -> None:
         del host.moves.asked[address]
         refuse(host, asked.request, "it is gone")
         return
+    link.asked[address] = link.asked.get(address, 0) + 1
     say_passage(host, link, Move(address, machine.incarnation + 1, asked.name))
 
 
@@ -132,10 +133,20 @@ def link_lost(host: Host, peer: bytes) -> None:
 
 
 def willing(host: Host, link: Link, frame: Willing) -> None:
-    """The other host takes a machine, or says why not: then it stays, or is taken back."""
+    """The other host takes a machine, or says why not: then it stays, or is taken back.
+
+    Each question on a link is answered on it, before what was said there after it: an answer that comes
+    late must not be taken for one to what was said by another link meanwhile.
+    """
     address = frame.address
     asked, left = host.moves.asked.get(address), host.moves.leaving.get(address)
-    if asked is not None and asked.to == link.peer:
+    unanswered = link.asked.pop(address, 0)
+    if unanswered:
+        if unanswered > 1:
+            link.asked[address] = unanswered - 1
+        if asked is None or asked.to != link.peer:
+            host.counts["stray"] += 1
+            return
         del host.moves.asked[address]
         machine = host.machines.get(address)
         if machine is None or frame.why:

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from dataclasses import replace
+from caps.codec import encode_state
+import cbor2
 import pytest
 
-from avm.host import peering
+from avm.host.capability import Sealed
 from avm.host.state import Status
 from avm.sim.net import Net
 from tests.sim import apple
@@ -87,12 +90,40 @@ def test_ended_client_of_the_host_it_comes_to() -> None:
 
 def test_outbox_bytes_after_return() -> None:
     town = Town()
-    town.here.crash  # noqa
-    client = town.clients[town.here]
+    client = town.here.client(durable=True)
+    town.clients[town.here] = client
     client.ask(town.cap(town.here, "take"), (1, 1))
-    # the answer waits for the client
-    client.core.host.clients[client.address].durable = True
+    while not [k for k in town.here.core.host.outbox if k[1] == client.address]:
+        assert town.net.step()
+        if [k for k in town.here.core.host.outbox if k[1] == client.address]:
+            client.leave()
     town.net.settle()
+    assert town.here.core.host.outbox
+    town.move()
+    town.move(town.there, town.here)
+    client.connect(town.here.core)
+    town.net.settle()
+    assert not town.here.core.host.outbox
+    assert town.here.machine("pouch").outbox_bytes == 0
+
+
+def test_acts_that_wait_hold_what_is_sealed() -> None:
+    town = Town()
+    here = town.here
+    other, pouch = here.machine("other"), here.machine("pouch")
+    town.give(here, 1)
+    client = town.clients[here]
+    client.send(town.cap(here, "take", "other"), (2, 1))
+    town.net.settle()
+    assert other.worker is not None and pouch.worker is not other.worker
+    here.workers[other.worker.id].hangs = True
+    client.send(town.cap(here, "take", "other"), (3, 1))
+    town.net.settle()
+    cap = here.core.unseal_untrusted(town.wires["pouch"]["take"])
+    here.core.edit(99, other, b"", (cap,))
+    town.move()
+    (act,) = other.acts or ()
+    assert isinstance(act.caps[0], Sealed)
 
 
 def test_network_off_for_a_while() -> None:
@@ -226,3 +257,85 @@ def test_comes_back_before_it_is_known_to_be_there() -> None:
         town.give(town.there, 2)
         town.net.advance(10)
         assert town.tokens() == (1, 2)
+
+
+def test_a_no_on_one_link_does_not_undo_a_move_on_another() -> None:
+    """Two links between the hosts; the refusal on the first is slow."""
+    town = Town(trusting=False)
+    there, here = town.there, town.here
+    town.begin()
+    # the Move is refused on the first link; the answer is held back
+    while not any(
+        b"does not take" in frame
+        for end in town.net._ends.values()
+        for lane in end.lanes.values()
+        for frame in lane
+    ):
+        assert town.net.step()
+    (slow,) = [e for e in town.net._ends.values() if e.world is here and e.other and e.other.world is there]
+    held = {lane: list(frames) for lane, frames in slow.lanes.items()}
+    for frames in slow.lanes.values():
+        frames.clear()
+    address = here.core.host.address
+    there.core.host.roster.known[address].trusted = True
+    town.net._link(here, there)
+    town.net._carry_out()
+    pouch = sealed(town.wires["pouch"]["take"]).address
+    step_until(town, lambda: pouch in there.core.host.machines)
+    assert pouch in here.core.host.moves.leaving
+    for lane, frames in held.items():
+        for frame in frames:
+            here.core.frame(slow.number, frame)
+    town.net.advance(60)
+    town.home()
+    assert town.home() is there
+    assert not there.core.host.moves.landing and not here.core.host.moves.landing
+
+
+def test_a_refusal_is_for_good() -> None:
+    town = Town()
+    there, here = town.there, town.here
+    pouch = sealed(town.wires["pouch"]["take"]).address
+    town.begin()
+    step_until(town, lambda: pouch in here.core.host.moves.leaving)
+    known = there.core.host.roster.known[here.core.host.address]
+    known.trusted = False
+    while not any(
+        b"does not take" in frame
+        for end in town.net._ends.values()
+        for lane in end.lanes.values()
+        for frame in lane
+    ):
+        assert town.net.step()
+    (slow,) = [e for e in town.net._ends.values() if e.world is here and e.other and e.other.world is there]
+    held = {lane: list(frames) for lane, frames in slow.lanes.items()}
+    for frames in slow.lanes.values():
+        frames.clear()
+    known.trusted = True
+    town.net._link(here, there)
+    town.net._carry_out()
+    while pouch not in there.core.host.machines and town.net.step():
+        pass
+    for lane, frames in held.items():
+        for frame in frames:
+            here.core.frame(slow.number, frame)
+    town.net.advance(60)
+    town.home()
+    assert not there.core.host.moves.landing and not here.core.host.moves.landing
+    assert not here.core.host.moves.leaving
+
+
+def test_a_fetch_that_is_lost() -> None:
+    town = Town()
+    there, here = town.there, town.here
+    town.begin()
+    lost = 0
+    while not lost:
+        assert town.net.step()
+        for end in town.net._ends.values():
+            for lane in end.lanes.values():
+                if end.world is here and any(cbor2.loads(frame)[0] == 21 for frame in lane):
+                    lane.clear()
+                    lost += 1
+    town.net.advance(300)
+    assert town.home() is there
