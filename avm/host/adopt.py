@@ -71,10 +71,16 @@ def adopt(
     _holdings(host, machine, parcel)
     rows = _rows(host, parcel)
     pairs = {pair for pair in host.channels if address in pair} | set(rows)
+    sent, lines = _by_receiver(parcel), _lines(host, address)
     # The host's own comes first: what becomes of the others' batches is told by it.
     for pair in sorted(pairs, key=lambda one: (one[0] != host.address, one)):
-        _channel(host, machine, pair, rows.get(pair), parcel)
-    _end_clients(host, machine, parcel)
+        channel, row = host.channel(*pair), rows.get(pair)
+        if pair[0] == address:
+            _sending(host, machine, channel, row, sent.get(pair[1], []))
+        else:
+            _receiving(host, machine, channel, row, lines.get(pair[0], []))
+        host.touch(channel)
+    _end_clients(host, machine, sent)
     place = host.places.pop(address, None)
     if place is not None and place.host in host.peers:
         host.peers[place.host].places.pop(address, None)
@@ -96,12 +102,27 @@ def _rows(host: Host, parcel: Parcel) -> dict[Pair, Row]:
     return {row[:2]: row for row in parcel.channels if row[:2] not in ended}
 
 
-def _end_clients(host: Host, machine: Machine, parcel: Parcel) -> None:
+def _by_receiver(parcel: Parcel) -> dict[bytes, list[Sent]]:
+    sent: dict[bytes, list[Sent]] = {}
+    for one in parcel.outbox:
+        sent.setdefault(one[0], []).append(one)
+    return sent
+
+
+def _lines(host: Host, address: bytes) -> dict[bytes, list[tuple[bytes, bytes, int]]]:
+    """What was to go to the machine, by who here sent it, in order."""
+    lines: dict[bytes, list[tuple[bytes, bytes, int]]] = {}
+    for key in sorted(key for key in host.outbox if key[1] == address):
+        lines.setdefault(key[0], []).append(key)
+    return lines
+
+
+def _end_clients(host: Host, machine: Machine, sent: dict[bytes, list[Sent]]) -> None:
     """That clients of this host have ended is known where the machine is now: nothing goes to them."""
     for pair in [pair for pair in host.endings if pair[1] == machine.address]:
         ending.forget(host, pair)
-        for sent in [one for one in parcel.outbox if one[0] == pair[0]]:
-            batch = _away(host, machine, sent)
+        for one in sent.get(pair[0], []):
+            batch = _away(host, machine, one)
             outcomes(host, batch, "unknown", "the client has ended")
             settle(host, batch)
 
@@ -169,19 +190,14 @@ def _holdings(host: Host, machine: Machine, parcel: Parcel) -> None:
 # Channels.
 
 
-def _channel(
-    host: Host, machine: Machine, pair: tuple[bytes, bytes], row: Row | None, parcel: Parcel
+def _receiving(
+    host: Host,
+    machine: Machine,
+    channel: Channel,
+    row: Row | None,
+    line: list[tuple[bytes, bytes, int]],
 ) -> None:
-    channel = host.channel(*pair)
-    if pair[0] == machine.address:
-        _sending(host, machine, channel, row, [one for one in parcel.outbox if one[0] == pair[1]])
-    else:
-        _receiving(host, machine, channel, row)
-    host.touch(channel)
-
-
-def _receiving(host: Host, machine: Machine, channel: Channel, row: Row | None) -> None:
-    """The machine is the receiver."""
+    """The machine is the receiver; `line` is what waits for it."""
     sender = channel.sender
     if row is None:
         row = (sender, machine.address, 0, 0, channel.taken, channel.taken_ordinal, b"", 0, 0, [])
@@ -202,7 +218,7 @@ def _receiving(host: Host, machine: Machine, channel: Channel, row: Row | None) 
     drop_outgoing(host, (sender, machine.address))
     channel.digest, channel.base = b"", 0
     channel.received, channel.received_ordinal = channel.taken, channel.taken_ordinal
-    for key in sorted(key for key in host.outbox if key[:2] == (sender, machine.address)):
+    for key in [key for key in line if key in host.outbox]:
         batch = _bring_in(host, host.outbox[key])
         channel.received, channel.received_ordinal = batch.seq, batch.ordinal + batch.count
         if isinstance(owner, Client):

@@ -32,7 +32,7 @@ class Leaving:
     """A machine whose end here is committed and which the other host has not taken up yet.
 
     `name` is the one it had here, `name_there` that it will have; `number` is that of its history here,
-    `keys` are sealed as in its row.
+    `keys` are sealed as in its row. `item` is what is fetched first, while it is.
     """
 
     address: bytes
@@ -44,6 +44,7 @@ class Leaving:
     keys: bytes
     parcel: bytes
     request: int = 0
+    item: bytes = b""
 
 
 @dataclass(slots=True)

@@ -202,8 +202,13 @@ def fetched(host: Host, link: Link, frame: Fetch) -> None:
         host.counts["stray"] += 1
         return
     if frame.kind == MACHINE:
-        keys = host.keys.open_machine(left.keys)
-        _piece(host, link, frame, dumps_plain([left.parcel, keys]), 0)
+        if not left.item:
+            keys = host.keys.open_machine(left.keys)
+            left.item = dumps_plain([left.parcel, keys])
+        item = left.item
+        if frame.at + PIECE_BYTES >= len(item):
+            left.item = b""
+        _piece(host, link, frame, item, 0)
     else:
         host.effects.append(Carry(link.number, left.number, frame))
 
