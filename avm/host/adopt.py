@@ -9,7 +9,7 @@ from avm.host import ending, journal
 from avm.host.arrivals import drop_arriving
 from avm.host.away import drop_outgoing, outgoing_of
 from avm.host.batch import Batch, Said
-from avm.host.capability import INVALID, NULL, Cap, Local, to_bytes
+from avm.host.capability import INVALID, NULL, Cap, Local, Sealed, to_bytes
 from avm.host.clients import OPERATOR
 from avm.host.effects import Publish
 from avm.host.entry import append
@@ -168,8 +168,7 @@ def _holdings(host: Host, machine: Machine, parcel: Parcel) -> None:
         dirty[("name", number, name)] = host.bound[(number, name)]
     for ask_number, to, deadline_ms, receiver, seq, closing in parcel.asks:
         own = None if to is None else opened(host, to)
-        if own is not None and not isinstance(own, Local):
-            raise Malformed("parcel: an ask for another")
+        assert own is None or isinstance(own, Local), "an ask's reply is the asker's own"
         machine.asks = machine.asks or {}
         ask = machine.asks[ask_number] = Ask(ask_number, own, deadline_ms, receiver, seq, closing)
         dirty[("ask", number, ask_number)] = ask
@@ -178,13 +177,20 @@ def _holdings(host: Host, machine: Machine, parcel: Parcel) -> None:
     for where, content, wires, back, due_ms, deadline_ms, apart in parcel.timers:
         target = opened(host, where)
         inner = tuple(opened(host, wire) for wire in wires)
-        reply = None if back is None else opened(host, back)
+        reply = None if back is None else _reply(host, machine, back)
         machine.timers = machine.timers or {}
         timer = Timer(target, content, inner, reply, due_ms, deadline_ms, apart)
         key = to_bytes(target)
         machine.timers[key] = dirty[("timer", number, key)] = timer
         host.deadlines.put(("timer", number, key), due_ms)
     host.touch(machine)
+
+
+def _reply(host: Host, machine: Machine, wire: bytes) -> Cap:
+    """What a timer asks with: another's stays sealed, where no reply is made of it."""
+    cap = opened(host, wire)
+    is_own = not isinstance(cap, Local) or cap.address == machine.address
+    return cap if is_own else Sealed(cap.address, wire)
 
 
 # Channels.

@@ -11,11 +11,16 @@ import cbor2
 
 from avm.host import batch, chain, journal
 from avm.host.moves import Landing
-from avm.host.passage import CODE, FAILED, JOURNAL, SNAPSHOT
+from avm.host.passage import CODE, FAILED, ITEM_BYTES_MAX, JOURNAL, SNAPSHOT
 from avm.host.state import Group
+from caps import shape
+from caps.codec import loads_shape_untrusted
 from caps.errors import Malformed
 
 CHUNK_BYTES = 1024 * 1024
+# A context in an entry nests as deep as in a worker's frames.
+DEPTH = 150
+NOT_OURS = (cbor2.CBORError, ValueError, TypeError, ArithmeticError, AttributeError, RecursionError)
 CODE_FORMS = (journal.INIT, journal.CODE)
 
 
@@ -79,7 +84,7 @@ def take(group: Group, landing: Landing, following: int) -> tuple[int, int, byte
                 _take_failed(group, landing, body)
             case _:
                 _take_code(group, landing, body)
-    except (cbor2.CBORError, ValueError, TypeError, RecursionError, journal.DamagedEntry) as error:
+    except (*NOT_OURS, journal.DamagedEntry) as error:
         raise Malformed(f"history: {error}") from None
     return _next(landing, following)
 
@@ -103,6 +108,13 @@ def _next(landing: Landing, following: int) -> tuple[int, int, bytes] | None:
     return None if wanted is None else (CODE, 0, wanted)
 
 
+def _plain(octets: object) -> object:
+    """Bytes decoded, in which nothing is that ours never hold: no tags, no circles."""
+    if type(octets) is not bytes:
+        raise Malformed("history: no bytes")
+    return loads_shape_untrusted(octets, max_bytes=ITEM_BYTES_MAX, depth=DEPTH)
+
+
 def _next_is(n: int, following: int) -> int:
     if following != n:
         raise Malformed("history: entries left out")
@@ -116,7 +128,7 @@ def _forward(item: int, following: int) -> int:
 
 
 def _take_journal(group: Group, landing: Landing, body: bytes) -> None:
-    rows = cbor2.loads(body)
+    rows = _plain(body)
     assert landing.parcel is not None
     head = landing.parcel.head
     if type(rows) is not list or not rows:
@@ -127,7 +139,11 @@ def _take_journal(group: Group, landing: Landing, body: bytes) -> None:
             raise Malformed("history: an entry out of order")
         if type(octets) is not bytes or not isinstance(printed, str | None):
             raise Malformed("history: no entry")
+        _plain(octets)
         entry = journal.decode(number, octets)
+        for part in ("input", "output"):
+            if entry.fields.get(part):
+                _plain(entry[part])
         why = chain.shape_fault(entry)
         if why or (landing.chain is not None and entry.before != landing.chain):
             raise Malformed(f"history: entry {number}: {why or 'it follows another'}")
@@ -145,9 +161,11 @@ def _take_snapshot(group: Group, landing: Landing, body: bytes) -> None:
         if first:
             raise Malformed("history: there is no snapshot")
         return
-    number, octets = cbor2.loads(body)
-    code, state, references, _next_slot, digest = cbor2.loads(octets)
-    if type(number) is not int or not 0 <= number < landing.item or len(code) != 32:
+    number, octets = shape.array(_plain(body), 2, "snapshot")
+    code, state, references, _next_slot, digest = shape.array(_plain(octets), 5, "snapshot")
+    if type(number) is not int or not 0 <= number < landing.item:
+        raise Malformed("history: no snapshot")
+    if not type(code) is type(state) is bytes or len(code) != 32 or type(references) is not list:
         raise Malformed("history: no snapshot")
     if digest != journal.digest_of(state, references):
         raise Malformed("history: a snapshot that is not what its digest says")
@@ -160,11 +178,13 @@ def _take_snapshot(group: Group, landing: Landing, body: bytes) -> None:
 def _take_failed(group: Group, landing: Landing, body: bytes) -> None:
     if not body:
         return
-    number, row = cbor2.loads(body)
-    _sender, reason, index, detail, now_ms, octets = cbor2.loads(row)
+    number, row = shape.array(_plain(body), 2, "failed batch")
+    _sender, reason, index, detail, now_ms, octets = shape.array(_plain(row), 6, "failed batch")
     if not (type(reason) is type(detail) is str and type(index) is type(now_ms) is int):
         raise Malformed("history: no failed batch")
-    batch.from_bytes(b"", landing.address, 0, octets)
+    _plain(octets)
+    if not batch.is_sealed(batch.from_bytes(b"", landing.address, 0, octets)):
+        raise Malformed("history: a failed batch with a capability that is not sealed")
     if type(number) is not int or not landing.item <= number < landing.n:
         raise Malformed("history: a failed batch out of order")
     group.dirty[("failed", landing.number, number)] = row

@@ -26,6 +26,7 @@ from avm.host.passage import (
     Willing,
 )
 from avm.host.peers import Link
+from avm.host.soundness import check_untrusted
 from avm.host.state import Host
 from caps import shape
 from caps.codec import loads_shape_untrusted
@@ -216,6 +217,5 @@ def _take_machine(landing: Landing) -> None:
     fits = known.address == landing.address and parcel.incarnation == landing.incarnation
     if not fits or not are_keys(landing.keys, landing.address, parcel.identity, parcel.generation):
         raise Malformed("parcel: of another machine")
-    if any(landing.address not in row[:2] for row in parcel.channels):
-        raise Malformed("parcel: a channel of others")
+    check_untrusted(parcel, landing.address, landing.keys)
     landing.codes[parcel.code] = None
