@@ -189,8 +189,9 @@ def _holdings(host: Host, machine: Machine, parcel: Parcel) -> None:
 def _reply(host: Host, machine: Machine, wire: bytes) -> Cap:
     """What a timer asks with: another's stays sealed, where no reply is made of it."""
     cap = opened(host, wire)
-    is_own = not isinstance(cap, Local) or cap.address == machine.address
-    return cap if is_own else Sealed(cap.address, wire)
+    if isinstance(cap, Local) and cap.address != machine.address:
+        return Sealed(cap.address, wire)
+    return cap
 
 
 # Channels.

@@ -55,10 +55,8 @@ def opened(host: Host, link: Link, frame: Open) -> None:
     if owner is None and redirect is not None and incarnation is not None:
         say_passage(host, link, Moved(*pair, redirect.identity, redirect.certificate))
         return
-    if frame.receiver in host.moves.leaving and incarnation is not None:
-        if len(link.awaiting) < host.limits.link_channels:
-            link.awaiting[pair] = None
-            return
+    if incarnation is not None and _awaits(host, link, pair):
+        return
     channel = host.channels.get(pair)
     stale = channel is not None and incarnation is not None and incarnation < channel.epoch
     proof = prove(host, frame.receiver) if owner is not None else None
@@ -84,6 +82,14 @@ def opened(host: Host, link: Link, frame: Open) -> None:
     room = room_of(host, known, base)
     proofs = (proof.identity, proof.certificate)
     say_after(host, link, Mark(*pair, *proofs, taken, digest, room, verdicts))
+
+
+def _awaits(host: Host, link: Link, pair: Pair) -> bool:
+    """Whether the receiver is between two hosts: it is said at which it is once that is known."""
+    if pair[1] not in host.moves.leaving or len(link.awaiting) >= host.limits.link_channels:
+        return False
+    link.awaiting[pair] = None
+    return True
 
 
 def _last_digest(host: Host, pair: Pair) -> bytes:

@@ -15,6 +15,7 @@ from avm.host.outbox import (
     enqueue,
     forget_channel,
     give_client,
+    has_moved,
     hold,
     settle,
     void,
@@ -109,7 +110,8 @@ def offer(
     unheard = len(channel.verdicts) >= VERDICTS_MAX
     crowded = machine is not None and _is_crowded(host, machine)
     # What another host has taken of is waited for, also while there is no network.
-    away = owner is None and (host.networked or channel.sent > 0)
+    known = channel.sent > 0 or has_moved(host, receiver)
+    away = owner is None and (host.networked or known)
     waiting = channel.received - channel.taken
     # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.
     laden = waiting and client.outbox_bytes > limits.outbox_bytes

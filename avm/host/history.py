@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import cbor2
 
 from avm.host import batch, chain, journal
+from avm.host.header import DIGEST_BYTES
 from avm.host.moves import Landing
+from avm.host.parcel import COUNT_MAX
 from avm.host.passage import CODE, FAILED, ITEM_BYTES_MAX, JOURNAL, SNAPSHOT
 from avm.host.state import Group
 from caps import shape
@@ -161,12 +163,14 @@ def _take_snapshot(group: Group, landing: Landing, body: bytes) -> None:
         if first:
             raise Malformed("history: there is no snapshot")
         return
-    number, octets = shape.array(_plain(body), 2, "snapshot")
-    code, state, references, _next_slot, digest = shape.array(_plain(octets), 5, "snapshot")
-    if type(number) is not int or not 0 <= number < landing.item:
-        raise Malformed("history: no snapshot")
-    if not type(code) is type(state) is bytes or len(code) != 32 or type(references) is not list:
-        raise Malformed("history: no snapshot")
+    n, row = shape.array(_plain(body), 2, "snapshot")
+    number = shape.integer(n, 0, landing.item - 1, "snapshot: number")
+    octets = shape.some_octets(row, 1, ITEM_BYTES_MAX, "snapshot: row")
+    body_code, body_state, refs, next_slot, digest = shape.array(_plain(octets), 5, "snapshot")
+    code = shape.octets(body_code, DIGEST_BYTES, "snapshot: code")
+    state = shape.some_octets(body_state, 0, ITEM_BYTES_MAX, "snapshot: state")
+    references = shape.items(refs, ITEM_BYTES_MAX, "snapshot: references")
+    shape.integer(next_slot, 0, COUNT_MAX, "snapshot: slot")
     if digest != journal.digest_of(state, references):
         raise Malformed("history: a snapshot that is not what its digest says")
     if first and landing.snapshot != (number, digest):
@@ -178,15 +182,15 @@ def _take_snapshot(group: Group, landing: Landing, body: bytes) -> None:
 def _take_failed(group: Group, landing: Landing, body: bytes) -> None:
     if not body:
         return
-    number, row = shape.array(_plain(body), 2, "failed batch")
-    _sender, reason, index, detail, now_ms, octets = shape.array(_plain(row), 6, "failed batch")
+    n, row = shape.array(_plain(body), 2, "failed batch")
+    number = shape.integer(n, landing.item, landing.n - 1, "failed batch: number")
+    _sender, reason, index, detail, now_ms, said = shape.array(_plain(row), 6, "failed batch")
     if not (type(reason) is type(detail) is str and type(index) is type(now_ms) is int):
         raise Malformed("history: no failed batch")
+    octets = shape.some_octets(said, 1, ITEM_BYTES_MAX, "failed batch: messages")
     _plain(octets)
     if not batch.is_sealed(batch.from_bytes(b"", landing.address, 0, octets)):
         raise Malformed("history: a failed batch with a capability that is not sealed")
-    if type(number) is not int or not landing.item <= number < landing.n:
-        raise Malformed("history: a failed batch out of order")
     group.dirty[("failed", landing.number, number)] = row
 
 

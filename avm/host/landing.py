@@ -17,6 +17,7 @@ from avm.host.parcel import from_bytes_untrusted
 from avm.host.passage import (
     JOURNAL,
     MACHINE,
+    NAME,
     PIECE_BYTES,
     Fetch,
     Landed,
@@ -35,6 +36,7 @@ from caps.identity import parse_identity_untrusted
 
 _ITEM_BYTES_MAX = 300 * 1024 * 1024
 _KEYS_BYTES_MAX = 64 * 1024
+SHOWN = 40
 # So many that were refused are remembered of each host.
 REFUSED_MAX = 256
 
@@ -50,6 +52,8 @@ def _why_not(host: Host, peer: bytes, address: bytes, name: str) -> str:
         return f"it does not take your machines: there `avm-host peers trust {host_text(peer)}`"
     if host.draining:
         return "it is about to stop"
+    if not NAME.fullmatch(name):
+        return f"{name[:SHOWN]!r} is no name of a machine: letters a-z, digits and -"
     if name in host.names:
         return f"it has a machine {name} already: move it `--as` another name"
     if address in host.machines:
@@ -162,7 +166,9 @@ def pieced(host: Host, link: Link, frame: Piece) -> None:
     landing.body += frame.part
     landing.size += len(frame.part)
     if landing.size > host.limits.landing_bytes:
-        _refuse(host, link, landing, f"over {host.limits.landing_bytes:,} bytes: limits.landing_bytes")
+        _refuse(
+            host, link, landing, f"over {host.limits.landing_bytes:,} bytes: limits.landing_bytes"
+        )
         return
     if len(landing.body) < frame.size and len(frame.part) == PIECE_BYTES:
         _fetch_more(host, link, landing)

@@ -20,7 +20,7 @@ from avm.host.links import (
 from avm.host.moves import LEAVING, REDIRECT, Asked, Leaving, Redirect, key_of, redirect_bytes
 from avm.host.operate import REMOVE_ALL, act_on, done, refuse
 from avm.host.parcel import from_bytes_untrusted
-from avm.host.parting import Leave, say_ready
+from avm.host.parting import Leave, say_ready, why_not
 from avm.host.passage import (
     MACHINE,
     PIECE_BYTES,
@@ -32,7 +32,7 @@ from avm.host.passage import (
     Willing,
 )
 from avm.host.peers import Link, Pair
-from avm.host.state import Host, Machine, Status
+from avm.host.state import Host, Machine
 from avm.host.verdicts import leave_place, of_link, place_found
 from caps.codec import dumps_plain
 
@@ -61,15 +61,9 @@ def _why_not(host: Host, machine: Machine, to: bytes) -> str:
         return "this host has no network: `run --listen IP:PORT`"
     if to == host.address:
         return "it lives here already"
-    if host.roster.is_banned(to):
-        return f"that host is banned: `peers unban {to.hex()}`"
     if machine.address in host.moves.asked:
         return "it is about to already"
-    if machine.status not in (Status.RUNNING, Status.SUSPENDED):
-        return f"it is {machine.status.name.lower()}"
-    if any(one.frozen for pair, one in host.channels.items() if machine.address in pair):
-        return "a channel of it is frozen: `avm-host channels`"
-    return ""
+    return why_not(host, machine, to)
 
 
 def _ask(host: Host, link: Link, address: bytes) -> None:

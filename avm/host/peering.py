@@ -384,6 +384,7 @@ def unban(host: Host, request: int, address: bytes) -> None:
     known.banned, known.tries = False, 0
     host.group.dirty[ROW] = host.roster
     done(host, request, {"host": address.hex()})
+    moving.go_on(host, address)
     peer = host.peers.get(address)
     for one in list(peer.places) if peer is not None else ():
         for outgoing in [o for o in host.outgoing.values() if o.receiver == one]:
