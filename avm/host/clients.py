@@ -245,7 +245,8 @@ def _say_end(host: Host, client: Client, pair: Pair) -> None:
     if outgoing is not None:
         host.places[outgoing.receiver].senders.pop(outgoing.sender, None)
     channel = host.channels.get(pair)
-    if pair[0] == client.address and channel is not None and channel.digest:
+    # What counts as sent was sent to another host, or had been taken by a machine before it left.
+    if pair[0] == client.address and channel is not None and channel.sent:
         link = host.links.get(outgoing.link) if outgoing is not None else None
         ending.end(host, pair, client.tag, link)
 
