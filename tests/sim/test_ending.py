@@ -66,6 +66,23 @@ def test_what_ended_while_the_hosts_were_apart_is_told_at_the_next_link(crash: s
     assert not pair.here.core.host.counts["stray"] > 1
 
 
+def test_a_client_whose_first_batch_is_held_over_a_restart_is_not_forgotten_before_it_is_taken() -> (
+    None
+):
+    pair = Pair()
+    pair.there.suspend("pouch")
+    client = pair.there.client()
+    client.send(client.hold(pair.made.names["take"]), (5, 1))
+    pair.net.settle()
+    client.leave()
+    pair.net.crash(pair.there)
+    pair.net.advance(2 * pair.there.limits.client_idle_s)
+    assert client.address in pair.there.core.host.clients
+    pair.there.resume("pouch")
+    pair.net.settle()
+    assert pair.tokens() == (5,)
+
+
 def test_an_end_that_was_lost_with_its_link_is_told_again() -> None:
     pair = Pair()
     pair.client.ask(pair.cap("take"), (1, 1))
