@@ -63,13 +63,17 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
 
 
 def _claim(host: Host, flight: Flight, to: Reply, batch: Batch) -> Local | None:
-    """The context of an open ask, once; None when the reply capability is used or expired."""
+    """The context of an open ask, once; None when the reply capability is used or expired.
+
+    One of another deadline is of an ask of that number which a restored copy does not know.
+    """
     machine = flight.machine
     ask = (machine.asks or {}).get(to.ask)
     from_host = batch.sender == host.address
     taken = machine.claimed is not None and to.ask in machine.claimed
     late = not from_host and to.deadline_ms <= flight.now_ms
-    if ask is None or ask.to is None or taken or late or (ask.closing and not from_host):
+    other = ask is not None and ask.deadline_ms != to.deadline_ms
+    if ask is None or ask.to is None or taken or late or other or (ask.closing and not from_host):
         host.counts["inert"] += 1
         return None
     if machine.claimed is None:

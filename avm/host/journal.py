@@ -106,7 +106,7 @@ def decode(n: int, body: bytes) -> Entry:
         row = cbor2.loads(body)
     except (cbor2.CBORError, ValueError, RecursionError) as error:
         raise DamagedEntry(f"entry {n} cannot be read: {error}") from None
-    if type(row) is not list or len(row) < 2 or row[0] not in FIELDS:
+    if type(row) is not list or len(row) < 2 or type(row[0]) is not int or row[0] not in FIELDS:
         raise DamagedEntry(f"entry {n} is of no known form")
     names = FIELDS[row[0]]
     missing = len(names) - (len(row) - 2)

@@ -198,7 +198,8 @@ def to_client(host: Host, client: Client, batch: Batch) -> None:
             kept.append(said)
             continue
         ask = client.asks.pop(said.to.ask, None)
-        if ask is None or (said.to.deadline_ms <= host.now_ms and batch.sender != host.address):
+        late = said.to.deadline_ms <= host.now_ms and batch.sender != host.address
+        if ask is None or late or ask.deadline_ms != said.to.deadline_ms:
             if ask is not None:
                 client.asks[ask.number] = ask
             host.counts["inert"] += 1

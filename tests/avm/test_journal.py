@@ -80,6 +80,7 @@ def test_an_entry_with_more_or_fewer_fields_is_damaged(form: int) -> None:
     for wrong in ([*row, 0], row[: len(row) - fewer]):
         with pytest.raises(DamagedEntry):
             decode(5, cbor2.dumps(wrong))
-    for no_entry in (b"", b"\xff", cbor2.dumps([16, b""]), cbor2.dumps({})):
+    rows: tuple[Any, ...] = ([16, b""], {}, [], [[], b""], [True, b""], [{}, b""])
+    for no_entry in (b"", b"\xff", *map(cbor2.dumps, rows)):
         with pytest.raises(DamagedEntry):
             decode(5, no_entry)

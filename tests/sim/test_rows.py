@@ -20,6 +20,7 @@ from avm import (
     record,
 )
 from avm.host import journal
+from avm.host.capability import Reply
 from avm.host.operate import Created
 from avm.host.state import Mode, Status
 from avm.limits import Limits
@@ -486,6 +487,24 @@ def test_s01_a_late_reply_is_inert() -> None:
     world.settle()
     assert seen(world, "m") == (("late", "applied, without an answer by the deadline"),)
     assert world.core.host.counts["inert"] == 1
+
+
+def test_s01_a_reply_to_an_ask_of_that_number_in_another_time_is_inert() -> None:
+    def keep(message: Message, state: Held) -> Step[Held]:
+        return [], replace(state, caps=(message.reply,))
+
+    world, client, ask = pair(keep, deadline_s=60)
+    client.send(ask, "x")
+    world.settle()
+    machine = world.machine("m")
+    ((number, open_ask),) = (machine.asks or {}).items()
+    other = client.hold(Reply(machine.address, number, open_ask.deadline_ms - 1))
+    client.send(other, "of a host that was put back since")
+    world.settle()
+    assert world.core.host.counts["inert"] == 1 and seen(world, "m") == ()
+    client.send(client.hold(Reply(machine.address, number, open_ask.deadline_ms)), "of now")
+    world.settle()
+    assert seen(world, "m") == ("of now",)
 
 
 def test_s01_the_flooded_table_does_not_grow() -> None:
