@@ -192,3 +192,18 @@ def test_in_any_weather_no_token_is_lost_or_doubled_and_no_ended_clients_row_sta
     for client in (*gone, *clients):
         assert not rows(pair.there, client), "nothing of it stays"
     assert not endings(pair.here) and not pair.here.core.host.outbox
+
+
+def test_an_end_is_told_on_the_link_that_is_left_when_the_one_it_was_said_on_is_gone() -> None:
+    pair = Pair()
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    (first,) = [key for key in pair.net._ends if key[0] is pair.here]
+    pair.client.leave(ended=True)
+    pair.here.clients.clear()
+    while not pair.net._ends[first].other.lanes:  # type: ignore[union-attr]
+        assert pair.net.step()
+    pair.net._link(pair.here, pair.there)
+    pair.net._break(first)
+    pair.net.settle()
+    assert not rows(pair.there, pair.client) and not endings(pair.here)

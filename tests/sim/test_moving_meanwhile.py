@@ -322,3 +322,39 @@ def test_a_machine_is_read_once_for_all_the_parts_it_goes_in(
     town.begin()
     town.net.settle()
     assert town.home() is town.there and len(packed) == 1
+
+
+def test_w05_a_client_here_that_ends_after_its_machine_left_begins_anew_there() -> None:
+    town = Town()
+    client = town.clients[town.here]
+    town.give(town.here, 1)
+    town.net.settle()
+    town.move()
+    client.leave(ended=True)
+    town.net.advance(5)
+    come_again(town.here, client)
+    town.give(town.here, 2)
+    town.net.advance(30)
+    assert not town.net.frozen and replayed(town.there, "pouch").tokens == (1, 2)
+
+
+def test_what_waits_for_a_machines_old_host_goes_on_when_the_machine_speaks_from_its_new_one() -> (
+    None
+):
+    town = Town()
+    town.give(town.far, 1)
+    town.net.settle()
+    town.move()
+    far, address = town.far.core.host, address_of(town)
+    town.net.part(town.here, town.far)
+    town.give(town.far, 2)
+    while any(one.link for one in far.outgoing.values()):
+        assert town.net.step()
+    town.net.settle()
+    assert far.places[address].host == town.here.core.host.address
+    town.net._link(town.there, town.far)
+    ear = town.clients[town.far].ear()
+    town.clients[town.there].send(town.cap(town.there, "meet"), (ear,))
+    town.clients[town.there].send(town.cap(town.there, "bulk"), (0, 1))
+    town.net.settle()
+    assert town.tokens() == (1, 2), "without time passing"
