@@ -61,4 +61,6 @@ class Limits:
     upgrade_s: float = 10.0
     cases: int = 100
     endings: int = 10_000
+    landing_s: float = 60.0
+    landing_bytes: int = 64 * 1024 * MIB
     unsealed_cache: int = 10_000

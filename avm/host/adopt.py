@@ -5,11 +5,12 @@ somebody here becomes one within the host: what one end has taken and the other 
 settled, and what is still to be taken waits here.
 """
 
-from avm.host import journal
+from avm.host import ending, journal
 from avm.host.arrivals import drop_arriving
 from avm.host.away import drop_outgoing, outgoing_of
 from avm.host.batch import Batch, Said
-from avm.host.capability import INVALID, NULL, Cap, Local, to_bytes
+from avm.host.capability import INVALID, NULL, Cap, Local, Sealed, to_bytes
+from avm.host.clients import OPERATOR
 from avm.host.effects import Publish
 from avm.host.entry import append
 from avm.host.header import parse_header_untrusted, unpack_body_untrusted
@@ -27,7 +28,7 @@ from avm.host.outbox import (
     why_not,
 )
 from avm.host.parcel import Parcel, Row, Sent
-from avm.host.peers import Outgoing
+from avm.host.peers import Outgoing, Pair
 from avm.host.recast import opened, opening, recast
 from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status, Timer
 from avm.host.verdicts import end_batch
@@ -36,7 +37,7 @@ from caps.errors import Malformed
 
 def why_not_adopted(host: Host, address: bytes, parcel: Parcel) -> str:
     """Why a machine cannot be taken up: what this host knows of its channels is something else."""
-    sent = {(row[0], row[1]): row for row in parcel.channels}
+    sent = _rows(host, parcel)
     for pair in {pair for pair in host.channels if address in pair} | set(sent):
         channel = host.channels.get(pair)
         row = sent.get(pair)
@@ -68,11 +69,18 @@ def adopt(
             drop_arriving(host, pair)
     recast(host, opening(host, address))
     _holdings(host, machine, parcel)
-    rows = {(row[0], row[1]): row for row in parcel.channels}
+    rows = _rows(host, parcel)
     pairs = {pair for pair in host.channels if address in pair} | set(rows)
+    sent, lines = _by_receiver(parcel), _lines(host, address)
     # The host's own comes first: what becomes of the others' batches is told by it.
     for pair in sorted(pairs, key=lambda one: (one[0] != host.address, one)):
-        _channel(host, machine, pair, rows.get(pair), parcel)
+        channel, row = host.channel(*pair), rows.get(pair)
+        if pair[0] == address:
+            _sending(host, machine, channel, row, sent.get(pair[1], []))
+        else:
+            _receiving(host, machine, channel, row, lines.get(pair[0], []))
+        host.touch(channel)
+    _end_clients(host, machine, sent)
     place = host.places.pop(address, None)
     if place is not None and place.host in host.peers:
         host.peers[place.host].places.pop(address, None)
@@ -86,6 +94,37 @@ def adopt(
     host.group.after.append(Publish(address))
     make_ready(host, machine)
     return machine
+
+
+def _rows(host: Host, parcel: Parcel) -> dict[Pair, Row]:
+    """The machine's ends of its channels, but for those with clients of this host that have ended."""
+    ended = {end for pair in host.endings for end in (pair, pair[::-1])}
+    return {row[:2]: row for row in parcel.channels if row[:2] not in ended}
+
+
+def _by_receiver(parcel: Parcel) -> dict[bytes, list[Sent]]:
+    sent: dict[bytes, list[Sent]] = {}
+    for one in parcel.outbox:
+        sent.setdefault(one[0], []).append(one)
+    return sent
+
+
+def _lines(host: Host, address: bytes) -> dict[bytes, list[tuple[bytes, bytes, int]]]:
+    """What was to go to the machine, by who here sent it, in order."""
+    lines: dict[bytes, list[tuple[bytes, bytes, int]]] = {}
+    for key in sorted(key for key in host.outbox if key[1] == address):
+        lines.setdefault(key[0], []).append(key)
+    return lines
+
+
+def _end_clients(host: Host, machine: Machine, sent: dict[bytes, list[Sent]]) -> None:
+    """That clients of this host have ended is known where the machine is now: nothing goes to them."""
+    for pair in [pair for pair in host.endings if pair[1] == machine.address]:
+        ending.forget(host, pair)
+        for one in sent.get(pair[0], []):
+            batch = _away(host, machine, one)
+            outcomes(host, batch, "unknown", "the client has ended")
+            settle(host, batch)
 
 
 def _machine(
@@ -129,8 +168,7 @@ def _holdings(host: Host, machine: Machine, parcel: Parcel) -> None:
         dirty[("name", number, name)] = host.bound[(number, name)]
     for ask_number, to, deadline_ms, receiver, seq, closing in parcel.asks:
         own = None if to is None else opened(host, to)
-        if own is not None and not isinstance(own, Local):
-            raise Malformed("parcel: an ask for another")
+        assert own is None or isinstance(own, Local), "an ask's reply is the asker's own"
         machine.asks = machine.asks or {}
         ask = machine.asks[ask_number] = Ask(ask_number, own, deadline_ms, receiver, seq, closing)
         dirty[("ask", number, ask_number)] = ask
@@ -139,7 +177,7 @@ def _holdings(host: Host, machine: Machine, parcel: Parcel) -> None:
     for where, content, wires, back, due_ms, deadline_ms, apart in parcel.timers:
         target = opened(host, where)
         inner = tuple(opened(host, wire) for wire in wires)
-        reply = None if back is None else opened(host, back)
+        reply = None if back is None else _reply(host, machine, back)
         machine.timers = machine.timers or {}
         timer = Timer(target, content, inner, reply, due_ms, deadline_ms, apart)
         key = to_bytes(target)
@@ -148,22 +186,25 @@ def _holdings(host: Host, machine: Machine, parcel: Parcel) -> None:
     host.touch(machine)
 
 
+def _reply(host: Host, machine: Machine, wire: bytes) -> Cap:
+    """What a timer asks with: another's stays sealed, where no reply is made of it."""
+    cap = opened(host, wire)
+    if isinstance(cap, Local) and cap.address != machine.address:
+        return Sealed(cap.address, wire)
+    return cap
+
+
 # Channels.
 
 
-def _channel(
-    host: Host, machine: Machine, pair: tuple[bytes, bytes], row: Row | None, parcel: Parcel
+def _receiving(
+    host: Host,
+    machine: Machine,
+    channel: Channel,
+    row: Row | None,
+    line: list[tuple[bytes, bytes, int]],
 ) -> None:
-    channel = host.channel(*pair)
-    if pair[0] == machine.address:
-        _sending(host, machine, channel, row, [one for one in parcel.outbox if one[0] == pair[1]])
-    else:
-        _receiving(host, machine, channel, row)
-    host.touch(channel)
-
-
-def _receiving(host: Host, machine: Machine, channel: Channel, row: Row | None) -> None:
-    """The machine is the receiver."""
+    """The machine is the receiver; `line` is what waits for it."""
     sender = channel.sender
     if row is None:
         row = (sender, machine.address, 0, 0, channel.taken, channel.taken_ordinal, b"", 0, 0, [])
@@ -184,14 +225,14 @@ def _receiving(host: Host, machine: Machine, channel: Channel, row: Row | None) 
     drop_outgoing(host, (sender, machine.address))
     channel.digest, channel.base = b"", 0
     channel.received, channel.received_ordinal = channel.taken, channel.taken_ordinal
-    for key in sorted(key for key in host.outbox if key[:2] == (sender, machine.address)):
+    for key in [key for key in line if key in host.outbox]:
         batch = _bring_in(host, host.outbox[key])
         channel.received, channel.received_ordinal = batch.seq, batch.ordinal + batch.count
         if isinstance(owner, Client):
             _to_inbox(host, owner, batch)
         enqueue(host, machine, batch)
-    if isinstance(owner, Client):
-        channel.sent = channel.sent_ordinal = 0
+    if isinstance(owner, Client) and sender != host.keys.client(OPERATOR)[0]:
+        channel.sent = channel.sent_ordinal = 0  # It counts by itself; the operator's does not.
 
 
 def _to_inbox(host: Host, client: Client, batch: Batch) -> None:
@@ -232,6 +273,9 @@ def _sending(
     if row is None:
         return
     receiver = channel.receiver
+    if isinstance(client := host.owner(receiver), Client):
+        waiting = client.waiting.values()
+        machine.outbox_bytes += sum(one.size for one in waiting if one.sender == machine.address)
     _, _, number, ordinal, taken, taken_ordinal, digest, epoch, base, _ = row
     owner = host.owner(receiver)
     heard = channel.taken if owner is not None else taken
@@ -290,6 +334,8 @@ def _to_here(
     """A batch to somebody here that has no verdict yet."""
     key = (batch.sender, batch.receiver, batch.seq)
     if came is not None:
+        if not came.messages:  # Its deadline has passed in line, and who asked is here only now.
+            outcomes(host, batch, "undelivered", "the deadline passed")
         came.header, came.digest, came.size = b"", b"", batch.size
         host.outbox[key] = came
         host.group.dirty[("outbox", *key)] = came

@@ -5,7 +5,7 @@ the channel is opened; then each batch is held against the mark, the chain of he
 there is, its capabilities are opened, and it waits for its turn. The sender keeps it until then.
 """
 
-from avm.host.away import hear_hints
+from avm.host.away import hear_hints, outgoing_of, wake
 from avm.host.batch import Batch, Said
 from avm.host.capability import INVALID, Cap
 from avm.host.channel import VERDICTS_MAX, Again, End, Gone, Mark, Offer, Open, Part, Told
@@ -55,6 +55,8 @@ def opened(host: Host, link: Link, frame: Open) -> None:
     if owner is None and redirect is not None and incarnation is not None:
         say_passage(host, link, Moved(*pair, redirect.identity, redirect.certificate))
         return
+    if incarnation is not None and _awaits(host, link, pair):
+        return
     channel = host.channels.get(pair)
     stale = channel is not None and incarnation is not None and incarnation < channel.epoch
     proof = prove(host, frame.receiver) if owner is not None else None
@@ -64,10 +66,7 @@ def opened(host: Host, link: Link, frame: Open) -> None:
         return
     if channel is not None and channel.frozen:
         return
-    if frame.sender in host.places:
-        set_place(host, frame.sender, link.peer)
-    else:
-        hear_hints(host, [(frame.sender, link.peer)])
+    _lives_at(host, frame.sender, link.peer)
     link.incoming[pair] = None
     taken, received, digest = frame.base, frame.base, NO_DIGEST
     known = channel or Channel(*pair, taken=taken, received=received)
@@ -82,6 +81,25 @@ def opened(host: Host, link: Link, frame: Open) -> None:
     say_after(host, link, Mark(*pair, *proofs, taken, digest, room, verdicts))
 
 
+def _lives_at(host: Host, address: bytes, where: bytes) -> None:
+    """Who sends lives there: what is to be sent to it and waited for another host goes on."""
+    place = host.places.get(address)
+    if place is None:
+        hear_hints(host, [(address, where)])
+    elif place.host != where:
+        set_place(host, address, where)
+        for sender in list(place.senders):
+            wake(host, outgoing_of(host, sender, address))
+
+
+def _awaits(host: Host, link: Link, pair: Pair) -> bool:
+    """Whether the receiver is between two hosts: it is said at which it is once that is known."""
+    if pair[1] not in host.moves.leaving or len(link.awaiting) >= host.limits.link_channels:
+        return False
+    link.awaiting[pair] = None
+    return True
+
+
 def _last_digest(host: Host, pair: Pair) -> bytes:
     """The digest of the last header received; what waits for its turn is held durable, or asked anew."""
     channel, before = host.channels.get(pair), host.arriving.get(pair)
@@ -94,13 +112,19 @@ def _last_digest(host: Host, pair: Pair) -> bytes:
 
 
 def closed(host: Host, link: Link, pair: Pair) -> None:
-    """The link of a channel is gone; it is remembered as long as something of it is under way."""
+    """The link of a channel is gone; it is remembered as long as something of it is under way.
+
+    The sender's end may believe it open on another one: the two were taken in another order there.
+    """
     incoming, channel = host.arriving.get(pair), host.channels.get(pair)
     if incoming is None or incoming.link != link.number:
         return
     incoming.partial = None
     if channel is None or channel.received == channel.taken:
         del host.arriving[pair]
+    other = host.links.get(host.peers[link.peer].link)
+    if other is not None:
+        say(host, other, Again(*pair, 1, "closed"))
 
 
 def drop_arriving(host: Host, pair: Pair) -> None:
@@ -127,7 +151,7 @@ def _incoming(host: Host, link: Link, frame: Offer | Part | End) -> Incoming | N
     incoming = host.arriving.get((frame.sender, frame.receiver))
     if incoming is None or incoming.link != link.number:
         host.counts["stray"] += 1
-        if isinstance(frame, Offer):
+        if not isinstance(frame, Part) and (frame.sender, frame.receiver) not in link.awaiting:
             say(host, link, Again(frame.sender, frame.receiver, 1, "closed"))
         return None
     return incoming

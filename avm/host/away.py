@@ -107,7 +107,7 @@ def wake(host: Host, outgoing: Outgoing) -> None:
     channel = host.channels.get((outgoing.sender, outgoing.receiver))
     if channel is None or channel.frozen or outgoing.durable <= channel.taken:
         return
-    if outgoing.receiver in host.moves.leaving:
+    if outgoing.receiver in host.moves.leaving or not host.networked:
         return
     place = place_of(host, outgoing.receiver)
     if not place.host and outgoing.receiver in host.hints:

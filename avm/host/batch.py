@@ -108,6 +108,15 @@ def set_aside(batch: Batch, keys: Keys) -> bytes:
     return to_bytes(replace(batch, messages=tuple(messages)))
 
 
+def is_sealed(batch: Batch) -> bool:
+    """Whether all capabilities in a batch are sealed, or common ones, as `set_aside` leaves them."""
+    return all(
+        isinstance(cap, Sealed | Named)
+        for to, _content, caps, reply in batch.messages
+        for cap in (to, *caps, *(() if reply is None else (reply,)))
+    )
+
+
 def from_bytes(sender: bytes, receiver: bytes, seq: int, body: bytes) -> Batch:
     """The batch that `to_bytes` made."""
     ordinal, deadline_ms, size, count, position, splits, rows, *away = cbor2.loads(body)

@@ -15,6 +15,7 @@ from avm.host.outbox import (
     enqueue,
     forget_channel,
     give_client,
+    has_moved,
     hold,
     settle,
     void,
@@ -23,6 +24,8 @@ from avm.host.outbox import (
 from avm.host.peers import Pair
 from avm.host.state import Ask, Channel, Client, Host, Machine, Status
 
+# The client by which the operator offers failed batches again.
+OPERATOR = "operator"
 # A later deadline is noted when the batch becomes durable, and judged at its turn in any case.
 SOON_MS = 60 * 60 * 1000
 # More than any client keeps in flight: one that confirms none of its verdicts waits here.
@@ -106,7 +109,9 @@ def offer(
     machine = owner if isinstance(owner, Machine) else None
     unheard = len(channel.verdicts) >= VERDICTS_MAX
     crowded = machine is not None and _is_crowded(host, machine)
-    away = owner is None and host.networked
+    # What another host has taken of is waited for, also while there is no network.
+    known = channel.sent > 0 or has_moved(host, receiver)
+    away = owner is None and (host.networked or known)
     waiting = channel.received - channel.taken
     # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.
     laden = waiting and client.outbox_bytes > limits.outbox_bytes
@@ -176,7 +181,7 @@ def _is_crowded(host: Host, machine: Machine) -> bool:
 
 
 def _not_here(host: Host, channel: Channel, batch: Batch) -> None:
-    channel.taken = batch.seq
+    channel.taken = channel.base = batch.seq
     channel.taken_ordinal = batch.ordinal + batch.count
     if batch.position:
         channel.position = batch.position
@@ -240,7 +245,8 @@ def _say_end(host: Host, client: Client, pair: Pair) -> None:
     if outgoing is not None:
         host.places[outgoing.receiver].senders.pop(outgoing.sender, None)
     channel = host.channels.get(pair)
-    if pair[0] == client.address and channel is not None and channel.digest:
+    # What counts as sent was sent to another host, or had been taken by a machine before it left.
+    if pair[0] == client.address and channel is not None and channel.sent:
         link = host.links.get(outgoing.link) if outgoing is not None else None
         ending.end(host, pair, client.tag, link)
 

@@ -4,7 +4,7 @@ The core calls it with each key whose time has come; what is stored about it cha
 commit.
 """
 
-from avm.host import clients, hearing, moving, peering, verdicts
+from avm.host import clients, hearing, landing, moving, peering, verdicts
 from avm.host.outbox import outcome, outcomes, settle, void, withdraw
 from avm.host.plan import fire_timer
 from avm.host.state import Client, Host, Key, Machine
@@ -30,6 +30,8 @@ def fall_due(host: Host, key: Key) -> None:
                 hearing.wake_all(host, place)
         case "ready", bytes(address):
             moving.say_again(host, address)
+        case "landing", bytes(address):
+            landing.overdue(host, address)
         case "redirect", bytes(address):
             moving.forget_redirect(host, address)
         case "peers", str(what):

@@ -42,10 +42,10 @@ def end(host: Host, pair: Pair, tag: bytes, link: Link | None) -> None:
     ending = host.endings[pair] = Ending(*pair, where, tag)
     host.group.dirty[row_of(pair)] = ending
     while len(host.endings) > host.limits.endings:
-        _forget(host, next(iter(host.endings)))
+        forget(host, next(iter(host.endings)))
         host.counts["endings_dropped"] += 1
     if link is not None:
-        ending.link = link.number
+        ending.link, ending.shown = link.number, False
         say_after(host, link, End(*pair))
     elif not where and host.networked:
         seek(host, place)
@@ -85,7 +85,7 @@ def _tell(host: Host, link: Link, ending: Ending) -> None:
         keys.drop(ending.client)
     if made is None:
         return
-    ending.link = link.number
+    ending.link, ending.shown = link.number, True
     say_after(host, link, Open(*pair, made[0].to_bytes(), made[1].to_bytes(), 0))
     say_after(host, link, End(*pair))
 
@@ -103,9 +103,22 @@ def is_told(host: Host, link: Link, pair: Pair) -> bool:
     ending = host.endings.get(pair)
     if ending is None or ending.link != link.number:
         return False
-    _forget(host, pair)
+    forget(host, pair)
     if not any(one.link == link.number for one in host.endings.values()):
         tell(host, link)
+    return True
+
+
+def is_lost(host: Host, link: Link, pair: Pair, why: str) -> bool:
+    """Whether an end was said in vain, for the channel was closed: it is said anew, opened before.
+
+    *Busy*: its receiver was about to move, and does not.
+    """
+    ending = host.endings.get(pair)
+    if ending is None or ending.link != link.number:
+        return False
+    if not ending.shown or why == "busy":
+        _tell(host, link, ending)
     return True
 
 
@@ -123,6 +136,7 @@ def moved(host: Host, link: Link, pair: Pair, where: bytes) -> bool:
     return True
 
 
-def _forget(host: Host, pair: Pair) -> None:
+def forget(host: Host, pair: Pair) -> None:
+    """Nobody has to be told any more."""
     del host.endings[pair]
     host.group.dirty[row_of(pair)] = None

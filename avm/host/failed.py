@@ -4,13 +4,11 @@ import cbor2
 
 from avm.host.batch import Said, from_bytes
 from avm.host.capability import Cap, Sealed
-from avm.host.clients import open_client
+from avm.host.clients import OPERATOR, open_client
 from avm.host.operate import done, refuse
 from avm.host.outbox import send
 from avm.host.recast import opened
 from avm.host.state import Host, Machine, Mode, Status
-
-OPERATOR = "operator"
 
 
 def retry(

@@ -10,12 +10,19 @@ from typing import Any, Protocol
 import cbor2
 
 from avm.host import batch, chain, journal
+from avm.host.header import DIGEST_BYTES
 from avm.host.moves import Landing
-from avm.host.passage import CODE, FAILED, JOURNAL, SNAPSHOT
+from avm.host.parcel import COUNT_MAX
+from avm.host.passage import CODE, FAILED, ITEM_BYTES_MAX, JOURNAL, SNAPSHOT
 from avm.host.state import Group
+from caps import shape
+from caps.codec import loads_shape_untrusted
 from caps.errors import Malformed
 
 CHUNK_BYTES = 1024 * 1024
+# A context in an entry nests as deep as in a worker's frames.
+DEPTH = 150
+NOT_OURS = (cbor2.CBORError, ValueError, TypeError, ArithmeticError, AttributeError, RecursionError)
 CODE_FORMS = (journal.INIT, journal.CODE)
 
 
@@ -79,7 +86,7 @@ def take(group: Group, landing: Landing, following: int) -> tuple[int, int, byte
                 _take_failed(group, landing, body)
             case _:
                 _take_code(group, landing, body)
-    except (cbor2.CBORError, ValueError, TypeError, RecursionError, journal.DamagedEntry) as error:
+    except (*NOT_OURS, journal.DamagedEntry) as error:
         raise Malformed(f"history: {error}") from None
     return _next(landing, following)
 
@@ -89,16 +96,31 @@ def _next(landing: Landing, following: int) -> tuple[int, int, bytes] | None:
     kind = landing.kind
     if kind == JOURNAL:
         if following:
-            return JOURNAL, _forward(landing.item, following), b""
+            return JOURNAL, _next_is(landing.n, following), b""
         if (landing.n, landing.chain) != (landing.parcel.head, landing.parcel.chain):
             raise Malformed("history: the journal does not end where the machine is")
         return SNAPSHOT, landing.n, b""
+    if following and not landing.body:
+        raise Malformed("history: nothing, and more after it")
     if kind == SNAPSHOT:
         return (SNAPSHOT, following, b"") if 0 < following < landing.item else (FAILED, 0, b"")
     if kind == FAILED and following:
         return FAILED, _forward(landing.item, following), b""
     wanted = next(iter(landing.codes), None)
     return None if wanted is None else (CODE, 0, wanted)
+
+
+def _plain(octets: object) -> object:
+    """Bytes decoded, in which nothing is that ours never hold: no tags, no circles."""
+    if type(octets) is not bytes:
+        raise Malformed("history: no bytes")
+    return loads_shape_untrusted(octets, max_bytes=ITEM_BYTES_MAX, depth=DEPTH)
+
+
+def _next_is(n: int, following: int) -> int:
+    if following != n:
+        raise Malformed("history: entries left out")
+    return following
 
 
 def _forward(item: int, following: int) -> int:
@@ -108,16 +130,22 @@ def _forward(item: int, following: int) -> int:
 
 
 def _take_journal(group: Group, landing: Landing, body: bytes) -> None:
-    rows = cbor2.loads(body)
-    if type(rows) is not list:
+    rows = _plain(body)
+    assert landing.parcel is not None
+    head = landing.parcel.head
+    if type(rows) is not list or not rows:
         raise Malformed("history: no entries")
     for number, octets, printed in rows:
         expected = landing.n if landing.n >= 0 else number
-        if type(number) is not int or number < 0 or number != expected:
+        if type(number) is not int or not 0 <= number < head or number != expected:
             raise Malformed("history: an entry out of order")
         if type(octets) is not bytes or not isinstance(printed, str | None):
             raise Malformed("history: no entry")
+        _plain(octets)
         entry = journal.decode(number, octets)
+        for part in ("input", "output"):
+            if entry.fields.get(part):
+                _plain(entry[part])
         why = chain.shape_fault(entry)
         if why or (landing.chain is not None and entry.before != landing.chain):
             raise Malformed(f"history: entry {number}: {why or 'it follows another'}")
@@ -135,10 +163,14 @@ def _take_snapshot(group: Group, landing: Landing, body: bytes) -> None:
         if first:
             raise Malformed("history: there is no snapshot")
         return
-    number, octets = cbor2.loads(body)
-    code, state, references, _next_slot, digest = cbor2.loads(octets)
-    if type(number) is not int or not 0 <= number < landing.item or len(code) != 32:
-        raise Malformed("history: no snapshot")
+    n, row = shape.array(_plain(body), 2, "snapshot")
+    number = shape.integer(n, 0, landing.item - 1, "snapshot: number")
+    octets = shape.some_octets(row, 1, ITEM_BYTES_MAX, "snapshot: row")
+    body_code, body_state, refs, next_slot, digest = shape.array(_plain(octets), 5, "snapshot")
+    code = shape.octets(body_code, DIGEST_BYTES, "snapshot: code")
+    state = shape.some_octets(body_state, 0, ITEM_BYTES_MAX, "snapshot: state")
+    references = shape.items(refs, ITEM_BYTES_MAX, "snapshot: references")
+    shape.integer(next_slot, 0, COUNT_MAX, "snapshot: slot")
     if digest != journal.digest_of(state, references):
         raise Malformed("history: a snapshot that is not what its digest says")
     if first and landing.snapshot != (number, digest):
@@ -150,13 +182,15 @@ def _take_snapshot(group: Group, landing: Landing, body: bytes) -> None:
 def _take_failed(group: Group, landing: Landing, body: bytes) -> None:
     if not body:
         return
-    number, row = cbor2.loads(body)
-    _sender, reason, index, detail, now_ms, octets = cbor2.loads(row)
+    n, row = shape.array(_plain(body), 2, "failed batch")
+    number = shape.integer(n, landing.item, landing.n - 1, "failed batch: number")
+    _sender, reason, index, detail, now_ms, said = shape.array(_plain(row), 6, "failed batch")
     if not (type(reason) is type(detail) is str and type(index) is type(now_ms) is int):
         raise Malformed("history: no failed batch")
-    batch.from_bytes(b"", landing.address, 0, octets)
-    if type(number) is not int or not landing.item <= number < landing.n:
-        raise Malformed("history: a failed batch out of order")
+    octets = shape.some_octets(said, 1, ITEM_BYTES_MAX, "failed batch: messages")
+    _plain(octets)
+    if not batch.is_sealed(batch.from_bytes(b"", landing.address, 0, octets)):
+        raise Malformed("history: a failed batch with a capability that is not sealed")
     group.dirty[("failed", landing.number, number)] = row
 
 

@@ -7,16 +7,17 @@ there, begins anew.
 
 import cbor2
 
-from avm.host import history
+from avm.host import history, moving
 from avm.host.adopt import adopt, why_not_adopted
 from avm.host.keys import are_keys
-from avm.host.links import prove, say_passage, say_passage_after
+from avm.host.links import peer_of, prove, say_passage, say_passage_after
 from avm.host.moves import LANDING, LANDINGS_MAX, Landing, key_of
 from avm.host.operate import REMOVE_ALL
 from avm.host.parcel import from_bytes_untrusted
 from avm.host.passage import (
     JOURNAL,
     MACHINE,
+    NAME,
     PIECE_BYTES,
     Fetch,
     Landed,
@@ -26,6 +27,7 @@ from avm.host.passage import (
     Willing,
 )
 from avm.host.peers import Link
+from avm.host.soundness import check_untrusted
 from avm.host.state import Host
 from caps import shape
 from caps.codec import loads_shape_untrusted
@@ -34,6 +36,9 @@ from caps.identity import parse_identity_untrusted
 
 _ITEM_BYTES_MAX = 300 * 1024 * 1024
 _KEYS_BYTES_MAX = 64 * 1024
+SHOWN = 40
+# So many that were refused are remembered of each host.
+REFUSED_MAX = 256
 
 
 def asked(host: Host, link: Link, frame: Move) -> None:
@@ -47,6 +52,8 @@ def _why_not(host: Host, peer: bytes, address: bytes, name: str) -> str:
         return f"it does not take your machines: there `avm-host peers trust {host_text(peer)}`"
     if host.draining:
         return "it is about to stop"
+    if not NAME.fullmatch(name):
+        return f"{name[:SHOWN]!r} is no name of a machine: letters a-z, digits and -"
     if name in host.names:
         return f"it has a machine {name} already: move it `--as` another name"
     if address in host.machines:
@@ -71,7 +78,10 @@ def ready(host: Host, link: Link, frame: Ready) -> None:
             return
         _give_up(host, before)
     why = _why_not(host, link.peer, frame.address, frame.name)
+    if peer_of(host, link.peer).refused.get(frame.address, 0) >= frame.incarnation:
+        why = "it was refused"
     if why:
+        _note_refused(host, link, frame.address, frame.incarnation)
         say_passage(host, link, Willing(frame.address, frame.incarnation, why))
         return
     about = (frame.address, frame.name, link.peer, link.number, frame.incarnation)
@@ -99,11 +109,28 @@ def _said_landed(host: Host, link: Link, address: bytes, incarnation: int) -> bo
     return False
 
 
+def _note_refused(host: Host, link: Link, address: bytes, incarnation: int) -> None:
+    """What was refused once is its old host's again: a no that comes there late must still be true."""
+    refused = peer_of(host, link.peer).refused
+    refused.pop(address, None)
+    refused[address] = incarnation
+    while len(refused) > REFUSED_MAX:
+        del refused[next(iter(refused))]
+
+
 def _give_up(host: Host, landing: Landing) -> None:
     """Forgets what has come of a machine that does not come to its end."""
     host.moves.landing.pop(landing.address, None)
+    host.deadlines.drop(("landing", landing.address))
     host.group.dirty[key_of(LANDING, landing.address)] = None
     host.group.cuts.append((landing.number, REMOVE_ALL))
+
+
+def overdue(host: Host, address: bytes) -> None:
+    """Nothing has come of a machine for long: it begins anew when its old host says that it is ready."""
+    landing = host.moves.landing.get(address)
+    if landing is not None:
+        _give_up(host, landing)
 
 
 def link_lost(host: Host, number: int) -> None:
@@ -121,6 +148,8 @@ def _fetch(host: Host, link: Link, landing: Landing, kind: int, item: int, diges
 
 def _fetch_more(host: Host, link: Link, landing: Landing) -> None:
     place = (landing.kind, landing.item, landing.hash, len(landing.body))
+    due_ms = host.now_ms + round(host.limits.landing_s * 1000)
+    host.deadlines.put(("landing", landing.address), due_ms)
     say_passage_after(host, link, Fetch(landing.address, landing.incarnation, *place))
 
 
@@ -135,6 +164,12 @@ def pieced(host: Host, link: Link, frame: Piece) -> None:
         host.counts["stray"] += 1
         return
     landing.body += frame.part
+    landing.size += len(frame.part)
+    if landing.size > host.limits.landing_bytes:
+        _refuse(
+            host, link, landing, f"over {host.limits.landing_bytes:,} bytes: limits.landing_bytes"
+        )
+        return
     if len(landing.body) < frame.size and len(frame.part) == PIECE_BYTES:
         _fetch_more(host, link, landing)
         return
@@ -147,6 +182,7 @@ def pieced(host: Host, link: Link, frame: Piece) -> None:
 def _refuse(host: Host, link: Link, landing: Landing, why: str) -> None:
     host.counts["malformed"] += 1
     _give_up(host, landing)
+    _note_refused(host, link, landing.address, landing.incarnation)
     said = Willing(landing.address, landing.incarnation, why[:200])
     say_passage_after(host, link, said)
 
@@ -169,7 +205,9 @@ def _take(host: Host, link: Link, landing: Landing, following: int) -> None:
         _refuse(host, link, landing, why)
         return
     del host.moves.landing[landing.address]
+    host.deadlines.drop(("landing", landing.address))
     host.group.dirty[key_of(LANDING, landing.address)] = None
+    moving.comes_back(host, landing.address)
     adopt(host, landing.address, landing.number, parcel, landing.keys, landing.name)
     host.counts["moved_here"] += 1
     _said_landed(host, link, landing.address, landing.incarnation)
@@ -185,6 +223,5 @@ def _take_machine(landing: Landing) -> None:
     fits = known.address == landing.address and parcel.incarnation == landing.incarnation
     if not fits or not are_keys(landing.keys, landing.address, parcel.identity, parcel.generation):
         raise Malformed("parcel: of another machine")
-    if any(landing.address not in row[:2] for row in parcel.channels):
-        raise Malformed("parcel: a channel of others")
+    check_untrusted(parcel, landing.address, landing.keys)
     landing.codes[parcel.code] = None

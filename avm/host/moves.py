@@ -38,7 +38,7 @@ class Leaving:
     """A machine whose end here is committed and which the other host has not taken up yet.
 
     `name` is the one it had here, `name_there` that it will have; `number` is that of its history here,
-    `keys` are sealed as in its row.
+    `keys` are sealed as in its row. `item` is what is fetched first, while it is.
     """
 
     address: bytes
@@ -50,6 +50,7 @@ class Leaving:
     keys: bytes
     parcel: bytes
     request: int = 0
+    item: bytes = b""
 
 
 @dataclass(slots=True)
@@ -69,7 +70,8 @@ class Redirect:
 class Landing:
     """A machine on its way here, item by item; `body` is what there is of the item that is fetched.
 
-    `n` and `chain` are of the entry to come next, `snapshot` the last one that the journal tells of.
+    `n` and `chain` are of the entry to come next, `snapshot` the last one that the journal tells of;
+    `size` counts the bytes that have come.
     """
 
     address: bytes
@@ -82,6 +84,7 @@ class Landing:
     item: int = 0
     hash: bytes = b""
     body: bytearray = field(default_factory=bytearray)
+    size: int = 0
     parcel: Parcel | None = None
     keys: bytes = b""
     n: int = -1

@@ -10,12 +10,20 @@ from dataclasses import replace
 from avm.host import ending
 from avm.host.adopt import adopt, why_not_adopted
 from avm.host.cases import ROW, Decision
+from avm.host.channel import Again
 from avm.host.effects import Carry, Dial
-from avm.host.links import dial, peer_of, read_proof, say_passage
+from avm.host.links import (
+    dial,
+    peer_of,
+    read_proof,
+    say_after,
+    say_passage,
+    say_passage_after,
+)
 from avm.host.moves import LEAVING, REDIRECT, Asked, Leaving, Redirect, key_of, redirect_bytes
 from avm.host.operate import REMOVE_ALL, act_on, done, refuse
 from avm.host.parcel import Parcel, from_bytes_untrusted
-from avm.host.parting import Leave, say_ready
+from avm.host.parting import Leave, say_ready, why_not
 from avm.host.passage import (
     MACHINE,
     PIECE_BYTES,
@@ -26,8 +34,8 @@ from avm.host.passage import (
     Piece,
     Willing,
 )
-from avm.host.peers import Link
-from avm.host.state import Host, Machine, Status
+from avm.host.peers import Link, Pair
+from avm.host.state import Host, Machine
 from avm.host.verdicts import leave_place, of_link, place_found
 from caps.codec import dumps_plain
 from caps.identity import Endpoint
@@ -74,15 +82,9 @@ def _why_not(host: Host, machine: Machine, to: bytes) -> str:
         return "this host has no network: `run --listen IP:PORT`"
     if to == host.address:
         return "it lives here already"
-    if host.roster.is_banned(to):
-        return f"that host is banned: `peers unban {to.hex()}`"
     if machine.address in host.moves.asked:
         return "it is about to already"
-    if machine.status not in (Status.RUNNING, Status.SUSPENDED):
-        return f"it is {machine.status.name.lower()}"
-    if any(one.frozen for pair, one in host.channels.items() if machine.address in pair):
-        return "a channel of it is frozen: `avm-host channels`"
-    return ""
+    return why_not(host, machine, to)
 
 
 def _ask(host: Host, link: Link, address: bytes) -> None:
@@ -91,6 +93,7 @@ def _ask(host: Host, link: Link, address: bytes) -> None:
         del host.moves.asked[address]
         refuse(host, asked.request, "it is gone")
         return
+    link.asked[address] = link.asked.get(address, 0) + 1
     say_passage(host, link, Move(address, machine.incarnation + 1, asked.name))
 
 
@@ -148,10 +151,20 @@ def link_lost(host: Host, peer: bytes) -> None:
 
 
 def willing(host: Host, link: Link, frame: Willing) -> None:
-    """The other host takes a machine, or says why not: then it stays, or is taken back."""
+    """The other host takes a machine, or says why not: then it stays, or is taken back.
+
+    Each question on a link is answered on it, before what was said there after it: an answer that comes
+    late must not be taken for one to what was said by another link meanwhile.
+    """
     address = frame.address
     asked, left = host.moves.asked.get(address), host.moves.leaving.get(address)
-    if asked is not None and asked.to == link.peer:
+    unanswered = link.asked.pop(address, 0)
+    if unanswered:
+        if unanswered > 1:
+            link.asked[address] = unanswered - 1
+        if asked is None or asked.to != link.peer:
+            host.counts["stray"] += 1
+            return
         del host.moves.asked[address]
         machine = host.machines.get(address)
         if machine is None or frame.why:
@@ -179,6 +192,7 @@ def _take_back(host: Host, left: Leaving, why: str) -> None:
 def _live_again(host: Host, left: Leaving, parcel: Parcel, why: str) -> Machine:
     del host.moves.leaving[left.address]
     host.group.dirty[key_of(LEAVING, left.address)] = None
+    _let_open(host, left.address)
     keys = host.keys.open_machine(left.keys)
     name = left.name if left.name not in host.names else left.address.hex()[:12]
     machine = adopt(host, left.address, left.number, parcel, keys, name)
@@ -215,6 +229,22 @@ def back(host: Host, request: int, left: Leaving) -> None:
     done(host, request, value | {"name": machine.name, "incarnation": machine.incarnation})
 
 
+def _awaited(host: Host, address: bytes) -> list[tuple[Link, Pair]]:
+    """The channels that others wanted to open to a machine while it was leaving; they wait no more."""
+    found = [
+        (link, pair) for link in host.links.values() for pair in link.awaiting if pair[1] == address
+    ]
+    for link, pair in found:
+        del link.awaiting[pair]
+    return found
+
+
+def _let_open(host: Host, address: bytes) -> None:
+    """A machine is here again: who wanted to open a channel to it does so now."""
+    for link, pair in _awaited(host, address):
+        say_after(host, link, Again(*pair, 1, "busy"))
+
+
 def fetched(host: Host, link: Link, frame: Fetch) -> None:
     """The other host wants a part of what a machine is."""
     left = host.moves.leaving.get(frame.address)
@@ -222,8 +252,13 @@ def fetched(host: Host, link: Link, frame: Fetch) -> None:
         host.counts["stray"] += 1
         return
     if frame.kind == MACHINE:
-        keys = host.keys.open_machine(left.keys)
-        _piece(host, link, frame, dumps_plain([left.parcel, keys]), 0)
+        if not left.item:
+            keys = host.keys.open_machine(left.keys)
+            left.item = dumps_plain([left.parcel, keys])
+        item = left.item
+        if frame.at + PIECE_BYTES >= len(item):
+            left.item = b""
+        _piece(host, link, frame, item, 0)
     else:
         host.effects.append(Carry(link.number, left.number, frame))
 
@@ -249,20 +284,35 @@ def landed(host: Host, link: Link, frame: Landed) -> None:
         host.counts["stray"] += 1
         return
     where, incarnation = proof
-    del host.moves.leaving[frame.address]
-    host.group.dirty[key_of(LEAVING, frame.address)] = None
-    host.group.cuts.append((left.number, REMOVE_ALL))
+    _has_left(host, left, where, incarnation)
     until_ms = host.now_ms + REDIRECT_MS
     shown = (frame.identity, frame.certificate, until_ms)
     redirect = Redirect(frame.address, left.name, where, incarnation, *shown)
     host.moves.redirects[frame.address] = redirect
     host.group.dirty[key_of(REDIRECT, frame.address)] = redirect_bytes(redirect)
     host.deadlines.put(("redirect", frame.address), until_ms)
-    if left.request:
-        value = {"machine": left.name, "address": frame.address.hex(), "host": where.hex()}
-        done(host, left.request, value | {"name": left.name_there, "incarnation": incarnation})
-    host.counts["moved_away"] += 1
+    for other, pair in _awaited(host, frame.address):
+        say_passage_after(host, other, Moved(*pair, frame.identity, frame.certificate))
     place_found(host, frame.address, where)
+
+
+def _has_left(host: Host, left: Leaving, where: bytes, incarnation: int) -> None:
+    """A machine that left is there: what there still was of it here goes."""
+    del host.moves.leaving[left.address]
+    host.group.dirty[key_of(LEAVING, left.address)] = None
+    host.group.cuts.append((left.number, REMOVE_ALL))
+    host.counts["moved_away"] += 1
+    if left.request:
+        value = {"machine": left.name, "address": left.address.hex(), "host": where.hex()}
+        done(host, left.request, value | {"name": left.name_there, "incarnation": incarnation})
+
+
+def comes_back(host: Host, address: bytes) -> None:
+    """A machine comes of which this host had not heard yet that it was there."""
+    left = host.moves.leaving.get(address)
+    if left is not None:
+        _has_left(host, left, left.to, left.incarnation)
+        _let_open(host, address)
 
 
 def forget_redirect(host: Host, address: bytes) -> None:

@@ -56,7 +56,8 @@ def route(host: Host, batch: Batch) -> None:
     if isinstance(owner, Client):
         to_client(host, owner, batch)
         return
-    if owner is None and host.networked:
+    if owner is None and (host.networked or batch.seq > 1 or has_moved(host, batch.receiver)):
+        # Numbers that another host has seen are not used again: the batch waits for a network.
         keep_away(host, batch)
         return
     if owner is None:
@@ -70,6 +71,11 @@ def route(host: Host, batch: Batch) -> None:
     keep(host, batch)
     host.channel(batch.sender, batch.receiver).received = batch.seq
     enqueue(host, owner, batch)
+
+
+def has_moved(host: Host, address: bytes) -> bool:
+    """Whether a machine lived here and is at another host, or on its way there."""
+    return address in host.moves.leaving or address in host.moves.redirects
 
 
 def why_not(host: Host, machine: Machine, batch: Batch) -> str:

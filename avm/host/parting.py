@@ -17,13 +17,13 @@ from avm.host.capability import Cap, to_wire
 from avm.host.channel import Again
 from avm.host.clients import open_ask
 from avm.host.effects import Publish
-from avm.host.header import digest_of_header
+from avm.host.header import digest_of_header, pack_body
 from avm.host.links import say_after, say_passage_after
 from avm.host.moves import LEAVING, Leaving, key_of, leaving_bytes
 from avm.host.operate import refuse
 from avm.host.outbox import forget_channel, settle
 from avm.host.parcel import Parcel, Row, Sent, Waiting
-from avm.host.passage import Ready
+from avm.host.passage import ITEM_BYTES_MAX, Ready
 from avm.host.peers import Incoming
 from avm.host.placing import forget
 from avm.host.recast import recast, sealing
@@ -31,6 +31,8 @@ from avm.host.state import Channel, Client, Flight, Host, Machine, Status
 from avm.machine import frames
 
 READY_MS = 5_000
+# More than a row of a parcel has beside what it carries: a batch, a channel, a verdict, a word.
+ROW = 2_048
 
 
 @dataclass(slots=True)
@@ -49,8 +51,8 @@ class Leave:
 
     def finish(self, host: Host, flight: Flight) -> bool:
         machine = flight.machine
-        if machine.status not in (Status.RUNNING, Status.SUSPENDED):
-            refuse(host, self.request, f"{machine.name} cannot move: it is halted")
+        if problem := why_not(host, machine, self.to):
+            refuse(host, self.request, f"{machine.name} cannot move: {problem}")
             return True
         assert flight.answer is not None
         why = flight.answer[5]
@@ -65,6 +67,31 @@ class Leave:
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
         refuse(host, self.request, f"{machine.name} cannot move: {why}")
+
+
+def why_not(host: Host, machine: Machine, to: bytes) -> str:
+    """Why a machine cannot leave for a host now, as far as that is known here."""
+    if host.roster.is_banned(to):
+        return f"that host is banned: `peers unban {to.hex()}`"
+    if machine.status not in (Status.RUNNING, Status.SUSPENDED):
+        return f"it is {machine.status.name.lower()}"
+    own = [one for pair, one in host.channels.items() if machine.address in pair]
+    if any(one.frozen for one in own):
+        return "a channel of it is frozen: `avm-host channels`"
+    if _size(host, machine, own) > ITEM_BYTES_MAX:
+        return f"it holds more than {ITEM_BYTES_MAX:,} bytes beside its journal"
+    return ""
+
+
+def _size(host: Host, machine: Machine, channels: list[Channel]) -> int:
+    """About how many bytes a machine's parcel will have, or its state where that is more."""
+    size = len(parcel.to_bytes(_pack(host, machine, [], [], [])))
+    for batch in [one for key, one in host.outbox.items() if key[0] == machine.address]:
+        is_here = batch.messages and not batch.header
+        size += len(pack_body(batch.messages, host.keys.to_seal) if is_here else batch.body) + ROW
+    words = sum(len(one.messages) for one in machine.queue or () if one.sender == host.address)
+    size += sum(ROW + ROW * len(one.verdicts) for one in channels) + ROW * words
+    return max(size, machine.state_bytes) + 2 * ROW
 
 
 def depart(host: Host, machine: Machine, to: bytes, name: str, request: int) -> None:

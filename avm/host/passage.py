@@ -15,6 +15,7 @@ the machine will have there. What is fetched is an item of a kind and a number (
 parts; `next` is the number of the next item of the kind, 0 where there is none.
 """
 
+import re
 from typing import NamedTuple
 
 from avm.host.header import ADDRESS_BYTES, DIGEST_BYTES
@@ -29,6 +30,8 @@ MACHINE, JOURNAL, SNAPSHOT, FAILED, CODE = range(5)
 PIECE_BYTES = 128 * 1024
 ITEM_BYTES_MAX = 256 * 1024 * 1024
 NAME_BYTES_MAX = 256
+# What a machine may be called.
+NAME = re.compile(r"[a-z][a-z0-9-]*")
 WHY_BYTES_MAX = 512
 INCARNATION_MAX = 2**32 - 1
 NUMBER_MAX = 2**48

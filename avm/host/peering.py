@@ -4,7 +4,7 @@ Beside the journey. A host dials the best of those it knows until it has a few l
 worst idle one when it has too many, tells each peer whom it reached, and does what the operator says.
 """
 
-from avm.host import landing, moving
+from avm.host import ending, landing, moving
 from avm.host.arrivals import closed
 from avm.host.away import wake
 from avm.host.channel import pack_frame
@@ -135,6 +135,8 @@ def unlinked(host: Host, number: int) -> Link | None:
     for pair in link.incoming:
         closed(host, link, pair)
     link_lost(host, link)
+    if peer.link:
+        ending.tell(host, host.links[peer.link])
     landing.link_lost(host, number)
     moving.link_lost(host, link.peer)
     _forget(host, link.peer)
@@ -384,6 +386,7 @@ def unban(host: Host, request: int, address: bytes) -> None:
     known.banned, known.tries = False, 0
     host.group.dirty[ROW] = host.roster
     done(host, request, {"host": address.hex()})
+    moving.go_on(host, address)
     peer = host.peers.get(address)
     for one in list(peer.places) if peer is not None else ():
         for outgoing in [o for o in host.outgoing.values() if o.receiver == one]:

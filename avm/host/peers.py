@@ -30,7 +30,10 @@ class Place:
 
 @dataclass(slots=True)
 class Peer:
-    """Another host, the link to it (0: none) and the addresses that live there."""
+    """Another host, the link to it (0: none) and the addresses that live there.
+
+    `refused` are machines of it that were not taken up here, each with the incarnation it would have had.
+    """
 
     address: bytes
     link: int = 0
@@ -38,6 +41,7 @@ class Peer:
     tries: int = 0
     again_ms: int = 0
     places: dict[bytes, None] = field(default_factory=dict)
+    refused: dict[bytes, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -93,6 +97,8 @@ class Link:
     `told` is the last change of this host's roster that the other knows; None before it asked.
     `hear_ms` goes ahead of the time by what it tells of others.
     `proofs` are of whom it speaks for: what was shown, as a digest, the incarnation, and until when.
+    `awaiting` are channels to machines that are leaving: what becomes of those is said when it is known.
+    `asked` counts for each machine how often it was asked on this link whether it may come, unanswered.
     """
 
     number: int
@@ -106,6 +112,8 @@ class Link:
     incoming: dict[Pair, None] = field(default_factory=dict)
     partial_bytes: int = 0
     proofs: dict[bytes, tuple[bytes, int, int]] = field(default_factory=dict)
+    awaiting: dict[Pair, None] = field(default_factory=dict)
+    asked: dict[bytes, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from avm.host.batch import Batch, Said
 from avm.host.capability import INVALID, Cap, Local, Reply, Sealed, to_bytes, to_wire
+from avm.host.operate import Create, Edit
 from avm.host.state import Flight, Host, Machine, Timer
 from caps.capability import CommonName, parse_wire_untrusted
 from caps.errors import InvalidCapability
@@ -68,6 +69,7 @@ def recast(host: Host, change: Change) -> None:
                 assert isinstance(to, Local), "an ask's reply is the asker's own"
                 ask.to = to
                 host.group.dirty[("ask", machine.id, ask.number)] = ask
+        _acts(machine, change)
         for flight in machine.flights or ():
             _flight(flight, change)
         for batch in machine.queue or ():
@@ -109,6 +111,14 @@ def _timers(host: Host, machine: Machine, change: Change) -> None:
         machine.timers[name] = other
         host.group.dirty[("timer", machine.id, name)] = other
         host.deadlines.put(("timer", machine.id, name), other.due_ms)
+
+
+def _acts(machine: Machine, change: Change) -> None:
+    """What waits to be done to a machine, or is being done and may be begun again."""
+    flying = [flight.act for flight in machine.flights or ()]
+    for act in (*flying, *(machine.acts or ())):
+        if isinstance(act, Create | Edit):
+            act.caps = tuple(map(change, act.caps))
 
 
 def _flight(flight: Flight, change: Change) -> None:

@@ -238,6 +238,10 @@ def _load_batches(host: Host, rows: Rows) -> None:
         host.deadlines.put(("batch", sender, receiver, seq), batch.deadline_ms)
         channel = host.channel(sender, receiver)
         channel.received, channel.received_ordinal = seq, batch.ordinal + batch.count
+        if (
+            sender in host.clients
+        ):  # Of a batch that is held and none taken there is no channel's row.
+            host.clients[sender].channels.add((sender, receiver))
         enqueue(host, host.machines[receiver], batch)
 
 

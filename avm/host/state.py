@@ -187,13 +187,17 @@ class Client:
 
 @dataclass(slots=True)
 class Ending:
-    """A client that has ended, and a receiver whose host still has a channel of it; told by `link`."""
+    """A client that has ended, and a receiver whose host still has a channel of it; told by `link`.
+
+    `shown`: there it was shown who speaks for the client, before the end was said.
+    """
 
     client: bytes
     receiver: bytes
     host: bytes
     tag: bytes
     link: int = 0
+    shown: bool = False
 
 
 @dataclass(slots=True)

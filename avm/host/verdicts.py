@@ -173,13 +173,17 @@ def close_asks(host: Host, client: Client, batch: Batch) -> None:
 
 def again(host: Host, link: Link, frame: Again) -> None:
     """The receiver's host expects another number, or has no room for a while."""
+    if ending.is_lost(host, link, (frame.sender, frame.receiver), frame.why):
+        return
     outgoing = of_link(host, link, frame)
     channel = host.channels.get((frame.sender, frame.receiver))
-    if outgoing is None or channel is None or not outgoing.marked:
+    if outgoing is None or channel is None:
         return
-    if frame.why == "closed":
+    if frame.why == "closed" or (frame.why == "busy" and not outgoing.marked):
         unlink(outgoing)
         wake(host, outgoing)
+        return
+    if not outgoing.marked:
         return
     if not channel.taken < frame.seq <= channel.sent + 1:
         host.counts["stray"] += 1

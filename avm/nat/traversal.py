@@ -230,11 +230,13 @@ class Traversal:
             if now_s - used_s >= TUNNEL_IDLE_S:
                 self._fill(tunnel)
         for link, (due_s, apart_s) in list(self._upgrades.items()):
+            if due_s > now_s:
+                continue
+            apart_s = min(2 * apart_s, UPGRADE_S_MAX)
+            self._upgrades[link] = (now_s + apart_s, apart_s)
             seat = self._seats[link]
             via = self._meetings.through.get(seat.peer)
-            if due_s <= now_s and via is not None:
-                apart_s = min(2 * apart_s, UPGRADE_S_MAX)
-                self._upgrades[link] = (now_s + apart_s, apart_s)
+            if via is not None:
                 self.counts["upgrades.tried"] += 1
                 self._meetings.want(seat.peer, [via], now_s, spare=True, may_relay=False)
 

@@ -19,6 +19,8 @@ from caps.errors import Malformed
 from caps.identity import Endpoint, parse_route
 
 SHOWN = 40
+# As many machines as may be on their way to one host at once.
+ITEMS_KEPT = 4
 
 
 class Moves:
@@ -29,7 +31,7 @@ class Moves:
         self._core = core
         self._store = store
         self._address_of = address_of
-        self._last: tuple[tuple[Any, ...], bytes, int] | None = None
+        self._items: dict[int, tuple[tuple[Any, ...], bytes, int]] = {}
 
     def act(self, params: dict[str, Any], request: Callable[[], int]) -> None:
         """Has the core move a machine, or take one back; it answers the request when that is done."""
@@ -62,14 +64,17 @@ class Moves:
         return route.address, route.endpoint
 
     def carry(self, effect: Carry) -> None:
-        """Reads an item for another host; the last one is kept, for it goes in parts."""
-        fetch = effect.fetch
-        key = (effect.machine, fetch.kind, fetch.n, fetch.hash)
-        if self._last is None or self._last[0] != key:
+        """Reads an item for another host; the last of a few machines are kept, for they go in parts."""
+        fetch, number = effect.fetch, effect.machine
+        place = (fetch.kind, fetch.n, fetch.hash)
+        key = (fetch.incarnation, *place)
+        known = self._items.pop(number, None)
+        if known is None or known[0] != key:
             with self._store.reading():
-                item, following = history.pack(self._store, *key)
-            self._last = (key, item, following)
-        _key, item, following = self._last
-        if fetch.at + PIECE_BYTES >= len(item):
-            self._last = None
+                known = (key, *history.pack(self._store, number, *place))
+        _key, item, following = known
+        if fetch.at + PIECE_BYTES < len(item):
+            self._items[number] = known
+            while len(self._items) > ITEMS_KEPT:
+                del self._items[next(iter(self._items))]
         self._core.carried(effect.link, fetch, item, following)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from avm.host.capability import INVALID, Cap, Local
+from avm.host.clients import OPERATOR
 from avm.host.core import ENTROPY_BYTES, Core
 from avm.host.effects import Publish
-from avm.host.failed import OPERATOR
 from avm.host.journal import hash_of_code
 from avm.host.moves import gone_by
 from avm.host.state import Machine, Mode

@@ -1,14 +1,12 @@
 """The parts of a client's frame, checked one by one: `BadFrame` for what is none."""
 
-import re
 from typing import Any
 
+from avm.host.passage import NAME
 from avm.machine.frames import BadFrame
 
 NUMBER_MAX = 2**62
 TEXT_MAX = 1024
-# What a machine may be called.
-NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def bytes_in(value: Any) -> bytes:
@@ -27,3 +25,6 @@ def text_in(value: Any) -> str:
     if type(value) is not str or len(value) > TEXT_MAX:
         raise BadFrame("not a text")
     return value
+
+
+__all__ = ["NAME", "bytes_in", "number_in", "text_in"]

@@ -148,6 +148,17 @@ def test_s08_a_relayed_link_becomes_a_punched_one_when_the_way_is_free() -> None
     assert world.run(40.0, lambda: is_met(one, two, Way.PUNCHED))
 
 
+def test_s08_who_relays_being_forgotten_costs_a_relayed_link_no_time() -> None:
+    world, _, here, there = three(1, "random", "random")
+    here.meet(there)
+    world.run(5.0)
+    assert is_met(here, there, Way.RELAYED)
+    here.nat._meetings.through.clear()
+    here.nat.tick(world.now_s + 20.0)
+    wake_s = here.nat.next_wake_s()
+    assert wake_s is None or wake_s > world.now_s + 20.0
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_s08_a_router_with_another_ip_makes_its_hosts_meet_anew(side: int) -> None:
     world, _, *both = three(5, "keeps", "keeps")

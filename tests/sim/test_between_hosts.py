@@ -3,13 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from avm.host import channel, links
-from avm.host.capability import Cap
-from avm.host.channel import Again, End, Gone, Mark, Offer, Open, Part, Told
+from avm.host.capability import Cap, address_of
+from avm.host.channel import OPEN, Again, End, Gone, Mark, Offer, Open, Part, Told
 from avm.host.effects import Say
 from avm.host.exchange import Peers, Want
 from avm.host.header import parse_header_untrusted
@@ -618,3 +619,30 @@ def test_p08_a_host_that_lies_harms_its_own_channels_only(
     )
     assert len(tokens) == len(set(tokens)), "nothing is doubled"
     gap_free(pair.there, "pouch")
+
+
+def test_w05_a_verdict_said_on_a_link_that_goes_is_asked_for_on_the_one_that_is_left() -> None:
+    pair = Pair()
+    pair.there.suspend("pouch")
+    ask = pair.client.ask(pair.cap("take"), (1, 1))
+    receiver = address_of(pair.made.names["take"])
+    while (pair.client.address, receiver) not in pair.here.core.host.outgoing or not pair.net._ends:
+        assert pair.net.step()
+    (first,) = [end for end in pair.net._ends.values() if end.world is pair.there]
+    while not any(cbor2.loads(one)[0] == OPEN for lane in first.lanes.values() for one in lane):
+        assert pair.net.step()
+    late = [one for lane in first.lanes.values() for one in lane]
+    first.lanes.clear()
+    pair.net._link(pair.here, pair.there)
+    pair.net.settle()
+    for frame in late:  # the two are taken in another order there
+        pair.there.core.frame(first.number, frame)
+    first.world.carry_out()
+    for end in pair.net._ends.values():
+        if first in (end, end.other):
+            end.lanes.clear()
+    pair.there.resume("pouch")
+    pair.net._break((pair.there, first.number))
+    pair.net.settle()
+    assert pair.client.outcomes == {ask: ["thanks"]}
+    assert not pair.here.core.host.outbox, "without time passing"

@@ -66,6 +66,23 @@ def test_what_ended_while_the_hosts_were_apart_is_told_at_the_next_link(crash: s
     assert not pair.here.core.host.counts["stray"] > 1
 
 
+def test_a_client_whose_first_batch_is_held_over_a_restart_is_not_forgotten_before_it_is_taken() -> (
+    None
+):
+    pair = Pair()
+    pair.there.suspend("pouch")
+    client = pair.there.client()
+    client.send(client.hold(pair.made.names["take"]), (5, 1))
+    pair.net.settle()
+    client.leave()
+    pair.net.crash(pair.there)
+    pair.net.advance(2 * pair.there.limits.client_idle_s)
+    assert client.address in pair.there.core.host.clients
+    pair.there.resume("pouch")
+    pair.net.settle()
+    assert pair.tokens() == (5,)
+
+
 def test_an_end_that_was_lost_with_its_link_is_told_again() -> None:
     pair = Pair()
     pair.client.ask(pair.cap("take"), (1, 1))
@@ -175,3 +192,18 @@ def test_in_any_weather_no_token_is_lost_or_doubled_and_no_ended_clients_row_sta
     for client in (*gone, *clients):
         assert not rows(pair.there, client), "nothing of it stays"
     assert not endings(pair.here) and not pair.here.core.host.outbox
+
+
+def test_an_end_is_told_on_the_link_that_is_left_when_the_one_it_was_said_on_is_gone() -> None:
+    pair = Pair()
+    pair.client.ask(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    (first,) = [key for key in pair.net._ends if key[0] is pair.here]
+    pair.client.leave(ended=True)
+    pair.here.clients.clear()
+    while not pair.net._ends[first].other.lanes:  # type: ignore[union-attr]
+        assert pair.net.step()
+    pair.net._link(pair.here, pair.there)
+    pair.net._break(first)
+    pair.net.settle()
+    assert not rows(pair.there, pair.client) and not endings(pair.here)
