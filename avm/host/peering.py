@@ -6,7 +6,6 @@ worst idle one when it has too many, tells each peer whom it reached, and does w
 
 from avm.host import ending, landing, moving
 from avm.host.arrivals import closed
-from avm.host.away import wake
 from avm.host.channel import pack_frame
 from avm.host.effects import Dial, Say, Unlink
 from avm.host.exchange import PEERS_MAX, Peers, Want
@@ -96,7 +95,7 @@ def went_down(host: Host, link: Link, fouled: bool) -> None:
             known.tries = 0
         host.roster.failed(known, host.now_ms, FOUL if fouled else 1.0)
     _note(host)
-    _look_again(host)
+    look_again(host)
 
 
 def not_made(host: Host, address: bytes) -> None:
@@ -120,7 +119,7 @@ def not_made(host: Host, address: bytes) -> None:
         peer_of(host, address).dialing = True
         host.effects.append(Dial(address, tuple(where)))
     _forget(host, address)
-    _look_again(host)
+    look_again(host)
 
 
 def unlinked(host: Host, number: int) -> Link | None:
@@ -182,7 +181,7 @@ def upkeep(host: Host) -> None:
             known = known_of(host, worst)
             if best.score(host.now_ms) > known.score(host.now_ms) + BETTER:
                 _dial(host, best)
-    _look_again(host)
+    look_again(host)
 
 
 def _busy(host: Host) -> set[bytes]:
@@ -199,7 +198,7 @@ def _dial(host: Host, known: Known) -> None:
     host.effects.append(Dial(known.address, () if ask else (where,)))
 
 
-def _look_again(host: Host) -> None:
+def look_again(host: Host) -> None:
     """Sets the time of the next upkeep, while there is somebody who is not linked."""
     busy = _busy(host)
     waiting = host.roster.waiting(busy) if host.networked else []
@@ -279,7 +278,7 @@ def heard(host: Host, link: Link, frame: Peers) -> None:
     if known.heard != frame.upto or news:
         known.heard = frame.upto
         _note(host)
-        _look_again(host)
+        look_again(host)
 
 
 def seen(host: Host, address: bytes, endpoint: Endpoint) -> None:
@@ -287,7 +286,7 @@ def seen(host: Host, address: bytes, endpoint: Endpoint) -> None:
     rows = [(address, endpoint, 0)]
     if host.roster.hear(host.address, BEACON, rows, host.limits, host.now_ms):
         _note(host)
-        _look_again(host)
+        look_again(host)
 
 
 def _tell(host: Host, link: Link) -> None:
@@ -321,101 +320,3 @@ def _say(host: Host, link: Link, frame: Want | Peers) -> None:
     effect = Say(link.number, LANE, pack_frame(frame))
     link.room -= len(effect.frame)
     host.effects.append(effect)
-
-
-# The operator.
-
-
-def dial(host: Host, request: int, address: bytes, endpoint: Endpoint) -> None:
-    """Makes a link to a host at an endpoint; answered when it is up, or could not be made."""
-    banned = f"it is banned: `peers unban {address.hex()}`"
-    why = ITSELF if address == host.address else banned if host.roster.is_banned(address) else ""
-    if why:
-        refuse(host, request, why)
-        return
-    known = known_of(host, address)
-    known.add(endpoint, known.endpoints.get(endpoint, 0))
-    known.dropped, known.tries = False, 0
-    peer = peer_of(host, address)
-    if peer.link:
-        done(host, request, {"host": address.hex()})
-        return
-    # Where it is being dialed already, that comes first, and then this endpoint.
-    asked = host.dials.setdefault(address, [])
-    asked.append((request, endpoint if peer.dialing else None))
-    if not peer.dialing:
-        peer.dialing = True
-        first = [endpoint, *(one for one in known.best() if one != endpoint)]
-        host.effects.append(Dial(address, tuple(first)))
-
-
-def drop(host: Host, request: int, address: bytes) -> None:
-    """Ends the links to a host; it is not dialed again unasked."""
-    known = host.roster.known.get(address)
-    if known is None:
-        refuse(host, request, f"no host {address.hex()[:12]}.. is known")
-        return
-    known.dropped = True
-    count = _close_all(host, address, "dropped by the operator")
-    host.group.dirty[ROW] = host.roster
-    done(host, request, {"host": address.hex(), "closed": count})
-
-
-def ban(host: Host, request: int, address: bytes) -> None:
-    """Ends the links to a host, and takes and makes no other until it is unbanned."""
-    banned = sum(one.banned for one in host.roster.known.values())
-    full = f"{banned:,} hosts are banned already: limits.bans" * (banned >= host.limits.bans)
-    why = ITSELF if address == host.address else full
-    if why:
-        refuse(host, request, why)
-        return
-    known_of(host, address).banned = True
-    for waiting, _ in host.dials.pop(address, ()):
-        refuse(host, waiting, "it was banned meanwhile")
-    count = _close_all(host, address, "banned by the operator")
-    host.group.dirty[ROW] = host.roster
-    done(host, request, {"host": address.hex(), "closed": count})
-
-
-def unban(host: Host, request: int, address: bytes) -> None:
-    """Takes a ban back; what waits for machines there goes on."""
-    known = host.roster.known.get(address)
-    if known is None or not known.banned:
-        refuse(host, request, f"{address.hex()[:12]}.. is not banned")
-        return
-    known.banned, known.tries = False, 0
-    host.group.dirty[ROW] = host.roster
-    done(host, request, {"host": address.hex()})
-    moving.go_on(host, address)
-    peer = host.peers.get(address)
-    for one in list(peer.places) if peer is not None else ():
-        for outgoing in [o for o in host.outgoing.values() if o.receiver == one]:
-            wake(host, outgoing)
-    _look_again(host)
-
-
-def trust(host: Host, request: int, address: bytes, trusted: bool = True) -> None:
-    """Lets a host's machines move here, or no more."""
-    marked = sum(one.marked for one in host.roster.known.values())
-    full = f"{marked:,} hosts are banned or trusted already: limits.bans" * (
-        marked >= host.limits.bans
-    )
-    why = ITSELF if address == host.address else full if trusted else ""
-    if why:
-        refuse(host, request, why)
-        return
-    known_of(host, address).trusted = trusted
-    host.group.dirty[ROW] = host.roster
-    done(host, request, {"host": address.hex(), "trusted": trusted})
-
-
-def distrust(host: Host, request: int, address: bytes) -> None:
-    """Takes the trust back; machines that are here stay."""
-    trust(host, request, address, False)
-
-
-def _close_all(host: Host, address: bytes, why: str) -> int:
-    links = [link for link in host.links.values() if link.peer == address]
-    for link in links:
-        close(host, link, why)
-    return len(links)

@@ -6,7 +6,7 @@ Beside the journey. Only names hosts and lists them; what an act does is decided
 from collections.abc import Callable
 from typing import Any
 
-from avm.host import peering
+from avm.host import acquaintance, peering
 from avm.host.core import Core
 from avm.host.roster import Known
 from avm.run.network import Network
@@ -18,11 +18,11 @@ from caps.identity import parse_address, parse_route
 ADDRESS_DIGITS = 64
 BEACON = peering.BEACON.decode()
 ACTS = {
-    "drop": peering.drop,
-    "ban": peering.ban,
-    "unban": peering.unban,
-    "trust": peering.trust,
-    "distrust": peering.distrust,
+    "drop": acquaintance.drop,
+    "ban": acquaintance.ban,
+    "unban": acquaintance.unban,
+    "trust": acquaintance.trust,
+    "distrust": acquaintance.distrust,
 }
 
 
@@ -44,7 +44,7 @@ class Peers:
                 route = parse_route(text_in(params["host"]))
             except Malformed as error:
                 raise NotDone(str(error), 2) from None
-            peering.dial(host, request(), route.address, route.endpoint)
+            acquaintance.dial(host, request(), route.address, route.endpoint)
         elif name in ACTS:
             ACTS[name](host, request(), self.address_of(text_in(params["host"])))
         else:

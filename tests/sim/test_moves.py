@@ -2,7 +2,7 @@
 
 import pytest
 
-from avm.host import peering
+from avm.host import acquaintance
 from avm.host.state import Status
 from avm.limits import Limits
 from avm.sim.world import World
@@ -12,7 +12,7 @@ from tests.sim.orchard import Orchard
 def trust(world: World, other: World) -> None:
     """The operator of a host lets machines of another come."""
     address = other.core.host.address
-    world.ask(lambda request: peering.trust(world.core.host, request, address))
+    world.ask(lambda request: acquaintance.trust(world.core.host, request, address))
 
 
 class Travels(Orchard):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm.host import history, links, peering
+from avm.host import acquaintance, history, links, peering
 from avm.host.capability import Cap, Sealed
 from avm.host.channel import pack_frame
 from avm.host.effects import Dial, Say
@@ -43,7 +43,7 @@ class Town:
     def trust(self, world: World, other: World, trusted: bool = True) -> None:
         """One host's operator lets the other's machines come, or no more."""
         address = other.core.host.address
-        world.ask(lambda request: peering.trust(world.core.host, request, address, trusted))
+        world.ask(lambda request: acquaintance.trust(world.core.host, request, address, trusted))
         self.net.settle()
 
     def cap(self, world: World, name: str, machine: str = "pouch") -> Capability:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import cbor2
 import pytest
 
-from avm.host import landing, moving, parting, passage, peering
+from avm.host import acquaintance, landing, moving, parting, passage
 from avm.host.capability import Sealed
 from avm.host.operate import Edit
 from avm.host.passage import FETCH, Ready
@@ -200,7 +200,7 @@ def test_a_machine_does_not_leave_for_a_host_that_was_banned_meanwhile() -> None
     here, there = town.here.core.host, town.there.core.host
     request = town.begin()
     step_until(town, lambda: not here.moves.asked)
-    town.here.begin(lambda number: peering.ban(here, number, there.address))
+    town.here.begin(lambda number: acquaintance.ban(here, number, there.address))
     town.net.settle()
     assert town.home() is town.here and "banned" in town.here.answers.pop(request).error
 

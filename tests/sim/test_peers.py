@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avm.host import peering
+from avm.host import acquaintance, peering
 from avm.host.beacon import pack_beacon, read_beacon_untrusted
 from avm.host.channel import pack_frame, unpack_frame_untrusted
 from avm.host.effects import Done
@@ -40,7 +40,9 @@ def address(world: World) -> bytes:
 
 def dial(net: Net, one: World, other: World) -> str:
     """An operator dials; empty, or why it was refused."""
-    return act(net, one, lambda r: peering.dial(one.core.host, r, address(other), at(net, other)))
+    return act(
+        net, one, lambda r: acquaintance.dial(one.core.host, r, address(other), at(net, other))
+    )
 
 
 def act(net: Net, world: World, does: Callable[[int], None]) -> str:
@@ -102,7 +104,7 @@ def test_s09_the_second_exchange_sends_only_changes(restart: bool) -> None:
     if restart:
         net.crash(second)
     else:
-        do(net, second, peering.drop, first)
+        do(net, second, acquaintance.drop, first)
     frames = listened(second)
     assert not linked(second)
     assert dial(net, second, first) == ""
@@ -210,12 +212,12 @@ def test_t08_dial_drop_ban_and_unban_take_effect_at_once() -> None:
     net = Net(6, 2, limits=replace(Limits(), peers_dialed=1))
     here, there = net.worlds
     assert dial(net, here, there) == "" and linked(here) == {address(there)}
-    assert do(net, here, peering.drop, there) == "" and not linked(here)
+    assert do(net, here, acquaintance.drop, there) == "" and not linked(here)
     there.core.host.roster.known[address(here)].dropped = True
     net.advance(300)
     assert not linked(here), "neither dials unasked"
     assert dial(net, here, there) == "" and linked(here)
-    assert do(net, here, peering.ban, there) == "" and not linked(here)
+    assert do(net, here, acquaintance.ban, there) == "" and not linked(here)
     assert "banned" in dial(net, here, there)
     assert dial(net, there, here) == "", "the handshake goes through, and the link is closed"
     net.advance(1)
@@ -223,10 +225,10 @@ def test_t08_dial_drop_ban_and_unban_take_effect_at_once() -> None:
     net.crash(here)
     net.advance(300)
     assert not linked(here) and here.core.host.roster.is_banned(address(there))
-    assert do(net, here, peering.unban, there) == ""
+    assert do(net, here, acquaintance.unban, there) == ""
     assert dial(net, here, there) == "" and linked(here) == {address(there)}
-    assert "not banned" in do(net, here, peering.unban, there)
-    assert "host itself" in do(net, here, peering.ban, here)
+    assert "not banned" in do(net, here, acquaintance.unban, there)
+    assert "host itself" in do(net, here, acquaintance.ban, here)
 
 
 def test_t08_a_dial_that_fails_says_so() -> None:
@@ -247,12 +249,12 @@ def test_t08_a_dial_waits_for_one_that_is_under_way_to_another_endpoint() -> Non
 
 def test_t08_what_is_sent_to_a_banned_host_waits_for_the_end_of_the_ban() -> None:
     pair = Pair()
-    do(pair.net, pair.here, peering.ban, pair.there)
+    do(pair.net, pair.here, acquaintance.ban, pair.there)
     ask = pair.client.ask(pair.cap("take"), (7, 1))
     pair.net.advance(5)
     assert not pair.client.outcomes and pair.tokens() == ()
     assert address(pair.here) not in pair.there.core.host.roster.known, "it is not even dialed"
-    do(pair.net, pair.here, peering.unban, pair.there)
+    do(pair.net, pair.here, acquaintance.unban, pair.there)
     pair.net.advance(1)
     assert pair.client.outcomes == {ask: ["thanks"]}
 
