@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avm.host import channel, links
-from avm.host.capability import Cap
+from avm.host.capability import Cap, address_of
 from avm.host.channel import OPEN, Again, End, Gone, Mark, Offer, Open, Part, Told
 from avm.host.effects import Say
 from avm.host.exchange import Peers, Want
@@ -625,7 +625,7 @@ def test_w05_a_verdict_said_on_a_link_that_goes_is_asked_for_on_the_one_that_is_
     pair = Pair()
     pair.there.suspend("pouch")
     ask = pair.client.ask(pair.cap("take"), (1, 1))
-    receiver = pair.made.names["take"].address
+    receiver = address_of(pair.made.names["take"])
     while (pair.client.address, receiver) not in pair.here.core.host.outgoing or not pair.net._ends:
         assert pair.net.step()
     (first,) = [end for end in pair.net._ends.values() if end.world is pair.there]
