@@ -26,6 +26,7 @@ BETWEEN = "tests/sim/test_between_hosts.py"
 NODE = "tests/dht/test_node.py"
 MOVING = "tests/sim/test_moving.py"
 MOVES = "tests/sim/test_moves.py"
+MEANWHILE = "tests/sim/test_moving_meanwhile.py"
 PASSAGE = "tests/avm/test_passage.py"
 DECIDING = "tests/sim/test_deciding.py"
 ENDING = "tests/sim/test_ending.py"
@@ -631,5 +632,26 @@ FAULTS = [
         "        translated = 2 * sum(one for _, one in self._votes.values()) > len(self._votes)\n",
         "        translated = any(one for _, one in self._votes.values())\n",
         f"{NAT}::test_s08_one_liar_among_three_observers_hides_nobody",
+    ),
+    Fault(
+        "parts of a machine are larger than a link's frames",
+        "avm/host/passage.py",
+        "PIECE_BYTES = 128 * 1024\n",
+        "PIECE_BYTES = 256 * 1024\n",
+        f"{MOVING}::test_a_machine_moves_whatever_its_size",
+    ),
+    Fault(
+        "a machine that is taken back has the incarnation of its other copy",
+        "avm/host/moving.py",
+        "    above = replace(parcel, incarnation=highest + 1)\n",
+        "    above = replace(parcel, incarnation=highest)\n",
+        f"{MOVING}::test_a_machine_whose_new_host_is_gone_is_taken_back_by_its_operator",
+    ),
+    Fault(
+        "what was refused once is taken up after all",
+        "avm/host/landing.py",
+        "    if peer_of(host, link.peer).refused.get(frame.address, 0) >= frame.incarnation:\n",
+        "    if False:\n",
+        f"{MEANWHILE}::test_c01_a_machine_that_was_refused_once_is_not_taken_up_under_that_incarnation",
     ),
 ]
