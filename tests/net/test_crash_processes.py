@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from avm.run.reading import Reader
 from tests.net.hosts import RunningHost, prepared_of, wait_until
 from tests.net.judge import judge
 
@@ -107,3 +108,15 @@ def test_a_host_that_is_told_to_stop_while_it_starts_stops(host: RunningHost) ->
     host.start()
     assert host.stop() == 0
     assert judge(host.directory.store).entries == {}
+
+
+def test_what_a_named_listener_is_given_holds_though_the_host_is_killed_at_once(
+    host: RunningHost,
+) -> None:
+    for number in range(6):
+        host.start()
+        client = host.client(f"door {number}", durable=True)
+        client.ear()
+        host.kill()
+        with Reader.open(host.directory) as reader:
+            assert client.address in reader.clients()
