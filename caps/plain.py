@@ -6,7 +6,7 @@ deterministic encoding of RFC 8949, section 4.2.1. No tags, no floats, no capabi
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import cbor2
 
@@ -59,6 +59,15 @@ def _ordered(value: object, room: int) -> object:
     raise NotAValue(f"a {kind.__name__} is no plain value")
 
 
+# How the library reads what a stranger sends.
+_STRICT: dict[str, Any] = {
+    "semantic_decoders": _REFUSED,
+    "allow_indefinite": False,
+    "allow_duplicate_keys": False,
+    "strict_hashable_types": True,
+}
+
+
 def loads_plain_untrusted(
     body: bytes, *, max_bytes: int = PLAIN_BYTES_MAX, depth: int = PLAIN_DEPTH_MAX
 ) -> object:
@@ -66,14 +75,7 @@ def loads_plain_untrusted(
     if len(body) > max_bytes:
         raise Malformed(f"longer than {max_bytes:,} bytes")
     try:
-        plain: object = cbor2.loads(
-            body,
-            max_depth=depth,
-            semantic_decoders=_REFUSED,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            strict_hashable_types=True,
-        )
+        plain: object = cbor2.loads(body, max_depth=depth, **_STRICT)
     except (cbor2.CBORError, Malformed):
         # Integer keys end here: the library would accept colliding ones only with all others.
         return _Reader(body, depth).whole()
@@ -92,14 +94,7 @@ def loads_shape_untrusted(body: bytes, *, max_bytes: int, depth: int) -> object:
     if len(body) > max_bytes:
         raise Malformed(f"longer than {max_bytes:,} bytes")
     try:
-        plain: object = cbor2.loads(
-            body,
-            max_depth=depth,
-            semantic_decoders=_REFUSED,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            strict_hashable_types=True,
-        )
+        plain: object = cbor2.loads(body, max_depth=depth, **_STRICT)
     except cbor2.CBORError as error:
         raise Malformed(f"not CBOR of our kind: {error}") from None
     return plain

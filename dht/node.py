@@ -12,50 +12,34 @@ asks, names no id, and answers nothing.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from caps.identity import Endpoint, Identity, RootKey
 from dht.asking import Asker, ForCheck, ForLookup, ForStore, Question
 from dht.contact import NODE_ENDPOINTS_MAX, Contact, node_id, reachable, sign_node_record
 from dht.density import estimated_size
 from dht.effects import Effect, Seen
-from dht.errors import InvalidPacket, InvalidRecord
+from dht.errors import InvalidPacket
 from dht.locating import Locating, Surroundings
-from dht.newest import Mark
 from dht.observed import Observed
 from dht.portrait import Portrait, count, portrait
 from dht.proofs import Kind, Proofs, Proved
 from dht.provider import Provider
 from dht.publishing import Publishing
 from dht.record import Location, Where
+from dht.refreshing import Refreshing
+from dht.saved import Saved
 from dht.serving import UNPROVEN_TIMES, Server
-from dht.settings import ID_BYTES, Settings
-from dht.shelf import Held, Shelf
+from dht.settings import Settings
+from dht.shelf import Shelf
 from dht.storing import Storing
-from dht.table import SavedTable, Table
+from dht.table import Table
 from dht.tokens import SECRET_BYTES
 from dht.upkeep import Upkeep
 from dht.wire import CHECK_BYTES, Answer, Reply, Request, Stored, parse_packet_untrusted
 
 PUBLICATIONS_AT_ONCE = 16
-REFRESHES_AT_ONCE = 2
-REFRESH_WIDTH = 4
 JOIN_ENDPOINTS_MAX = 64
 DEFAULTS = Settings()
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """What a node keeps over a restart, as plain values.
-
-    `sequences` are the last numbers of our own records by kind and key, `marks` the newest records
-    seen of others, `held` those kept for others with their marks.
-    """
-
-    table: SavedTable
-    sequences: tuple[tuple[Kind, bytes, int], ...]
-    marks: tuple[Mark, ...]
-    held: tuple[tuple[Held, ...], tuple[Mark, ...]]
 
 
 class Node:
@@ -99,8 +83,7 @@ class Node:
         self.malformed = 0
         self.counts: Counter[str] = Counter()
         self._joining: tuple[Endpoint, ...] = ()
-        self._refresh: list[tuple[int, int | None]] = []
-        self._refreshing: set[int] = set()
+        self._refreshing = Refreshing(self.table, self._locating, entropy, settings)
         self._refresh_ms: int | None = None
         self._retry_ms: int | None = None
         self._tries_alone = 0
@@ -228,7 +211,7 @@ class Node:
         if self._refresh_ms is not None and now_ms >= self._refresh_ms:
             self._refresh_ms = now_ms + self.settings.refresh_ms
             self._shelf.sweep(now_ms)
-            self._refresh.append((self.table.own, None))
+            self._refreshing.near()
         if self._retry_ms is not None and now_ms >= self._retry_ms:
             self._retry_ms = now_ms + self.settings.lost_retry_ms
             self._upkeep.retry_lost(now_ms)
@@ -334,7 +317,7 @@ class Node:
         self._go_on(now_ms)
 
     def _answered(self, now_ms: int, question: Question, answer: Answer) -> None:
-        contact, note = self._who(now_ms, question, answer)
+        contact, note = self._upkeep.who(now_ms, question, answer, self._proofs)
         if contact is not None:
             self._observe(now_ms, question.endpoint, answer.seen)
             self._enter(now_ms, contact, now_ms - question.sent_ms)
@@ -346,24 +329,6 @@ class Node:
         self._hasten_if_alone(now_ms)
         self._locating.answered(now_ms, question, answer, authentic, note)
 
-    def _who(self, now_ms: int, question: Question, answer: Answer) -> tuple[Contact | None, str]:
-        if not answer.node_record:
-            return None, "does not say who it is"
-        try:
-            record = self._proofs.node_untrusted(answer.node_record, now_ms)
-        except InvalidRecord as error:
-            return None, str(error)
-        if question.endpoint not in record.endpoints:
-            asked, purpose = question.contact, question.purpose
-            is_first = isinstance(purpose, ForCheck) and not purpose.elsewhere
-            if is_first and asked is not None and asked.id == record.id:
-                self._upkeep.check_elsewhere(now_ms, asked, record.endpoints)
-            return None, "its node record is for another endpoint"
-        contact = Contact(record.id, question.endpoint)
-        if question.contact is not None and question.contact != contact:
-            return contact, "another node answers there"
-        return contact, ""
-
     def _enter(self, now_ms: int, contact: Contact, round_trip_ms: int) -> None:
         was_lost = self._upkeep.proved(now_ms, contact, round_trip_ms)
         self._tries_alone = 0
@@ -371,8 +336,8 @@ class Node:
             if not self._joined:
                 self._publishing.hasten_all()
             self._joined = True
-            if not any(width is None for _, width in self._refresh):
-                self._refresh.append((self.table.own, None))
+            if not self._refreshing.has_near:
+                self._refreshing.near()
 
     def _observe(self, now_ms: int, observer: Endpoint, seen: Endpoint) -> None:
         if not reachable(seen):
@@ -422,22 +387,7 @@ class Node:
                 lookup = self._locating.ended.pop(0)
                 if lookup.number in self._storing:
                     self._storing.looked_up(now_ms, lookup)
-                elif lookup.number in self._refreshing:
-                    self._refreshing.discard(lookup.number)
-                    if lookup.key == self.id:
-                        self._refresh_far(now_ms)
-            crowded = len(self._refreshing) >= REFRESHES_AT_ONCE or self._locating.full
-            if crowded or not self._refresh:
+                else:
+                    self._refreshing.looked_up(now_ms, lookup)
+            if not self._refreshing.begin_one(now_ms):
                 return
-            point, width = self._refresh.pop(0)
-            number = self._locating.nodes(now_ms, point.to_bytes(ID_BYTES, "big"), width)
-            self._refreshing.add(number)
-
-    def _refresh_far(self, now_ms: int) -> None:
-        # Where a lookup has just been, the table is fresh.
-        since_ms = now_ms - self.settings.refresh_ms
-        towards = self._locating.towards
-        points = self.table.points_to_refresh(self._entropy(ID_BYTES))
-        self._refresh += [
-            (point, REFRESH_WIDTH) for index, point in points if towards.get(index, 0) <= since_ms
-        ]

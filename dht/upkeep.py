@@ -8,12 +8,14 @@ were cut apart find each other when they can.
 from typing import NamedTuple
 
 from caps.identity import Endpoint
-from dht.asking import Asker, ForCheck
+from dht.asking import Asker, ForCheck, Question
 from dht.contact import Contact, is_loopback, reachable
 from dht.effects import Effect, TableChanged
+from dht.errors import InvalidRecord
+from dht.proofs import Proofs
 from dht.settings import ID_BYTES, Settings
 from dht.table import Table
-from dht.wire import CHECK_BYTES
+from dht.wire import CHECK_BYTES, Answer
 
 LOST_AT_ONCE = 4
 
@@ -142,3 +144,24 @@ class Upkeep:
             heard = self._seen.get(oldest)
             if heard is None or now_ms - heard.last_ms >= self._settings.fresh_ms:
                 self.check(now_ms, oldest)
+
+    def who(
+        self, now_ms: int, question: Question, answer: Answer, proofs: Proofs
+    ) -> tuple[Contact | None, str]:
+        """Who has answered, by its own record, and what is to be said of that."""
+        if not answer.node_record:
+            return None, "does not say who it is"
+        try:
+            record = proofs.node_untrusted(answer.node_record, now_ms)
+        except InvalidRecord as error:
+            return None, str(error)
+        if question.endpoint not in record.endpoints:
+            asked, purpose = question.contact, question.purpose
+            is_first = isinstance(purpose, ForCheck) and not purpose.elsewhere
+            if is_first and asked is not None and asked.id == record.id:
+                self.check_elsewhere(now_ms, asked, record.endpoints)
+            return None, "its node record is for another endpoint"
+        contact = Contact(record.id, question.endpoint)
+        if question.contact is not None and question.contact != contact:
+            return contact, "another node answers there"
+        return contact, ""

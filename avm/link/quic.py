@@ -9,7 +9,6 @@ the connection whose id it carries, wherever it comes from: that is how a link s
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.quic import events
@@ -22,11 +21,11 @@ from aioquic.quic.packet import (
 )
 from aioquic.quic.retry import QuicRetryTokenHandler
 
+from avm.link.carrier import Address, Carrier
 from avm.link.engine import (
     STREAM_OF,
     TICK_S,
     CreditedConnection,
-    QuicEngine,
     configuration,
 )
 from avm.link.errors import TooManyLinks
@@ -37,7 +36,6 @@ from avm.link.resets import TOKEN_BYTES, Resets, is_reset
 from avm.link.session import Session
 from caps.identity import Endpoint, Route
 
-Address = tuple[str, int]
 Send = Callable[[list[tuple[bytes, Address]]], None]
 
 # How often sessions are looked at for what is due; connections have timers of their own.
@@ -48,30 +46,6 @@ _LONG_HEADER = 0x80
 
 def _asleep() -> None:
     return None
-
-
-class Carrier:
-    """A connection and its session."""
-
-    __slots__ = (
-        *("address", "alarm_s", "begun", "connection", "engine", "ids", "is_forgotten"),
-        "session",
-    )
-
-    def __init__(
-        self,
-        connection: CreditedConnection,
-        address: Address,
-        touch: Callable[["Carrier"], None],
-    ) -> None:
-        self.connection = connection
-        self.engine = QuicEngine(connection, partial(touch, self))
-        self.session: Session
-        self.address = address
-        self.ids: set[bytes] = set()
-        self.alarm_s = float("inf")
-        self.begun = False
-        self.is_forgotten = False
 
 
 class QuicListener:

@@ -15,10 +15,11 @@ from ipaddress import IPv6Address
 
 import trio
 
+from avm.link.carrier import Address
 from avm.link.engine import TICK_S
 from avm.link.errors import EndpointInUse
 from avm.link.interface import Moment
-from avm.link.quic import Address, QuicListener
+from avm.link.quic import QuicListener
 from avm.link.segments import can_receive_runs, can_send_runs, receive_run, runs, send_run
 from caps.identity import Endpoint, parse_endpoint
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import partial
 
 from avm.host.core import Core
+from avm.link.carrier import Address
 from avm.link.errors import TooManyLinks
 from avm.link.interface import Down, Link
-from avm.link.quic import Address, QuicListener
+from avm.link.quic import QuicListener
 from avm.link.udp import UdpPort
 from caps.certificate import Certificate
 from caps.identity import Endpoint, Route

@@ -11,8 +11,8 @@ from typing import Any
 import cbor2
 
 from caps.identity import Endpoint
-from dht.node import Saved
 from dht.proofs import Kind
+from dht.saved import Saved
 from dht.table import SavedTable
 
 CONTACTS_MAX = 512

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import trio
 
+from avm.link.carrier import Address
 from avm.link.interface import Link
-from avm.link.quic import Address, QuicListener
+from avm.link.quic import QuicListener
 from avm.link.udp import UdpPort, moment
 from avm.nat.effects import (
     Announce,

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from avm.run.nodesave import pack_saved, unpack_saved
 from caps.identity import Endpoint
-from dht.node import Saved
 from dht.proofs import Kind
+from dht.saved import Saved
 from dht.table import SavedTable
 
 ADDRESS = st.binary(min_size=32, max_size=32)

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avm.link.carrier import Address
 from avm.link.interface import Why
 from avm.link.limits import LinkLimits
-from avm.link.quic import Address, QuicListener
+from avm.link.quic import QuicListener
 from avm.link.resets import RESET_BYTES_MAX, RESETS_A_SECOND, Resets, is_reset
 from tests.link.worlds import Ear, Pair, QuicWorld, address_of, credentials, entropy_of, pair
 

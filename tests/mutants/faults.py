@@ -453,7 +453,7 @@ FAULTS = [
     ),
     Fault(
         "a stranger is asked only where its datagrams come from",
-        "dht/node.py",
+        "dht/upkeep.py",
         "            if is_first and asked is not None and asked.id == record.id:\n",
         "            if False:\n",
         f"{NODE}::test_a_stranger_that_answers_from_elsewhere_is_asked_once_where_it_says_it_is",

@@ -1,0 +1,33 @@
+"""A QUIC connection of a host with the session that it carries, as the listener keeps both. Pure."""
+
+from collections.abc import Callable
+from functools import partial
+
+from avm.link.engine import CreditedConnection, QuicEngine
+from avm.link.session import Session
+
+Address = tuple[str, int]
+
+
+class Carrier:
+    """A connection and its session."""
+
+    __slots__ = (
+        *("address", "alarm_s", "begun", "connection", "engine", "ids", "is_forgotten"),
+        "session",
+    )
+
+    def __init__(
+        self,
+        connection: CreditedConnection,
+        address: Address,
+        touch: Callable[["Carrier"], None],
+    ) -> None:
+        self.connection = connection
+        self.engine = QuicEngine(connection, partial(touch, self))
+        self.session: Session
+        self.address = address
+        self.ids: set[bytes] = set()
+        self.alarm_s = float("inf")
+        self.begun = False
+        self.is_forgotten = False
