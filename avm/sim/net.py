@@ -15,7 +15,7 @@ from avm.limits import Limits
 from avm.machine.live import Code
 from avm.sim.client import Handles
 from avm.sim.entropy import Entropy
-from avm.sim.world import World
+from avm.sim.host import SimHost
 from caps.identity import Endpoint
 
 LANES = 4
@@ -33,7 +33,7 @@ class End:
     Without `other` nobody is there any more, and it notices at `idle_ms` of the net's time.
     """
 
-    world: World
+    world: SimHost
     number: int
     other: "End | None" = None
     lanes: dict[int, deque[bytes]] = field(default_factory=dict)
@@ -53,23 +53,23 @@ class Net:
         self.frozen: list[Frozen] = []
         self.unlinked: list[str] = []
         self.cut: set[frozenset[bytes]] = set()
-        self.down: dict[World, None] = {}
-        self.skews_ms: dict[World, int] = {}
-        self._ends: dict[tuple[World, int], End] = {}
-        self._asked: deque[tuple[World, Seek | Dial]] = deque()
+        self.down: dict[SimHost, None] = {}
+        self.skews_ms: dict[SimHost, int] = {}
+        self._ends: dict[tuple[SimHost, int], End] = {}
+        self._asked: deque[tuple[SimHost, Seek | Dial]] = deque()
         self._next = 0
-        self.worlds: list[World] = []
+        self.worlds: list[SimHost] = []
         handles = Handles()
         codes: dict[bytes, Code] = {}
         for number in range(hosts):
-            world = World(seed * 1000 + number, limits=limits, network=self._effect)
+            world = SimHost(seed * 1000 + number, limits=limits, network=self._effect)
             world.handles = handles
             world.codes = codes
             self.worlds.append(world)
 
     # What hosts ask of the network.
 
-    def _effect(self, world: World, effect: Any) -> None:
+    def _effect(self, world: SimHost, effect: Any) -> None:
         match effect:
             case Say(link, lane, frame):
                 assert len(frame) <= FRAME_BYTES_MAX, "no link takes such a frame"
@@ -103,11 +103,11 @@ class Net:
             return
         self._link(world, there)
 
-    def endpoint_of(self, world: World) -> Endpoint:
+    def endpoint_of(self, world: SimHost) -> Endpoint:
         """Where a host is."""
         return Endpoint(bytes([10, 0, 0, 1 + self.worlds.index(world)]), PORT)
 
-    def _is_cut(self, one: World, other: World) -> bool:
+    def _is_cut(self, one: SimHost, other: SimHost) -> bool:
         return frozenset((one.core.host.address, other.core.host.address)) in self.cut
 
     @property
@@ -116,7 +116,7 @@ class Net:
         first = self.worlds[0]
         return first.now_ms - self.skews_ms.get(first, 0)
 
-    def _link(self, here: World, there: World) -> None:
+    def _link(self, here: SimHost, there: SimHost) -> None:
         self._next += 2
         ends = End(here, self._next), End(there, self._next + 1)
         for end, other in (ends, ends[::-1]):
@@ -126,7 +126,7 @@ class Net:
             identity = other.world.core.host.keys.identity
             end.world.core.link_up(end.number, identity, ROOM, self.endpoint_of(other.world), 1.0)
 
-    def _break(self, key: tuple[World, int], tell_first: bool = True) -> None:
+    def _break(self, key: tuple[SimHost, int], tell_first: bool = True) -> None:
         end = self._ends.pop(key, None)
         if end is None:
             return
@@ -215,7 +215,7 @@ class Net:
 
     # What goes wrong.
 
-    def skew(self, world: World, off_ms: int) -> None:
+    def skew(self, world: SimHost, off_ms: int) -> None:
         """A host's clock is off by so much from now on; it starts again with it."""
         now_ms = self.now_ms
         self.skews_ms[world] = off_ms
@@ -229,23 +229,23 @@ class Net:
             if self._ends[key].idle_ms <= self.now_ms:
                 self._break(key)
 
-    def crash(self, world: World, *, noticed: bool = True) -> None:
+    def crash(self, world: SimHost, *, noticed: bool = True) -> None:
         """A host dies and starts again; its links break, and others notice, at once or later."""
         self._forget(world, noticed)
         world.crash()
         self._carry_out()
 
-    def stop(self, world: World) -> None:
+    def stop(self, world: SimHost) -> None:
         """A host is off until `start`."""
         self._forget(world, True)
         self.down[world] = None
 
-    def start(self, world: World) -> None:
+    def start(self, world: SimHost) -> None:
         """A host that was off is on again."""
         self.down.pop(world, None)
         self.crash(world)
 
-    def _forget(self, world: World, noticed: bool) -> None:
+    def _forget(self, world: SimHost, noticed: bool) -> None:
         for key in [key for key in self._ends if key[0] is world]:
             end = self._ends.pop(key)
             if end.other is None:
@@ -272,7 +272,7 @@ class Net:
             end.world.core.link_down(end.number)
             self._carry_out()
 
-    def part(self, one: World, other: World) -> None:
+    def part(self, one: SimHost, other: SimHost) -> None:
         """Two hosts cannot reach each other until `mend`; their links break."""
         self.cut.add(frozenset((one.core.host.address, other.core.host.address)))
         for key, end in list(self._ends.items()):

@@ -21,8 +21,8 @@ from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.inside import Inside
 from avm.sim import client as simulated
-from avm.sim.world import Refusal
-from avm.sim.world import World as Simulation
+from avm.sim.host import Refusal
+from avm.sim.host import SimHost as Simulation
 from avm.testing import files
 from avm.testing.code import code_of, name_of
 from caps.codec import decode_content_untrusted, decode_state, encode_content

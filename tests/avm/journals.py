@@ -15,7 +15,7 @@ from avm.machine.prepared import load_bytes
 from avm.run.reading import Reader
 from avm.run.worker import InProcess
 from avm.sim.client import Client
-from avm.sim.world import World
+from avm.sim.host import SimHost
 from avm.store.interface import Key, Transaction
 from avm.store.memory import MemoryStore
 from avm.store.schema import TABLES
@@ -74,7 +74,7 @@ def bundle_of(text: str, name: str = "counter") -> Bundle:
 
 
 def make(
-    world: World, name: str = "counter", text: str = COUNTER, caps: tuple[Cap, ...] = ()
+    world: SimHost, name: str = "counter", text: str = COUNTER, caps: tuple[Cap, ...] = ()
 ) -> Created:
     bundle = bundle_of(text)
     body = bundle.encode()
@@ -91,7 +91,7 @@ def make(
     return created
 
 
-def upgrade(world: World, name: str, text: str) -> None:
+def upgrade(world: SimHost, name: str, text: str) -> None:
     bundle = bundle_of(text)
     body = bundle.encode()
     world.codes[body] = load_bytes(body, LIMITS.printed_bytes)
@@ -99,14 +99,14 @@ def upgrade(world: World, name: str, text: str) -> None:
     world.ask(lambda request: world.core.upgrade(request, machine, bundle.hash, body))
 
 
-def tell(client: Client, world: World, to: Capability, *contents: object) -> None:
+def tell(client: Client, world: SimHost, to: Capability, *contents: object) -> None:
     client.send(to, *contents)
     world.settle()
 
 
-def busy_world(limits: Limits | None = None, adds: int = 20) -> World:
+def busy_world(limits: Limits | None = None, adds: int = 20) -> SimHost:
     """A counter that has applied, refused, failed, kept a capability and answered."""
-    world = World(limits=limits)
+    world = SimHost(limits=limits)
     created = make(world)
     client = world.client()
     add, keep, read = (client.hold(created.names[name]) for name in ("add", "keep", "read"))
@@ -140,7 +140,7 @@ def copy_into(store: MemoryStore, path: Path) -> None:
     target.close()
 
 
-def rechained(world: World, n: int, **fields: object) -> Reader:
+def rechained(world: SimHost, n: int, **fields: object) -> Reader:
     """The store with one entry changed, and every link after it and its row made to agree."""
     store = world.store.copy()
     machine = world.machine("counter")

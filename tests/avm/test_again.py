@@ -19,7 +19,7 @@ from avm.run.reading import Reader
 from avm.run.replaying import replay
 from avm.run.rerun import PYTHON, Agreed, OtherPython
 from avm.run.worker import InProcess, Worker, WorkerLost, forked
-from avm.sim.world import World
+from avm.sim.host import SimHost
 from tests.avm.journals import CONSTANT, LIMITS, in_process, make, tell
 from tests.sim.test_lives import TINY, Lives
 
@@ -42,8 +42,8 @@ def step(message, state):
 """
 
 
-def history(text: str, *asks: str, world: World | None = None) -> tuple[Reader, World]:
-    world = world or World()
+def history(text: str, *asks: str, world: SimHost | None = None) -> tuple[Reader, SimHost]:
+    world = world or SimHost()
     created = make(world, text=text)
     client = world.client()
     for name in asks:
@@ -130,7 +130,7 @@ def test_w01_the_order_of_a_set_kept_in_the_state_is_found_with_its_turn() -> No
 
 
 def test_w01_a_state_that_a_snapshot_has_otherwise_is_named_by_value() -> None:
-    world = World(limits=replace(LIMITS, snapshot_turns=3))
+    world = SimHost(limits=replace(LIMITS, snapshot_turns=3))
     text = "    SEEN[0] += 1\n    return [], replace(state, total=SEEN[0] if state.total else 5)"
     reader, _world = history(HEAD + text, *["go"] * 6, world=world)
     machine = reader.machine("counter")
@@ -148,7 +148,7 @@ def test_w01_a_worker_that_ends_gives_no_verdict() -> None:
 
 
 def test_w01_another_python_is_noted_and_only_what_it_took_is_run_again() -> None:
-    world = World(limits=replace(LIMITS, snapshot_turns=4))
+    world = SimHost(limits=replace(LIMITS, snapshot_turns=4))
     world.core.host.python = "3.99"
     text = HEAD + "    return [], replace(state, total=state.total + 1)"
     history(text, *["go"] * 6, world=world)
@@ -208,7 +208,7 @@ def test_w01_a_limit_that_was_another_gives_no_verdict() -> None:
 def test_w01_a_step_that_returns_constants_as_its_state_agrees_though_the_host_crashes(
     moves: list[bool | str],
 ) -> None:
-    world = World(limits=replace(LIMITS, snapshot_turns=4))
+    world = SimHost(limits=replace(LIMITS, snapshot_turns=4))
     created = make(world, text=CONSTANT)
     client = world.client()
     go = client.hold(created.names["go"])
@@ -225,7 +225,7 @@ def test_w01_a_step_that_returns_constants_as_its_state_agrees_though_the_host_c
 def test_w01_what_is_pure_agrees_in_every_span_however_it_is_cut(
     adds: list[int], snapshot_turns: int
 ) -> None:
-    world = World(limits=replace(LIMITS, snapshot_turns=snapshot_turns))
+    world = SimHost(limits=replace(LIMITS, snapshot_turns=snapshot_turns))
     created = make(world)
     client = world.client()
     add, keep = (client.hold(created.names[name]) for name in ("add", "keep"))

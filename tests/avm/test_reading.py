@@ -22,7 +22,7 @@ from avm.run.directory import Directory
 from avm.run.entries import Narrator
 from avm.run.labels import Lens
 from avm.run.reading import NoSuchMachine, NoSuchTurn, Reader
-from avm.sim.world import World
+from avm.sim.host import SimHost
 from avm.store.errors import NoStore
 from avm.store.memory import MemoryStore
 from avm.store.schema import entry_crc, row_of
@@ -104,7 +104,7 @@ def test_references_to_what_a_machine_never_had_are_told() -> None:
     assert Slots(9, {5}).take(entry) == "refers to slot 5, which was collected before"
 
 
-def keys_of(world: World) -> Keyring:
+def keys_of(world: SimHost) -> Keyring:
     keys = Keyring(*world.keyring_seeds)
     for machine in world.core.host.machines.values():
         keys.add_machine(machine.address, machine.sealed_keys)
@@ -211,7 +211,7 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     assert reader.failed_at(reader.machine("counter"), failed.n) == failed
 
 
-def narrated(world: World) -> list[dict[str, object]]:
+def narrated(world: SimHost) -> list[dict[str, object]]:
     reader = Reader(world.store)
     machine = reader.machine("counter")
     labels = reader.labels(world.core.host.address)

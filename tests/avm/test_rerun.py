@@ -24,7 +24,7 @@ from avm.run.rerun import (
 )
 from avm.run.states import state_at, try_upgrade
 from avm.run.worker import forked
-from avm.sim.world import Refusal, World
+from avm.sim.host import Refusal, SimHost
 from caps.codec import encode_content, encode_state
 from caps.map import Map
 from caps.value import Record, Value
@@ -45,7 +45,7 @@ from tests.avm.journals import (
 SMALL = Limits(snapshot_turns=7)
 
 
-def edit(world: World, **fields: Value) -> None:
+def edit(world: SimHost, **fields: Value) -> None:
     """Changes fields of the counter's state by hand, as an operator does."""
     reader = Reader(world.store)
     machine = reader.machine("counter")
@@ -79,7 +79,7 @@ def test_w01_a_journal_gives_the_same_bytes_in_a_process_with_another_hash_seed(
 
 
 def test_w01_a_step_that_looks_at_the_order_of_a_set_is_found_out() -> None:
-    world = World()
+    world = SimHost()
     created = make(world, text=BY_HASH)
     client = world.client()
     client.ask(client.hold(created.names["go"]))
@@ -128,7 +128,7 @@ def test_p03_an_edited_input_gives_a_diff() -> None:
     assert "turn 5, message 0" in str(found)
 
 
-def dict_of(world: World) -> dict[int, bytes]:
+def dict_of(world: SimHost) -> dict[int, bytes]:
     machine = world.machine("counter")
     return {n: body for n, body, _ in world.store.entries(machine.id)}
 
@@ -175,7 +175,7 @@ def test_p03_a_refusal_or_a_rejection_that_is_none_any_more_differs() -> None:
 def test_p03_a_step_that_returns_constants_as_its_state_replays_though_the_host_crashed(
     moves: list[bool | str], snapshot_turns: int
 ) -> None:
-    world = World(limits=replace(LIMITS, snapshot_turns=snapshot_turns))
+    world = SimHost(limits=replace(LIMITS, snapshot_turns=snapshot_turns))
     created = make(world, text=CONSTANT)
     client = world.client()
     go = client.hold(created.names["go"])
@@ -201,7 +201,7 @@ def step(message, state):
 
 @pytest.mark.parametrize("after", [0, 1])
 def test_p03_a_turn_that_changes_the_state_and_was_recorded_to_keep_it_differs(after: int) -> None:
-    world = World(limits=LIMITS)
+    world = SimHost(limits=LIMITS)
     created = make(world, text=QUIET)
     client = world.client()
     tell(client, world, client.hold(created.names["go"]), 1)
@@ -353,7 +353,7 @@ def step(message, state):
         return [], (message.content, state if not isinstance(state, tuple) else state[1])
     return message.answer(state[0]), state
 """
-    world = World()
+    world = SimHost()
     created = make(world, text=text)
     client = world.client()
     keep, back = (client.hold(created.names[name]) for name in ("keep", "back"))

@@ -10,19 +10,19 @@ from avm.host.doubt import NONDETERMINISTIC, Found, Verdict, concluded, next_spa
 from avm.host.spans import FIRST_TURNS, WAITING_MAX, Span, Spans, lot
 from avm.limits import Limits
 from avm.run.reading import Reader
-from avm.sim.world import World
+from avm.sim.host import SimHost
 from tests.avm.journals import make, tell
 
 ADDRESSES = st.binary(min_size=32, max_size=32)
 
 
-def world_of(share: int, **limits: int) -> World:
-    world = World(limits=replace(Limits(), **limits))
+def world_of(share: int, **limits: int) -> SimHost:
+    world = SimHost(limits=replace(Limits(), **limits))
     world.core.host.spans.share = share
     return world
 
 
-def add(world: World, name: str, count: int) -> None:
+def add(world: SimHost, name: str, count: int) -> None:
     created = make(world, name)
     client = world.client()
     held = client.hold(created.names["add"])

@@ -11,7 +11,7 @@ from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.inside import Inside
 from avm.message import Event, Message
-from avm.sim.world import World
+from avm.sim.host import SimHost
 
 VERDICTS = (journal.TURN, journal.FAILED, journal.REFUSED, journal.VOID)
 
@@ -34,7 +34,7 @@ class ModuleCode:
         return ""
 
 
-def entries(world: World, name: str) -> list[journal.Entry]:
+def entries(world: SimHost, name: str) -> list[journal.Entry]:
     """A machine's journal, its chain checked."""
     machine = world.machine(name)
     found: list[journal.Entry] = []
@@ -47,7 +47,7 @@ def entries(world: World, name: str) -> list[journal.Entry]:
     return found
 
 
-def gap_free(world: World, name: str, anew: bool = False) -> None:
+def gap_free(world: SimHost, name: str, anew: bool = False) -> None:
     """Each verdict has an entry, with the numbers of each sender in order, up to the mark.
 
     With `anew` a sender whose channel was forgotten may begin with 1 again.
@@ -64,7 +64,7 @@ def gap_free(world: World, name: str, anew: bool = False) -> None:
             assert channel.taken == taken.get(sender, 0), "the mark is the last entry's number"
 
 
-def replayed(world: World, name: str, from_start: bool = True) -> Any:
+def replayed(world: SimHost, name: str, from_start: bool = True) -> Any:
     """The state of a machine by re-execution; fails where an output differs."""
     machine = world.machine(name)
     inside = Inside(Limits(), lambda bundle: world.codes[bundle])

@@ -5,7 +5,7 @@ from typing import Any
 from avm.host import rows
 from avm.host.core import Core
 from avm.host.state import Channel, Client, Host, Machine, Status
-from avm.sim.world import World
+from avm.sim.host import SimHost
 from avm.store.memory import MemoryStore
 
 Portrait = dict[str, dict[tuple[Any, ...], bytes | None]]
@@ -45,7 +45,7 @@ def stored(store: MemoryStore, tables: Portrait) -> Portrait:
     return without_empty_channels({table: dict(store.rows(table)) for table in tables})
 
 
-class Watched(World):
+class Watched(SimHost):
     """A world that compares the core with its store at every commit, and with what is loaded."""
 
     wanted: Portrait

@@ -8,7 +8,7 @@ from avm.host import journal, rows
 from avm.host.state import Status
 from avm.limits import Limits
 from avm.sim.client import Client
-from avm.sim.world import World
+from avm.sim.host import SimHost
 from avm.store.errors import DiskFull
 from caps.value import Capability
 from tests.sim import apple
@@ -23,7 +23,7 @@ class Apples:
     """Five pouches that know each other, and three clients that set tokens moving."""
 
     def __init__(self, seed: int, limits: Limits | None = None) -> None:
-        self.world = world = World(seed, limits=limits)
+        self.world = world = SimHost(seed, limits=limits)
         share = TOKENS // MACHINES
         self.names = [f"pouch{i}" for i in range(MACHINES)]
         made = [

@@ -19,8 +19,8 @@ from avm.host.state import Mode
 from avm.host.verdicts import BACK_HERE, BACK_THERE, TWO_VERSIONS
 from avm.limits import Limits
 from avm.sim.client import Client
+from avm.sim.host import SimHost
 from avm.sim.net import Net
-from avm.sim.world import World
 from caps.codec import dumps_plain
 from caps.errors import Malformed
 from caps.value import Capability, Failed
@@ -60,7 +60,7 @@ class Pair:
         return found
 
 
-def held(here: World, client: Client, there: World, cap: Cap) -> Capability:
+def held(here: SimHost, client: Client, there: SimHost, cap: Cap) -> Capability:
     return client.hold(here.core.unseal_untrusted(there.core.seal(cap)))
 
 
@@ -207,7 +207,7 @@ def test_a_host_that_speaks_for_anothers_machine_is_told_no_more_than_that_nobod
     pair = Pair()
     pair.client.ask(pair.cap("take"), (1, 1))
     pair.net.settle()
-    stranger = World(99)
+    stranger = SimHost(99)
     theirs = stranger.create("thief", ModuleCode(apple), ()).machine
     made = stranger.core.host.keys.speak_for(theirs.address, theirs.identity, 1, pair.here.now_ms)
     assert made is not None
@@ -238,7 +238,7 @@ def test_nothing_is_offered_to_another_host_before_it_is_committed() -> None:
     pair = Pair()
     effect, offers = pair.net._effect, 0
 
-    def watch(world: World, one: object) -> None:
+    def watch(world: SimHost, one: object) -> None:
         nonlocal offers
         frame = channel.unpack_frame_untrusted(one.frame) if isinstance(one, Say) else None
         if isinstance(frame, Offer) and world is pair.here:

@@ -8,7 +8,7 @@ from avm.host.cases import Claim
 from avm.host.deciding import contradicted
 from avm.host.operate import Created
 from avm.host.verdicts import BACK_HERE, BACK_THERE, TWO_VERSIONS
-from avm.sim.world import Refusal, World
+from avm.sim.host import Refusal, SimHost
 from tests.sim import apple
 from tests.sim.code import ModuleCode, entries, gap_free, replayed
 from tests.sim.test_between_hosts import Pair
@@ -44,7 +44,7 @@ class Gone(Pair):
         """Why the channel from the machine to the pouch was frozen, each time."""
         return [one.why for one in self.net.frozen if (one.sender, one.receiver) == self.ends]
 
-    def decide(self, world: World, act: str) -> None:
+    def decide(self, world: SimHost, act: str) -> None:
         core = world.core
         decide = core.accept_channel if act == "accept" else core.restart_channel
         world.ask(lambda request: decide(request, *self.ends))

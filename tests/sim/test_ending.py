@@ -7,17 +7,17 @@ import pytest
 
 from avm.limits import Limits
 from avm.sim.client import Client
-from avm.sim.world import World
+from avm.sim.host import SimHost
 from tests.sim.code import replayed
 from tests.sim.test_between_hosts import Pair, held
 
 
-def rows(world: World, client: Client) -> list[tuple[bytes, bytes]]:
+def rows(world: SimHost, client: Client) -> list[tuple[bytes, bytes]]:
     """The channels of a client that a store has."""
     return [ends for ends, _body in world.store.rows("channel") if client.address in ends]  # type: ignore[misc]
 
 
-def endings(world: World) -> list[str]:
+def endings(world: SimHost) -> list[str]:
     """The clients that a host still has to tell of."""
     return [str(key) for (key,), _body in world.store.rows("meta") if str(key).startswith("end ")]
 

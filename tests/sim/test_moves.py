@@ -5,11 +5,11 @@ import pytest
 from avm.host import acquaintance
 from avm.host.state import Status
 from avm.limits import Limits
-from avm.sim.world import World
+from avm.sim.host import SimHost
 from tests.sim.orchard import Orchard
 
 
-def trust(world: World, other: World) -> None:
+def trust(world: SimHost, other: SimHost) -> None:
     """The operator of a host lets machines of another come."""
     address = other.core.host.address
     world.ask(lambda request: acquaintance.trust(world.core.host, request, address))
@@ -21,14 +21,14 @@ class Travels(Orchard):
     def __init__(self, seed: int, hosts: int = 3, limits: Limits | None = None) -> None:
         super().__init__(seed, hosts, limits)
         self.moved = 0
-        self.requests: list[tuple[World, int]] = []
+        self.requests: list[tuple[SimHost, int]] = []
         for world in self.net.worlds:
             for other in self.net.worlds:
                 if other is not world:
                     trust(world, other)
         self.net.settle()
 
-    def travel(self, m: int | None = None, to: World | None = None) -> None:
+    def travel(self, m: int | None = None, to: SimHost | None = None) -> None:
         """One pouch is asked to move to some other host."""
         entropy = self.net.entropy
         m = entropy.below(len(self.names)) if m is None else m
@@ -44,7 +44,7 @@ class Travels(Orchard):
         home.carry_out()
         self.moved += 1
 
-    def home(self, m: int) -> World | None:
+    def home(self, m: int) -> SimHost | None:
         """Where a pouch lives; None while it is between two hosts."""
         name = self.names[m]
         found = [world for world in self.net.worlds if name in world.core.host.names]

@@ -16,8 +16,8 @@ from avm.host.passage import CODE, FAILED, JOURNAL, SNAPSHOT, Moved
 from avm.host.state import Machine, Mode, Status
 from avm.run.audit import Audit
 from avm.run.reading import NoSuchMachine, Reader
+from avm.sim.host import Refusal, SimHost
 from avm.sim.net import Net
-from avm.sim.world import Refusal, World
 from caps.identity import Endpoint
 from caps.value import Capability, Failed
 from tests.sim import apple
@@ -40,21 +40,23 @@ class Town:
             self.trust(self.there, self.here)
             self.trust(self.here, self.there)
 
-    def trust(self, world: World, other: World, trusted: bool = True) -> None:
+    def trust(self, world: SimHost, other: SimHost, trusted: bool = True) -> None:
         """One host's operator lets the other's machines come, or no more."""
         address = other.core.host.address
         world.ask(lambda request: acquaintance.trust(world.core.host, request, address, trusted))
         self.net.settle()
 
-    def cap(self, world: World, name: str, machine: str = "pouch") -> Capability:
+    def cap(self, world: SimHost, name: str, machine: str = "pouch") -> Capability:
         """A capability as a client of a host has it."""
         return self.clients[world].hold(sealed(self.wires[machine][name]))
 
-    def give(self, world: World, token: int) -> None:
+    def give(self, world: SimHost, token: int) -> None:
         """A client gives the pouch a token."""
         self.clients[world].send(self.cap(world, "take"), (token, 1))
 
-    def begin(self, home: World | None = None, to: World | None = None, name: str = "pouch") -> int:
+    def begin(
+        self, home: SimHost | None = None, to: SimHost | None = None, name: str = "pouch"
+    ) -> int:
         """The pouch is asked to move; the number of the request."""
         home, to = home or self.here, to or self.there
         machine, where = home.machine("pouch"), to.core.host.address
@@ -62,7 +64,9 @@ class Town:
         home.carry_out()
         return request
 
-    def move(self, home: World | None = None, to: World | None = None, name: str = "pouch") -> Any:
+    def move(
+        self, home: SimHost | None = None, to: SimHost | None = None, name: str = "pouch"
+    ) -> Any:
         """The pouch moves; what the operator hears."""
         home = home or self.here
         request = self.begin(home, to, name)
@@ -72,7 +76,7 @@ class Town:
             raise Refusal(answer.error)
         return answer.value
 
-    def home(self) -> World:
+    def home(self) -> SimHost:
         """The one host where the pouch is."""
         address = sealed(self.wires["pouch"]["take"]).address
         (found,) = [one for one in self.net.worlds if address in one.core.host.machines]
@@ -251,7 +255,7 @@ def test_the_old_host_redirects_and_never_forwards_a_body() -> None:
     frames: list[bytes] = []
     said = town.net._effect
 
-    def watched(world: World, effect: Any) -> None:
+    def watched(world: SimHost, effect: Any) -> None:
         if world is town.here and isinstance(effect, Say):
             frames.append(effect.frame)
         said(world, effect)

@@ -12,7 +12,7 @@ from avm.host.capability import Local, Sealed, to_row
 from avm.host.parcel import Parcel, from_bytes_untrusted
 from avm.host.passage import FAILED, JOURNAL, SNAPSHOT
 from avm.limits import Limits
-from avm.sim.world import Refusal
+from avm.sim.host import Refusal
 from tests.sim import apple
 from tests.sim.code import ModuleCode, replayed
 from tests.sim.orchard import sealed

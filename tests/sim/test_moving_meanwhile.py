@@ -10,8 +10,8 @@ from avm.host.capability import Sealed
 from avm.host.operate import Edit
 from avm.host.passage import FETCH, Ready
 from avm.sim.client import Client
+from avm.sim.host import Refusal, SimHost
 from avm.sim.net import End
-from avm.sim.world import Refusal, World
 from caps.codec import dumps_plain
 from tests.sim import apple
 from tests.sim.code import ModuleCode, replayed
@@ -50,7 +50,7 @@ def held_back(town: Town, word: bytes) -> tuple[End, list[bytes]]:
     return end, frames
 
 
-def come_again(world: World, client: Client) -> None:
+def come_again(world: SimHost, client: Client) -> None:
     """A client of the same name."""
     client.senders.clear()
     client.connect(world.core)
@@ -131,7 +131,7 @@ def test_what_a_client_has_not_fetched_counts_for_a_machine_that_comes_back() ->
     assert not outbox and town.here.machine("pouch").outbox_bytes == 0
 
 
-def retry(world: World) -> None:
+def retry(world: SimHost) -> None:
     """The operator offers the newest failed batch of the pouch again."""
     machine = world.machine("pouch")
     rows = {int(key[1]): row for key, row in world.store.rows("failed") if key[0] == machine.id}

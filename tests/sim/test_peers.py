@@ -19,8 +19,8 @@ from avm.host.exchange import PEERS_MAX, Peers, Want
 from avm.host.links import peer_of
 from avm.host.roster import HALF_LIFE_MS, Known, Roster, from_bytes, to_bytes
 from avm.limits import Limits
+from avm.sim.host import SimHost
 from avm.sim.net import Net
-from avm.sim.world import World
 from caps.codec import dumps_plain
 from caps.errors import Malformed
 from caps.identity import Endpoint
@@ -34,18 +34,18 @@ WHERE = Endpoint(bytes((192, 0, 2, 7)), 4433)
 Act = Callable[[Any, int, bytes], None]
 
 
-def address(world: World) -> bytes:
+def address(world: SimHost) -> bytes:
     return world.core.host.address
 
 
-def dial(net: Net, one: World, other: World) -> str:
+def dial(net: Net, one: SimHost, other: SimHost) -> str:
     """An operator dials; empty, or why it was refused."""
     return act(
         net, one, lambda r: acquaintance.dial(one.core.host, r, address(other), at(net, other))
     )
 
 
-def act(net: Net, world: World, does: Callable[[int], None]) -> str:
+def act(net: Net, world: SimHost, does: Callable[[int], None]) -> str:
     world.next_request += 1
     request = world.next_request
     does(request)
@@ -56,15 +56,15 @@ def act(net: Net, world: World, does: Callable[[int], None]) -> str:
     return answer.error
 
 
-def do(net: Net, world: World, does: Act, other: World) -> str:
+def do(net: Net, world: SimHost, does: Act, other: SimHost) -> str:
     return act(net, world, lambda request: does(world.core.host, request, address(other)))
 
 
-def at(net: Net, world: World) -> Endpoint:
+def at(net: Net, world: SimHost) -> Endpoint:
     return net.endpoint_of(world)
 
 
-def linked(world: World) -> set[bytes]:
+def linked(world: SimHost) -> set[bytes]:
     return {link.peer for link in world.core.host.links.values()}
 
 
@@ -79,7 +79,7 @@ def test_s09_peers_are_told_whom_a_host_reached_and_link_them() -> None:
     assert known.teller == b"" and known.endpoints[at(net, second)]
 
 
-def listened(world: World) -> list[Peers]:
+def listened(world: SimHost) -> list[Peers]:
     """What is said to a host of others from now on."""
     frames: list[Peers] = []
     hear = world.core.frame

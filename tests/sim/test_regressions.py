@@ -10,7 +10,7 @@ from avm.host import journal
 from avm.host.state import Machine, Mode, Status
 from avm.limits import Limits
 from avm.sim.client import Client
-from avm.sim.world import Dies, Hangs, Refusal, World
+from avm.sim.host import Dies, Hangs, Refusal, SimHost
 from caps.value import Capability
 from tests.sim.code import entries
 from tests.sim.test_rows import (
@@ -27,7 +27,7 @@ from tests.sim.test_rows import (
 )
 
 
-def change(world: World, machine: Machine, verb: str, mode: Mode = Mode.HOLD) -> None:
+def change(world: SimHost, machine: Machine, verb: str, mode: Mode = Mode.HOLD) -> None:
     world.ask(lambda request: world.core.change(request, machine, verb, mode))
 
 
@@ -178,7 +178,7 @@ def test_an_outcome_that_kills_workers_closes_its_ask() -> None:
     def no(message: Message, state: Held) -> Step[Held]:
         raise ValueError
 
-    world = World(6)
+    world = SimHost(6)
     client = world.client()
     n = world.create("n", Steps(no))
     made = create_with(world, "m", Steps(step), client, [client.hold(n.names["a"])])
@@ -235,7 +235,7 @@ def test_a_deadline_that_came_while_a_worker_had_the_batch_is_noticed() -> None:
     assert seen(world, "m") == (("undelivered", "the deadline passed"),)
 
 
-def failing(client: Client, m: dict[str, Capability], world: World) -> tuple[int, bytes]:
+def failing(client: Client, m: dict[str, Capability], world: SimHost) -> tuple[int, bytes]:
     client.send(m["a"], "bug")
     world.settle()
     (((_machine, n), row),) = list(world.store.rows("failed"))
@@ -278,7 +278,7 @@ def test_the_failed_batches_of_a_removed_machine_go_with_it() -> None:
 
 def test_dropped_is_only_said_when_nobody_else_can_answer() -> None:
     """A reply that was passed on and not used was called dropped, though others held it too."""
-    world = World(6)
+    world = SimHost(6)
     client = world.client()
 
     def first(message: Message, state: Held) -> Step[Held]:
@@ -371,7 +371,7 @@ def test_c06_a_batch_that_ends_its_worker_names_the_message(
 
 def test_a_client_that_comes_back_hears_what_it_missed_before_what_is_not_committed_yet() -> None:
     """What was folded just before it came back reached it first, and then what it had missed."""
-    world = World(4)
+    world = SimHost(4)
     listener, near = world.client(), world.client()
     ear = near.hold(listener.held_as(listener.ear()))
     listener.take = lambda batch: None  # type: ignore[method-assign]

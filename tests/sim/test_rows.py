@@ -25,7 +25,7 @@ from avm.host.operate import Created
 from avm.host.state import Mode, Status
 from avm.limits import Limits
 from avm.sim.client import Client
-from avm.sim.world import Dies, Refusal, World
+from avm.sim.host import Dies, Refusal, SimHost
 from caps.sealing import MachineKeys
 from tests.sim.code import entries, gap_free, replayed
 
@@ -77,22 +77,22 @@ def names(client: Client, made: Created) -> dict[str, Capability]:
 
 def start(
     step: Callable[[Message, Any], Any], **more: Any
-) -> tuple[World, Client, dict[str, Capability]]:
-    world = World(1, limits=more.pop("limits", None))
+) -> tuple[SimHost, Client, dict[str, Capability]]:
+    world = SimHost(1, limits=more.pop("limits", None))
     client = world.client()
     return world, client, names(client, world.create("m", Steps(step, **more)))
 
 
-def seen(world: World, name: str = "m") -> tuple[Any, ...]:
+def seen(world: SimHost, name: str = "m") -> tuple[Any, ...]:
     found: tuple[Any, ...] = replayed(world, name).seen
     return found
 
 
-def second(world: World, client: Client, name: str = "n", step: Any = see) -> Any:
+def second(world: SimHost, client: Client, name: str = "n", step: Any = see) -> Any:
     return names(client, world.create(name, Steps(step)))
 
 
-def outcome(world: World, client: Client, ask: int) -> Any:
+def outcome(world: SimHost, client: Client, ask: int) -> Any:
     world.settle()
     found = client.outcomes.get(ask, [])
     assert len(found) <= 1, "no ask has two outcomes"
@@ -106,7 +106,7 @@ def test_w02_a_failed_batch_sends_nothing() -> None:
         sends = [Send(state.caps[0], message.content)]
         return sends, replace(state, seen=(*state.seen, message.content))
 
-    world = World(2)
+    world = SimHost(2)
     client = world.client()
     into = world.create("sink", Steps(see))
     made = create_with(world, "m", Steps(step), client, [client.hold(into.names["a"])])
@@ -123,7 +123,7 @@ def test_w02_a_failed_batch_sends_nothing() -> None:
 
 
 def create_with(
-    world: World, name: str, code: Steps, client: Client, caps: list[Capability]
+    world: SimHost, name: str, code: Steps, client: Client, caps: list[Capability]
 ) -> Created:
     """Creates a machine that is granted capabilities of a client."""
     return world.create(name, code, tuple(caps), tuple(client.held_as(cap) for cap in caps))
@@ -136,7 +136,7 @@ def test_w02_a_batch_applies_whole_or_not_at_every_commit() -> None:
         )
 
     for crash_after in range(12):
-        world = World(3)
+        world = SimHost(3)
         world.eager = False
         client = world.client()
         into = world.create("sink", Steps(see))
@@ -158,7 +158,7 @@ def test_w03_batching_is_invisible_to_the_step(cut: tuple[int, ...]) -> None:
         said = (message.content, message.id.rpartition(".")[2])
         return [Send(state.caps[0], said)], replace(state, seen=(*state.seen, said))
 
-    world = World(4)
+    world = SimHost(4)
     client = world.client()
     into = world.create("sink", Steps(see))
     made = create_with(world, "m", Steps(step), client, [client.hold(into.names["a"])])
@@ -177,7 +177,7 @@ def test_w04_sends_leave_as_one_batch_for_each_destination() -> None:
         b, c = state.caps
         return [Send(b, 1), Send(c, 2), Send(b, 3), Send(c, 4)], state
 
-    world = World(5)
+    world = SimHost(5)
     client = world.client()
     b = world.create("b", Steps(see))
     c = world.create("c", Steps(see))
@@ -195,7 +195,7 @@ def test_apart_gives_a_send_a_batch_of_its_own() -> None:
     def step(message: Message, state: Held) -> Step[Held]:
         return [Send(cap, message.content, apart=True) for cap in state.caps * 2], state
 
-    world = World(5)
+    world = SimHost(5)
     client = world.client()
     b = world.create("b", Steps(see))
     made = create_with(world, "m", Steps(step), client, [client.hold(b.names["a"])])
@@ -390,9 +390,9 @@ def asking(deadline_s: float | None = None) -> Callable[[Message, Any], Any]:
 
 def pair(
     step: Callable[[Message, Any], Any], deadline_s: float | None = None
-) -> tuple[World, Client, Capability]:
+) -> tuple[SimHost, Client, Capability]:
     """An asker `m` and whom it asks, `n`, with the given step."""
-    world = World(6)
+    world = SimHost(6)
     client = world.client()
     n = world.create("n", Steps(step))
     caps = [client.hold(n.names["a"])]
@@ -547,7 +547,7 @@ def test_c01_one_commit_holds_state_mark_sends_timers_and_asks() -> None:
         return [*message.answer("done"), *sends], replace(state, seen=(*state.seen, "turn"))
 
     for crash_after in range(14):
-        world = World(7)
+        world = SimHost(7)
         world.eager = False
         client = world.client()
         n = world.create("n", Steps(see))
@@ -650,7 +650,7 @@ def test_x02_a_step_cannot_name_what_it_does_not_hold() -> None:
         forged = type(state.caps[0])(message.content)  # type: ignore[call-arg]
         return [Send(forged, "boo")], state
 
-    world = World(8)
+    world = SimHost(8)
     client = world.client()
     n = world.create("n", Steps(see))
     made = create_with(world, "m", Steps(step), client, [client.hold(n.names["a"])])
@@ -749,7 +749,7 @@ def test_a_passed_on_reply_moves_the_obligation() -> None:
     def first(message: Message, state: Held) -> Step[Held]:
         return [Send(state.caps[0], message.content, reply=message.reply)], state
 
-    world = World(9)
+    world = SimHost(9)
     client = world.client()
     n = world.create("n", Steps(see))
     made = create_with(world, "m", Steps(first), client, [client.hold(n.names["a"])])
@@ -784,7 +784,7 @@ def test_a_failed_that_no_case_takes_is_discarded() -> None:
     def no(message: Message, state: Held) -> Step[Held]:
         raise Refused("no")
 
-    world = World(10)
+    world = SimHost(10)
     client = world.client()
     n = world.create("n", Steps(no))
     made = create_with(world, "m", Steps(step), client, [client.hold(n.names["a"])])
@@ -798,7 +798,7 @@ def test_a_map_of_the_whole_environment_is_the_content_of_the_first_message() ->
     def step(message: Message, state: Held) -> Step[Held]:
         return message.answer(len(state.caps)), state
 
-    world = World(11)
+    world = SimHost(11)
     client = world.client()
     code = Steps(step)
 
@@ -817,7 +817,7 @@ def test_a_turn_with_one_unfit_send_sends_nothing() -> None:
         first = Send(state.caps[0], "first")
         return [first, Send(state.caps[0], "second", reply=state.caps[0])], state
 
-    world = World(12)
+    world = SimHost(12)
     client = world.client()
     n = world.create("n", Steps(see))
     made = create_with(world, "m", Steps(step), client, [client.hold(n.names["a"])])
@@ -853,7 +853,7 @@ def test_t01_local_traffic_needs_no_cryptography(monkeypatch: pytest.MonkeyPatch
             state, caps=(message.content,)
         )
 
-    world = World(13)
+    world = SimHost(13)
     client = world.client()
     n = world.create("n", Steps(back))
     made = create_with(world, "m", Steps(step), client, [client.hold(n.names["a"])])

@@ -1,20 +1,20 @@
 """A host that is run without a network for a while: what goes to other hosts waits, and no number is lost."""
 
-from avm.sim.world import World
+from avm.sim.host import SimHost
 from tests.sim import apple
 from tests.sim.code import ModuleCode, replayed
 from tests.sim.orchard import sealed
 from tests.sim.test_moving import Town
 
 
-def alone(town: Town, world: World) -> None:
+def alone(town: Town, world: SimHost) -> None:
     """The host starts again, without a network."""
     town.net.stop(world)
     world.network = None
     world.crash()
 
 
-def among_others(town: Town, world: World) -> None:
+def among_others(town: Town, world: SimHost) -> None:
     """It starts again, with one."""
     world.network = town.net._effect
     town.net.start(world)

@@ -69,7 +69,7 @@ class SimWorker:
         self.hangs = False
 
 
-class World:
+class SimHost:
     """One host and its clients; deterministic in its seed."""
 
     def __init__(
@@ -78,7 +78,7 @@ class World:
         *,
         limits: Limits | None = None,
         workers: int = 2,
-        network: Callable[["World", Any], None] | None = None,
+        network: Callable[["SimHost", Any], None] | None = None,
     ) -> None:
         """`network` carries out what the host asks of other hosts; without it there are none."""
         self.network = network
