@@ -15,6 +15,7 @@ from avm.host.core import Core
 from avm.host.deciding import contradicted
 from avm.host.effects import Dial, Publish, Say, Seek, Unlink
 from avm.host.keys import Keyring
+from avm.host.nodesave import pack_saved, unpack_saved
 from avm.link.handshake import Credentials
 from avm.link.interface import Down, Link
 from avm.link.limits import CONTROL, DATA_STREAMS
@@ -27,7 +28,6 @@ from avm.run.announcing import Announcer
 from avm.run.beacon import Beacon
 from avm.run.config import Config
 from avm.run.dialing import Dialer, location_of
-from avm.run.nodesave import pack_saved, unpack_saved
 from avm.run.ways import Ways
 from avm.run.wires import Wires
 from caps.identity import Endpoint, Route

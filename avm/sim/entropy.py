@@ -25,6 +25,8 @@ class Entropy:
             out += hashlib.blake2b(block, person=b"avm sim").digest()
         return out[:size]
 
+    __call__ = bytes
+
     def below(self, limit: int) -> int:
         """A number from 0 up to, not including, the limit."""
         return int.from_bytes(self.bytes(8), "big") % limit

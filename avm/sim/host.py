@@ -1,10 +1,10 @@
-"""A world around one host core: a clock, a store, workers and clients that only exist here. Pure.
+"""One simulated host: its core, a store in memory, and workers and clients that only exist here. Pure.
 
-The simulated workers exchange the real bytes with the core, through the same inside that a worker
-process has. Each call of `step` does one thing that could happen next, chosen by the seed.
+Steps 2 to 7 of the journey. The simulated workers exchange the real bytes with the core, through the
+same inside that a worker process has. Alone it has no time: each call of `step` does one thing that
+could happen next, chosen by the seed. A `World` calls the parts of a step each in its time.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +19,7 @@ from avm.host.effects import (
     Frozen,
     Kill,
     Load,
+    Publish,
     Say,
     Seek,
     SendCode,
@@ -33,10 +34,10 @@ from avm.host.recover import recovery
 from avm.host.state import Machine, Mode
 from avm.limits import Limits
 from avm.machine import frames
-from avm.machine.inside import Inside
 from avm.machine.live import CannotLoad, Code
 from avm.sim.client import Client, Handles, Mark
 from avm.sim.entropy import Entropy
+from avm.sim.worker import Dies, Hangs, SimWorker
 from avm.store.errors import DiskFull
 from avm.store.interface import Transaction
 from avm.store.memory import MemoryStore
@@ -44,29 +45,10 @@ from caps.codec import encode_content
 from caps.value import freeze
 
 START_MS = 1_700_000_000_000
-CodeOf = Callable[[bytes], Code]
 
 
 class Refusal(Exception):
     """The host refused what an operator asked; the text says why."""
-
-
-class Hangs(BaseException):
-    """Raised by a step of a simulation: it never returns."""
-
-
-class Dies(BaseException):
-    """Raised by a step of a simulation: it takes its worker down."""
-
-
-class SimWorker:
-    """A worker: frames that wait, and the inside that takes them; one that hangs takes no more."""
-
-    def __init__(self, limits: Limits, load: CodeOf) -> None:
-        self.told: list[bytes] = []
-        self.inside = Inside(limits, load, self.told.append)
-        self.frames: deque[bytes] = deque()
-        self.hangs = False
 
 
 class SimHost:
@@ -79,9 +61,13 @@ class SimHost:
         limits: Limits | None = None,
         workers: int = 2,
         network: Callable[["SimHost", Any], None] | None = None,
+        name: str = "",
     ) -> None:
         """`network` carries out what the host asks of other hosts; without it there are none."""
         self.network = network
+        self.name = name
+        self.up = True
+        self.driver: Callable[[int], None] | None = None
         self.entropy = Entropy(seed)
         self.limits = limits or Limits()
         self.now_ms = START_MS
@@ -97,9 +83,11 @@ class SimHost:
         self.next_request = 0
         self.crashes = 0
         self.eager = True
-        self._start()
+        self.start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Goes on from what the store holds."""
+        self.up = True
         keys = Keyring(*self.keyring_seeds)
         self.core = Core(keys, self.limits, now_ms=self.now_ms, python="sim", version="sim")
         self.core.load(self.store.rows)
@@ -132,7 +120,7 @@ class SimHost:
         choices: list[Callable[[], None]] = []
         for number, worker in self.workers.items():
             if worker.frames and not worker.hangs:
-                choices.append(lambda number=number: self._work(number))  # type: ignore[misc]
+                choices.append(lambda number=number: self.work(number))  # type: ignore[misc]
         if self._group is not None or self.core.host.group:
             choices.append(self._commit)
         for client in self.clients.values():
@@ -180,9 +168,14 @@ class SimHost:
 
     def crash(self) -> None:
         """The host and its workers die at once; the store keeps what was committed."""
+        self.die()
+        self.start()
+
+    def die(self) -> None:
+        """The host and its workers die; clients keep what they have to say until it starts again."""
         self.crashes += 1
+        self.up = False
         self.store = self.store.copy()
-        self._start()
 
     def kill_worker(self) -> None:
         """A worker dies with what it was given."""
@@ -195,7 +188,8 @@ class SimHost:
         self.core.worker_down(number, why)
         self._new_worker()
 
-    def _work(self, number: int) -> None:
+    def work(self, number: int) -> None:
+        """A worker takes the next frame that waits for it."""
         worker = self.workers[number]
         answers: list[bytes] = []
         dies = False
@@ -214,24 +208,50 @@ class SimHost:
 
     def _commit(self) -> None:
         """Hands a group to the store, then commits it, then hears of it; each a step of its own."""
-        if self._group is None:
-            group = self.core.take_commit()
-            if group is None:
-                return
-            self._group = Transaction(group.dirty, group.journal, group.snapshots, group.cuts)
-            self.on_taken()
-            if not self.eager:
-                return
+        if self._group is None and (not self.take() or not self.eager):
+            return
         if not self._written:
             try:
-                self.store.commit([self._group])
+                self.write()
             except DiskFull:
                 self.core.refused()
                 return
-            self._written = True
-            self.on_written()
             if not self.eager:
                 return
+        self.hear_written()
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether the store has a group."""
+        return self._group is not None
+
+    @property
+    def has_nothing_to_write(self) -> bool:
+        """Whether what was taken for the store is empty."""
+        group = self._group
+        return group is not None and not (
+            group.puts or group.journal or group.snapshots or group.cuts
+        )
+
+    def take(self) -> bool:
+        """Takes the next group for the store; False when there is none."""
+        group = self.core.take_commit()
+        if group is None:
+            return False
+        self._group = Transaction(group.dirty, group.journal, group.snapshots, group.cuts)
+        self.on_taken()
+        return True
+
+    def write(self) -> Transaction:
+        """Commits what was taken; raises what the store does."""
+        assert self._group is not None, "only what was taken can be written"
+        self.store.commit([self._group])
+        self._written = True
+        self.on_written()
+        return self._group
+
+    def hear_written(self) -> None:
+        """The host hears that what was written is durable."""
         self._group, self._written = None, False
         self.core.committed()
 
@@ -247,9 +267,10 @@ class SimHost:
         while effects:
             taken, effects[:] = list(effects), []
             for effect in taken:
-                self._effect(effect)
+                self.carry(effect)
 
-    def _effect(self, effect: Any) -> None:
+    def carry(self, effect: Any) -> None:
+        """Carries out one thing that the core asked for."""
         match effect:
             case ToWorker(worker, frame):
                 if worker in self.workers:
@@ -278,7 +299,9 @@ class SimHost:
             case Carry(link, machine, fetch):
                 place = (fetch.kind, fetch.n, fetch.hash)
                 self.core.carried(link, fetch, *history.pack(self.store, machine, *place))
-            case Say() | Seek() | Dial() | Unlink() | Frozen():
+            case Publish() if self.network is None:
+                pass
+            case Say() | Seek() | Dial() | Unlink() | Frozen() | Publish():
                 assert self.network is not None, "a host without a network knows no other"
                 self.network(self, effect)
 
@@ -300,7 +323,12 @@ class SimHost:
         request = self.next_request
         act(request)
         self.core.pump()
-        self.settle()
+        if self.driver is None:
+            self.settle()
+        else:
+            self.driver(request)
+        if request not in self.answers:
+            raise Refusal("the host gave no answer in time")
         answer = self.answers.pop(request)
         if answer.error:
             raise Refusal(answer.error)

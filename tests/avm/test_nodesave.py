@@ -4,7 +4,7 @@ import cbor2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avm.run.nodesave import pack_saved, unpack_saved
+from avm.host.nodesave import pack_saved, unpack_saved
 from caps.identity import Endpoint
 from dht.proofs import Kind
 from dht.saved import Saved

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from avm import Cancel, Capability, Event, Failed, Map, Me, Message, Refused, Send, Step, record
-from avm.sim.host import Dies, Hangs
+from avm.sim.worker import Dies, Hangs
 
 NAMES = "do take meet bell drop"
 

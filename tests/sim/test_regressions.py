@@ -10,7 +10,8 @@ from avm.host import journal
 from avm.host.state import Machine, Mode, Status
 from avm.limits import Limits
 from avm.sim.client import Client
-from avm.sim.host import Dies, Hangs, Refusal, SimHost
+from avm.sim.host import Refusal, SimHost
+from avm.sim.worker import Dies, Hangs
 from caps.value import Capability
 from tests.sim.code import entries
 from tests.sim.test_rows import (

@@ -25,7 +25,8 @@ from avm.host.operate import Created
 from avm.host.state import Mode, Status
 from avm.limits import Limits
 from avm.sim.client import Client
-from avm.sim.host import Dies, Refusal, SimHost
+from avm.sim.host import Refusal, SimHost
+from avm.sim.worker import Dies
 from caps.sealing import MachineKeys
 from tests.sim.code import entries, gap_free, replayed
 

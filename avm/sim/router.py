@@ -1,0 +1,49 @@
+"""A simulated router: what a packet is called outside, and which ones it lets in. Values.
+
+`cone`: one port outside for one inside; `symmetric`: another for each endpoint that is sent to;
+`firewall`: the same endpoint inside and outside. All let in only what was sent to of late.
+"""
+
+from dataclasses import dataclass, field
+
+from caps.identity import Endpoint
+
+KEEPS_US = 60_000_000
+PORTS_FROM = 20_000
+MAPPED_MAX = 65_536 - PORTS_FROM
+
+
+@dataclass(slots=True)
+class Router:
+    """A router in front of one host. `out`: the port outside for an endpoint, and when it was used."""
+
+    kind: str
+    ip: bytes
+    out: dict[Endpoint, tuple[int, int]] = field(default_factory=dict)
+    next_port: int = PORTS_FROM
+
+    def outward(self, inside: Endpoint, to: Endpoint, now_us: int) -> Endpoint:
+        """What the host is called where this packet goes."""
+        known = self.out.get(to)
+        if known is not None and now_us - known[1] < KEEPS_US:
+            port = known[0]
+        elif self.kind == "symmetric":
+            port = self.next_port
+            self.next_port = PORTS_FROM + (port + 1 - PORTS_FROM) % MAPPED_MAX
+        else:
+            port = inside.port
+        if len(self.out) >= MAPPED_MAX:
+            self._sweep(now_us)
+        self.out[to] = (port, now_us)
+        return Endpoint(self.ip, port)
+
+    def lets_in(self, source: Endpoint, port: int, now_us: int) -> bool:
+        """Whether a packet from there to this port outside comes in."""
+        known = self.out.get(source)
+        if known is None or known[0] != port or now_us - known[1] >= KEEPS_US:
+            return False
+        self.out[source] = (port, now_us)
+        return True
+
+    def _sweep(self, now_us: int) -> None:
+        self.out = {to: one for to, one in self.out.items() if now_us - one[1] < KEEPS_US}

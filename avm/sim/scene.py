@@ -1,0 +1,363 @@
+"""All that a world is: hosts with their places, what is on its way, and what will happen. Values.
+
+Behaviour is in the rooms beside it, each over a `Scene`: `wires` links, `post` datagrams, `ways` the
+network's records, `passes` the hosts themselves, `faults` what goes wrong.
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from avm.link.limits import LinkLimits
+from avm.nat.finding import Finder, LookUp
+from avm.sim.agenda import Agenda
+from avm.sim.chance import Chance
+from avm.sim.entropy import Entropy
+from avm.sim.events import Event
+from avm.sim.host import START_MS, SimHost
+from avm.sim.plan import CrashAtCommit, FsyncError, Plan
+from avm.sim.router import Router
+from avm.sim.weather import Weather
+from caps.identity import Endpoint
+from dht.node import Node
+from dht.proofs import Proofs
+from dht.record import Place
+from dht.settings import Settings
+
+PROOFS_MAX = 200_000
+
+
+# What will happen, in an agenda. `life` is that of the host it was meant for.
+
+
+class Wake(NamedTuple):
+    """Something is due at a core."""
+
+    site: int
+    life: int
+
+
+class WakeNode(NamedTuple):
+    """Something is due at a node."""
+
+    site: int
+    life: int
+
+
+class SaveNode(NamedTuple):
+    """What a node knows is to be kept."""
+
+    site: int
+    life: int
+
+
+class Renew(NamedTuple):
+    """A host announces everything anew."""
+
+    site: int
+    life: int
+
+
+class Work(NamedTuple):
+    """A worker is through with the frame before, and takes the next."""
+
+    site: int
+    life: int
+    worker: int
+
+
+class Write(NamedTuple):
+    """A disk has written what it was given."""
+
+    site: int
+    life: int
+
+
+class Heard(NamedTuple):
+    """A host hears that it was."""
+
+    site: int
+    life: int
+
+
+class Speak(NamedTuple):
+    """A client says the next thing to its host."""
+
+    site: int
+    client: bytes
+
+
+class Boot(NamedTuple):
+    """A host that is down starts."""
+
+    site: int
+    life: int
+
+
+class Packet(NamedTuple):
+    """A datagram is there."""
+
+    site: int
+    datagram: bytes
+    source: Endpoint
+
+
+class Frame(NamedTuple):
+    """The next frame of a lane is there."""
+
+    link: int
+    lane: int
+
+
+class Room(NamedTuple):
+    """The end of a link learns how much was taken at the other."""
+
+    link: int
+
+
+class Knock(NamedTuple):
+    """The first packet of a link is there, from where the dialer is seen."""
+
+    dial: int
+    site: int
+    seen: Endpoint
+
+
+class KnockAgain(NamedTuple):
+    """The first packet of a link is sent once more."""
+
+    dial: int
+
+
+class Answered(NamedTuple):
+    """The link is up at the end that dialed."""
+
+    link: int
+    endpoint: Endpoint
+    trip_us: int
+
+
+class GiveUp(NamedTuple):
+    """A link that is not up by now will not be."""
+
+    dial: int
+
+
+class Down(NamedTuple):
+    """The end of a link learns that the other is gone."""
+
+    link: int
+    why: str
+
+
+class Idle(NamedTuple):
+    """The end of a link that hears nothing may give it up."""
+
+    link: int
+
+
+class Tell(NamedTuple):
+    """Where an address lives, in a world without a network that would know."""
+
+    site: int
+    life: int
+    lookup: LookUp
+
+
+class Begin(NamedTuple):
+    """A fault of the plan begins."""
+
+    fault: int
+
+
+class Finish(NamedTuple):
+    """A fault of the plan ends."""
+
+    fault: int
+
+
+@dataclass(slots=True)
+class Lane:
+    """Frames in their order; `unplanned` of them, the last, wait for the path to open."""
+
+    frames: deque[bytes] = field(default_factory=deque)
+    last_us: int = 0
+    unplanned: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class End:
+    """One end of a link, and what is on its way to it; without `other` nobody is there any more.
+
+    `silent_us`: since when nothing gets here. `pace_us`: when the last byte of a slow path is there.
+    """
+
+    link: int
+    site: int
+    peer: int
+    other: int
+    dialed: bool
+    up: bool
+    lanes: dict[int, Lane] = field(default_factory=dict)
+    coming: int = 0
+    pace_us: int = 0
+    silent_us: int | None = None
+    tight: bool = False
+    told: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Dial:
+    """A link that is being made."""
+
+    site: int
+    life: int
+    host: bytes
+    endpoint: Endpoint
+    rest: tuple[Place, ...]
+    until_us: int
+
+
+class Asked:
+    """What a core asks of the network, kept until the host's pass carries it out."""
+
+    __slots__ = ("effects",)
+
+    def __init__(self) -> None:
+        self.effects: list[Any] = []
+
+    def __call__(self, host: SimHost, effect: Any) -> None:
+        self.effects.append(effect)
+
+
+@dataclass(slots=True, eq=False)
+class Site:
+    """A host and all that is its own in the world.
+
+    Its clock shows the world's time, `jumped_us` and `drifted_us` off, of which the node knows what
+    was so at the start; it goes `ppm` parts in a million faster since `since_us`.
+    """
+
+    number: int
+    host: SimHost
+    asked: Asked
+    entropy: Entropy
+    endpoint: Endpoint
+    bootstrap: tuple[Endpoint, ...]
+    life: int = 0
+    node: Node | None = None
+    finder: Finder = field(default_factory=Finder)
+    router: Router | None = None
+    lookups: dict[int, list[LookUp]] = field(default_factory=dict)
+    wake_us: int | None = None
+    wake_node_us: int | None = None
+    saves: bool = False
+    speaking: set[bytes] = field(default_factory=set)
+    commits: int = 0
+    folded: int = 0
+    armed: list[tuple[int, CrashAtCommit | FsyncError]] = field(default_factory=list)
+    jumped_us: int = 0
+    drifted_us: int = 0
+    ppm: int = 0
+    since_us: int = 0
+    started_jumped_us: int = 0
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.host.name
+
+    @property
+    def address(self) -> bytes:
+        """The address of the host."""
+        return self.host.core.host.address
+
+    def _own_us(self, now_us: int) -> int:
+        return now_us + self.drifted_us + (now_us - self.since_us) * self.ppm // 1_000_000
+
+    def clock_ms(self, now_us: int) -> int:
+        """What its clock shows."""
+        return START_MS + (self._own_us(now_us) + self.jumped_us) // 1000
+
+    def node_ms(self, now_us: int) -> int:
+        """What its node takes for the time: the clock at the start, and steady since."""
+        return START_MS + (self._own_us(now_us) + self.started_jumped_us) // 1000
+
+    def drift(self, ppm: int, now_us: int) -> None:
+        """Its clock goes faster or slower from now on."""
+        self.drifted_us = self._own_us(now_us) - now_us
+        self.ppm, self.since_us = ppm, now_us
+
+
+@dataclass(slots=True, eq=False)
+class Scene:
+    """A whole world; see the module."""
+
+    seed: int
+    plan: Plan
+    settings: Settings
+    link_limits: LinkLimits
+    dht: bool
+    chance: Chance
+    agenda: Agenda
+    now_us: int = 0
+    sites: list[Site] = field(default_factory=list)
+    names: dict[str, int] = field(default_factory=dict)
+    addresses: dict[bytes, int] = field(default_factory=dict)
+    weather: Weather = field(default_factory=Weather)
+    ends: dict[int, End] = field(default_factory=dict)
+    dials: dict[int, Dial] = field(default_factory=dict)
+    at: dict[bytes, int] = field(default_factory=dict)
+    next_link: int = 1
+    next_ip: int = 1
+    proofs: Proofs = field(default_factory=lambda: Proofs(PROOFS_MAX))
+    touched: dict[int, None] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    digest: bytes = bytes(32)
+    happened: list[Event] = field(default_factory=list)
+
+    @property
+    def now_ms(self) -> int:
+        """The world's time in milliseconds since 1970."""
+        return START_MS + self.now_us // 1000
+
+    def plan_in(self, wait_us: int, what: Any) -> None:
+        """Has something happen after a time."""
+        self.agenda.put(self.now_us + wait_us, what)
+
+    def note(self, event: Event) -> None:
+        """Something has happened: it is in the trace, and those who watch will hear of it."""
+        self.trace(event_bytes(event))
+        self.happened.append(event)
+
+    def trace(self, body: bytes) -> None:
+        """Takes something into the digest of all that happened, with its time."""
+        moment = self.now_us.to_bytes(8, "big")
+        self.digest = blake2b(self.digest + moment + body, digest_size=32).digest()
+
+    def enter(self, site: Site) -> None:
+        """A host is about to be told something: it hears its clock, and its pass will follow."""
+        site.host.now_ms = site.clock_ms(self.now_us)
+        site.host.core.hear_clock(site.host.now_ms)
+        self.touched[site.number] = None
+
+    def lives(self, site: int, life: int) -> Site | None:
+        """The host something was meant for, if it has not died since."""
+        found = self.sites[site]
+        return found if found.host.up and found.life == life else None
+
+    def way_us(self, one: Site, other: Site) -> int:
+        """How long a packet takes now from one host to another."""
+        names = (one.name, other.name)
+        return self.weather.way_us(self.seed, one.number, other.number, names, self.chance)
+
+    def is_blocked(self, one: Site, other: Site) -> bool:
+        """Whether nothing gets from one host to another."""
+        return self.weather.is_blocked(one.name, other.name)
+
+
+def event_bytes(event: Event) -> bytes:
+    """An event as it stands in the trace: the same in every process."""
+    values = [getattr(event, name) for name in event.__slots__]
+    return repr((type(event).__name__, values)).encode()

@@ -1,0 +1,297 @@
+"""A world: any number of whole hosts in virtual time, with all that can go wrong, from one seed. Pure.
+
+Theory of operation. There is one list of what will happen and when. `step` takes the next thing out,
+tells a host of it, and lets that host carry out what follows, which puts new things on the list; of
+what falls on one instant the seed draws the order. Nothing else moves time, and nothing in here knows
+any other: the same seed and plan give the same trace, in any process.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from avm.limits import Limits
+from avm.link.limits import LinkLimits
+from avm.sim import faults, passes, post, scene, ways, wires
+from avm.sim.agenda import Agenda
+from avm.sim.chance import Chance
+from avm.sim.client import Client, Handles
+from avm.sim.entropy import Entropy
+from avm.sim.events import Event
+from avm.sim.host import SimHost
+from avm.sim.plan import Fault, Plan
+from avm.sim.scene import Asked, Scene, Site
+from dht.settings import Settings
+
+SECOND_US = 1_000_000
+ACT_S = 120.0
+BOOTSTRAPS = 2
+QUIET_US = 100_000
+
+
+class Watcher(Protocol):
+    """Who is told of all that happens."""
+
+    def happened(self, world: "World", event: Event) -> None:
+        """Something has happened; the world is as it was then."""
+
+
+class World:
+    """Hosts, a network, disks, workers and a clock; see the module."""
+
+    def __init__(
+        self,
+        seed: int,
+        plan: Plan = Plan(),  # noqa: B008
+        limits: Limits | None = None,
+        dht: bool = True,
+        *,
+        workers: int = 2,
+        settings: Settings | None = None,
+        links: LinkLimits | None = None,
+    ) -> None:
+        """Without `dht` hosts find each other at once, by what is so."""
+        self.limits = limits or Limits()
+        self.workers = workers
+        chance = Chance(seed)
+        self.scene = Scene(
+            seed, plan, settings or Settings(), links or LinkLimits(), dht, chance, Agenda(chance)
+        )
+        self.handles = Handles()
+        self.codes: dict[bytes, Any] = {}
+        self.watchers: list[Watcher] = []
+        for number, fault in enumerate(plan.faults):
+            self.scene.agenda.put(1_000 * fault.at_ms, scene.Begin(number))
+
+    # What is there.
+
+    @property
+    def hosts(self) -> list[SimHost]:
+        """The hosts, in the order they were added."""
+        return [site.host for site in self.scene.sites]
+
+    def host(self, name: str) -> SimHost:
+        """A host by its name."""
+        return self.scene.sites[self.scene.names[name]].host
+
+    @property
+    def now_ms(self) -> int:
+        """The world's time in milliseconds since 1970; that of a host's clock may be another."""
+        return self.scene.now_ms
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often what has happened."""
+        return self.scene.counts
+
+    @property
+    def digest(self) -> bytes:
+        """A hash over all that happened, with its times: the same for the same seed and plan."""
+        return self.scene.digest
+
+    @property
+    def plan(self) -> Plan:
+        """What goes wrong."""
+        return self.scene.plan
+
+    def watch(self, watcher: Watcher) -> None:
+        """Has somebody told of all that happens from now on."""
+        self.watchers.append(watcher)
+
+    def add_host(self, name: str) -> SimHost:
+        """Adds a host, which starts at once."""
+        state = self.scene
+        number = len(state.sites)
+        entropy = Entropy((state.seed << 24 | number) & ((1 << 120) - 1))
+        asked = Asked()
+        seed = int.from_bytes(entropy.bytes(8), "big")
+        host = SimHost(seed, limits=self.limits, workers=self.workers, network=asked, name=name)
+        host.handles, host.codes, host.driver = self.handles, self.codes, _Driver(self, name)
+        assert name not in state.names, "a host has a name of its own"
+        first = tuple(post.outer_endpoint(state, one) for one in state.sites[:BOOTSTRAPS])
+        ip = post.outer_ip(state)
+        site = Site(number, host, asked, entropy, post.endpoint_at(ip), first)
+        state.sites.append(site)
+        state.names[name] = number
+        state.addresses[host.core.host.address] = number
+        post.settle_at(state, site, ip)
+        passes.start(state, site)
+        self._settle()
+        return host
+
+    def client(self, host: SimHost, durable: bool = False) -> Client:
+        """A new client of a host."""
+        client = host.client(durable)
+        self.scene.touched[self.scene.names[host.name]] = None
+        return client
+
+    def inject(self, fault: Fault) -> None:
+        """Has something go wrong that is not in the plan; at once if its time is over."""
+        state = self.scene
+        state.plan = Plan((*state.plan.faults, fault))
+        at_us = max(state.now_us, 1_000 * fault.at_ms)
+        state.agenda.put(at_us, scene.Begin(len(state.plan.faults) - 1))
+
+    # Time.
+
+    def step(self) -> bool:
+        """Lets the next thing happen; False when nothing is to."""
+        self._settle()
+        agenda = self.scene.agenda
+        if not len(agenda):
+            return False
+        self.scene.now_us, what = agenda.take()
+        _DO[type(what)](self.scene, what)
+        self._settle()
+        return True
+
+    def _settle(self) -> None:
+        state = self.scene
+        self._begin_speech()
+        while state.touched or state.happened:
+            touched, state.touched = list(state.touched), {}
+            for number in touched:
+                passes.settle(state, state.sites[number])
+            happened, state.happened = state.happened, []
+            for event in happened:
+                for watcher in self.watchers:
+                    watcher.happened(self, event)
+
+    def _begin_speech(self) -> None:
+        """What clients were told to say between two steps is said."""
+        for site in self.scene.sites:
+            if site.host.up and site.number not in self.scene.touched:
+                for client in site.host.clients.values():
+                    if client.outgoing and client.address not in site.speaking:
+                        self.scene.touched[site.number] = None
+
+    def run(self, seconds: float) -> None:
+        """Lets so much time pass."""
+        self.run_until(_never, seconds)
+
+    def run_until(self, done: Callable[[], bool], limit_s: float) -> bool:
+        """Lets time pass until something is so; False when the limit comes first."""
+        state = self.scene
+        end_us = state.now_us + round(limit_s * SECOND_US)
+        self._settle()
+        while not done():
+            next_us = state.agenda.next_us()
+            if next_us is None or next_us > end_us:
+                state.now_us = end_us
+                return done()
+            self.step()
+        return True
+
+    def quiet(self, limit_s: float) -> bool:
+        """Heals all faults, and lets time pass until nobody owes anybody anything."""
+        self.scene.plan = Plan()
+        faults.heal(self.scene)
+        return self.run_until(self._is_quiet, limit_s)
+
+    def _is_quiet(self) -> bool:
+        return not any(end.coming for end in self.scene.ends.values()) and all(
+            _owes_nothing(one) for one in self.hosts
+        )
+
+    def settle_act(self, name: str, request: int) -> None:
+        """Lets time pass until a host has answered an operator's request, or has died."""
+        site = self.scene.sites[self.scene.names[name]]
+        life, answers = site.life, site.host.answers
+        self.scene.touched[site.number] = None
+        self.run_until(lambda: request in answers or site.life != life, ACT_S)
+
+
+class _Driver:
+    """Lets a world's time pass while an operator waits for a host."""
+
+    __slots__ = ("_name", "_world")
+
+    def __init__(self, world: World, name: str) -> None:
+        self._world = world
+        self._name = name
+
+    def __call__(self, request: int) -> None:
+        self._world.settle_act(self._name, request)
+
+
+def _never() -> bool:
+    return False
+
+
+def _owes_nothing(host: SimHost) -> bool:
+    core = host.core
+    if not host.up or core.owes() or not core.is_drained() or core.host.inbox:
+        return False
+    clients = host.clients.values()
+    return not any(one.outgoing or any(s.waiting for s in one.senders.values()) for one in clients)
+
+
+# What happens, by its kind.
+
+
+def _begin(state: Scene, what: scene.Begin) -> None:
+    if what.fault < len(state.plan.faults):
+        faults.begin(state, state.plan.faults[what.fault], what.fault)
+
+
+def _finish(state: Scene, what: scene.Finish) -> None:
+    if what.fault < len(state.plan.faults):
+        faults.end(state, state.plan.faults[what.fault])
+
+
+def _packet(state: Scene, what: scene.Packet) -> None:
+    site = state.sites[what.site]
+    if site.host.up:
+        ways.receive(state, site, what.datagram, what.source)
+
+
+def _boot(state: Scene, what: scene.Boot) -> None:
+    site = state.sites[what.site]
+    if site.life == what.life:
+        passes.boot(state, site)
+
+
+def _alive(act: Callable[..., None], *names: str) -> Callable[[Scene, Any], None]:
+    """What is only done if the host lives that it was meant for, with these fields."""
+
+    def do(state: Scene, what: Any) -> None:
+        site = state.lives(what.site, what.life)
+        if site is not None:
+            act(state, site, *(getattr(what, name) for name in names))
+
+    return do
+
+
+def _save(state: Scene, site: Site) -> None:
+    state.enter(site)
+    ways.save(site)
+
+
+def _renew(state: Scene, site: Site) -> None:
+    state.enter(site)
+    ways.publish_all(state, site)
+
+
+_DO: dict[type, Callable[[Scene, Any], None]] = {
+    scene.Wake: _alive(passes.wake),
+    scene.WakeNode: _alive(passes.wake_node),
+    scene.SaveNode: _alive(_save),
+    scene.Renew: _alive(_renew),
+    scene.Work: _alive(passes.work, "worker"),
+    scene.Write: _alive(passes.write),
+    scene.Heard: _alive(passes.heard),
+    scene.Tell: _alive(ways.tell, "lookup"),
+    scene.Speak: lambda state, what: passes.speak(state, state.sites[what.site], what.client),
+    scene.Boot: _boot,
+    scene.Packet: _packet,
+    scene.Frame: lambda state, what: wires.arrive(state, what.link, what.lane),
+    scene.Room: lambda state, what: wires.room(state, what.link),
+    scene.Knock: wires.knocked,
+    scene.KnockAgain: lambda state, what: wires.knock_again(state, what.dial),
+    scene.Answered: wires.answered,
+    scene.GiveUp: lambda state, what: wires.gave_up(state, what.dial),
+    scene.Down: lambda state, what: wires.down(state, what.link, what.why),
+    scene.Idle: lambda state, what: wires.idle(state, what.link),
+    scene.Begin: _begin,
+    scene.Finish: _finish,
+}
