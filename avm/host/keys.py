@@ -42,7 +42,7 @@ class Keyring:
         self._box = SecretBox(_derive(secret, b"keys at rest", b""))
         self._sealed: dict[bytes, bytes] = {}
         self._clients: dict[bytes, bytes] = {}
-        self._left: dict[bytes, MachineKeys] = {}
+        self._left: dict[bytes, bytes] = {}
         self._open: OrderedDict[bytes, MachineKeys] = OrderedDict()
         self._opened: dict[bytes, Cap] = {}
         # Counts the times that a machine's keys came or went.
@@ -64,6 +64,22 @@ class Keyring:
         self._opened.clear()
         self.changes += 1
 
+    # A host that is saved.
+
+    def known(self) -> tuple[tuple[tuple[bytes, bytes], ...], ...]:
+        """What it knows beside its own two secrets: the machines' sealed keys, the clients' tags."""
+        every = (self._sealed, self._clients, self._left)
+        return (*(tuple(one.items()) for one in every), ((b"", self.changes.to_bytes(8, "big")),))
+
+    def knowing(self, *known: tuple[tuple[bytes, bytes], ...]) -> "Keyring":
+        """Itself, with what `known` told of another of the same secrets."""
+        sealed, clients, left, ((_, changes),) = known
+        self._sealed, self._clients, self._left = dict(sealed), dict(clients), dict(left)
+        self._open.clear()
+        self._opened.clear()
+        self.changes = int.from_bytes(changes, "big")
+        return self
+
     # A machine that moves.
 
     def open_machine(self, sealed: bytes) -> bytes:
@@ -81,10 +97,10 @@ class Keyring:
 
     def leave(self, address: bytes) -> None:
         """A machine lives here no more: what holds its capabilities unsealed can still seal them."""
-        keys = self(address)
+        sealed = self._sealed.get(address)
         self.drop(address)
-        if keys is not None:
-            self._left[address] = keys
+        if sealed is not None:
+            self._left[address] = sealed
 
     def drop(self, address: bytes) -> None:
         """Forgets the keys of a machine or a client."""
@@ -151,7 +167,14 @@ class Keyring:
 
     def to_seal(self, address: bytes) -> MachineKeys:
         """The keys that seal capabilities to an address, also to one that is gone."""
-        return self(address) or self._left.get(address) or self.of_gone(address)
+        return self(address) or self._of_left(address) or self.of_gone(address)
+
+    def _of_left(self, address: bytes) -> MachineKeys | None:
+        sealed = self._left.get(address)
+        if sealed is None:
+            return None
+        secret, later = secrets_of(self._box.decrypt(sealed))
+        return MachineKeys(secret, address, later)
 
     def of_gone(self, address: bytes) -> MachineKeys:
         """Keys that seal capabilities to what lived here once; with them nothing is opened."""
