@@ -28,6 +28,7 @@ GRAPH_BYTES_MAX = 1 << 30
 # How deep what cannot be changed may be nested; what can be is a node of its own, and is as deep as it likes.
 DEPTH_MAX = 64
 INT_END = 1 << 64
+LONG_BYTES_MAX = 33
 ATOMS = frozenset({NoneType, bool, int, float, str, bytes})
 
 
@@ -48,6 +49,7 @@ class Inline(IntEnum):
     MEMBER = 3
     FIXED = 4
     UNSET = 5
+    LONG = 6
 
 
 class Node(IntEnum):
@@ -189,7 +191,7 @@ class _Writer:
         cls = type(value)
         if cls in ATOMS:
             if cls is int and not -INT_END <= value < INT_END:
-                raise NotPlain("an integer of more than 64 bits")
+                return self._long(value)
             return value
         if cls is tuple or cls is frozenset or (kind := self._kinds.get(cls)) is None:
             return self._plain(value, cls, room)
@@ -216,6 +218,11 @@ class _Writer:
         if cls in _MAPS or cls in _ROWS:
             return [Inline.NODE, self._place(value)]
         raise NotPlain(f"a {cls.__module__}.{cls.__qualname__} is not known to this form")
+
+    def _long(self, value: int) -> list[Any]:
+        if value.bit_length() > 8 * LONG_BYTES_MAX:
+            raise NotPlain(f"an integer of more than {LONG_BYTES_MAX} bytes")
+        return [Inline.LONG, value < 0, abs(value).to_bytes(LONG_BYTES_MAX, "big")]
 
     def _sorted(self, value: Any, room: int) -> list[Any]:
         return sorted((self._value(one, room - 1) for one in value), key=cbor2.dumps)
@@ -360,6 +367,8 @@ class _Reader:
         match said:
             case [Inline.NODE, int(place)] if 0 <= place < len(self._nodes):
                 return self._nodes[place]
+            case [Inline.LONG, bool(below), bytes(size)] if len(size) == LONG_BYTES_MAX:
+                return -int.from_bytes(size, "big") if below else int.from_bytes(size, "big")
             case [Inline.TUPLE, *items]:
                 return tuple([self._value(one) for one in items])
             case [Inline.FROZENSET, *items]:

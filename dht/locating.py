@@ -4,18 +4,18 @@ Step 7 of the journey. Records from several holders meet here: a newer one repla
 contradiction is told, a holder of an older one is sent the newer, and a miss is remembered a while.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dht.asking import Asker, ForLookup, ForStore, Purpose, Question
 from dht.contact import Contact, is_loopback, reachable
 from dht.effects import Effect, Ended, Evidence, Found
 from dht.errors import InvalidRecord, NodeBusy
-from dht.lookup import Lookup
+from dht.lookup import Lookup, Near
 from dht.newest import Newest, Verdict
 from dht.path import State
 from dht.proofs import Kind, Proofs, Proved
 from dht.settings import CLOSEST, Settings
+from dht.shelf import Shelf
 from dht.wire import Answer
 
 RECORDS_TAKEN_MAX = {Kind.IDENTITY: 1, Kind.LOCATION: 2, Kind.PROVIDER: 20}
@@ -23,15 +23,14 @@ RECORDS_TAKEN_MAX = {Kind.IDENTITY: 1, Kind.LOCATION: 2, Kind.PROVIDER: 20}
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What lookups start from: our own id, the closest contacts, the nodes of the network.
+    """What lookups start from: our own id, and the contacts that are known.
 
     `held` are the records that this node keeps itself: it is a holder like any other.
     """
 
     own_id: bytes
-    closest: Callable[[int, int], list[Contact]]
-    size: Callable[[], float]
-    held: Callable[[Kind, bytes, int], list[Proved]]
+    near: Near
+    held: Shelf
 
 
 class Locating:
@@ -163,7 +162,7 @@ class Locating:
         around = self._around
         own = int.from_bytes(around.own_id, "big")
         self.towards[(own ^ int.from_bytes(key, "big")).bit_length()] = now_ms
-        lookup = Lookup(number, key, kind, around.closest, around.size(), settings, now_ms)
+        lookup = Lookup(number, key, kind, around.near, settings, now_ms)
         self._lookups[number] = lookup
         self._pump(now_ms, lookup)
         return number
@@ -262,7 +261,7 @@ class Locating:
         # What was seen before counts: a holder that lags behind must not take the reader back.
         if lookup.kind is None:
             return ()
-        own = self._around.held(lookup.kind, lookup.key, now_ms)
+        own = self._around.held.get(lookup.kind, lookup.key, now_ms)
         for record in own:
             self.newest.offer(record)
         found: dict[bytes, Proved] = {}

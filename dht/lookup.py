@@ -8,8 +8,9 @@ region of the key is searched by more paths to points spread over it: ids ground
 in one part of it only.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from dht.contact import Contact
 from dht.density import SPACE, is_odd, region_bits, region_points
@@ -32,20 +33,35 @@ class Step:
     note: str
 
 
+class Near(Protocol):
+    """The contacts that a node knows."""
+
+    def closest(self, point: int, count: int) -> list[Contact]:
+        """Return the contacts closest to a point."""
+
+    def network_size(self) -> float:
+        """Return about how many nodes the network has."""
+
+
 class Lookup:
     """A walk towards a key, for the records of a kind or, with no kind, for the closest nodes.
 
     The node sends what `next_asks` names and tells `answered`, `slow` or `failed`; it holds no
-    packet and no timer. `closest` is the routing table's.
+    packet and no timer. `near` is the routing table's.
     """
+
+    __slots__ = (
+        "_answered_ids", "_near", "_point", "_settings", "_size", "_starts", "_waiting",
+        "asked", "begun_ms", "ended", "escalated", "first_hop", "first_ms", "holders", "key",
+        "kind", "number", "parts", "paths"
+    )  # fmt: skip
 
     def __init__(
         self,
         number: int,
         key: bytes,
         kind: Kind | None,
-        closest: Callable[[int, int], list[Contact]],
-        size: float,
+        near: Near,
         settings: Settings,
         now_ms: int,
     ) -> None:
@@ -62,11 +78,11 @@ class Lookup:
         self._point = int.from_bytes(key, "big")
         self._answered_ids: set[bytes] = set()
         self._waiting = 0
-        self._size = size
-        self._closest = closest
+        self._size = near.network_size()
+        self._near = near
         self._settings = settings
         self.parts: list[Path] = []
-        self._starts = closest(self._point, settings.width)
+        self._starts = near.closest(self._point, settings.width)
         paths = settings.paths if kind is not None else settings.put_paths
         self.paths = [Path(self._point, settings.width, settings) for _ in range(paths)]
         for turn, contact in enumerate(self._starts):
@@ -205,7 +221,7 @@ class Lookup:
         points = region_points(self._point, region_bits(self._size), settings.region_paths)
         shunned = (self._point, int(SPACE / self._size))
         parts = [Path(point, settings.region_width, settings, shunned) for point in points]
-        starts = self._closest(self._point, settings.candidates_max)
+        starts = self._near.closest(self._point, settings.candidates_max)
         unasked = [contact for contact in starts if contact not in self.asked]
         for turn, contact in enumerate(unasked[: settings.region_starts]):
             parts[turn % len(parts)].hear(contact, 1)

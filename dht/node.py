@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping
 from caps.identity import Endpoint, Identity, RootKey
 from dht.asking import Asker, ForCheck, ForLookup, ForStore, Question
 from dht.contact import NODE_ENDPOINTS_MAX, Contact, node_id, reachable, sign_node_record
-from dht.density import estimated_size
 from dht.effects import Effect, Seen
 from dht.errors import InvalidPacket
 from dht.locating import Locating, Surroundings
@@ -44,6 +43,13 @@ DEFAULTS = Settings()
 
 class Node:
     """One node; all its calls take the time in milliseconds since 1970 and none waits."""
+
+    __slots__ = (
+        "_asker", "_endpoints", "_entropy", "_joined", "_joining", "_key", "_learns",
+        "_locating", "_node_record", "_node_record_until_ms", "_observed", "_out", "_proofs",
+        "_publishing", "_refresh_ms", "_refreshing", "_retry_ms", "_server", "_serving",
+        "_shelf", "_storing", "_tries_alone", "_upkeep", "counts", "id", "malformed", "settings"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -73,13 +79,14 @@ class Node:
         self._publishing = Publishing(key, settings)
         self._asker = Asker(settings, entropy, self._out)
         self._upkeep = Upkeep(settings, Table(self.id, settings), self._asker, self._out)
-        closest = self._upkeep.closest
-        around = Surroundings(self.id, closest, self.network_size, self._shelf.get)
+        around = Surroundings(self.id, self._upkeep, self._shelf)
         self._locating = Locating(settings, around, self._asker, self._proofs, self._out)
         self._storing = Storing(
             self._asker, self._locating, self._proofs, self._publishing, self._out
         )
-        self._server = Server(settings, closest, self._shelf, self._proofs, entropy(SECRET_BYTES))
+        self._server = Server(
+            settings, self._upkeep, self._shelf, self._proofs, entropy(SECRET_BYTES)
+        )
         self.malformed = 0
         self.counts: Counter[str] = Counter()
         self._joining: tuple[Endpoint, ...] = ()
@@ -101,7 +108,7 @@ class Node:
 
     def network_size(self) -> float:
         """Return about how many nodes the network has, by how close the neighbours are."""
-        return estimated_size(self.table)
+        return self._upkeep.network_size()
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

@@ -17,6 +17,15 @@ REFRESH_WIDTH = 4
 class Refreshing:
     """The points that are to be looked up, each with its width (None: all), and those under way."""
 
+    __slots__ = (
+        "_entropy",
+        "_locating",
+        "_points",
+        "_settings",
+        "_table",
+        "_under_way",
+    )
+
     def __init__(
         self,
         table: Table,

@@ -5,13 +5,11 @@ only for an endpoint that returned its token a signature is checked. To all othe
 most three times as long as the question, so nobody is flooded by our answers.
 """
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 from caps.identity import Endpoint
-from dht.contact import Contact, subnet_of
+from dht.contact import subnet_of
 from dht.effects import Effect, Evidence, Send
 from dht.errors import InvalidRecord
+from dht.lookup import Near
 from dht.proofs import Proofs
 from dht.rates import Rates
 from dht.settings import CLOSEST, Settings
@@ -32,18 +30,16 @@ from dht.wire import (
 
 UNPROVEN_TIMES = 3
 
-Closest: TypeAlias = Callable[[int, int], list[Contact]]
-
 
 class Server:
     """Answers requests from table and shelf; it asks nothing and waits for nothing."""
 
-    __slots__ = ("_closest", "_proofs", "_rates", "_shelf", "_tokens")
+    __slots__ = ("_near", "_proofs", "_rates", "_shelf", "_tokens")
 
     def __init__(
-        self, settings: Settings, closest: Closest, shelf: Shelf, proofs: Proofs, secret: bytes
+        self, settings: Settings, near: Near, shelf: Shelf, proofs: Proofs, secret: bytes
     ) -> None:
-        self._closest = closest
+        self._near = near
         self._shelf = shelf
         self._proofs = proofs
         self._rates = Rates(settings)
@@ -69,7 +65,7 @@ class Server:
             token,
             node_record,
             self._records(request, now_ms),
-            tuple(self._closest(int.from_bytes(request.near, "big"), CLOSEST)),
+            tuple(self._near.closest(int.from_bytes(request.near, "big"), CLOSEST)),
         )
         return [Send(encode_answer(answer, bytes_max), endpoint)]
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from caps.identity import Endpoint
 from dht.asking import Asker, ForCheck, Question
 from dht.contact import Contact, is_loopback, reachable
+from dht.density import estimated_size
 from dht.effects import Effect, TableChanged
 from dht.errors import InvalidRecord
 from dht.proofs import Proofs
@@ -48,6 +49,10 @@ class Upkeep:
             return self.table.closest(point, count)
         found = self.table.closest(point, count + len(self._failures))
         return [contact for contact in found if contact not in self._failures][:count]
+
+    def network_size(self) -> float:
+        """Return about how many nodes the network has, by how close the neighbours are."""
+        return estimated_size(self.table)
 
     def heard(self, contact: Contact) -> Heard | None:
         """Return what is noted of a seated contact; None where it has not answered this node yet."""

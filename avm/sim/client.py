@@ -23,6 +23,11 @@ BUSY_MS = 50
 class Handles:
     """Capabilities as opaque handles, for all clients of a world; one capability has one handle."""
 
+    __slots__ = (
+        "_caps",
+        "_places",
+    )
+
     def __init__(self) -> None:
         self._caps: list[Cap] = []
         self._places: dict[Cap, int] = {}
@@ -57,6 +62,12 @@ class Mark:
 
 class Client:
     """A client of the simulated host."""
+
+    __slots__ = (
+        "address", "core", "durable", "forgotten", "handles", "inbox", "next_ask", "outcomes",
+        "outgoing", "senders", "settled", "tag", "taken", "unmarked", "verdicts",
+        "waits_until_ms"
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -54,6 +54,12 @@ class Refusal(Exception):
 class SimHost:
     """One host and its clients; deterministic in its seed."""
 
+    __slots__ = (
+        "_group", "_written", "answers", "clients", "codes", "core", "crashes", "driver",
+        "eager", "entropy", "handles", "keyring_seeds", "limits", "name", "network",
+        "next_request", "next_worker", "now_ms", "store", "up", "worker_count", "workers"
+    )  # fmt: skip
+
     def __init__(
         self,
         seed: int = 0,

@@ -9,14 +9,14 @@ from avm.host.core import Core
 from avm.host.keys import Keyring
 from avm.host.saved import dump_host, load_core_untrusted
 from avm.sim.client import Mark
-from avm.sim.world import World
+from avm.sim.host import SimHost
 from tests.avm.store_dump import dump
 from tests.sim.orchard import Orchard
 
 STEPS = 500
 
 
-def go_on_elsewhere(world: World) -> None:
+def go_on_elsewhere(world: SimHost) -> None:
     """Saves the core of a host and puts one that was loaded from the bytes in its place."""
     body = dump_host(world.core.host, [Mark])
     world.core = load_core_untrusted(body, Keyring(*world.keyring_seeds), [Mark])
@@ -57,7 +57,7 @@ def test_p02_a_host_that_is_saved_and_loaded_does_what_it_would_have_done(seed: 
 
 
 def core() -> tuple[Core, tuple[bytes, bytes]]:
-    world = World(1)
+    world = SimHost(1)
     return world.core, world.keyring_seeds
 
 
