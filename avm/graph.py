@@ -69,12 +69,13 @@ class Made(NamedTuple):
     """How objects of a class are kept that are more than their fields: by what they can be made of.
 
     `parts` gives a tuple in which nothing can be changed; `make` takes what the reader was `given`, and
-    what stands in the tuple.
+    what stands in the tuple. `alike`: two with the same parts are one.
     """
 
     of: type
     parts: Callable[[Any], tuple[Any, ...]]
     make: Callable[..., Any]
+    alike: bool = False
 
 
 _MAPS: dict[type, Node] = {dict: Node.DICT, OrderedDict: Node.ORDERED, Counter: Node.COUNTER}
@@ -175,7 +176,7 @@ class _Writer:
 
     def __init__(self, kinds: dict[type, Kind]) -> None:
         self._kinds = kinds
-        self._places: dict[int, int] = {}
+        self._places: dict[Any, int] = {}
         self._met: list[object] = []
         self._said: list[list[str]] = []
         self._numbers: dict[type, int] = {}
@@ -198,7 +199,7 @@ class _Writer:
         if issubclass(cls, Enum):
             return [Inline.MEMBER, self._number(kind), self._value(value.value, room - 1)]
         if not kind.fixed or kind.made is not None:
-            return [Inline.NODE, self._place(value)]
+            return [Inline.NODE, self._place(value, kind.made)]
         if room == 0:
             raise NotPlain("nested too deeply")
         inside = value if issubclass(cls, tuple) else [getattr(value, one) for one in kind.names]
@@ -227,8 +228,9 @@ class _Writer:
     def _sorted(self, value: Any, room: int) -> list[Any]:
         return sorted((self._value(one, room - 1) for one in value), key=cbor2.dumps)
 
-    def _place(self, value: object) -> int:
-        place = self._places.setdefault(id(value), len(self._met))
+    def _place(self, value: object, made: Made | None = None) -> int:
+        key = (made.of, made.parts(value)) if made is not None and made.alike else id(value)
+        place = self._places.setdefault(key, len(self._met))
         if place == len(self._met):
             self._met.append(value)
         return place

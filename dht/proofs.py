@@ -88,6 +88,12 @@ class Proofs:
 
     def record_untrusted(self, kind: Kind, key: bytes, body: bytes, now_ms: int) -> Proved:
         """Return the record when it holds now under that key; raises `InvalidRecord` only."""
+        record = self.proved_untrusted(kind, key, body)
+        record.check_time(now_ms)
+        return record
+
+    def proved_untrusted(self, kind: Kind, key: bytes, body: bytes) -> Proved:
+        """Return the record when it proves what it says, at whatever time; raises `InvalidRecord`."""
         place = (kind, key, body)
         known = self._records.get(place)
         if known is None:
@@ -97,7 +103,6 @@ class Proofs:
             self._records[place] = known
         if isinstance(known, InvalidRecord):
             raise InvalidRecord(str(known))
-        known.check_time(now_ms)
         return known
 
     def node_untrusted(self, body: bytes, now_ms: int) -> NodeRecord:

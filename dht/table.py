@@ -97,10 +97,15 @@ class Table(RoutingTable):
             return False
         bucket = self.buckets.get(index)
         if bucket is None:
-            bucket = self.buckets[index] = Bucket(index, self.settings)
-            self.order = sorted(self.buckets)
+            bucket = self.make_bucket(index)
         self.lost.pop(node.id, None)
         return bucket.add_node(node)
+
+    def make_bucket(self, index: int) -> Bucket:
+        """Make the bucket of a number, which is not there yet."""
+        bucket = self.buckets[index] = Bucket(index, self.settings)
+        self.order = sorted(self.buckets)
+        return bucket
 
     def remove_contact(self, node: Contact) -> None:
         """Unseat a contact that is silent; it is remembered among the lost for a later try."""

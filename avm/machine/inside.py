@@ -71,6 +71,33 @@ class Inside:
         """The decoded state of a machine, for tests and for showing it."""
         return self._live[machine].state
 
+    # A worker that is saved.
+
+    def saved(self) -> tuple[tuple[Any, ...], ...]:
+        """What it holds: each bundle's digest, and each machine with its state as a snapshot has it."""
+        codes = tuple((digest, self._why_no(digest)) for digest in self._codes)
+        return codes, tuple(self._saved(machine, live) for machine, live in self._live.items())
+
+    def _why_no(self, digest: bytes) -> str:
+        code = self._codes[digest]
+        return code if isinstance(code, str) else ""
+
+    def _saved(self, machine: int, live: Live) -> tuple[Any, ...]:
+        digests = [digest for digest, code in self._codes.items() if code is live.code]
+        body, caps = encode_state(live.state, max_bytes=self._limits.state_bytes)
+        references = References(live.next_slot, self._limits.context_bytes)
+        inner = _fixed([references.of(cap) for cap in caps])
+        place = (machine, digests[0] if digests else b"", body, inner)
+        return (*place, live.next_slot, live.me._generation, live.why_not)
+
+    def load_saved(self, codes: Callable[[bytes], Code], saved: tuple[Any, ...]) -> None:
+        """Takes up what `saved` told of another; `codes` gives the code of a bundle's digest."""
+        for digest, why_not in saved[0]:
+            self._codes[digest] = why_not or codes(digest)
+        for machine, digest, body, references, next_slot, generation, why_not in saved[1]:
+            self._load_machine(machine, digest, body, references, next_slot, generation)
+            self._live[machine].why_not = why_not
+
     def _code(self, digest: bytes, bundle: bytes) -> None:
         try:
             self._codes[digest] = self._load(bundle)
@@ -270,6 +297,11 @@ def _migrated(
     if left:
         raise CapsError(f"the new code has no record that fits {left}; it needs a migrate")
     return loaded
+
+
+def _fixed(references: list[Any]) -> tuple[Any, ...]:
+    """References in which nothing can be changed."""
+    return tuple(_fixed(one) if isinstance(one, list) else one for one in references)
 
 
 def generic_records(value: Any) -> str:

@@ -4,7 +4,6 @@
     from avm.sim.plan import Plan, Crash, Loss     what goes wrong, as data
     from avm.sim.drawing import draw               a plan from a seed
     from avm.sim.events import Committed           what happens, for those who watch
-    from avm.sim.saving import Saver               a world as bytes
 
     world = World(seed, plan=Plan(), limits=None, dht=True)
     host = world.add_host("a")                     a `SimHost`: .name .core .store .clients .up
@@ -12,6 +11,7 @@
     client = world.client(host, durable=False)     a `Client`: send, ask, inbox, outcomes
     world.run(seconds), world.run_until(done, limit_s), world.quiet(limit_s), world.step()
     world.inject(fault), world.watch(watcher)
+    world.save() -> bytes, World.load_untrusted(body, codes), world.fork() -> World
     world.now_ms, world.counts, world.digest, world.hosts, world.host(name)
 
 Beside it a `Net` (`avm.sim.net`) of the same hosts knows no time: whatever could happen next may.

@@ -51,6 +51,16 @@ class Refusal(Exception):
     """The host refused what an operator asked; the text says why."""
 
 
+class Codes(dict[bytes, Code]):
+    """The code of each bundle of a world."""
+
+    def of(self, bundle: bytes) -> Code:
+        """The code of a bundle; raises `CannotLoad`."""
+        if bundle not in self:
+            raise CannotLoad("its code is missing")
+        return self[bundle]
+
+
 class SimHost:
     """One host and its clients; deterministic in its seed."""
 
@@ -79,7 +89,7 @@ class SimHost:
         self.now_ms = START_MS
         self.store = MemoryStore()
         self.keyring_seeds = (self.entropy.bytes(32), self.entropy.bytes(32))
-        self.codes: dict[bytes, Code] = {}
+        self.codes = Codes()
         self.handles = Handles()
         self.clients: dict[bytes, Client] = {}
         self.answers: dict[int, Done] = {}
@@ -114,9 +124,7 @@ class SimHost:
         self.core.worker_up(self.next_worker)
 
     def _code(self, bundle: bytes) -> Code:
-        if bundle not in self.codes:
-            raise CannotLoad("its code is missing")
-        return self.codes[bundle]
+        return self.codes.of(bundle)
 
     # What happens.
 

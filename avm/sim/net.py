@@ -12,10 +12,9 @@ from typing import Any
 from avm.host.channel import FRAME_BYTES_MAX
 from avm.host.effects import Dial, Frozen, Say, Seek, Unlink
 from avm.limits import Limits
-from avm.machine.live import Code
 from avm.sim.client import Handles
 from avm.sim.entropy import Entropy
-from avm.sim.host import SimHost
+from avm.sim.host import Codes, SimHost
 from caps.identity import Endpoint
 
 LANES = 4
@@ -60,7 +59,7 @@ class Net:
         self._next = 0
         self.worlds: list[SimHost] = []
         handles = Handles()
-        codes: dict[bytes, Code] = {}
+        codes = Codes()
         for number in range(hosts):
             world = SimHost(seed * 1000 + number, limits=limits, network=self._effect)
             world.handles = handles

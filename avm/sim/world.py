@@ -10,17 +10,21 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from avm.graph import BadGraph, Form, Made
 from avm.limits import Limits
 from avm.link.limits import LinkLimits
+from avm.machine.live import Code
 from avm.sim import faults, passes, post, scene, ways, wires
 from avm.sim.agenda import Agenda
 from avm.sim.chance import Chance
 from avm.sim.client import Client, Handles
 from avm.sim.entropy import Entropy
 from avm.sim.events import Event
-from avm.sim.host import SimHost
+from avm.sim.forms import Given, world_form
+from avm.sim.host import Codes, SimHost
 from avm.sim.plan import Fault, Plan
 from avm.sim.scene import Asked, Scene, Site
+from dht.proofs import Proofs
 from dht.settings import Settings
 
 SECOND_US = 1_000_000
@@ -58,7 +62,7 @@ class World:
             seed, plan, settings or Settings(), links or LinkLimits(), dht, chance, Agenda(chance)
         )
         self.handles = Handles()
-        self.codes: dict[bytes, Any] = {}
+        self.codes = Codes()
         self.watchers: list[Watcher] = []
         for number, fault in enumerate(plan.faults):
             self.scene.agenda.put(1_000 * fault.at_ms, scene.Begin(number))
@@ -131,6 +135,43 @@ class World:
         state.plan = Plan((*state.plan.faults, fault))
         at_us = max(state.now_us, 1_000 * fault.at_ms)
         state.agenda.put(at_us, scene.Begin(len(state.plan.faults) - 1))
+
+    # To keep it, and to go on elsewhere.
+
+    def save(self) -> bytes:
+        """The whole world as bytes, at any moment; those who watch are not in it."""
+        self._settle()
+        seeds = tuple(host.keyring_seeds for host in self.hosts)
+        body = _FORM.dumps((self.scene, self.handles))
+        return _HEAD.dumps((self.limits, self.workers, tuple(self.codes), seeds, body))
+
+    @classmethod
+    def load_untrusted(
+        cls, body: bytes, codes: Callable[[bytes], Code], proofs: Proofs | None = None
+    ) -> "World":
+        """A world that goes on from there; raises `BadGraph`, and what `codes` does.
+
+        `codes` gives the code of a bundle; `proofs` may have been checked before.
+        """
+        match _HEAD.loads_untrusted(body):
+            case (Limits() as limits, int(workers), tuple(bundles), tuple(seeds), bytes(graph)):
+                pass
+            case _:
+                raise BadGraph("it is no world")
+        world = cls.__new__(cls)
+        world.limits, world.workers, world.watchers = limits, workers, []
+        world.codes = Codes((bundle, codes(bundle)) for bundle in bundles)
+        given = Given(world, limits, world.codes, seeds, proofs or Proofs(scene.PROOFS_MAX))
+        match _FORM.loads_untrusted(graph, given=given):
+            case (Scene() as state, Handles() as handles):
+                world.scene, world.handles = state, handles
+            case _:
+                raise BadGraph("it is no world")
+        return world
+
+    def fork(self) -> "World":
+        """Another world that is as this one is, and goes its own way."""
+        return World.load_untrusted(self.save(), self.codes.__getitem__, self.scene.proofs)
 
     # Time.
 
@@ -212,6 +253,13 @@ class _Driver:
 
     def __call__(self, request: int) -> None:
         self._world.settle_act(self._name, request)
+
+
+_DRIVER = Made(
+    _Driver, lambda driver: (driver._name,), lambda given, name: _Driver(given.world, name)
+)
+_FORM = world_form(_DRIVER)
+_HEAD = Form((Limits,))
 
 
 def _never() -> bool:
