@@ -21,14 +21,15 @@ BUSY_MS = 50
 
 
 class Handles:
-    """Capabilities as opaque handles, for all clients of a world; one capability has one handle."""
+    """Capabilities as opaque handles, for all clients of a world; one capability has one handle.
 
-    __slots__ = (
-        "_caps",
-        "_places",
-    )
+    `stirred` are clients that have been given something to say.
+    """
+
+    __slots__ = ("_caps", "_places", "stirred")
 
     def __init__(self) -> None:
+        self.stirred: dict[bytes, None] = {}
         self._caps: list[Cap] = []
         self._places: dict[Cap, int] = {}
 
@@ -159,6 +160,7 @@ class Client:
         """Offers a batch."""
         sender = self.senders.setdefault(receiver, Sender())
         seq = sender.offer(list(said))
+        self.handles.stirred[self.address] = None
         if receiver not in self.unmarked:
             self.outgoing.append((receiver, seq))
         return seq

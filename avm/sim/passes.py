@@ -26,7 +26,9 @@ TURN_US = 100
 TURN_JITTER_US = 50
 COMMIT_US = 1_500
 COMMIT_JITTER_US = 500
-HEARD_US = 50
+# One commit in so many is heard of a little after it is durable, and others at once.
+HEARD_LATER = 4
+HEARD_US = 200
 SPEAK_US = 30
 WRITE_AGAIN_US = 1_000_000
 
@@ -87,7 +89,10 @@ def _plan_wakes(scene: Scene, site: Site, core: Core) -> None:
         if site.wake_us is None or at_us < site.wake_us:
             site.wake_us = at_us
             scene.agenda.put(at_us, Wake(site.number, site.life))
-    node_ms = None if site.node is None else site.node.next_wake_ms()
+    if site.node is None or not site.node_stirred:
+        return
+    site.node_stirred = False
+    node_ms = site.node.next_wake_ms()
     if node_ms is not None:
         at_us = scene.now_us + MS_US * max(1, node_ms - site.node_ms(scene.now_us))
         if site.wake_node_us is None or at_us < site.wake_node_us:
@@ -111,7 +116,7 @@ def wake_node(scene: Scene, site: Site) -> None:
     if site.wake_node_us == scene.now_us and site.node is not None:
         site.wake_node_us = None
         scene.enter(site)
-        site.node.tick(site.node_ms(scene.now_us))
+        scene.enter_node(site).tick(site.node_ms(scene.now_us))
 
 
 # Workers and clients.
@@ -192,8 +197,10 @@ def write(scene: Scene, site: Site) -> None:
         if fault is not None:
             scene.counts["crash after a commit"] += 1
             die(scene, site, "crash after a commit", fault.down_ms)
-            return
-        scene.plan_in(HEARD_US, Heard(site.number, site.life))
+        elif scene.chance.below(HEARD_LATER):
+            heard(scene, site)
+        else:
+            scene.plan_in(HEARD_US, Heard(site.number, site.life))
 
 
 def _written(scene: Scene, site: Site) -> bool:

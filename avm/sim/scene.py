@@ -5,9 +5,11 @@ network's records, `passes` the hosts themselves, `faults` what goes wrong.
 """
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple, get_args
 
 from avm.link.limits import LinkLimits
 from avm.nat.finding import Finder, LookUp
@@ -252,6 +254,7 @@ class Site:
     lookups: dict[int, list[LookUp]] = field(default_factory=dict)
     wake_us: int | None = None
     wake_node_us: int | None = None
+    node_stirred: bool = False
     saves: bool = False
     speaking: set[bytes] = field(default_factory=set)
     commits: int = 0
@@ -342,6 +345,12 @@ class Scene:
         site.host.core.hear_clock(site.host.now_ms)
         self.touched[site.number] = None
 
+    def enter_node(self, site: Site) -> Node:
+        """A node is about to be told or asked something: its next time may be another."""
+        assert site.node is not None
+        site.node_stirred = True
+        return site.node
+
     def lives(self, site: int, life: int) -> Site | None:
         """The host something was meant for, if it has not died since."""
         found = self.sites[site]
@@ -359,5 +368,10 @@ class Scene:
 
 def event_bytes(event: Event) -> bytes:
     """An event as it stands in the trace: the same in every process."""
-    values = [getattr(event, name) for name in event.__slots__]
-    return repr((type(event).__name__, values)).encode()
+    kind = type(event)
+    return f"{kind.__name__}{_VALUES[kind](event)!r}".encode()
+
+
+_VALUES: dict[type, Callable[[Any], Any]] = {
+    kind: attrgetter(*kind.__slots__) for kind in get_args(Event)
+}

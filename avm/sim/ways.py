@@ -60,6 +60,7 @@ def publish_all(scene: Scene, site: Site) -> None:
     listeners = [client.address for client in host.clients.values() if client.name]
     for address in (*host.machines, *listeners):
         _publish(scene, site, site.node, address, at_once=False)
+    site.node_stirred = True
     scene.plan_in(RENEW_US, Renew(site.number, site.life))
 
 
@@ -91,7 +92,7 @@ def receive(scene: Scene, site: Site, datagram: bytes, source: Endpoint) -> None
     if site.node is not None:
         scene.trace(datagram)
         scene.enter(site)
-        site.node.receive_untrusted(site.node_ms(scene.now_us), datagram, source)
+        scene.enter_node(site).receive_untrusted(site.node_ms(scene.now_us), datagram, source)
 
 
 # What is to be done.
@@ -105,7 +106,7 @@ def carry_out(scene: Scene, site: Site) -> bool:
     wanted = site.finder.take_effects()
     for one in wanted:
         _find(scene, site, one)
-    told = [] if site.node is None else site.node.take_effects()
+    told = [] if site.node is None or not site.node_stirred else site.node.take_effects()
     for what in told:
         if type(what) is Send:
             post.send(scene, site, what.datagram, what.endpoint)
@@ -127,7 +128,7 @@ def _ask(scene: Scene, site: Site, effect: Any) -> None:
             wires.close(scene, site, link, why)
         case Publish(address):
             if site.node is not None:
-                _publish(scene, site, site.node, address, at_once=True)
+                _publish(scene, site, scene.enter_node(site), address, at_once=True)
         case _:
             name = site.name
             scene.note(ChannelFrozen(name, effect.sender, effect.receiver, effect.why))
@@ -157,7 +158,7 @@ def _look_up(scene: Scene, site: Site, wanted: finding.LookUp) -> None:
         scene.plan_in(TELL_US, Tell(site.number, site.life, wanted))
         return
     try:
-        number = site.node.locate(site.node_ms(scene.now_us), wanted.address)
+        number = scene.enter_node(site).locate(site.node_ms(scene.now_us), wanted.address)
     except NodeBusy:
         scene.counts["node busy"] += 1
         _located(site, wanted, None)

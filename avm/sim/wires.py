@@ -125,7 +125,7 @@ def _came_up(scene: Scene, end: End, endpoint: Endpoint, trip_us: int) -> None:
     scene.enter(site)
     site.finder.link_up(peer.address)
     if site.node is not None and not len(site.node.table):
-        site.node.join(site.node_ms(scene.now_us), (endpoint,))
+        scene.enter_node(site).join(site.node_ms(scene.now_us), (endpoint,))
     identity = peer.host.core.host.keys.identity
     site.host.core.link_up(end.link, identity, ROOM_BYTES, endpoint, trip_us / 1000)
 

@@ -188,7 +188,8 @@ class World:
 
     def _settle(self) -> None:
         state = self.scene
-        self._begin_speech()
+        if self.handles.stirred:
+            self._begin_speech()
         while state.touched or state.happened:
             touched, state.touched = list(state.touched), {}
             for number in touched:
@@ -200,11 +201,10 @@ class World:
 
     def _begin_speech(self) -> None:
         """What clients were told to say between two steps is said."""
+        self.handles.stirred.clear()
         for site in self.scene.sites:
-            if site.host.up and site.number not in self.scene.touched:
-                for client in site.host.clients.values():
-                    if client.outgoing and client.address not in site.speaking:
-                        self.scene.touched[site.number] = None
+            if site.host.up and any(one.outgoing for one in site.host.clients.values()):
+                self.scene.touched[site.number] = None
 
     def run(self, seconds: float) -> None:
         """Lets so much time pass."""
