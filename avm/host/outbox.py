@@ -276,7 +276,23 @@ def tell(host: Host, batch: Batch, verdict: list[object]) -> None:
         return  # The operator's own channel, which nobody listens at.
     if verdict[0] != "applied":
         channel.verdicts[batch.seq] = verdict
+        close_asks(host, client, batch)
     host.group.after.append(Verdict(client.address, batch.receiver, batch.seq, verdict))
+
+
+def close_asks(host: Host, client: Client, batch: Batch) -> None:
+    """Of a client's batch that was not applied the verdict tells all there is to know.
+
+    Its asks are open already if it was on its way to another host, whose machine may have come here.
+    """
+    asks = [reply.ask for _index, reply in batch.own_replies()]
+    if not batch.messages:  # Withdrawn: what it asked is known from the asks.
+        place = (batch.receiver, batch.seq)
+        asks = [one.number for one in client.asks.values() if (one.receiver, one.seq) == place]
+    for ask in asks:
+        if client.asks.pop(ask, None) is not None:
+            host.group.dirty[("ask", client.id, ask)] = None
+            host.deadlines.drop(("ask", client.id, ask))
 
 
 def take_mark(host: Host, batch: Batch) -> None:

@@ -15,7 +15,7 @@ from avm.host.links import not_found, place_of, proven, set_place
 from avm.host.outbox import forget_channel, outcome, outcomes, settle, take_mark, tell
 from avm.host.passage import Moved
 from avm.host.peers import Link, Outgoing
-from avm.host.state import Channel, Client, Host
+from avm.host.state import Channel, Host
 
 BUSY_MS = 100
 SEQ_BYTES = 8
@@ -143,9 +143,6 @@ def end_batch(host: Host, outgoing: Outgoing, seq: int, verdict: Verdict) -> boo
         outcomes(host, batch, "refused", str(said), index)
     elif word != "applied":
         outcomes(host, batch, str(word), "")
-    sender = host.clients.get(batch.sender)
-    if sender is not None and word != "applied":
-        close_asks(host, sender, batch)
     if word == "applied":
         _too_late(host, batch)
     take_mark(host, batch)
@@ -161,14 +158,6 @@ def _too_late(host: Host, batch: Batch) -> None:
         if owner is not None and reply.deadline_ms <= host.now_ms:
             detail = "applied, without an answer by the deadline"
             outcome(host, owner, reply.ask, "late", detail)
-
-
-def close_asks(host: Host, client: Client, batch: Batch) -> None:
-    """Of a client's batch that was not applied the verdict tells all there is to know."""
-    for _index, reply in batch.own_replies():
-        if client.asks.pop(reply.ask, None) is not None:
-            host.group.dirty[("ask", client.id, reply.ask)] = None
-            host.deadlines.drop(("ask", client.id, reply.ask))
 
 
 def again(host: Host, link: Link, frame: Again) -> None:

@@ -1,0 +1,337 @@
+"""One run of the campaign: a world from a seed, purses and clients in it, faults, quiet, and what must hold."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from avm.host import acquaintance
+from avm.host.capability import Sealed
+from avm.host.journal import hash_of_code
+from avm.host.state import Mode, Status
+from avm.limits import KIB, Limits
+from avm.sim.chance import Chance
+from avm.sim.client import Client
+from avm.sim.drawing import draw
+from avm.sim.host import SimHost
+from avm.sim.invariants import Broken, Invariants
+from avm.sim.plan import ClockJump, Plan
+from avm.sim.world import World
+from caps.capability import SealedCapability, parse_wire_untrusted
+from caps.value import Capability
+from tests.sim.campaign import purse
+from tests.sim.code import ModuleCode
+
+NAMES = ("ash", "birch", "cedar", "dogwood")
+TOKENS = 40
+PURSES = 5
+A_MESSAGE_S = 0.004
+QUIET_S = 600.0
+A_WHILE_S = 120.0
+AFTER_S = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a seed makes of a run, but for its plan."""
+
+    hosts: int
+    clients: int
+    dht: bool
+    limits: Limits
+    calm: bool
+    acts: float
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run came to."""
+
+    seed: int
+    messages: int = 0
+    batches: int = 0
+    virtual_s: float = 0.0
+    digest: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
+    why: str = ""
+
+
+def setting_of(seed: int) -> Setting:
+    """Hosts, clients and limits: mostly as a user has them, now and then very tight."""
+    chance = Chance(seed ^ 0x5E77)
+    limits = replace(
+        Limits(),
+        withdraw_s=chance.choice((1.0, 5.0)),
+        turn_s=chance.choice((1.0, 10.0)),
+        inbox_batches=chance.choice((2, 20, 1_000)),
+        channel_batches=chance.choice((1, 8, 64)),
+        outbox_bytes=chance.choice((4 * KIB, 64 * 1024 * KIB)),
+        snapshot_bytes=chance.choice((2 * KIB, 20 * KIB, 256 * KIB)),
+        flights_machine=chance.choice((1, 4, 128)),
+        rerun_share=0,
+    )
+    return Setting(
+        hosts=chance.choice((1, 2, 3, 3, 4)),
+        clients=1 + chance.below(4),
+        dht=chance.hits(0.2),
+        limits=limits,
+        calm=chance.hits(0.1),
+        acts=chance.choice((0.0, 0.02, 0.1)),
+    )
+
+
+class Scenario:
+    """A world with its purses; `run` takes it to its end and raises `Broken` where it must not end so."""
+
+    def __init__(self, seed: int, messages: int, plan: Plan | None = None) -> None:
+        self.seed = seed
+        self.messages = messages
+        self.chance = Chance(seed)
+        self.setting = setting = setting_of(seed)
+        self.names = NAMES[: setting.hosts]
+        if plan is None:
+            lasts_s = 2.0 + messages * A_MESSAGE_S
+            every_s = self.chance.choice((0.15, 0.4, 2.0))
+            drawn = draw(seed, self.names, lasts_s, every_s=every_s)
+            plan = Plan() if setting.calm else drawn
+        self.plan = plan
+        self.world = World(seed, limits=setting.limits, dht=setting.dht)
+        self.invariants = Invariants()
+        # Purses that failed what came for a while, their own bells too.
+        self.deaf: set[int] = set()
+        self.said: dict[tuple[int, int], int] = {}
+
+    def set_up(self) -> None:
+        """Hosts, purses that know each other, clients; then the faults may begin."""
+        world = self.world
+        world.watch(self.invariants)
+        hosts = [world.add_host(name) for name in self.names]
+        for host in hosts:
+            for other in hosts:
+                if other is not host:
+                    _trust(host, other)
+        world.run(1.0)
+        self.homes = [hosts[n % len(hosts)] for n in range(PURSES)]
+        share = TOKENS // PURSES
+        made = [
+            home.create(f"purse{n}", ModuleCode(purse), tuple(range(n * share, (n + 1) * share)))
+            for n, home in enumerate(self.homes)
+        ]
+        wires = [
+            {name: home.core.seal(cap) for name, cap in one.names.items()}
+            for home, one in zip(self.homes, made, strict=True)
+        ]
+        self.clients = [
+            world.client(hosts[n % len(hosts)], durable=n % 2 == 0)
+            for n in range(self.setting.clients)
+        ]
+        self.caps = [
+            [{name: client.hold(_sealed(wire)) for name, wire in one.items()} for one in wires]
+            for client in self.clients
+        ]
+        for n, home in enumerate(self.homes):
+            client = world.client(home)
+            others = [client.hold(_sealed(one["take"])) for i, one in enumerate(wires) if i != n]
+            client.send(client.hold(_sealed(wires[n]["meet"])), tuple(others))
+        world.run(1.0)
+        start_ms = world.scene.now_us // 1000
+        for fault in self.plan.faults:
+            world.inject(replace(fault, at_ms=fault.at_ms + start_ms))
+
+    def run(self) -> None:
+        """From the first message to what must hold after quiet."""
+        self.set_up()
+        left = self.messages
+        while left > 0:
+            left -= self._say(left)
+            if self.chance.hits(self.setting.acts):
+                self._operate()
+            self.world.run(A_MESSAGE_S * (1 + self.chance.below(8)) / 4)
+        self._rest()
+        self.check()
+
+    # What operators do.
+
+    def _operate(self) -> None:
+        """An operator does something to one purse, and does not wait for it."""
+        n = self.chance.below(PURSES)
+        home = self._home(n)
+        if home is None or not home.up:
+            return
+        core, machine = home.core, home.machine(f"purse{n}")
+        match self.chance.below(8):
+            case 0:
+                mode = Mode.FAIL if self.chance.hits(0.3) else Mode.HOLD
+                if mode is Mode.FAIL:
+                    self.deaf.add(n)
+                home.begin(lambda request: core.change(request, machine, "suspend", mode))
+            case 1 | 2:
+                home.begin(lambda request: core.change(request, machine, "resume"))
+            case 3:
+                bundle = f"purse{n} again {self.world.scene.now_us}".encode()
+                home.codes[bundle] = ModuleCode(purse)
+                code = hash_of_code(bundle)
+                home.begin(lambda request: core.upgrade(request, machine, code, bundle))
+            case 4:
+                keep = machine.head - self.chance.below(40)
+                home.begin(lambda request: core.prune(request, machine, keep))
+            case 5 | 6 if len(self.names) > 1:
+                others = [one for one in self.world.hosts if one is not home]
+                where = self.chance.choice(others).core.host.address
+                home.begin(lambda request: core.move(request, machine, where, f"purse{n}"))
+            case _:
+                self._come_and_go()
+        self.world.scene.touched[self.world.scene.names[home.name]] = None
+
+    def _come_and_go(self) -> None:
+        """A client loses its connection, or comes back."""
+        client = self.chance.choice(self.clients)
+        host = self.world.hosts[self.clients.index(client) % len(self.names)]
+        if client.core is not None and client.durable:
+            client.leave()
+        elif client.core is None and host.up:
+            self._connect(client, host)
+
+    def _connect(self, client: Client, host: SimHost) -> None:
+        client.connect(host.core)
+        self.world.scene.touched[self.world.scene.names[host.name]] = None
+
+    def _home(self, n: int) -> SimHost | None:
+        """Where a purse lives; None while it is between two hosts."""
+        found = [host for host in self.world.hosts if f"purse{n}" in host.core.host.names]
+        return found[0] if found else None
+
+    def _say(self, left: int) -> int:
+        """One client says something to one purse; how many messages."""
+        c = self.chance.below(len(self.clients))
+        m = self.chance.below(PURSES)
+        client, caps = self.clients[c], self.caps[c][m]
+        match self.chance.below(40):
+            case 0:
+                client.send(caps["look"], *[None] * min(left, 5))
+                return min(left, 5)
+            case 1:
+                fail = self.chance.below(12)
+                client.send(caps["bulk"], *[(fail, n) for n in range(min(left, 8))])
+                return min(left, 8)
+        count = min(left, self.chance.choice((1, 1, 1, 2, 10)))
+        if client.core is not None and self.chance.hits(0.2):
+            client.ask(caps["go"], self._go(c, m, client), self.chance.choice((0.5, 5.0, 60.0)))
+            return 1
+        client.send(caps["go"], *[self._go(c, m, client) for _ in range(count)])
+        return count
+
+    def _go(self, c: int, m: int, client: Client) -> tuple[str, int, int, Capability]:
+        number = self.said[(c, m)] = self.said.get((c, m), 0) + 1
+        return (str(c), number, self.chance.below(100_000), client.ear())
+
+    def _rest(self) -> None:
+        """All heals, suspended purses go on, and every deadline passes."""
+        world = self.world
+        world.quiet(A_WHILE_S)
+        for place, client in enumerate(self.clients):
+            if client.core is None:
+                self._connect(client, world.hosts[place % len(self.names)])
+        world.quiet(A_WHILE_S)
+        self.homes = []
+        for n in range(PURSES):
+            home = self._home(n)
+            _hold(home is not None, f"purse{n} is nowhere")
+            assert home is not None
+            self.homes.append(home)
+            if home.machine(f"purse{n}").status is Status.SUSPENDED:
+                world.counts["suspended machine resumed"] += 1
+                home.resume(f"purse{n}")
+        self._quiet()
+        # A host that starts again after its clock was set back has its deadlines so much later.
+        jumped_ms = sum(abs(one.by_ms) for one in self.plan.faults if isinstance(one, ClockJump))
+        world.run(AFTER_S + jumped_ms / 1000)
+        self._quiet()
+
+    def _quiet(self) -> None:
+        if not self.world.quiet(QUIET_S):
+            raise Broken(f"after {QUIET_S:.0f} s without faults something is still owed")
+
+    def check(self) -> None:
+        """Tokens, outcomes, bells, and all that must hold in any world."""
+        self.invariants.quiet(self.world)
+        tokens: list[int] = []
+        unknown = 0
+        for n, home in enumerate(self.homes):
+            state = self._state(home, f"purse{n}")
+            tokens += state.tokens
+            unknown += state.outcomes.get("unknown", 0)
+            _hold(not state.open, f"purse{n} has an ask without outcome: {state.open}")
+            rung = sorted(state.rung)
+            whole = n in self.deaf or rung == list(range(1, state.set + 1))
+            _hold(whole, f"purse{n} set {state.set} bells: {rung}")
+            for why, count in state.outcomes.items():
+                self.world.counts[f"outcome {why}"] += count
+        _hold(len(tokens) == len(set(tokens)), f"a token is in two places: {sorted(tokens)}")
+        _hold(
+            len(tokens) >= TOKENS - unknown, f"{TOKENS - len(tokens)} are lost, {unknown} unknown"
+        )
+        for client in self.clients:
+            double = [ask for ask, heard in client.outcomes.items() if len(heard) != 1]
+            _hold(not double, f"a client's ask has more than one outcome: {double}")
+            _hold(len(client.outcomes) == client.next_ask, "a client's ask has no outcome")
+
+    def _state(self, home: SimHost, name: str) -> purse.Purse:
+        machine = home.machine(name)
+        if machine.worker is None or not machine.loaded:
+            client = self.world.client(home)
+            client.send(client.hold(self._look(home, name)), None)
+            self._quiet()
+        assert machine.worker is not None
+        found: purse.Purse = home.workers[machine.worker.id].inside.state_of(machine.id)
+        return found
+
+    def _look(self, home: SimHost, name: str) -> Sealed:
+        n = int(name.removeprefix("purse"))
+        held = self.clients[0].held_as(self.caps[0][n]["look"])
+        assert isinstance(held, Sealed)
+        return held
+
+
+def _trust(host: SimHost, other: SimHost) -> None:
+    """The operator of a host lets machines of another come."""
+    address = other.core.host.address
+    host.ask(lambda request: acquaintance.trust(host.core.host, request, address))
+
+
+def _sealed(wire: bytes) -> Sealed:
+    parsed = parse_wire_untrusted(wire)
+    assert isinstance(parsed, SealedCapability)
+    return Sealed(parsed.address, wire)
+
+
+def _hold(holds: bool, what: str) -> None:
+    if not holds:
+        raise Broken(f"after quiet: {what}")
+
+
+def run(
+    seed: int,
+    messages: int,
+    plan: Plan | None = None,
+    look: Callable[[Scenario], None] = lambda _: None,
+) -> Outcome:
+    """Runs a seed to its end; `why` says what broke. `look` is shown the scenario before it begins."""
+    scenario = Scenario(seed, messages, plan)
+    look(scenario)
+    why = ""
+    try:
+        scenario.run()
+    except Broken as broken:
+        why = str(broken)
+    except AssertionError as broken:
+        why = f"an assertion of the code: {broken}"
+    world = scenario.world
+    return Outcome(
+        seed,
+        scenario.invariants.messages,
+        scenario.invariants.batches,
+        world.scene.now_us / 1_000_000,
+        world.digest.hex(),
+        world.counts,
+        why,
+    )
