@@ -303,6 +303,8 @@ def take_mark(host: Host, batch: Batch) -> None:
     channel.taken_ordinal = batch.ordinal + batch.count
     if batch.position:
         channel.position = batch.position
+    if channel.received <= channel.taken:  # also what never waited: see `void`
+        channel.received, channel.received_ordinal = channel.taken, channel.taken_ordinal
     if batch.digest:
         channel.digest = batch.digest
     host.touch(channel)

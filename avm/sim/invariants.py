@@ -156,10 +156,9 @@ class Invariants:
         """Memory stays within its limits."""
         host = world.host(event.host)
         core, limits = host.core.host, host.core.host.limits
-        here = {core.address, *core.machines}
         for machine in core.machines.values():
-            # What machines here send stands in their outboxes, and is bounded there.
-            waiting = Counter(one.sender for one in machine.queue or () if one.sender not in here)
+            # What is sent here stands in its senders' outboxes, and is bounded there.
+            waiting = Counter(one.sender for one in machine.queue or () if one.digest)
             if waiting and max(waiting.values()) > limits.inbox_batches + 1:
                 most = max(waiting.values())
                 self._fail(world, host, f"{machine.name} has {most} batches of one sender waiting")
