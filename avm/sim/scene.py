@@ -106,7 +106,7 @@ class Packet(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """The next frame of a lane is there."""
+    """The next frames of a lane are there."""
 
     link: int
     lane: int
@@ -181,11 +181,11 @@ class Finish(NamedTuple):
 
 @dataclass(slots=True)
 class Lane:
-    """Frames in their order; `unplanned` of them, the last, wait for the path to open."""
+    """Frames in their order, each with when it is there; `stopped` ones wait for the path to open."""
 
-    frames: deque[bytes] = field(default_factory=deque)
+    frames: deque[tuple[int, bytes]] = field(default_factory=deque)
+    stopped: deque[bytes] = field(default_factory=deque)
     last_us: int = 0
-    unplanned: int = 0
 
 
 @dataclass(slots=True, eq=False)

@@ -29,6 +29,8 @@ SECOND_US = 1_000_000
 LANES = 4
 ROOM_BYTES = 64 * 1024
 KNOCK_AGAIN_US = SECOND_US
+# What is on its way at the same time comes in one packet.
+PACKET_US = 250
 
 
 # How they are made.
@@ -146,18 +148,17 @@ def say(scene: Scene, site: Site, link: int, lane: int, frame: bytes) -> None:
     there = other.lanes.get(lane % LANES)
     if there is None:
         there = other.lanes[lane % LANES] = Lane()
-    there.frames.append(frame)
     other.coming += len(frame)
     left = ROOM_BYTES - other.coming
     end.tight = left < ROOM_BYTES // 2
     site.host.core.link_room(link, left)
-    if there.unplanned or other.silent_us is not None:
-        there.unplanned += 1
-        return
-    _send_off(scene, other, lane % LANES, len(frame))
+    if there.stopped or other.silent_us is not None:
+        there.stopped.append(frame)
+    else:
+        _send_off(scene, other, lane % LANES, frame)
 
 
-def _send_off(scene: Scene, end: End, lane: int, size: int) -> None:
+def _send_off(scene: Scene, end: End, lane: int, frame: bytes) -> None:
     source, target = scene.sites[end.peer], scene.sites[end.site]
     way_us = scene.way_us(source, target)
     late_us = scene.weather.resent_us(source.name, target.name, way_us, scene.chance)
@@ -167,25 +168,30 @@ def _send_off(scene: Scene, end: End, lane: int, size: int) -> None:
     begins_us = max(scene.now_us, end.pace_us) if bytes_s else scene.now_us
     if bytes_s:
         scene.counts["frame through a clogged link"] += 1
-        begins_us += size * SECOND_US // max(1, bytes_s)
+        begins_us += len(frame) * SECOND_US // max(1, bytes_s)
         end.pace_us = begins_us
     there = end.lanes[lane]
     at_us = max(begins_us + way_us + late_us, there.last_us, end.pace_us)
-    there.last_us = at_us
-    scene.agenda.put(at_us, Frame(end.link, lane))
+    at_us += -at_us % PACKET_US
+    there.frames.append((at_us, frame))
+    if at_us > there.last_us:
+        there.last_us = at_us
+        scene.agenda.put(at_us, Frame(end.link, lane))
 
 
 def arrive(scene: Scene, link: int, lane: int) -> None:
-    """The next frame of a lane is there."""
+    """The next frames of a lane are there."""
     end = scene.ends.get(link)
     if end is None:
         return
     site = scene.sites[end.site]
-    frame = end.lanes[lane].frames.popleft()
-    end.coming -= len(frame)
-    scene.note(Delivered(site.name, link, lane, frame))
     scene.enter(site)
-    site.host.core.frame(link, frame)
+    frames = end.lanes[lane].frames
+    while frames and frames[0][0] <= scene.now_us:
+        _, frame = frames.popleft()
+        end.coming -= len(frame)
+        scene.note(Delivered(site.name, link, lane, frame))
+        site.host.core.frame(link, frame)
     other = scene.ends.get(end.other)
     if other is not None and other.tight and not other.told:
         other.told = True
@@ -218,10 +224,8 @@ def look_at_paths(scene: Scene) -> None:
         elif not is_silent and end.silent_us is not None:
             end.silent_us = None
             for lane, there in end.lanes.items():
-                waiting = list(there.frames)[len(there.frames) - there.unplanned :]
-                there.unplanned = 0
-                for frame in waiting:
-                    _send_off(scene, end, lane, len(frame))
+                while there.stopped:
+                    _send_off(scene, end, lane, there.stopped.popleft())
 
 
 def idle(scene: Scene, link: int) -> None:
