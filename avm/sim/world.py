@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from avm.graph import BadGraph, Form, Made
+from avm.host.capability import Cap, Sealed, address_of
 from avm.limits import Limits
 from avm.link.limits import LinkLimits
 from avm.machine.live import Code
@@ -24,6 +25,7 @@ from avm.sim.forms import Given, world_form
 from avm.sim.host import Codes, SimHost
 from avm.sim.plan import Fault, Plan
 from avm.sim.scene import Asked, Scene, Site
+from caps.value import Capability
 from dht.proofs import Proofs
 from dht.settings import Settings
 
@@ -128,6 +130,10 @@ class World:
         client = host.client(durable)
         self.scene.touched[self.scene.names[host.name]] = None
         return client
+
+    def outside(self, host: SimHost, cap: Cap) -> Capability:
+        """A capability of a host as it is outside of it: a handle that any client may send to."""
+        return self.handles.hold(Sealed(address_of(cap), host.core.seal(cap)))
 
     def inject(self, fault: Fault) -> None:
         """Has something go wrong that is not in the plan; at once if its time is over."""
