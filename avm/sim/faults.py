@@ -51,13 +51,15 @@ def end(scene: Scene, fault: Fault) -> None:
 
 
 def heal(scene: Scene) -> None:
-    """All that lasts is over; what is armed is not to come."""
+    """All that lasts is over, what hangs is killed, what is down starts, and nothing else is to come."""
     for fault in list(scene.weather.now):
         end(scene, fault)
     for site in scene.sites:
         site.armed.clear()
         if not site.host.up:
             passes.boot(scene, site)
+        for number in [n for n, worker in site.host.workers.items() if worker.hangs]:
+            passes.lose_worker(scene, site, number)
 
 
 def _happen(scene: Scene, fault: Fault) -> None:

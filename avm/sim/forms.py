@@ -196,7 +196,7 @@ def _handle(_given: Given, reference: int | str) -> Capability:
 
 _VALUES = (Map, Failed, Linear, Affine, Relevant)
 _MADE = (
-    saved.IDENTITY,
+    saved.IDENTITY._replace(alike=True),
     Made(Keyring, lambda keys: (keys.address, *keys.known()), _keyring),
     Made(RootKey, lambda key: (key.public_key,), _root),
     Made(Codes, lambda codes: (), lambda given: given.codes),
