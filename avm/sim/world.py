@@ -120,6 +120,8 @@ class World:
         state.sites.append(site)
         state.names[name] = number
         state.addresses[host.core.host.address] = number
+        if number == 1:  # the first knew nobody, and is told of the second for when it starts again
+            state.sites[0].bootstrap = (post.endpoint_at(ip),)
         post.settle_at(state, site, ip)
         passes.start(state, site)
         self._settle()
