@@ -1,6 +1,7 @@
 """What goes wrong in a world: each fault of a plan as it begins and ends. Pure."""
 
 from avm.sim import passes, post, wires
+from avm.sim.coming import Finish
 from avm.sim.events import FaultBegan, FaultEnded
 from avm.sim.plan import (
     Asymmetric,
@@ -17,7 +18,7 @@ from avm.sim.plan import (
     Nat,
     Partition,
 )
-from avm.sim.scene import Finish, Scene, Site
+from avm.sim.scene import Scene, Site
 
 MS_US = 1_000
 

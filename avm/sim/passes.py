@@ -6,7 +6,8 @@ and a client for what it says.
 
 from avm.host.core import Core
 from avm.host.effects import Deliver, Verdict
-from avm.sim import ways, wires
+from avm.sim import routes, ways, wires
+from avm.sim.coming import Boot, Heard, Speak, Wake, WakeNode, Work, Write
 from avm.sim.events import (
     ClientHeard,
     ClientTook,
@@ -18,7 +19,7 @@ from avm.sim.events import (
     WorkerLost,
 )
 from avm.sim.plan import FsyncError
-from avm.sim.scene import Boot, Heard, Scene, Site, Speak, Wake, WakeNode, Work, Write
+from avm.sim.scene import Scene, Site
 from avm.store.errors import DiskFull
 
 MS_US = 1_000
@@ -91,6 +92,7 @@ def _plan_wakes(scene: Scene, site: Site, core: Core) -> None:
         if site.wake_us is None or at_us < site.wake_us:
             site.wake_us = at_us
             scene.agenda.put(at_us, Wake(site.number, site.life))
+    routes.plan_wake(scene, site)
     if site.node is None or not site.node_stirred:
         return
     site.node_stirred = False
@@ -265,7 +267,7 @@ def die(scene: Scene, site: Site, why: str, down_ms: int) -> None:
     wires.die(scene, site)
     site.host.die()
     site.asked.effects.clear()
-    site.node = None
+    site.node, site.nat = None, None
     scene.plan_in(MS_US * max(1, down_ms), Boot(site.number, site.life))
 
 
