@@ -34,6 +34,8 @@ class Introduction:
 class Introducer:
     """Introductions by this host."""
 
+    __slots__ = ("_allowed", "_counts", "_entropy", "_made", "_out", "_seats", "relay")
+
     def __init__(
         self,
         allowed: NatLimits,

@@ -10,13 +10,12 @@ endpoint that the answer came from. When none is, it asks the introducer to rela
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeVar
 
 from avm.nat import frames
-from avm.nat.effects import DialAt, Effect, NotMet, Send, Tell, Through, Tunnel, Way
+from avm.nat.effects import DialAt, Effect, NotMet, Send, Tell, Through, Way
 from avm.nat.limits import (
     ASK_S,
     MEETING_S,
@@ -28,11 +27,11 @@ from avm.nat.limits import (
 )
 from avm.nat.packets import Punch
 from avm.nat.seats import Help, Seat, can_be_sent_to
+from avm.nat.tunnels import Tunnels
 from caps.identity import Endpoint, Route
 
 T = TypeVar("T")
 # Gives a way through a relay: at this endpoint, under this token.
-Dig = Callable[[Endpoint, bytes, float], Tunnel]
 
 
 class Phase(Enum):
@@ -72,11 +71,23 @@ class Met:
 class Meetings:
     """All meetings of a host."""
 
+    __slots__ = (
+        "_by_nonce",
+        "_counts",
+        "_out",
+        "_seats",
+        "_tunnels",
+        "_wanted",
+        "opened",
+        "replaced",
+        "through",
+    )
+
     def __init__(
-        self, seats: dict[int, Seat], dig: Dig, counts: Counter[str], out: list[Effect]
+        self, seats: dict[int, Seat], tunnels: Tunnels, counts: Counter[str], out: list[Effect]
     ) -> None:
         self._seats = seats
-        self._dig = dig
+        self._tunnels = tunnels
         self._counts = counts
         self._out = out
         self._wanted: dict[bytes, Met] = {}
@@ -251,7 +262,7 @@ class Meetings:
             self._counts["introductions.stray"] += 1
             return
         self._open(met, None)
-        tunnel = self._dig(seat.endpoint, token, now_s)
+        tunnel = self._tunnels.dig(seat.endpoint, token, now_s)
         if not met.asked:
             self._out.append(DialAt(met.host, tunnel, met.spare))
 

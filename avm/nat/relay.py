@@ -40,6 +40,8 @@ class Session:
 class RelayingHost:
     """All that is relayed here."""
 
+    __slots__ = ("_allowed", "_by_token", "_counts", "_entropy", "_out")
+
     def __init__(
         self,
         allowed: NatLimits,

@@ -41,6 +41,24 @@ class Trying:
 class Standing:
     """What a host knows of how others see it."""
 
+    __slots__ = (
+        "_announce_s",
+        "_announces",
+        "_entropy",
+        "_fixed",
+        "_is_closed",
+        "_is_open",
+        "_known",
+        "_learns",
+        "_look_s",
+        "_out",
+        "_own",
+        "_seats",
+        "_tries",
+        "_votes",
+        "is_hidden",
+    )
+
     def __init__(
         self,
         own: Endpoint | None,

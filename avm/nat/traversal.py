@@ -10,13 +10,11 @@ from collections.abc import Callable
 
 from avm.nat import frames
 from avm.nat.bucket import Bucket
-from avm.nat.effects import Dig, Effect, Fill, Hear, Hidden, Retire, Tell, Tunnel, Way
+from avm.nat.effects import Effect, Hidden, Retire, Tell, Way
 from avm.nat.introducer import Introducer
 from avm.nat.limits import (
     MOVE_BURST,
     MOVE_RATE_S,
-    TUNNEL_IDLE_S,
-    TUNNELS_MAX,
     UPGRADE_S_MAX,
     NatLimits,
 )
@@ -24,12 +22,27 @@ from avm.nat.meetings import Meetings
 from avm.nat.packets import Probe, Punch, Relayed, parse_packet_untrusted
 from avm.nat.seats import Seat
 from avm.nat.standing import Standing
+from avm.nat.tunnels import Tunnels
 from caps.errors import Malformed
 from caps.identity import Endpoint, Route
 
 
 class Traversal:
     """A host's ways round routers."""
+
+    __slots__ = (
+        "_address",
+        "_introducer",
+        "_meetings",
+        "_moves",
+        "_out",
+        "_seats",
+        "_tunnels",
+        "_upgrade_s",
+        "_upgrades",
+        "counts",
+        "standing",
+    )
 
     def __init__(
         self,
@@ -49,14 +62,12 @@ class Traversal:
         self.counts: Counter[str] = Counter()
         self._out: list[Effect] = []
         self._seats: dict[int, Seat] = {}
-        self._tunnels: dict[int, tuple[Tunnel, float]] = {}
-        self._numbers: dict[bytes, int] = {}
-        self._next = 0
+        self._tunnels = Tunnels(self._out)
         self._upgrades: dict[int, tuple[float, float]] = {}
         self._moves = Bucket(MOVE_BURST, MOVE_RATE_S, 0.0)
         self.standing = Standing(own, fixed, known, entropy, self._seats, self._out)
         self._introducer = Introducer(allowed, entropy, self._seats, self.counts, self._out)
-        self._meetings = Meetings(self._seats, self._dig, self.counts, self._out)
+        self._meetings = Meetings(self._seats, self._tunnels, self.counts, self._out)
 
     def take_effects(self) -> list[Effect]:
         """Return what is to be done since the last call, in order."""
@@ -90,7 +101,7 @@ class Traversal:
             tunnel = self._tunnels.get(endpoint)
             if tunnel is None:  # filled meanwhile: nothing will come by this link
                 return Way.RELAYED
-            way, endpoint = Way.RELAYED, tunnel[0].relay
+            way, endpoint = Way.RELAYED, tunnel.relay
         elif self._meetings.opened.get(peer) == endpoint:
             way = Way.PUNCHED
         seat = self._seats[link] = Seat(link, peer, dialed, way, endpoint)
@@ -197,27 +208,10 @@ class Traversal:
             self._receive_relayed(packet, source, now_s)
 
     def _receive_relayed(self, packet: Relayed, source: Endpoint, now_s: float) -> None:
-        number = self._numbers.get(packet.token)
-        if number is not None and self._tunnels[number][0].relay == source:
-            self._tunnels[number] = (self._tunnels[number][0], now_s)
-            self._out.append(Hear(packet.packet, number))
-        elif not self._introducer.relay.take(packet, source, now_s):
+        if self._tunnels.hear(packet, source, now_s):
+            return
+        if not self._introducer.relay.take(packet, source, now_s):
             self.counts["relayed.stray"] += 1
-
-    def _dig(self, relay: Endpoint, token: bytes, now_s: float) -> Tunnel:
-        self._next += 1
-        tunnel = Tunnel(self._next, relay, token)
-        self._tunnels[tunnel.number] = (tunnel, now_s)
-        self._numbers[token] = tunnel.number
-        if len(self._tunnels) > TUNNELS_MAX:
-            self._fill(min(self._tunnels.values(), key=lambda one: one[1])[0])
-        self._out.append(Dig(tunnel))
-        return tunnel
-
-    def _fill(self, tunnel: Tunnel) -> None:
-        del self._tunnels[tunnel.number]
-        self._numbers.pop(tunnel.token, None)
-        self._out.append(Fill(tunnel.number))
 
     # Time.
 
@@ -226,9 +220,7 @@ class Traversal:
         self.standing.tick(now_s)
         self._meetings.tick(now_s)
         self._introducer.relay.sweep(now_s)
-        for tunnel, used_s in list(self._tunnels.values()):
-            if now_s - used_s >= TUNNEL_IDLE_S:
-                self._fill(tunnel)
+        self._tunnels.sweep(now_s)
         for link, (due_s, apart_s) in list(self._upgrades.items()):
             if due_s > now_s:
                 continue

@@ -1,10 +1,9 @@
-"""How a host gets from the address of another one to a link: where it may be, one place after the other.
+"""How a host gets from the address of another one to a link: the shell of `avm.nat.finding`.
 
-Step 7 of the journey. Places are what the network's records say, the newest first, and what the core
-names; a place that is the route of an introducer is met through it, any other is dialed.
+Step 7 of the journey. Lookups and links are begun here; where to go, and what next, is decided there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from avm.host.core import Core
@@ -13,17 +12,14 @@ from avm.link.errors import TooManyLinks
 from avm.link.interface import Down, Link
 from avm.link.quic import QuicListener
 from avm.link.udp import UdpPort
-from caps.certificate import Certificate
-from caps.identity import Endpoint, Route
+from avm.nat.finding import At, Effect, Finder, LookUp, Meet, NoLink, Try
+from caps.identity import Endpoint
 from dht.errors import DhtError
 from dht.proofs import Proved
-from dht.record import LocationRecord, Place
+from dht.record import Place
 from dht.udp import NodeShell
 
-ROUTES_KEPT = 8
-SOUGHT_KEPT = 10_000
-
-Meet = Callable[[bytes, list[Place]], None]
+Meeting = Callable[[bytes, list[Place]], None]
 
 
 class Dialer:
@@ -35,7 +31,7 @@ class Dialer:
         listener: QuicListener,
         port: UdpPort,
         shell: NodeShell,
-        meet: Meet,
+        meet: Meeting,
         start: Callable[..., None],
         settle: Callable[[], None],
         note: Callable[..., None],
@@ -49,83 +45,81 @@ class Dialer:
         self._start = start
         self._settle = settle
         self._note = note
-        self._routes: dict[bytes, dict[Place, None]] = {}
-        self._sought: dict[bytes, None] = {}
-        self._failed: dict[bytes, None] = {}
+        self._finder = Finder()
         self._dialing: dict[Link, tuple[bytes, Callable[[], None]]] = {}
 
     def learn(self, host: bytes, place: Place) -> None:
         """Remembers where a host may be, the newest last."""
-        known = self._routes.setdefault(host, {})
-        known.pop(place, None)
-        known[place] = None
-        while len(known) > ROUTES_KEPT:
-            known.pop(next(iter(known)))
-        if len(self._routes) > SOUGHT_KEPT:
-            self._routes.pop(next(iter(self._routes)))
+        self._finder.learn(host, place)
 
     # What the core asks for.
 
-    async def seek(self, address: bytes) -> None:
-        """Tells the core where an address lives."""
-        where = await self._located(address, first=address not in self._sought)
-        _keep(self._sought, address)
-        if where is None:
-            self._core.not_found(address)
-        else:
-            self._core.found(address, where.location.host)
-        self._settle()
+    def seek(self, address: bytes) -> None:
+        """Tells the core where an address lives, when it is known."""
+        self._finder.seek(address)
+        self._carry_out()
 
     def dial(self, host: bytes, endpoints: tuple[Endpoint, ...]) -> None:
         """Makes a link to a host, at these endpoints or where the network says it is."""
-        for endpoint in reversed(endpoints):
-            self.learn(host, endpoint)
-        if endpoints:
-            self.try_next(host, list(endpoints))
-        else:
-            self._start(self._look_up, host)
+        self._start(self._begin_dial, host, endpoints)
 
-    async def _located(self, address: bytes, first: bool) -> LocationRecord | None:
-        """Where an address is: the first record that holds, or the newest that there is."""
-        try:
-            if first:
-                return location_of(await self._shell.locate_first(address))
-            ended = await self._shell.locate(address)
-        except DhtError as error:
-            self._note("locate.failed", why=str(error))
-            return None
-        return location_of(ended.records[0] if ended.records else None)
+    async def _begin_dial(self, host: bytes, endpoints: tuple[Endpoint, ...]) -> None:
+        self._finder.dial(host, endpoints)
+        self._carry_out()
 
-    async def _look_up(self, host: bytes) -> None:
-        """Tries what is known of where a host is, after asking the network for the newest."""
-        where = await self._located(host, first=host not in self._failed)
-        if where is not None and not isinstance(where.location.where, Certificate):
-            for place in reversed(where.location.where):
-                self.learn(host, place)
-        self._try_next(host, list(self._routes.get(host, {}))[::-1])
-
-    # One place after the other.
-
-    def try_next(self, host: bytes, places: list[Place]) -> None:
+    def try_next(self, host: bytes, places: Sequence[Place]) -> None:
         """Goes on with the next place where a host may be."""
         self._start(self._next_try, host, places)
 
-    async def _next_try(self, host: bytes, places: list[Place]) -> None:
-        self._try_next(host, places)
+    async def _next_try(self, host: bytes, places: Sequence[Place]) -> None:
+        self._finder.try_next(host, tuple(places))
+        self._carry_out()
 
-    def _try_next(self, host: bytes, places: list[Place]) -> None:
-        while places:
-            place = places[0]
-            if isinstance(place, Route):
-                self._meet(host, places)
-                return
-            del places[0]
-            address = self._port.address_of(place)
-            if self.dial_at(host, address, partial(self.try_next, host, places)):
-                return
-        _keep(self._failed, host)
-        self._core.no_link(host)
-        self._settle()
+    # What is to be done.
+
+    def _carry_out(self) -> None:
+        while effects := self._finder.take_effects():
+            for effect in effects:
+                self._do(effect)
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case LookUp():
+                self._start(self._look_up, effect)
+            case Try(host, endpoint, rest):
+                address = self._port.address_of(endpoint)
+                if not self.dial_at(host, address, partial(self.try_next, host, rest)):
+                    self._finder.try_next(host, rest)
+            case Meet(host, places):
+                self._meet(host, list(places))
+            case At(address, where):
+                if where:
+                    self._core.found(address, where)
+                else:
+                    self._core.not_found(address)
+                self._settle()
+            case NoLink(host):
+                self._core.no_link(host)
+                self._settle()
+
+    async def _look_up(self, wanted: LookUp) -> None:
+        record = await self._located(wanted)
+        if wanted.is_host:
+            self._finder.located_host(wanted.address, record)
+        else:
+            self._finder.located(wanted.address, record)
+        self._carry_out()
+
+    async def _located(self, wanted: LookUp) -> Proved | None:
+        """Where an address is: the first record that holds, or the newest that there is."""
+        try:
+            if wanted.first:
+                return await self._shell.locate_first(wanted.address)
+            ended = await self._shell.locate(wanted.address)
+        except DhtError as error:
+            self._note("locate.failed", why=str(error))
+            return None
+        return ended.records[0] if ended.records else None
 
     def dial_at(self, host: bytes, address: Address, otherwise: Callable[[], None]) -> bool:
         """Begins a link; `otherwise` is called if it is not made. False: none can be begun."""
@@ -148,7 +142,7 @@ class Dialer:
         """A link is up."""
         self._dialing.pop(link, None)
         if link.peer is not None:
-            self._failed.pop(link.peer.address, None)
+            self._finder.link_up(link.peer.address)
 
     def is_not_made(self, link: Link, down: Down) -> bool:
         """Whether a link that has ended was never made; then the next place is tried."""
@@ -163,17 +157,4 @@ class Dialer:
     def lost(self, link: Link) -> None:
         """A link that was up has ended: its host may be elsewhere when it is dialed again."""
         if link.peer is not None:
-            _keep(self._failed, link.peer.address)
-
-
-def location_of(record: Proved | None) -> LocationRecord | None:
-    """The location record that was found; None when nothing was, or something else."""
-    if record is None or not isinstance(record.content, LocationRecord):
-        return None
-    return record.content
-
-
-def _keep(table: dict[bytes, None], key: bytes) -> None:
-    table[key] = None
-    if len(table) > SOUGHT_KEPT:
-        table.clear()
+            self._finder.link_lost(link.peer.address)

@@ -21,13 +21,14 @@ from avm.link.interface import Down, Link
 from avm.link.limits import CONTROL, DATA_STREAMS
 from avm.link.quic import QuicListener
 from avm.link.udp import UdpPort, moment
+from avm.nat.finding import location_of
 from avm.nat.limits import NatLimits
 from avm.nat.packets import is_ours
 from avm.nat.traversal import Traversal
 from avm.run.announcing import Announcer
 from avm.run.beacon import Beacon
 from avm.run.config import Config
-from avm.run.dialing import Dialer, location_of
+from avm.run.dialing import Dialer
 from avm.run.ways import Ways
 from avm.run.wires import Wires
 from caps.identity import Endpoint, Route
@@ -140,7 +141,7 @@ class Network:
             case Say(number, lane, frame):
                 self.wires.say(number, 1 + lane % DATA_STREAMS, frame)
             case Seek(address):
-                self._start(self.dialer.seek, address)
+                self.dialer.seek(address)
             case Dial(host, endpoints):
                 self.dialer.dial(host, endpoints)
             case Unlink(number, why):

@@ -4,7 +4,7 @@ Beside step 7 of the journey. Holds no policy: frames and datagrams go in with t
 comes out is sent, dialed or announced.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -50,7 +50,7 @@ class Dials(Protocol):
     def is_dialing(self, host: bytes) -> bool:
         """Whether a link to a host is being made."""
 
-    def try_next(self, host: bytes, places: list[Place]) -> None:
+    def try_next(self, host: bytes, places: Sequence[Place]) -> None:
         """Goes on with the next place where a host may be."""
 
 

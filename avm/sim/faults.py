@@ -1,6 +1,7 @@
 """What goes wrong in a world: each fault of a plan as it begins and ends. Pure."""
 
 from avm.sim import passes, post, wires
+from avm.sim.coming import Finish
 from avm.sim.events import FaultBegan, FaultEnded
 from avm.sim.plan import (
     Asymmetric,
@@ -17,7 +18,7 @@ from avm.sim.plan import (
     Nat,
     Partition,
 )
-from avm.sim.scene import Finish, Scene, Site
+from avm.sim.scene import Scene, Site
 
 MS_US = 1_000
 
@@ -51,13 +52,15 @@ def end(scene: Scene, fault: Fault) -> None:
 
 
 def heal(scene: Scene) -> None:
-    """All that lasts is over; what is armed is not to come."""
+    """All that lasts is over, what hangs is killed, what is down starts, and nothing else is to come."""
     for fault in list(scene.weather.now):
         end(scene, fault)
     for site in scene.sites:
         site.armed.clear()
         if not site.host.up:
             passes.boot(scene, site)
+        for number in [n for n, worker in site.host.workers.items() if worker.hangs]:
+            passes.lose_worker(scene, site, number)
 
 
 def _happen(scene: Scene, fault: Fault) -> None:

@@ -14,8 +14,13 @@ from avm.host.sender import Sender
 from avm.limits import Limits
 from avm.link.limits import LinkLimits
 from avm.machine.live import CannotLoad
-from avm.nat import finding
-from avm.sim import plan, scene
+from avm.nat import effects as round_routers
+from avm.nat import finding, introducer, meetings, relay, seats, standing
+from avm.nat.bucket import Bucket
+from avm.nat.limits import NatLimits
+from avm.nat.traversal import Traversal
+from avm.nat.tunnels import Tunnels
+from avm.sim import coming, plan, scene
 from avm.sim.agenda import Agenda
 from avm.sim.chance import Chance
 from avm.sim.client import Client, Handles, Mark
@@ -83,12 +88,38 @@ _NODE = (
     *(effects.Published, effects.Superseded, effects.Evidence, effects.Seen),
     *(effects.TableChanged,),
 )
+_NAT = (
+    *(Traversal, Tunnels, NatLimits, Bucket, standing.Standing, standing.Trying),
+    *(seats.Seat, seats.Help, introducer.Introducer, introducer.Introduction),
+    *(meetings.Meetings, meetings.Met, meetings.Phase, relay.RelayingHost, relay.End),
+    *(relay.Session, round_routers.Way, round_routers.Tell, round_routers.Send),
+    *(round_routers.SendAside, round_routers.Tunnel, round_routers.Dig, round_routers.Fill),
+    *(round_routers.Hear, round_routers.Through, round_routers.DialAt, round_routers.NotMet),
+    *(round_routers.Retire, round_routers.Hidden, round_routers.Announce),
+)
 _WORLD = (
-    *(scene.Scene, scene.Site, scene.End, scene.Lane, scene.Dial, scene.Asked),
-    *(scene.Wake, scene.WakeNode, scene.SaveNode, scene.Renew, scene.Work, scene.Write),
-    *(scene.Heard, scene.Speak, scene.Boot, scene.Packet, scene.Frame, scene.Room, scene.Knock),
-    *(scene.KnockAgain, scene.Answered, scene.GiveUp, scene.Down, scene.Idle, scene.Tell),
-    *(scene.Begin, scene.Finish, plan.Plan, *plan.FAULTS, Agenda, Chance, Entropy, Weather),
+    *(scene.Scene, scene.Site, scene.End, scene.Lane, scene.Dial, scene.Aim, scene.Asked),
+    *(
+        coming.Wake,
+        coming.WakeNode,
+        coming.WakeNat,
+        coming.KeepTunnel,
+        coming.SaveNode,
+        coming.Renew,
+        coming.Work,
+        coming.Write,
+    ),
+    *(
+        coming.Heard,
+        coming.Speak,
+        coming.Boot,
+        coming.Packet,
+        coming.Frame,
+        coming.Room,
+        coming.Knock,
+    ),
+    *(coming.KnockAgain, coming.Answered, coming.GiveUp, coming.Down, coming.Idle, coming.Tell),
+    *(coming.Begin, coming.Finish, plan.Plan, *plan.FAULTS, Agenda, Chance, Entropy, Weather),
     *(Router, finding.Finder, finding.LookUp, finding.Try, finding.Meet, finding.At),
     *(finding.NoLink, SimHost, Core, Client, Handles, Mark, Sender, MemoryStore, Transaction),
     *(LinkLimits,),
@@ -196,7 +227,7 @@ def _handle(_given: Given, reference: int | str) -> Capability:
 
 _VALUES = (Map, Failed, Linear, Affine, Relevant)
 _MADE = (
-    saved.IDENTITY,
+    saved.IDENTITY._replace(alike=True),
     Made(Keyring, lambda keys: (keys.address, *keys.known()), _keyring),
     Made(RootKey, lambda key: (key.public_key,), _root),
     Made(Codes, lambda codes: (), lambda given: given.codes),
@@ -215,4 +246,4 @@ _MADE = (
 
 def world_form(driver: Made) -> Form:
     """The form of a world, of which `driver` is how those that let its time pass are kept."""
-    return Form((*saved.CLASSES, *_NODE, *_WORLD), [*_MADE, driver])
+    return Form((*saved.CLASSES, *_NODE, *_NAT, *_WORLD), [*_MADE, driver])

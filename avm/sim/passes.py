@@ -6,7 +6,8 @@ and a client for what it says.
 
 from avm.host.core import Core
 from avm.host.effects import Deliver, Verdict
-from avm.sim import ways, wires
+from avm.sim import routes, ways, wires
+from avm.sim.coming import Boot, Heard, Speak, Wake, WakeNode, Work, Write
 from avm.sim.events import (
     ClientHeard,
     ClientTook,
@@ -18,7 +19,7 @@ from avm.sim.events import (
     WorkerLost,
 )
 from avm.sim.plan import FsyncError
-from avm.sim.scene import Boot, Heard, Scene, Site, Speak, Wake, WakeNode, Work, Write
+from avm.sim.scene import Scene, Site
 from avm.store.errors import DiskFull
 
 MS_US = 1_000
@@ -30,6 +31,8 @@ COMMIT_JITTER_US = 500
 HEARD_LATER = 4
 HEARD_US = 200
 SPEAK_US = 30
+# Frames of a worker, or batches of a client, that come one after the other without a pause.
+AT_ONCE = 8
 WRITE_AGAIN_US = 1_000_000
 
 
@@ -89,6 +92,7 @@ def _plan_wakes(scene: Scene, site: Site, core: Core) -> None:
         if site.wake_us is None or at_us < site.wake_us:
             site.wake_us = at_us
             scene.agenda.put(at_us, Wake(site.number, site.life))
+    routes.plan_wake(scene, site)
     if site.node is None or not site.node_stirred:
         return
     site.node_stirred = False
@@ -123,19 +127,23 @@ def wake_node(scene: Scene, site: Site) -> None:
 
 
 def work(scene: Scene, site: Site, number: int) -> None:
-    """A worker takes the next frame."""
+    """A worker takes the next frame, or the next few."""
     worker = site.host.workers.get(number)
     if worker is None:
         return
     worker.is_planned = False
-    if worker.frames and not worker.hangs:
-        scene.enter(site)
+    if worker.hangs:
+        return
+    scene.enter(site)
+    for _ in range(1 + scene.chance.below(AT_ONCE)):
+        if not worker.frames or worker.hangs or number not in site.host.workers:
+            break
         site.host.work(number)
-        if number not in site.host.workers:
-            scene.note(WorkerLost(site.name, number, len(worker.frames), "died"))
-            scene.counts["worker died of a step"] += 1
-        elif worker.hangs:
-            scene.counts["step that never ends"] += 1
+    if number not in site.host.workers:
+        scene.note(WorkerLost(site.name, number, len(worker.frames), "died"))
+        scene.counts["worker died of a step"] += 1
+    elif worker.hangs:
+        scene.counts["step that never ends"] += 1
 
 
 def lose_worker(scene: Scene, site: Site, number: int) -> None:
@@ -149,14 +157,15 @@ def lose_worker(scene: Scene, site: Site, number: int) -> None:
 
 
 def speak(scene: Scene, site: Site, address: bytes) -> None:
-    """A client says the next thing."""
+    """A client says the next thing, or the next few."""
     site.speaking.discard(address)
     client = site.host.clients.get(address)
     if client is None or not site.host.up:
         return
     scene.enter(site)
-    if client.wants_to_speak(site.host.core.host.now_ms):
-        client.speak()
+    for _ in range(1 + scene.chance.below(AT_ONCE)):
+        if client.wants_to_speak(site.host.core.host.now_ms):
+            client.speak()
 
 
 # The disk.
@@ -258,7 +267,7 @@ def die(scene: Scene, site: Site, why: str, down_ms: int) -> None:
     wires.die(scene, site)
     site.host.die()
     site.asked.effects.clear()
-    site.node = None
+    site.node, site.nat = None, None
     scene.plan_in(MS_US * max(1, down_ms), Boot(site.number, site.life))
 
 

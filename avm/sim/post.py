@@ -3,8 +3,9 @@
 Step 7 of the journey, below links and the network's records, which share one endpoint a host.
 """
 
+from avm.sim.coming import Packet
 from avm.sim.router import Router
-from avm.sim.scene import Packet, Scene, Site
+from avm.sim.scene import Scene, Site
 from caps.identity import Endpoint
 
 PORT = 4433
@@ -45,13 +46,17 @@ def outer_endpoint(scene: Scene, site: Site) -> Endpoint:
     return Endpoint(ip, PORT)
 
 
-def reach(scene: Scene, source: Site, endpoint: Endpoint) -> tuple[Site | None, Endpoint]:
+def reach(
+    scene: Scene, source: Site, endpoint: Endpoint, aside: bool = False
+) -> tuple[Site | None, Endpoint]:
     """Who gets a packet to an endpoint, and where the source is seen; None: nobody gets it.
 
-    What goes out opens the routers it passes for what comes back.
+    What goes out opens the routers it passes for what comes back. `aside`: from another port.
     """
-    seen = source.endpoint
-    if source.router is not None:
+    seen = Endpoint(source.endpoint.ip, PORT + 1) if aside else source.endpoint
+    if aside and source.router is not None:
+        seen = Endpoint(source.router.ip, PORT + 1)
+    elif source.router is not None:
         seen = source.router.outward(source.endpoint, endpoint, scene.now_us)
     number = scene.at.get(endpoint.ip)
     if number is None:
@@ -65,9 +70,11 @@ def reach(scene: Scene, source: Site, endpoint: Endpoint) -> tuple[Site | None, 
     return target, seen
 
 
-def send(scene: Scene, source: Site, datagram: bytes, endpoint: Endpoint) -> None:
+def send(
+    scene: Scene, source: Site, datagram: bytes, endpoint: Endpoint, aside: bool = False
+) -> None:
     """Sends a datagram, which may be lost, come twice, or be overtaken."""
-    target, seen = reach(scene, source, endpoint)
+    target, seen = reach(scene, source, endpoint, aside)
     scene.counts["datagram sent"] += 1
     if target is None:
         scene.counts["datagram to nobody"] += 1

@@ -7,12 +7,15 @@ network's records, `passes` the hosts themselves, `faults` what goes wrong.
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from avm.link.limits import LinkLimits
+from avm.nat.effects import Tunnel
 from avm.nat.finding import Finder, LookUp
+from avm.nat.traversal import Traversal
 from avm.sim.agenda import Agenda
 from avm.sim.chance import Chance
 from avm.sim.entropy import Entropy
@@ -21,7 +24,7 @@ from avm.sim.host import START_MS, SimHost
 from avm.sim.plan import CrashAtCommit, FsyncError, Plan
 from avm.sim.router import Router
 from avm.sim.weather import Weather
-from caps.identity import Endpoint
+from caps.identity import Endpoint, Route
 from dht.node import Node
 from dht.proofs import Proofs
 from dht.record import Place
@@ -30,168 +33,32 @@ from dht.settings import Settings
 PROOFS_MAX = 200_000
 
 
-# What will happen, in an agenda. `life` is that of the host it was meant for.
+class Aim(Enum):
+    """What a link is made for, and what follows when it is not."""
+
+    PLACE = "a place where a host may be"
+    INTRODUCER = "one that introduces a host"
+    BETTER = "a better way beside a link"
 
 
-class Wake(NamedTuple):
-    """Something is due at a core."""
-
-    site: int
-    life: int
-
-
-class WakeNode(NamedTuple):
-    """Something is due at a node."""
-
-    site: int
-    life: int
-
-
-class SaveNode(NamedTuple):
-    """What a node knows is to be kept."""
-
-    site: int
-    life: int
-
-
-class Renew(NamedTuple):
-    """A host announces everything anew."""
-
-    site: int
-    life: int
-
-
-class Work(NamedTuple):
-    """A worker is through with the frame before, and takes the next."""
-
-    site: int
-    life: int
-    worker: int
-
-
-class Write(NamedTuple):
-    """A disk has written what it was given."""
-
-    site: int
-    life: int
-
-
-class Heard(NamedTuple):
-    """A host hears that it was."""
-
-    site: int
-    life: int
-
-
-class Speak(NamedTuple):
-    """A client says the next thing to its host."""
-
-    site: int
-    client: bytes
-
-
-class Boot(NamedTuple):
-    """A host that is down starts."""
-
-    site: int
-    life: int
-
-
-class Packet(NamedTuple):
-    """A datagram is there."""
-
-    site: int
-    datagram: bytes
-    source: Endpoint
-
-
-class Frame(NamedTuple):
-    """The next frame of a lane is there."""
-
-    link: int
-    lane: int
-
-
-class Room(NamedTuple):
-    """The end of a link learns how much was taken at the other."""
-
-    link: int
-
-
-class Knock(NamedTuple):
-    """The first packet of a link is there, from where the dialer is seen."""
-
-    dial: int
-    site: int
-    seen: Endpoint
-
-
-class KnockAgain(NamedTuple):
-    """The first packet of a link is sent once more."""
-
-    dial: int
-
-
-class Answered(NamedTuple):
-    """The link is up at the end that dialed."""
-
-    link: int
-    endpoint: Endpoint
-    trip_us: int
-
-
-class GiveUp(NamedTuple):
-    """A link that is not up by now will not be."""
-
-    dial: int
-
-
-class Down(NamedTuple):
-    """The end of a link learns that the other is gone."""
-
-    link: int
-    why: str
-
-
-class Idle(NamedTuple):
-    """The end of a link that hears nothing may give it up."""
-
-    link: int
-
-
-class Tell(NamedTuple):
-    """Where an address lives, in a world without a network that would know."""
-
-    site: int
-    life: int
-    lookup: LookUp
-
-
-class Begin(NamedTuple):
-    """A fault of the plan begins."""
-
-    fault: int
-
-
-class Finish(NamedTuple):
-    """A fault of the plan ends."""
-
-    fault: int
+# In the place of a relay's number.
+LOST = -1
 
 
 @dataclass(slots=True)
 class Lane:
-    """Frames in their order; `unplanned` of them, the last, wait for the path to open."""
+    """Frames in their order, each with when it is there; `stopped` ones wait for the path to open."""
 
-    frames: deque[bytes] = field(default_factory=deque)
+    frames: deque[tuple[int, bytes]] = field(default_factory=deque)
+    stopped: deque[bytes] = field(default_factory=deque)
     last_us: int = 0
-    unplanned: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class End:
     """One end of a link, and what is on its way to it; without `other` nobody is there any more.
 
+    `at` is where its host sees the other's, `relay` who relays for the two (`LOST`: who did is gone).
     `silent_us`: since when nothing gets here. `pace_us`: when the last byte of a slow path is there.
     """
 
@@ -201,6 +68,8 @@ class End:
     other: int
     dialed: bool
     up: bool
+    at: Endpoint | Tunnel
+    relay: int | None = None
     lanes: dict[int, Lane] = field(default_factory=dict)
     coming: int = 0
     pace_us: int = 0
@@ -211,12 +80,12 @@ class End:
 
 @dataclass(slots=True, eq=False)
 class Dial:
-    """A link that is being made."""
+    """A link that is being made: to the next place, through an introducer, or as a better way."""
 
     site: int
-    life: int
     host: bytes
-    endpoint: Endpoint
+    at: Endpoint | Tunnel
+    aim: Aim
     rest: tuple[Place, ...]
     until_us: int
 
@@ -246,11 +115,15 @@ class Site:
     asked: Asked
     entropy: Entropy
     endpoint: Endpoint
-    bootstrap: tuple[Endpoint, ...]
+    bootstrap: tuple[Route, ...]
     life: int = 0
     node: Node | None = None
     finder: Finder = field(default_factory=Finder)
     router: Router | None = None
+    nat: Traversal | None = None
+    wake_nat_us: int | None = None
+    tunnels: dict[int, Tunnel] = field(default_factory=dict)
+    places: dict[bytes, tuple[Place, ...]] = field(default_factory=dict)
     lookups: dict[int, list[LookUp]] = field(default_factory=dict)
     wake_us: int | None = None
     wake_node_us: int | None = None
@@ -324,6 +197,11 @@ class Scene:
     def now_ms(self) -> int:
         """The world's time in milliseconds since 1970."""
         return START_MS + self.now_us // 1000
+
+    @property
+    def now_s(self) -> float:
+        """The world's time in seconds since it began, by which ways round routers go."""
+        return self.now_us / 1_000_000
 
     def plan_in(self, wait_us: int, what: Any) -> None:
         """Has something happen after a time."""

@@ -12,12 +12,14 @@ from avm.host.effects import Dial, Publish, Say, Seek, Unlink
 from avm.host.links import prove
 from avm.host.nodesave import pack_saved, unpack_saved
 from avm.nat import finding
-from avm.sim import post, wires
+from avm.nat.packets import is_ours
+from avm.sim import dials, post, routes, wires
+from avm.sim.coming import Renew, SaveNode, Tell
 from avm.sim.events import ChannelFrozen, Located
-from avm.sim.scene import Renew, SaveNode, Scene, Site, Tell
+from avm.sim.scene import Scene, Site
 from caps.certificate import parse_certificate_untrusted
-from caps.identity import Endpoint, Route, parse_identity_untrusted
-from dht.effects import Ended, Evidence, Found, Send, TableChanged
+from caps.identity import Endpoint, parse_identity_untrusted
+from dht.effects import Ended, Evidence, Found, Seen, Send, TableChanged
 from dht.errors import DhtError, NodeBusy
 from dht.node import Node
 from dht.proofs import Kind, Proved
@@ -33,8 +35,10 @@ def begin(scene: Scene, site: Site) -> None:
     site.finder = finding.Finder()
     site.lookups.clear()
     site.wake_node_us, site.saves, site.node = None, False, None
+    site.nat = None
     if not scene.dht:
         return
+    routes.begin(scene, site)
     core, keys = site.host.core, site.host.core.host.keys
     now_ms = site.node_ms(scene.now_us)
     site.node = Node(
@@ -47,21 +51,31 @@ def begin(scene: Scene, site: Site) -> None:
     own = [keys.address, *core.host.machines]
     saved = site.host.store.get(("meta", "node"))
     site.node.load(now_ms, unpack_saved(saved, own, now_ms // 1000))
-    site.node.join(now_ms, site.bootstrap)
+    site.node.join(now_ms, tuple(route.endpoint for route in site.bootstrap))
+    for route in site.bootstrap:
+        site.finder.learn(route.address, route.endpoint)
     publish_all(scene, site)
 
 
 def publish_all(scene: Scene, site: Site) -> None:
     """Announces the host, its machines and its listeners; again in a day."""
     assert site.node is not None
-    keys, host = site.host.core.host.keys, site.host.core.host
-    now_ms = site.node_ms(scene.now_us)
-    site.node.publish_location(now_ms, keys.identity, 1, (site.endpoint,))
+    host = site.host.core.host
+    _publish_host(scene, site, site.node)
     listeners = [client.address for client in host.clients.values() if client.name]
     for address in (*host.machines, *listeners):
         _publish(scene, site, site.node, address, at_once=False)
     site.node_stirred = True
     scene.plan_in(RENEW_US, Renew(site.number, site.life))
+
+
+def _publish_host(scene: Scene, site: Site, node: Node) -> None:
+    """Announces where the host is, once it is known."""
+    assert site.nat is not None
+    places = site.nat.standing.routes()
+    if places:
+        identity = site.host.core.host.keys.identity
+        node.publish_location(site.node_ms(scene.now_us), identity, 1, places)
 
 
 def _publish(scene: Scene, site: Site, node: Node, address: bytes, at_once: bool) -> None:
@@ -89,9 +103,13 @@ def save(site: Site) -> None:
 
 def receive(scene: Scene, site: Site, datagram: bytes, source: Endpoint) -> None:
     """A datagram has come."""
-    if site.node is not None:
-        scene.trace(datagram)
-        scene.enter(site)
+    if site.node is None:
+        return
+    scene.trace(datagram)
+    scene.enter(site)
+    if is_ours(datagram):
+        routes.receive(scene, site, datagram, source)
+    else:
         scene.enter_node(site).receive_untrusted(site.node_ms(scene.now_us), datagram, source)
 
 
@@ -103,6 +121,9 @@ def carry_out(scene: Scene, site: Site) -> bool:
     asked, site.asked.effects = site.asked.effects, []
     for effect in asked:
         _ask(scene, site, effect)
+    went, announces = routes.carry_out(scene, site)
+    if announces:
+        _announce(scene, site)
     wanted = site.finder.take_effects()
     for one in wanted:
         _find(scene, site, one)
@@ -112,7 +133,16 @@ def carry_out(scene: Scene, site: Site) -> bool:
             post.send(scene, site, what.datagram, what.endpoint)
         else:
             _hear(scene, site, what)
-    return bool(asked or wanted or told)
+    return bool(asked or went or wanted or told)
+
+
+def _announce(scene: Scene, site: Site) -> None:
+    """Publishes anew where the host is, and where others find its node, if they do."""
+    assert site.nat is not None
+    standing, node = site.nat.standing, scene.enter_node(site)
+    own = None if standing.is_hidden else standing.own
+    node.serve(site.node_ms(scene.now_us), () if own is None else (own,))
+    _publish_host(scene, site, node)
 
 
 def _ask(scene: Scene, site: Site, effect: Any) -> None:
@@ -139,10 +169,9 @@ def _find(scene: Scene, site: Site, effect: finding.Effect) -> None:
         case finding.LookUp():
             _look_up(scene, site, effect)
         case finding.Try(host, endpoint, rest):
-            wires.dial(scene, site, host, endpoint, rest)
+            dials.dial(scene, site, host, endpoint, rest)
         case finding.Meet(host, places):
-            rest = tuple(one for one in places if not isinstance(one, Route))
-            site.finder.try_next(host, rest)
+            routes.meet(scene, site, host, places)
         case finding.At(address, where):
             scene.note(Located(site.name, address, where))
             if where:
@@ -202,6 +231,10 @@ def _hear(scene: Scene, site: Site, effect: Any) -> None:
             newest = effect.records[0] if effect.records else None
             for wanted in site.lookups.pop(number, ()):
                 _located(site, wanted, newest)
+        case Seen(observer, seen):
+            assert site.nat is not None
+            now_s = scene.now_s
+            site.nat.standing.hear_observed(observer, site.endpoint, seen, now_s)
         case TableChanged():
             if not site.saves:
                 site.saves = True

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from avm.graph import BadGraph, Form, Made
+from avm.host.capability import Cap, Sealed, address_of
 from avm.limits import Limits
 from avm.link.limits import LinkLimits
 from avm.machine.live import Code
-from avm.sim import faults, passes, post, scene, ways, wires
+from avm.sim import coming, dials, faults, passes, post, routes, scene, ways, wires
 from avm.sim.agenda import Agenda
 from avm.sim.chance import Chance
 from avm.sim.client import Client, Handles
@@ -24,6 +25,8 @@ from avm.sim.forms import Given, world_form
 from avm.sim.host import Codes, SimHost
 from avm.sim.plan import Fault, Plan
 from avm.sim.scene import Asked, Scene, Site
+from caps.identity import Route
+from caps.value import Capability
 from dht.proofs import Proofs
 from dht.settings import Settings
 
@@ -65,7 +68,7 @@ class World:
         self.codes = Codes()
         self.watchers: list[Watcher] = []
         for number, fault in enumerate(plan.faults):
-            self.scene.agenda.put(1_000 * fault.at_ms, scene.Begin(number))
+            self.scene.agenda.put(1_000 * fault.at_ms, coming.Begin(number))
 
     # What is there.
 
@@ -112,12 +115,14 @@ class World:
         host = SimHost(seed, limits=self.limits, workers=self.workers, network=asked, name=name)
         host.handles, host.codes, host.driver = self.handles, self.codes, _Driver(self, name)
         assert name not in state.names, "a host has a name of its own"
-        first = tuple(post.outer_endpoint(state, one) for one in state.sites[:BOOTSTRAPS])
+        first = tuple(_route(state, one) for one in state.sites[:BOOTSTRAPS])
         ip = post.outer_ip(state)
         site = Site(number, host, asked, entropy, post.endpoint_at(ip), first)
         state.sites.append(site)
         state.names[name] = number
         state.addresses[host.core.host.address] = number
+        if number == 1:  # the first knew nobody, and is told of the second for when it starts again
+            state.sites[0].bootstrap = (Route(site.address, post.endpoint_at(ip)),)
         post.settle_at(state, site, ip)
         passes.start(state, site)
         self._settle()
@@ -129,12 +134,16 @@ class World:
         self.scene.touched[self.scene.names[host.name]] = None
         return client
 
+    def outside(self, host: SimHost, cap: Cap) -> Capability:
+        """A capability of a host as it is outside of it: a handle that any client may send to."""
+        return self.handles.hold(Sealed(address_of(cap), host.core.seal(cap)))
+
     def inject(self, fault: Fault) -> None:
         """Has something go wrong that is not in the plan; at once if its time is over."""
         state = self.scene
         state.plan = Plan((*state.plan.faults, fault))
         at_us = max(state.now_us, 1_000 * fault.at_ms)
-        state.agenda.put(at_us, scene.Begin(len(state.plan.faults) - 1))
+        state.agenda.put(at_us, coming.Begin(len(state.plan.faults) - 1))
 
     # To keep it, and to go on elsewhere.
 
@@ -262,6 +271,10 @@ _FORM = world_form(_DRIVER)
 _HEAD = Form((Limits,))
 
 
+def _route(state: Scene, site: Site) -> Route:
+    return Route(site.address, post.outer_endpoint(state, site))
+
+
 def _never() -> bool:
     return False
 
@@ -277,23 +290,23 @@ def _owes_nothing(host: SimHost) -> bool:
 # What happens, by its kind.
 
 
-def _begin(state: Scene, what: scene.Begin) -> None:
+def _begin(state: Scene, what: coming.Begin) -> None:
     if what.fault < len(state.plan.faults):
         faults.begin(state, state.plan.faults[what.fault], what.fault)
 
 
-def _finish(state: Scene, what: scene.Finish) -> None:
+def _finish(state: Scene, what: coming.Finish) -> None:
     if what.fault < len(state.plan.faults):
         faults.end(state, state.plan.faults[what.fault])
 
 
-def _packet(state: Scene, what: scene.Packet) -> None:
+def _packet(state: Scene, what: coming.Packet) -> None:
     site = state.sites[what.site]
     if site.host.up:
         ways.receive(state, site, what.datagram, what.source)
 
 
-def _boot(state: Scene, what: scene.Boot) -> None:
+def _boot(state: Scene, what: coming.Boot) -> None:
     site = state.sites[what.site]
     if site.life == what.life:
         passes.boot(state, site)
@@ -321,25 +334,27 @@ def _renew(state: Scene, site: Site) -> None:
 
 
 _DO: dict[type, Callable[[Scene, Any], None]] = {
-    scene.Wake: _alive(passes.wake),
-    scene.WakeNode: _alive(passes.wake_node),
-    scene.SaveNode: _alive(_save),
-    scene.Renew: _alive(_renew),
-    scene.Work: _alive(passes.work, "worker"),
-    scene.Write: _alive(passes.write),
-    scene.Heard: _alive(passes.heard),
-    scene.Tell: _alive(ways.tell, "lookup"),
-    scene.Speak: lambda state, what: passes.speak(state, state.sites[what.site], what.client),
-    scene.Boot: _boot,
-    scene.Packet: _packet,
-    scene.Frame: lambda state, what: wires.arrive(state, what.link, what.lane),
-    scene.Room: lambda state, what: wires.room(state, what.link),
-    scene.Knock: wires.knocked,
-    scene.KnockAgain: lambda state, what: wires.knock_again(state, what.dial),
-    scene.Answered: wires.answered,
-    scene.GiveUp: lambda state, what: wires.gave_up(state, what.dial),
-    scene.Down: lambda state, what: wires.down(state, what.link, what.why),
-    scene.Idle: lambda state, what: wires.idle(state, what.link),
-    scene.Begin: _begin,
-    scene.Finish: _finish,
+    coming.Wake: _alive(passes.wake),
+    coming.WakeNode: _alive(passes.wake_node),
+    coming.WakeNat: _alive(routes.wake),
+    coming.KeepTunnel: lambda state, what: dials.keep_tunnel(state, what.link),
+    coming.SaveNode: _alive(_save),
+    coming.Renew: _alive(_renew),
+    coming.Work: _alive(passes.work, "worker"),
+    coming.Write: _alive(passes.write),
+    coming.Heard: _alive(passes.heard),
+    coming.Tell: _alive(ways.tell, "lookup"),
+    coming.Speak: lambda state, what: passes.speak(state, state.sites[what.site], what.client),
+    coming.Boot: _boot,
+    coming.Packet: _packet,
+    coming.Frame: lambda state, what: wires.arrive(state, what.link, what.lane),
+    coming.Room: lambda state, what: wires.room(state, what.link),
+    coming.Knock: dials.knocked,
+    coming.KnockAgain: lambda state, what: dials.knock_again(state, what.dial),
+    coming.Answered: dials.answered,
+    coming.GiveUp: lambda state, what: dials.gave_up(state, what.dial),
+    coming.Down: lambda state, what: wires.down(state, what.link, what.why),
+    coming.Idle: lambda state, what: wires.idle(state, what.link),
+    coming.Begin: _begin,
+    coming.Finish: _finish,
 }
