@@ -66,3 +66,12 @@ def install(bug: Bug) -> None:
     assert bug.module not in sys.modules, f"{bug.module} is there already, without the bug"
     root = Path(__file__).resolve().parent.parent.parent.parent
     sys.meta_path.insert(0, _Finder(bug, root))
+
+
+def install_named(name: str | None) -> None:
+    """Has the bug of this name installed, if it is the name of one."""
+    if name:
+        install(BUGS[name])
+
+
+BUGS: dict[str, Bug] = {}

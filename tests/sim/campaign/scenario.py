@@ -19,6 +19,7 @@ from avm.sim.world import World
 from caps.capability import SealedCapability, parse_wire_untrusted
 from caps.value import Capability
 from tests.sim.campaign import purse
+from tests.sim.campaign.happenings import Happenings
 from tests.sim.code import ModuleCode
 
 NAMES = ("ash", "birch", "cedar", "dogwood")
@@ -96,6 +97,7 @@ class Scenario:
         self.plan = plan
         self.world = World(seed, limits=setting.limits, dht=setting.dht)
         self.invariants = Invariants()
+        self.happenings = Happenings(self.world.counts)
         # Purses that failed what came for a while, their own bells too.
         self.deaf: set[int] = set()
         self.said: dict[tuple[int, int], int] = {}
@@ -103,6 +105,7 @@ class Scenario:
     def set_up(self) -> None:
         """Hosts, purses that know each other, clients; then the faults may begin."""
         world = self.world
+        world.watch(self.happenings)
         world.watch(self.invariants)
         hosts = [world.add_host(name) for name in self.names]
         for host in hosts:
@@ -148,6 +151,8 @@ class Scenario:
             self.world.run(A_MESSAGE_S * (1 + self.chance.below(8)) / 4)
         self._rest()
         self.check()
+        for host in self.world.hosts:
+            self.happenings.ended(host)
 
     # What operators do.
 
@@ -265,7 +270,7 @@ class Scenario:
             whole = n in self.deaf or rung == list(range(1, state.set + 1))
             _hold(whole, f"purse{n} set {state.set} bells: {rung}")
             for why, count in state.outcomes.items():
-                self.world.counts[f"outcome {why}"] += count
+                self.happenings.counts[f"outcome {why}"] += count
         _hold(len(tokens) == len(set(tokens)), f"a token is in two places: {sorted(tokens)}")
         _hold(
             len(tokens) >= TOKENS - unknown, f"{TOKENS - len(tokens)} are lost, {unknown} unknown"
