@@ -24,8 +24,9 @@ from avm.sim import coming, plan, scene
 from avm.sim.agenda import Agenda
 from avm.sim.chance import Chance
 from avm.sim.client import Client, Handles, Mark
+from avm.sim.code import Codes
 from avm.sim.entropy import Entropy
-from avm.sim.host import Codes, SimHost
+from avm.sim.host import SimHost
 from avm.sim.router import Router
 from avm.sim.weather import Weather
 from avm.sim.worker import SimWorker

@@ -34,8 +34,10 @@ from avm.host.recover import recovery
 from avm.host.state import Machine, Mode
 from avm.limits import Limits
 from avm.machine import frames
-from avm.machine.live import CannotLoad, Code
+from avm.machine.bundle import Bundle
+from avm.machine.live import Code
 from avm.sim.client import Client, Handles, Mark
+from avm.sim.code import Codes
 from avm.sim.entropy import Entropy
 from avm.sim.worker import Dies, Hangs, SimWorker
 from avm.store.errors import DiskFull
@@ -49,16 +51,6 @@ START_MS = 1_700_000_000_000
 
 class Refusal(Exception):
     """The host refused what an operator asked; the text says why."""
-
-
-class Codes(dict[bytes, Code]):
-    """The code of each bundle of a world."""
-
-    def of(self, bundle: bytes) -> Code:
-        """The code of a bundle; raises `CannotLoad`."""
-        if bundle not in self:
-            raise CannotLoad("its code is missing")
-        return self[bundle]
 
 
 class SimHost:
@@ -349,11 +341,10 @@ class SimHost:
         return answer.value
 
     def create(
-        self, name: str, code: Code, content: object = None, caps: tuple[Cap, ...] = ()
+        self, name: str, code: Code | Bundle, content: object = None, caps: tuple[Cap, ...] = ()
     ) -> Created:
-        """Creates a machine from loaded code."""
-        bundle = name.encode() + self.entropy.bytes(8)
-        self.codes[bundle] = code
+        """Creates a machine from loaded code, or from the bundle of a file."""
+        bundle = self.codes.add(name, code, self.entropy.bytes(8))
         body = encode_content(freeze(content))[0]
         entropy = self.entropy.bytes(ENTROPY_BYTES)
         sender = self.core.host.address
@@ -386,11 +377,10 @@ class SimHost:
         machine = self.machine(name)
         self.ask(lambda request: self.core.change(request, machine, "resume"))
 
-    def upgrade(self, name: str, code: Code) -> Any:
+    def upgrade(self, name: str, code: Code | Bundle) -> Any:
         """Switches a machine to other code."""
         machine = self.machine(name)
-        bundle = name.encode() + self.entropy.bytes(8)
-        self.codes[bundle] = code
+        bundle = self.codes.add(name, code, self.entropy.bytes(8))
         return self.ask(
             lambda request: self.core.upgrade(request, machine, hash_of_code(bundle), bundle)
         )

@@ -13,8 +13,9 @@ from avm.host.channel import FRAME_BYTES_MAX
 from avm.host.effects import Dial, Frozen, Say, Seek, Unlink
 from avm.limits import Limits
 from avm.sim.client import Handles
+from avm.sim.code import Codes
 from avm.sim.entropy import Entropy
-from avm.sim.host import Codes, SimHost
+from avm.sim.host import SimHost
 from caps.identity import Endpoint
 
 LANES = 4

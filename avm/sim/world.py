@@ -19,10 +19,11 @@ from avm.sim import coming, dials, faults, passes, post, routes, scene, ways, wi
 from avm.sim.agenda import Agenda
 from avm.sim.chance import Chance
 from avm.sim.client import Client, Handles
+from avm.sim.code import Codes, load_bundle
 from avm.sim.entropy import Entropy
 from avm.sim.events import Event
 from avm.sim.forms import Given, world_form
-from avm.sim.host import Codes, SimHost
+from avm.sim.host import SimHost
 from avm.sim.plan import Fault, Plan
 from avm.sim.scene import Asked, Scene, Site
 from caps.identity import Route
@@ -156,11 +157,15 @@ class World:
 
     @classmethod
     def load_untrusted(
-        cls, body: bytes, codes: Callable[[bytes], Code], proofs: Proofs | None = None
+        cls,
+        body: bytes,
+        codes: Callable[[bytes], Code] = load_bundle,
+        proofs: Proofs | None = None,
     ) -> "World":
         """A world that goes on from there; raises `BadGraph`, and what `codes` does.
 
-        `codes` gives the code of a bundle; `proofs` may have been checked before.
+        `codes` gives the code of a bundle, which is a file's or begins with its machine's name; `proofs`
+        may have been checked before.
         """
         match _HEAD.loads_untrusted(body):
             case (Limits() as limits, int(workers), tuple(bundles), tuple(seeds), bytes(graph)):
