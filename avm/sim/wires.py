@@ -28,7 +28,6 @@ def say(scene: Scene, site: Site, link: int, lane: int, frame: bytes) -> None:
     end = scene.ends.get(link)
     if end is None:
         return
-    lane = lane if lane == CONTROL else lane % LANES
     scene.note(Said(site.name, link, lane, frame))
     other = scene.ends.get(end.other)
     if other is None:

@@ -25,7 +25,7 @@ from tests.sim.code import ModuleCode
 NAMES = ("ash", "birch", "cedar", "dogwood")
 TOKENS = 40
 PURSES = 5
-A_MESSAGE_S = 0.004
+A_MESSAGE_S = 0.01
 QUIET_S = 600.0
 A_WHILE_S = 120.0
 AFTER_S = 200.0
@@ -90,7 +90,7 @@ class Scenario:
         self.setting = setting = setting_of(seed)
         self.names = NAMES[: setting.hosts]
         if plan is None:
-            lasts_s = 2.0 + messages * A_MESSAGE_S
+            lasts_s = messages * A_MESSAGE_S
             every_s = self.chance.choice((0.15, 0.4, 2.0))
             drawn = draw(seed, self.names, lasts_s, every_s=every_s)
             plan = Plan() if setting.calm else drawn
@@ -145,10 +145,11 @@ class Scenario:
         self.set_up()
         left = self.messages
         while left > 0:
-            left -= self._say(left)
+            said = self._say(left)
+            left -= said
             if self.chance.hits(self.setting.acts):
                 self._operate()
-            self.world.run(A_MESSAGE_S * (1 + self.chance.below(8)) / 4)
+            self.world.run(said * A_MESSAGE_S * self.chance.below(9) / 4)
         self._rest()
         self.check()
         for host in self.world.hosts:
