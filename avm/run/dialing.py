@@ -8,11 +8,9 @@ from collections.abc import Callable
 from functools import partial
 
 from avm.host.core import Core
-from avm.link.carrier import Address
 from avm.link.errors import TooManyLinks
-from avm.link.interface import Down, Link
-from avm.link.quic import QuicListener
-from avm.link.udp import UdpPort
+from avm.link.interface import Address, Down, Link, Listener
+from avm.link.port import Port
 from caps.certificate import Certificate
 from caps.identity import Endpoint, Route
 from dht.errors import DhtError
@@ -32,8 +30,8 @@ class Dialer:
     def __init__(
         self,
         core: Core,
-        listener: QuicListener,
-        port: UdpPort,
+        listener: Listener,
+        port: Port,
         shell: NodeShell,
         meet: Meet,
         start: Callable[..., None],

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avm.link.carrier import Address
-from avm.link.interface import Why
+from avm.link.interface import Address, Why
 from avm.link.limits import LinkLimits
 from avm.link.quic import QuicListener
 from avm.link.resets import RESET_BYTES_MAX, RESETS_A_SECOND, Resets, is_reset
