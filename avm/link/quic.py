@@ -320,7 +320,9 @@ class QuicListener:
             return
         if session.is_up:
             self._opening.pop(carrier, None)
-        down = Down(Why.FORGOTTEN) if carrier.is_forgotten else connection.down()
+        down = connection.down()  # its last word, which the reset of a link closed there follows
+        if down is None and carrier.is_forgotten:
+            down = Down(Why.FORGOTTEN)
         if down is not None:
             session.ended(down)
         else:

@@ -88,6 +88,19 @@ def test_the_token_ends_no_link_from_another_address() -> None:
     assert made.ear.whys == [Why.FORGOTTEN]
 
 
+def test_a_peers_last_word_counts_though_a_reset_came_with_it() -> None:
+    """A host answered what was under way to a link it had just closed; one pass took both."""
+    world, made = linked()
+    far: QuicListener = made.far  # type: ignore[assignment]
+    (carrier,) = far._carriers
+    reset = b"\x45" + b"n" * 20 + carrier.connection.reset_token
+    made.link.close()
+    world.run(0)
+    world.send(reset, address_of(made.near), address_of(far))
+    world.run(1)
+    assert made.far_ear.whys == [Why.LEFT]
+
+
 def test_two_hosts_that_know_nothing_of_each_other_do_not_answer_for_ever() -> None:
     world = Resetting()
     one, other = (world.listener(credentials(n), Ear()) for n in (1, 2))
