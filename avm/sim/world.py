@@ -19,6 +19,7 @@ from avm.host.effects import (
     Frozen,
     Kill,
     Load,
+    Publish,
     Say,
     Seek,
     SendCode,
@@ -278,7 +279,9 @@ class World:
             case Carry(link, machine, fetch):
                 place = (fetch.kind, fetch.n, fetch.hash)
                 self.core.carried(link, fetch, *history.pack(self.store, machine, *place))
-            case Say() | Seek() | Dial() | Unlink() | Frozen():
+            case Publish() if self.network is None:
+                pass
+            case Say() | Seek() | Dial() | Unlink() | Publish() | Frozen():
                 assert self.network is not None, "a host without a network knows no other"
                 self.network(self, effect)
 

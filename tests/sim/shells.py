@@ -1,0 +1,262 @@
+"""Whole hosts with their trio shells, in one process and in virtual time, deterministic in the seed.
+
+Each host has the `Network` that a real one has, over links and a port in memory; its workers, its
+store and its clients are the simulator's. Trio's clock jumps to whatever is due next, and its
+scheduler takes its turns from the seed. All that hosts say, hear and commit goes into a `Trace`.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+from trio.testing import MockClock
+
+from avm.host.effects import Frozen
+from avm.limits import Limits
+from avm.link.handshake import Credentials
+from avm.link.interface import Moment, Owner
+from avm.link.memory import MemoryListener, MemoryNetwork
+from avm.link.memory_port import MemoryPort, Weather
+from avm.link.port import Take
+from avm.run.config import Config, NetworkConfig
+from avm.run.network import Network
+from avm.sim.client import Handles
+from avm.sim.entropy import Entropy
+from avm.sim.world import START_MS, World
+from caps.identity import Endpoint, Route
+
+START_S = 1_000.0
+IDLE_S = 1.0
+PORT = 4433
+LATENCY_S = 0.005
+
+
+class Trace:
+    """What has happened, as one hash; with `lines` also in words, to find where two runs part."""
+
+    def __init__(self, lines: list[str] | None = None) -> None:
+        self.events = 0
+        self.counts: dict[str, int] = {}
+        self._hash = hashlib.blake2b()
+        self._lines = lines
+
+    def add(self, what: str, *parts: object) -> None:
+        """Take up an event, at its virtual time."""
+        self.events += 1
+        self.counts[what] = self.counts.get(what, 0) + 1
+        line = f"{trio.current_time():.6f} {what} {' '.join(map(_text, parts))}"
+        self._hash.update(line.encode() + b"\n")
+        if self._lines is not None:
+            self._lines.append(line)
+
+    def digest(self) -> str:
+        """The hash of all that has happened."""
+        return self._hash.hexdigest()[:32]
+
+
+def _text(part: object) -> str:
+    return hashlib.blake2b(part).hexdigest()[:16] if isinstance(part, bytes) else str(part)
+
+
+class Traced(World):
+    """A host's core, its workers, store and clients, which tells what is committed."""
+
+    trace: Trace
+    name: str = ""
+
+    def on_written(self) -> None:
+        self.trace.add("commit", self.name, repr(self._group).encode())
+
+
+class ShellHost:
+    """One host: on or off, at an endpoint that may change."""
+
+    def __init__(self, shells: "Shells", number: int, limits: Limits) -> None:
+        self._shells = shells
+        self._entropy = Entropy(shells.seed * 1000 + number)
+        self._places = 0
+        self.number = number
+        self.frozen: list[Frozen] = []
+        self.sim = Traced(shells.seed * 1000 + number, limits=limits)
+        self.sim.trace = shells.trace
+        self.sim.name = f"host{number}"
+        self.sim.handles = shells.handles
+        self.network: Network | None = None
+        self._listener: MemoryListener | None = None
+        self._life = trio.CancelScope()
+        self._alarm = trio.CancelScope()
+        self._alarm_ms: int | None = None
+
+    @property
+    def address(self) -> bytes:
+        """The host's address."""
+        return self.sim.core.host.address
+
+    def endpoint(self) -> Endpoint:
+        """Where it is, or will be when it is started."""
+        return Endpoint(bytes([10, self.number, 0, 1]), PORT + self._places)
+
+    # On and off.
+
+    async def live(self) -> None:
+        """Is on, until stopped or killed."""
+        network = self._made()
+        self._life = trio.CancelScope()
+        with self._life:
+            async with trio.open_nursery() as nursery:
+                network.start(nursery, self.sim.store.get(("meta", "node")))
+                nursery.start_soon(self._keep_time)
+                self.settle()
+                await trio.sleep_forever()
+
+    def _made(self) -> Network:
+        shells, sim = self._shells, self.sim
+        keys, endpoint = sim.core.host.keys, self.endpoint()
+        routes = tuple(str(one) for one in shells.bootstrap(self))
+        place = NetworkConfig(listen=str(endpoint), bootstrap=routes)
+        config = Config(limits=sim.limits, network=place)
+        port = MemoryPort(shells.wire, endpoint, shells.weather, self._entropy.bytes)
+
+        def listen(owner: Owner, take: Take) -> MemoryListener:
+            me = Credentials(keys.root, keys.identity)
+            end = shells.wire, endpoint, me, owner, self._entropy.bytes, config.links
+            self._listener = MemoryListener(*end)
+            port.serve(take)
+            return self._listener
+
+        rest = None, self._entropy.bytes, self.settle, self._note
+        self.network = Network(sim.core, keys, config, port, listen, *rest)
+        sim.network = self._ask_network
+        self.begin()
+        return self.network
+
+    def stop(self) -> None:
+        """Ends as a host does that is told to: it drains, and ends its links."""
+        network = self.network
+        assert network is not None
+        self.sim.core.drain()
+        self.settle()
+        network.close()
+        self._end()
+
+    def kill(self) -> None:
+        """Ends without a word, as by kill -9."""
+        assert self.network is not None and self._listener is not None
+        self._listener.vanish()
+        self.network.port.close()
+        self._end()
+
+    def _end(self) -> None:
+        self.network = None
+        self.sim.network = None
+        self._life.cancel()
+        self.sim.crash()
+
+    def rebind(self) -> None:
+        """Will be at another port when it is started."""
+        self._places += 1
+
+    # Events, and what follows from them.
+
+    def begin(self) -> None:
+        """The clock is read before each event."""
+        self.sim.now_ms = self._shells.wire.at.now_ms
+        self.sim.core.hear_clock(self.sim.now_ms)
+
+    def settle(self) -> None:
+        """Carries out all that is asked for, commits, and sends."""
+        network = self.network
+        if network is None:
+            return
+        effects = self.sim.core.host.effects
+        while True:
+            self.sim.settle()
+            network.settle()
+            if not effects:
+                break
+        due = self.sim.next_wake_ms()
+        if due is not None and (self._alarm_ms is None or due < self._alarm_ms):
+            self._alarm_ms = due
+            until_ms = self.sim.core.until_ms(due, self._shells.wire.at.now_ms)
+            self._alarm.deadline = trio.current_time() + until_ms / 1000
+
+    async def _keep_time(self) -> None:
+        while True:
+            due, core = self.sim.next_wake_ms(), self.sim.core
+            now_ms = self._shells.wire.at.now_ms
+            until_ms = None if due is None else core.until_ms(due, now_ms)
+            wait_s = IDLE_S if until_ms is None else min(IDLE_S, until_ms / 1000)
+            self._alarm_ms = core.host.now_ms + round(wait_s * 1000)
+            with trio.move_on_after(wait_s) as self._alarm:
+                await trio.sleep_forever()
+            self.begin()
+            core.tick(self.sim.now_ms)
+            self.settle()
+
+    def _ask_network(self, _sim: World, effect: Any) -> None:
+        if isinstance(effect, Frozen):
+            self.frozen.append(effect)
+        else:
+            assert self.network is not None
+            self.network.carry_out(effect)
+
+    def _note(self, event: str, **fields: Any) -> None:
+        self._shells.trace.add(event, self.sim.name, *fields.values())
+
+
+class Shells:
+    """Hosts that are whole but for sockets, files and processes, and the network between them."""
+
+    def __init__(
+        self, seed: int, hosts: int, trace: Trace, weather: Weather, limits: Limits | None = None
+    ) -> None:
+        self.seed = seed
+        self.trace = trace
+        self.weather = weather
+        self.handles = Handles()
+        self.wire = MemoryNetwork(
+            self._moment(),
+            latency_s=LATENCY_S,
+            clock=self._moment,
+            watch=self._watch,
+            sooner=lambda: self._sooner.set(),
+        )
+        self._sooner = trio.Event()
+        self.hosts = [ShellHost(self, number, limits or Limits()) for number in range(hosts)]
+
+    def _moment(self) -> Moment:
+        now_s = trio.current_time()
+        return Moment(START_S + now_s, START_MS + int(now_s * 1000))
+
+    def _watch(self, kind: str, source: Endpoint, target: Endpoint, carried: bytes) -> None:
+        self.trace.add(kind, source, target, carried)
+
+    def bootstrap(self, host: ShellHost) -> list[Route]:
+        """Through whom a host joins: the others, where they were when all began or are now."""
+        others = [one for one in self.hosts if one is not host]
+        return [Route(one.address, one.endpoint()) for one in others if one.network is not None]
+
+    async def carry(self) -> None:
+        """Lets the network carry what is due, and each host settle after it, until cancelled."""
+        while True:
+            due_s = self.wire.next_s()
+            self._sooner = trio.Event()
+            with trio.move_on_at(float("inf") if due_s is None else due_s - START_S):
+                await self._sooner.wait()
+            for host in self.hosts:
+                host.begin()
+            self.wire.advance()
+            for host in self.hosts:
+                host.settle()
+
+
+def run(seed: int, main: Callable[[], Awaitable[None]]) -> None:
+    """Runs trio in virtual time, its scheduler deterministic in the seed."""
+    core: Any = trio._core._run
+    core._ALLOW_DETERMINISTIC_SCHEDULING = True
+    core._r.seed(seed)
+    try:
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+    finally:
+        core._ALLOW_DETERMINISTIC_SCHEDULING = False
