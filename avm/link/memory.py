@@ -18,6 +18,8 @@ from avm.link.session import Session
 from caps.identity import Endpoint, Route, parse_endpoint
 
 PIECE_BYTES = 16 * 1024
+# Timers are no finer: what is due within a rounding of the clock would be looked at for ever.
+TICK_S = 0.001
 FOREVER_MS = 253_402_300_799_000
 
 # Told what is carried: its kind, from where, to where, the bytes.
@@ -93,6 +95,11 @@ class MemoryNetwork:
         for listener in (self.listeners.get(one), self.listeners.get(other)):
             for end in list(listener.ends) if listener else ():
                 end.stir()
+
+    def join_all(self) -> None:
+        """Carry everywhere again."""
+        for one, other in sorted(sorted(pair) for pair in self._parted):
+            self.join(one, other)
 
     def sever(self, one: Endpoint, other: Endpoint) -> None:
         """Break the connections between two endpoints, and lose what is on its way.
@@ -350,7 +357,7 @@ class MemoryEnd:
     # Time.
 
     def _tick_later(self) -> None:
-        wait_s = max(0.0, self.session.wake_s() - self._network.at.now_s)
+        wait_s = max(TICK_S, self.session.wake_s() - self._network.at.now_s)
         self._network.plan(wait_s, self._tick)
 
     def _tick(self) -> None:

@@ -75,7 +75,7 @@ class ShellHost:
     def __init__(self, shells: "Shells", number: int, limits: Limits) -> None:
         self._shells = shells
         self._entropy = Entropy(shells.seed * 1000 + number)
-        self._places = 0
+        self._moves = 0
         self.number = number
         self.frozen: list[Frozen] = []
         self.sim = Traced(shells.seed * 1000 + number, limits=limits)
@@ -93,9 +93,20 @@ class ShellHost:
         """The host's address."""
         return self.sim.core.host.address
 
+    @property
+    def route(self) -> Route:
+        """Where it was at first, which is what the others' operators have written down."""
+        return Route(self.address, Endpoint(bytes([10, self.number, 0, 1]), PORT))
+
+    @property
     def endpoint(self) -> Endpoint:
         """Where it is, or will be when it is started."""
-        return Endpoint(bytes([10, self.number, 0, 1]), PORT + self._places)
+        return Endpoint(bytes([10, self.number, 0, 1]), PORT + self._moves)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is running."""
+        return self.network is not None
 
     # On and off.
 
@@ -112,9 +123,9 @@ class ShellHost:
 
     def _made(self) -> Network:
         shells, sim = self._shells, self.sim
-        keys, endpoint = sim.core.host.keys, self.endpoint()
-        routes = tuple(str(one) for one in shells.bootstrap(self))
-        place = NetworkConfig(listen=str(endpoint), bootstrap=routes)
+        keys, endpoint = sim.core.host.keys, self.endpoint
+        others = tuple(str(one.route) for one in shells.hosts if one is not self)
+        place = NetworkConfig(listen=str(endpoint), bootstrap=others)
         config = Config(limits=sim.limits, network=place)
         port = MemoryPort(shells.wire, endpoint, shells.weather, self._entropy.bytes)
 
@@ -155,7 +166,7 @@ class ShellHost:
 
     def rebind(self) -> None:
         """Will be at another port when it is started."""
-        self._places += 1
+        self._moves += 1
 
     # Events, and what follows from them.
 
@@ -180,6 +191,12 @@ class ShellHost:
             self._alarm_ms = due
             until_ms = self.sim.core.until_ms(due, self._shells.wire.at.now_ms)
             self._alarm.deadline = trio.current_time() + until_ms / 1000
+
+    def act(self) -> None:
+        """Lets what was done to it from outside have its effect."""
+        if self.is_on:
+            self.begin()
+            self.settle()
 
     async def _keep_time(self) -> None:
         while True:
@@ -232,11 +249,6 @@ class Shells:
     def _watch(self, kind: str, source: Endpoint, target: Endpoint, carried: bytes) -> None:
         self.trace.add(kind, source, target, carried)
 
-    def bootstrap(self, host: ShellHost) -> list[Route]:
-        """Through whom a host joins: the others, where they were when all began or are now."""
-        others = [one for one in self.hosts if one is not host]
-        return [Route(one.address, one.endpoint()) for one in others if one.network is not None]
-
     async def carry(self) -> None:
         """Lets the network carry what is due, and each host settle after it, until cancelled."""
         while True:
@@ -244,10 +256,11 @@ class Shells:
             self._sooner = trio.Event()
             with trio.move_on_at(float("inf") if due_s is None else due_s - START_S):
                 await self._sooner.wait()
-            for host in self.hosts:
+            running = [host for host in self.hosts if host.network is not None]
+            for host in running:
                 host.begin()
             self.wire.advance()
-            for host in self.hosts:
+            for host in running:
                 host.settle()
 
 
