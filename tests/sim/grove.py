@@ -19,6 +19,7 @@ from tests.sim import apple
 from tests.sim.code import ModuleCode, gap_free, replayed
 from tests.sim.orchard import FOUL, sealed
 from tests.sim.shells import ShellHost, Shells, Trace, run
+from tests.sim.test_moves import trust
 
 HOSTS = 3
 MACHINES = 5
@@ -43,25 +44,29 @@ class Grove:
         limits = replace(Limits(), withdraw_s=2.0)
         self.shells = Shells(seed, HOSTS, trace, weather, limits)
         self.hosts = self.shells.hosts
-        self.homes = [self.hosts[i % HOSTS] for i in range(MACHINES)]
+        homes = [self.hosts[i % HOSTS] for i in range(MACHINES)]
         self.names = [f"pouch{i}" for i in range(MACHINES)]
         share = TOKENS // MACHINES
         made = [
             home.sim.create(name, ModuleCode(apple), tuple(range(i * share, (i + 1) * share)))
-            for i, (home, name) in enumerate(zip(self.homes, self.names, strict=True))
+            for i, (home, name) in enumerate(zip(homes, self.names, strict=True))
         ]
         self.clients = [host.sim.client() for host in self.hosts]
         wires = [
             {name: home.sim.core.seal(cap) for name, cap in one.names.items()}
-            for home, one in zip(self.homes, made, strict=True)
+            for home, one in zip(homes, made, strict=True)
         ]
         self.go: list[list[Capability]] = [
             [client.hold(sealed(wire["go"])) for wire in wires] for client in self.clients
         ]
-        for i, home in enumerate(self.homes):
+        for i, home in enumerate(homes):
             client = self.clients[home.number]
             take = [client.hold(sealed(one["take"])) for one in wires[:i] + wires[i + 1 :]]
             client.send(client.hold(sealed(wires[i]["meet"])), tuple(take))
+        for host in self.hosts:
+            for other in self.hosts:
+                if other is not host:
+                    trust(host.sim, other.sim)
         self.said = {(c, m): 0 for c in range(HOSTS) for m in range(MACHINES)}
 
     # What happens.
@@ -77,6 +82,8 @@ class Grove:
             if self.entropy.chance(0.5):
                 self.move()
                 left -= 1
+            if self.entropy.chance(0.08):
+                self.travel()
             if self.entropy.chance(0.12):
                 self.disturb(nursery)
             await trio.sleep(self.entropy.below(400) / 1000)
@@ -94,6 +101,22 @@ class Grove:
         self.clients[c].send(self.go[c][m], (str(c), self.said[(c, m)], chosen, way))
         self.hosts[c].act()
 
+    def travel(self) -> None:
+        """One pouch is asked to move to another host, which may be off or out of reach."""
+        m, to = self.entropy.below(MACHINES), self.entropy.choice(self.hosts)
+        home = self.home(m)
+        if home is None or home is to or not home.is_on:
+            return
+        machine, name, core = home.sim.machine(self.names[m]), self.names[m], home.sim.core
+        home.sim.begin(lambda number: core.move(number, machine, to.address, name))
+        home.act()
+
+    def home(self, m: int) -> ShellHost | None:
+        """Where a pouch lives; None while it is between two hosts."""
+        found = [one for one in self.hosts if self.names[m] in one.sim.core.host.names]
+        assert len(found) <= 1, "a machine lives at one host"
+        return found[0] if found else None
+
     def disturb(self, nursery: trio.Nursery) -> None:
         """Something breaks, or is mended."""
         host = self.entropy.choice(self.hosts)
@@ -102,11 +125,11 @@ class Grove:
         match self.entropy.below(6):
             case 0 if host.is_on:
                 host.stop()
-                host.rebind()
+                self.rebind(host)
             case 1 if host.is_on:
                 host.kill()
                 if self.entropy.chance(0.5):
-                    host.rebind()
+                    self.rebind(host)
             case 2:
                 wire.sever(host.endpoint, other.endpoint)
             case 3:
@@ -117,6 +140,11 @@ class Grove:
                 host.sim.kill_worker()
         if not host.is_on:
             nursery.start_soon(self._back, host)
+
+    def rebind(self, host: ShellHost) -> None:
+        """A host will be at another port; the first, by which all join, stays where it is."""
+        if host is not self.hosts[0]:
+            host.rebind()
 
     async def _back(self, host: ShellHost) -> None:
         await trio.sleep(self.entropy.below(8))
@@ -129,7 +157,9 @@ class Grove:
         """After quiet: tokens, outcomes, the clients' messages, channels and replay."""
         tokens: list[int] = []
         unknown = 0
-        for m, (home, name) in enumerate(zip(self.homes, self.names, strict=True)):
+        for m, name in enumerate(self.names):
+            home = self.home(m)
+            assert home is not None, "each is at some host in the end"
             state = replayed(home.sim, name)
             tokens += state.tokens
             unknown += state.outcomes.get("unknown", 0)
@@ -145,6 +175,8 @@ class Grove:
             counts = host.sim.core.host.counts
             assert not {name: counts[name] for name in FOUL if counts[name]}
             assert not host.frozen
+            moves = host.sim.core.host.moves
+            assert not (moves.asked or moves.leaving or moves.landing), "no move stays open"
         for client in self.clients:
             assert not any(sender.waiting for sender in client.senders.values()), "all is settled"
 

@@ -19,6 +19,7 @@ from avm.link.interface import Moment, Owner
 from avm.link.memory import MemoryListener, MemoryNetwork
 from avm.link.memory_port import MemoryPort, Weather
 from avm.link.port import Take
+from avm.machine.live import Code
 from avm.run.config import Config, NetworkConfig
 from avm.run.network import Network
 from avm.sim.client import Handles
@@ -81,7 +82,7 @@ class ShellHost:
         self.sim = Traced(shells.seed * 1000 + number, limits=limits)
         self.sim.trace = shells.trace
         self.sim.name = f"host{number}"
-        self.sim.handles = shells.handles
+        self.sim.handles, self.sim.codes = shells.handles, shells.codes
         self.network: Network | None = None
         self._listener: MemoryListener | None = None
         self._life = trio.CancelScope()
@@ -232,6 +233,7 @@ class Shells:
         self.trace = trace
         self.weather = weather
         self.handles = Handles()
+        self.codes: dict[bytes, Code] = {}
         self.wire = MemoryNetwork(
             self._moment(),
             latency_s=LATENCY_S,
