@@ -17,7 +17,7 @@ from avm.sim.entropy import Entropy
 from caps.value import Capability
 from tests.sim import apple
 from tests.sim.code import ModuleCode, gap_free, replayed
-from tests.sim.orchard import FOUL, sealed
+from tests.sim.orchard import sealed
 from tests.sim.shells import ShellHost, Shells, Trace, run
 from tests.sim.test_moves import trust
 
@@ -28,6 +28,8 @@ MOVES = 40
 JOIN_S = 5.0
 # Longer than the longest deadline of an ask, and than an unheard link lives.
 QUIET_S = 200.0
+# None of a well-behaved host's. One that is held up until its sender has moved away comes unproven.
+FOUL = ("malformed", "frozen")
 
 
 class Grove:

@@ -193,11 +193,16 @@ class ShellHost:
             until_ms = self.sim.core.until_ms(due, self._shells.wire.at.now_ms)
             self._alarm.deadline = trio.current_time() + until_ms / 1000
 
+    def pump_and_settle(self) -> None:
+        """Ends a pass."""
+        self.sim.core.pump()
+        self.settle()
+
     def act(self) -> None:
         """Lets what was done to it from outside have its effect."""
         if self.is_on:
             self.begin()
-            self.settle()
+            self.pump_and_settle()
 
     async def _keep_time(self) -> None:
         while True:
@@ -235,7 +240,7 @@ class Shells:
         self.handles = Handles()
         self.codes: dict[bytes, Code] = {}
         self.wire = MemoryNetwork(
-            self._moment(),
+            Moment(START_S, START_MS),
             latency_s=LATENCY_S,
             clock=self._moment,
             watch=self._watch,
@@ -263,7 +268,7 @@ class Shells:
                 host.begin()
             self.wire.advance()
             for host in running:
-                host.settle()
+                host.pump_and_settle()
 
 
 def run(seed: int, main: Callable[[], Awaitable[None]]) -> None:
