@@ -30,6 +30,7 @@ from caps.identity import Endpoint, Route
 START_S = 1_000.0
 IDLE_S = 1.0
 PORT = 4433
+LOCAL, OPEN = 10, 80
 LATENCY_S = 0.005
 
 
@@ -77,6 +78,8 @@ class ShellHost:
         self._shells = shells
         self._entropy = Entropy(shells.seed * 1000 + number)
         self._moves = 0
+        # In a network of their own, or in the open one, where hosts try whether they are reached.
+        self._ip = bytes([LOCAL if shells.seed % 2 else OPEN, number, 0, 1])
         self.number = number
         self.frozen: list[Frozen] = []
         self.sim = Traced(shells.seed * 1000 + number, limits=limits)
@@ -97,12 +100,12 @@ class ShellHost:
     @property
     def route(self) -> Route:
         """Where it was at first, which is what the others' operators have written down."""
-        return Route(self.address, Endpoint(bytes([10, self.number, 0, 1]), PORT))
+        return Route(self.address, Endpoint(self._ip, PORT))
 
     @property
     def endpoint(self) -> Endpoint:
         """Where it is, or will be when it is started."""
-        return Endpoint(bytes([10, self.number, 0, 1]), PORT + self._moves)
+        return Endpoint(self._ip, PORT + self._moves)
 
     @property
     def is_on(self) -> bool:
