@@ -69,6 +69,7 @@ class Grove:
             for other in self.hosts:
                 if other is not host:
                     trust(host.sim, other.sim)
+        self.returning: dict[int, None] = {}
         self.said = {(c, m): 0 for c in range(HOSTS) for m in range(MACHINES)}
 
     # What happens.
@@ -87,10 +88,15 @@ class Grove:
             if self.entropy.chance(0.08):
                 self.travel()
             if self.entropy.chance(0.12):
-                self.disturb(nursery)
+                self.disturb()
+            for host in self.hosts:
+                if not host.is_on and host.number not in self.returning:
+                    self.returning[host.number] = None
+                    nursery.start_soon(self._back, host)
             await trio.sleep(self.entropy.below(400) / 1000)
         self.shells.wire.join_all()
         for host in self.hosts:
+            host.sim.dies_after = 0
             if not host.is_on:
                 nursery.start_soon(host.live)
         await trio.sleep(QUIET_S)
@@ -119,12 +125,12 @@ class Grove:
         assert len(found) <= 1, "a machine lives at one host"
         return found[0] if found else None
 
-    def disturb(self, nursery: trio.Nursery) -> None:
+    def disturb(self) -> None:
         """Something breaks, or is mended."""
         host = self.entropy.choice(self.hosts)
         other = self.hosts[host.number - 1]
         wire = self.shells.wire
-        match self.entropy.below(6):
+        match self.entropy.below(7):
             case 0 if host.is_on:
                 host.stop()
                 self.rebind(host)
@@ -140,8 +146,8 @@ class Grove:
                 wire.join_all()
             case 5 if host.is_on:
                 host.sim.kill_worker()
-        if not host.is_on:
-            nursery.start_soon(self._back, host)
+            case 6:
+                host.sim.dies_after = 1 + self.entropy.below(4)
 
     def rebind(self, host: ShellHost) -> None:
         """A host will be at another port; the first, by which all join, stays where it is."""
@@ -150,6 +156,7 @@ class Grove:
 
     async def _back(self, host: ShellHost) -> None:
         await trio.sleep(self.entropy.below(8))
+        del self.returning[host.number]
         if not host.is_on:
             await host.live()
 

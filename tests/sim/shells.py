@@ -1,7 +1,7 @@
 """Whole hosts with their trio shells, in one process and in virtual time, deterministic in the seed.
 
 Each host has the `Network` that a real one has, over links and a port in memory; its workers, its
-store and its clients are the simulator's. Trio's clock jumps to whatever is due next, and its
+store and its clients are the simulator's, which takes up in any order what a pass has brought. Trio's clock jumps to whatever is due next, and its
 scheduler takes its turns from the seed. All that hosts say, hear and commit goes into a `Trace`.
 """
 
@@ -61,14 +61,25 @@ def _text(part: object) -> str:
     return hashlib.blake2b(part).hexdigest()[:16] if isinstance(part, bytes) else str(part)
 
 
+class Killed(Exception):
+    """The host dies, between a commit and what follows from it."""
+
+
 class Traced(World):
-    """A host's core, its workers, store and clients, which tells what is committed."""
+    """A host's core, its workers, store and clients, which tells what is committed.
+
+    With `dies_after` it is killed when so many more groups are durable, before it hears of the last.
+    """
 
     trace: Trace
     name: str = ""
+    dies_after: int = 0
 
     def on_written(self) -> None:
         self.trace.add("commit", self.name, repr(self._group).encode())
+        self.dies_after -= 1
+        if not self.dies_after:
+            raise Killed
 
 
 class ShellHost:
@@ -85,6 +96,7 @@ class ShellHost:
         self.sim = Traced(shells.seed * 1000 + number, limits=limits)
         self.sim.trace = shells.trace
         self.sim.name = f"host{number}"
+        self.sim.eager = False
         self.sim.handles, self.sim.codes = shells.handles, shells.codes
         self.network: Network | None = None
         self._listener: MemoryListener | None = None
@@ -166,6 +178,7 @@ class ShellHost:
         self.network = None
         self.sim.network = None
         self._life.cancel()
+        self.sim.dies_after = 0
         self.sim.crash()
 
     def rebind(self) -> None:
@@ -185,11 +198,15 @@ class ShellHost:
         if network is None:
             return
         effects = self.sim.core.host.effects
-        while True:
-            self.sim.settle()
-            network.settle()
-            if not effects:
-                break
+        try:
+            while True:
+                self.sim.settle()
+                network.settle()
+                if not effects:
+                    break
+        except Killed:
+            self.kill()
+            return
         due = self.sim.next_wake_ms()
         if due is not None and (self._alarm_ms is None or due < self._alarm_ms):
             self._alarm_ms = due
