@@ -294,9 +294,11 @@ class Shells:
 def run(seed: int, main: Callable[[], Awaitable[None]]) -> None:
     """Runs trio in virtual time, its scheduler deterministic in the seed."""
     core: Any = trio._core._run
+    before = core._r.getstate()
     core._ALLOW_DETERMINISTIC_SCHEDULING = True
     core._r.seed(seed)
     try:
         trio.run(main, clock=MockClock(autojump_threshold=0))
     finally:
         core._ALLOW_DETERMINISTIC_SCHEDULING = False
+        core._r.setstate(before)
