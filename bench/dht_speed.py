@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from random import Random
 from time import perf_counter, process_time
 
@@ -68,7 +69,7 @@ def serve(write: int) -> None:
         node = Node(RootKey(b"s" * 32), os.urandom, endpoints=(port.endpoint,))
         for contact in full_table(2):
             node.table.add_contact(contact)
-        shell = NodeShell(node, port.send)
+        shell = NodeShell(node, port.send, began_ms=time.time_ns() // 1_000_000)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(port.run, shell.receive_untrusted)
             os.write(write, f"{port.endpoint.port}\n".encode())

@@ -6,7 +6,6 @@ tests, benches and a node that runs alone.
 """
 
 import socket
-import time
 from collections.abc import Callable, Iterable, Mapping
 
 import trio
@@ -43,11 +42,14 @@ class _Wait:
 class NodeShell:
     """Drives one node; `send` must not block and may drop, `tell` hears every other effect."""
 
-    def __init__(self, node: Node, send: Sender, tell: Teller = lambda effect: None) -> None:
+    def __init__(
+        self, node: Node, send: Sender, tell: Teller = lambda effect: None, *, began_ms: int
+    ) -> None:
+        """`began_ms` is what the wall clock says now, in milliseconds since 1970."""
         self.node = node
         self._send = send
         self._tell = tell
-        self._began_ms = time.time_ns() // 1_000_000
+        self._began_ms = began_ms
         self._began = trio.current_time()
         self._ended: dict[int, _Wait] = {}
         self._found: dict[int, _Wait] = {}

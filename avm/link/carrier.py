@@ -4,9 +4,8 @@ from collections.abc import Callable
 from functools import partial
 
 from avm.link.engine import CreditedConnection, QuicEngine
+from avm.link.interface import Address
 from avm.link.session import Session
-
-Address = tuple[str, int]
 
 
 class Carrier:

@@ -8,12 +8,17 @@ carries frames, which are opaque bytes, in order on each of its streams (`CONTRO
 as much as the owner says it has consumed.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from caps.certificate import Certificate
 from caps.identity import Endpoint, Identity, Route
+
+# The address of a socket: an IP in text and a port.
+Address = tuple[str, int]
 
 
 class Why(Enum):
@@ -132,7 +137,9 @@ class Owner(Protocol):
 
 
 class Listener(Protocol):
-    """A host's place in the network."""
+    """A host's place in the network; `counts` is what came to it and was nothing, by its kind."""
+
+    counts: Counter[str]
 
     @property
     def endpoint(self) -> Endpoint:
@@ -140,6 +147,15 @@ class Listener(Protocol):
 
     def dial_nowait(self, route: Route) -> Link:
         """Begin a link to a host; raises `TooManyLinks`. The owner is told how it went."""
+
+    def dial_at_nowait(self, host: bytes, address: Address) -> Link:
+        """The same, by the address of a socket or of a tunnel."""
+
+    def address_of(self, link: Link) -> Address | None:
+        """Where the other side of a link is: it has been heard from there, and answered."""
+
+    def addresses(self) -> Iterator[tuple[Link, Address]]:
+        """Where the other side of each link is now, if it has shown that it is there."""
 
     def close(self) -> None:
         """End all links and take no more."""

@@ -1,42 +1,76 @@
 """Links in memory: the simulator's transport, an equal of the one over QUIC. Pure.
 
-A `MemoryNetwork` has a clock of its own and carries what sessions write after `latency_s`, in pieces
-of at most `piece_bytes`, within the credit that the other side gave. Endpoints can be parted.
+A `MemoryNetwork` carries what sessions write after `latency_s`, in pieces of at most `piece_bytes`,
+within the credit that the other side gave; it has a clock of its own, or keeps to another's. Endpoints
+can be parted, connections severed, and a host can vanish as one does whose process is killed.
 """
 
 import heapq
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 
 from avm.link.errors import EndpointInUse, TooManyLinks
 from avm.link.handshake import Credentials, Handshake, Shown
-from avm.link.interface import Down, Link, Moment, Owner, Why
+from avm.link.interface import Address, Down, Link, Moment, Owner, Why
 from avm.link.limits import NONCE_BYTES, STREAM_WINDOW_BYTES, STREAMS, LinkLimits
+from avm.link.port import Take
 from avm.link.session import Session
-from caps.identity import Endpoint, Route
+from caps.identity import Endpoint, Route, parse_endpoint
 
 PIECE_BYTES = 16 * 1024
+# Timers are no finer: what is due within a rounding of the clock would be looked at for ever.
+TICK_S = 0.001
 FOREVER_MS = 253_402_300_799_000
+
+# Told what is carried: its kind, from where, to where, the bytes.
+Watch = Callable[[str, Endpoint, Endpoint, bytes], None]
+
+
+def _unwatched(_kind: str, _source: Endpoint, _target: Endpoint, _carried: bytes) -> None:
+    return None
 
 
 class MemoryNetwork:
     """Where memory listeners meet; nothing happens but in `advance`."""
 
     def __init__(
-        self, at: Moment, *, latency_s: float = 0.0, piece_bytes: int = PIECE_BYTES
+        self,
+        at: Moment,
+        *,
+        latency_s: float = 0.0,
+        piece_bytes: int = PIECE_BYTES,
+        clock: Callable[[], Moment] | None = None,
+        watch: Watch = _unwatched,
+        sooner: Callable[[], None] = lambda: None,
     ) -> None:
-        self.at = at
+        """With a `clock` that tells the time, `advance` does what is due by it, and no more.
+
+        `sooner` is called when something is planned that is due before all else.
+        """
+        self._at = at
+        self._clock = clock
+        self.watch = watch
+        self._sooner = sooner
         self.latency_s = latency_s
         self.piece_bytes = piece_bytes
         self.listeners: dict[Endpoint, MemoryListener] = {}
+        self.ports: dict[Endpoint, Take] = {}
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._planned = 0
         self._parted: set[frozenset[Endpoint]] = set()
 
+    @property
+    def at(self) -> Moment:
+        """What its clocks say now."""
+        return self._at if self._clock is None else self._clock()
+
     def plan(self, delay_s: float, what: Callable[[], None]) -> None:
         """Have something happen after a time."""
         self._planned += 1
-        heapq.heappush(self._due, (self.at.now_s + delay_s, self._planned, what))
+        planned = (self.at.now_s + delay_s, self._planned, what)
+        heapq.heappush(self._due, planned)
+        if self._due[0] is planned:
+            self._sooner()
 
     def next_s(self) -> float | None:
         """When something happens next."""
@@ -62,13 +96,30 @@ class MemoryNetwork:
             for end in list(listener.ends) if listener else ():
                 end.stir()
 
+    def join_all(self) -> None:
+        """Carry everywhere again."""
+        for one, other in sorted(sorted(pair) for pair in self._parted):
+            self.join(one, other)
+
+    def sever(self, one: Endpoint, other: Endpoint) -> None:
+        """Break the connections between two endpoints, and lose what is on its way.
+
+        The one side notices at once, the other when it next has something to say.
+        """
+        listener = self.listeners.get(one)
+        for end in list(listener.ends) if listener else ():
+            if end.far == other:
+                end.vanish()
+                end.session.ended(Down(Why.BROKEN))
+
     def is_parted(self, one: Endpoint, other: Endpoint) -> bool:
         """Whether nothing is carried between two endpoints."""
         return frozenset((one, other)) in self._parted
 
     def _set_clock(self, now_s: float) -> None:
-        passed_ms = round((now_s - self.at.now_s) * 1000)
-        self.at = Moment(now_s, self.at.now_ms + passed_ms)
+        if self._clock is None:
+            passed_ms = round((now_s - self._at.now_s) * 1000)
+            self._at = Moment(now_s, self._at.now_ms + passed_ms)
 
 
 class MemoryListener:
@@ -91,22 +142,51 @@ class MemoryListener:
         self.owner = owner
         self.entropy = entropy
         self.limits = limits
+        self.counts: Counter[str] = Counter()
         self.ends: dict[MemoryEnd, None] = {}
+        self._closed = False
         network.listeners[endpoint] = self
 
     def dial_nowait(self, route: Route) -> Link:
         """Begin a link to a host; raises `TooManyLinks`. The owner is told how it went."""
-        if len(self.ends) >= self.limits.links:
-            raise TooManyLinks(f"there are {self.limits.links} links")
-        end = MemoryEnd(self, Handshake.dialing(self.me, route.address), route.endpoint)
+        return self._dial(route.address, route.endpoint)
+
+    def dial_at_nowait(self, host: bytes, address: Address) -> Link:
+        """The same, by the address of a socket; nobody is at that of a tunnel."""
+        return self._dial(host, endpoint_at(address))
+
+    def _dial(self, host: bytes, far: Endpoint) -> Link:
+        if self._closed or len(self.ends) >= self.limits.links:
+            raise TooManyLinks(f"there are {len(self.ends)} links")
+        end = MemoryEnd(self, Handshake.dialing(self.me, host), far)
         self.network.plan(self.network.latency_s, end.connect)
         return end.session
 
+    def address_of(self, link: Link) -> Address | None:
+        """Where the other side of a link is."""
+        return next((there for one, there in self.addresses() if one is link), None)
+
+    def addresses(self) -> Iterator[tuple[Link, Address]]:
+        """Where the other side of each link is."""
+        for end in self.ends:
+            yield end.session, (end.far.host_text, end.far.port)
+
     def close(self) -> None:
         """End all links and take no more."""
-        self.network.listeners.pop(self.endpoint, None)
+        self._leave()
         for end in list(self.ends):
             end.session.close()
+
+    def vanish(self) -> None:
+        """The host has died: nothing more goes or comes, and nobody is told of it."""
+        self._leave()
+        for end in list(self.ends):
+            end.vanish()
+
+    def _leave(self) -> None:
+        self._closed = True
+        if self.network.listeners.get(self.endpoint) is self:
+            del self.network.listeners[self.endpoint]
 
 
 class MemoryEnd:
@@ -115,7 +195,7 @@ class MemoryEnd:
     def __init__(self, listener: MemoryListener, handshake: Handshake, far: Endpoint) -> None:
         self._listener = listener
         self._network = listener.network
-        self._far = far
+        self.far = far
         self._other: MemoryEnd | None = None
         self._out = [bytearray() for _ in range(STREAMS)]
         self._sent = [0] * STREAMS
@@ -124,6 +204,7 @@ class MemoryEnd:
         self._datagrams: deque[bytes] = deque()
         self._pings = 0
         self._stirred = False
+        self._is_left = False
         self._over: Down | None = None
         limits = listener.limits
         self.session = Session(self, listener.owner, handshake, limits, self._network.at)
@@ -132,16 +213,24 @@ class MemoryEnd:
 
     def connect(self) -> None:
         """Reach the other listener, if there is one and it has room."""
-        far = self._network.listeners.get(self._far)
+        far = self._network.listeners.get(self.far)
         if self._over or far is None or len(far.ends) >= far.limits.links:
             return
-        if self._network.is_parted(self._listener.endpoint, self._far):
+        if self._network.is_parted(self._listener.endpoint, self.far):
             self._network.plan(self._listener.limits.keep_alive_s / 10, self.connect)
             return
         handshake = Handshake.listening(far.me, far.entropy(NONCE_BYTES))
         other = MemoryEnd(far, handshake, self._listener.endpoint)
         self._other, other._other = other, self
         other.session.begin()
+
+    def vanish(self) -> None:
+        """Be no more, without a word; the other side notices by silence, or when it speaks."""
+        self._over = Down(Why.BROKEN)
+        self._listener.ends.pop(self, None)
+        if self._other is not None:
+            self._other._other, self._other._is_left = None, True
+            self._other = None
 
     # The engine.
 
@@ -208,8 +297,9 @@ class MemoryEnd:
         self._stirred = False
         other = self._other
         if other is None:
+            self._ask_who_is_there()
             return
-        if self._network.is_parted(self._listener.endpoint, self._far):
+        if self._network.is_parted(self._listener.endpoint, self.far):
             self._datagrams.clear()
             return
         other._hear_limits(self)
@@ -228,6 +318,16 @@ class MemoryEnd:
         if more:
             self.stir()
 
+    def _ask_who_is_there(self) -> None:
+        """The other side is gone; another that is there now knows nothing of this connection."""
+        network = self._network
+        if self._over or not self._is_left or self.far not in network.listeners:
+            return
+        if not network.is_parted(self._listener.endpoint, self.far):
+            self._over = Down(Why.FORGOTTEN)
+            self._listener.ends.pop(self, None)
+            self._session_now().ended(self._over)
+
     def _carry_pieces(self, other: "MemoryEnd") -> bool:
         """Carry one piece of each stream; tells whether more could be carried at once."""
         more = False
@@ -238,6 +338,7 @@ class MemoryEnd:
             piece = bytes(out[:count])
             del out[:count]
             self._sent[stream] += count
+            self._network.watch(f"piece {stream}", self._listener.endpoint, self.far, piece)
             other._session_now().heard(stream, piece)
             more = more or (bool(out) and self.credit_bytes(stream) > 0)
         return more
@@ -256,7 +357,7 @@ class MemoryEnd:
     # Time.
 
     def _tick_later(self) -> None:
-        wait_s = max(0.0, self.session.wake_s() - self._network.at.now_s)
+        wait_s = max(TICK_S, self.session.wake_s() - self._network.at.now_s)
         self._network.plan(wait_s, self._tick)
 
     def _tick(self) -> None:
@@ -264,3 +365,9 @@ class MemoryEnd:
             self._session_now().tick()
             if not self.session.is_ended:
                 self._tick_later()
+
+
+def endpoint_at(address: Address) -> Endpoint:
+    """The endpoint of an address."""
+    host, port = address
+    return parse_endpoint(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")

@@ -21,7 +21,7 @@ from aioquic.quic.packet import (
 )
 from aioquic.quic.retry import QuicRetryTokenHandler
 
-from avm.link.carrier import Address, Carrier
+from avm.link.carrier import Carrier
 from avm.link.engine import (
     STREAM_OF,
     TICK_S,
@@ -30,7 +30,7 @@ from avm.link.engine import (
 )
 from avm.link.errors import TooManyLinks
 from avm.link.handshake import Credentials, Handshake
-from avm.link.interface import Down, Link, Moment, Owner, Why
+from avm.link.interface import Address, Down, Link, Moment, Owner, Why
 from avm.link.limits import CONNECTION_ID_BYTES, NONCE_BYTES, LinkLimits
 from avm.link.resets import TOKEN_BYTES, Resets, is_reset
 from avm.link.session import Session
@@ -320,7 +320,9 @@ class QuicListener:
             return
         if session.is_up:
             self._opening.pop(carrier, None)
-        down = Down(Why.FORGOTTEN) if carrier.is_forgotten else connection.down()
+        down = connection.down()  # its last word, which the reset of a link closed there follows
+        if down is None and carrier.is_forgotten:
+            down = Down(Why.FORGOTTEN)
         if down is not None:
             session.ended(down)
         else:

@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 
-from avm.link.carrier import Address
+from avm.link.interface import Address
 
 # A run is at most 64 datagrams, and fits into one IP packet before it is cut.
 RUN_DATAGRAMS = 40

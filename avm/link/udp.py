@@ -15,10 +15,10 @@ from ipaddress import IPv6Address
 
 import trio
 
-from avm.link.carrier import Address
 from avm.link.engine import TICK_S
 from avm.link.errors import EndpointInUse
-from avm.link.interface import Moment
+from avm.link.interface import Address, Moment
+from avm.link.port import Take
 from avm.link.quic import QuicListener
 from avm.link.segments import can_receive_runs, can_send_runs, receive_run, runs, send_run
 from caps.identity import Endpoint, parse_endpoint
@@ -33,8 +33,6 @@ LONGEST_S = 60.0
 ENDPOINTS_KEPT = 4_096
 # An address of a tunnel has port 0 and an IP of the discard prefix (RFC 6666): no socket has it.
 TUNNELS = 0x0100 << 112
-
-Take = Callable[[bytes, Endpoint], None]
 
 
 def moment() -> Moment:
@@ -68,6 +66,10 @@ class UdpPort:
         self._closed = False
         self._cuts = can_send_runs(self.sock)
         self._gathers = can_receive_runs(self.sock)
+
+    def moment(self) -> Moment:
+        """What both clocks say now."""
+        return moment()
 
     def serve(self, quic: QuicListener | None, take: Take = _drop) -> None:
         """Give QUIC's datagrams to a listener, and the DHT's to `take`."""

@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from avm.host.core import Core
-from avm.link.carrier import Address
 from avm.link.errors import TooManyLinks
-from avm.link.interface import Down, Link
-from avm.link.quic import QuicListener
-from avm.link.udp import UdpPort
+from avm.link.interface import Address, Down, Link, Listener
+from avm.link.port import Port
 from avm.nat.finding import At, Effect, Finder, LookUp, Meet, NoLink, Try
 from caps.identity import Endpoint
 from dht.errors import DhtError
@@ -28,8 +26,8 @@ class Dialer:
     def __init__(
         self,
         core: Core,
-        listener: QuicListener,
-        port: UdpPort,
+        listener: Listener,
+        port: Port,
         shell: NodeShell,
         meet: Meeting,
         start: Callable[..., None],

@@ -16,11 +16,9 @@ from avm.host.deciding import contradicted
 from avm.host.effects import Dial, Publish, Say, Seek, Unlink
 from avm.host.keys import Keyring
 from avm.host.nodesave import pack_saved, unpack_saved
-from avm.link.handshake import Credentials
 from avm.link.interface import Down, Link
 from avm.link.limits import CONTROL, DATA_STREAMS
-from avm.link.quic import QuicListener
-from avm.link.udp import UdpPort, moment
+from avm.link.port import Listen, Port
 from avm.nat.finding import location_of
 from avm.nat.limits import NatLimits
 from avm.nat.packets import is_ours
@@ -54,32 +52,26 @@ class Network:
         core: Core,
         keys: Keyring,
         config: Config,
+        port: Port,
+        listen: Listen,
+        beacon: Beacon | None,
         entropy: Callable[[int], bytes],
         settle: Callable[[], None],
         note: Note,
     ) -> None:
-        """Binds the port; raises `EndpointInUse`."""
+        """`listen` has links and datagrams that come to the port given to this network."""
         self._core = core
         self._keys = keys
         self._settle = settle
         self._note = note
         place = config.network
-        self.port = UdpPort(place.endpoint, place.ip)
-        self.endpoint = place.advertised or self.port.endpoint
-        self.listener = QuicListener(
-            self.port.endpoint,
-            Credentials(keys.root, keys.identity),
-            self,
-            entropy,
-            config.links,
-            moment(),
-            self.port.wake,
-            keys.reset_key,
-        )
+        self.port = port
+        self.endpoint = place.advertised or port.endpoint
+        self.listener = listen(self, self._receive)
         own = self.endpoint if any(self.endpoint.ip) else None
         node = Node(keys.root, entropy, endpoints=(own,) if own else (), settings=config.dht)
-        self.shell = NodeShell(node, self.port.send, self._hear_node)
-        self.port.serve(self.listener, self._receive)
+        now_ms = port.moment().now_ms
+        self.shell = NodeShell(node, port.send, self._hear_node, began_ms=now_ms)
         limits = core.host.limits
         nat = NatLimits(limits.introduced, limits.relays, limits.relay_bytes_s, limits.upgrade_s)
         is_fixed = place.advertised is not None
@@ -90,9 +82,7 @@ class Network:
         self._bootstrap = place.routes
         for route in place.routes:
             self.dialer.learn(route.address, route.endpoint)
-        self._beacon: Beacon | None = None
-        if place.group is not None:
-            self._beacon = Beacon(place.group, self.port.endpoint, keys.address)
+        self._beacon = beacon
         routes = traversal.standing.routes
         self._announcer = Announcer(core, keys, routes, self.shell, self._start, note)
         self.wires = Wires(core, note)
@@ -278,7 +268,7 @@ class Network:
             self._set_alarm(due_s)
 
     def _set_alarm(self, due_s: float | None) -> None:
-        now_s = moment().now_s
+        now_s = self.port.moment().now_s
         wait_s = LONGEST_S if due_s is None else max(TIMER_S, due_s - now_s)
         self._alarm_s = now_s + wait_s
         self._alarm.deadline = trio.current_time() + wait_s

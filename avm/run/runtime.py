@@ -56,7 +56,7 @@ from avm.version import VERSION
 from caps.capability import parse_wire_untrusted, to_text
 
 HASH_SEED = 0
-NETWORK, OUTSIDE = "avm.run.network", "avm.run.outside"
+NETWORK, OUTSIDE = "avm.run.over_udp", "avm.run.outside"
 # New objects between two looks for circles, of which a host makes few.
 GARBAGE = 20_000
 RETRY_S = 0.2
@@ -170,7 +170,8 @@ class Runtime:
             keys = self._core.host.keys
             place = (self._core, keys, self._config)
             # Not imported above: it brings QUIC, and a host alone starts without it.
-            self._network = import_module(NETWORK).Network(*place, os.urandom, self._settle, note)
+            network_over_udp = import_module(NETWORK).network_over_udp
+            self._network = network_over_udp(*place, os.urandom, self._settle, note)
             self._outside = import_module(OUTSIDE).Outside(
                 self._core, self._store, self._network, self._beside, note
             )

@@ -10,10 +10,8 @@ from typing import Any, Protocol
 
 import trio
 
-from avm.link.carrier import Address
-from avm.link.interface import Link
-from avm.link.quic import QuicListener
-from avm.link.udp import UdpPort, moment
+from avm.link.interface import Address, Link, Listener
+from avm.link.port import Port
 from avm.nat.effects import (
     Announce,
     DialAt,
@@ -78,7 +76,7 @@ class Ways:
     """The ways of a host."""
 
     def __init__(
-        self, owner: Owner, port: UdpPort, traversal: Traversal, settle: Callable[[], None]
+        self, owner: Owner, port: Port, traversal: Traversal, settle: Callable[[], None]
     ) -> None:
         self.traversal = traversal
         self._owner = owner
@@ -90,23 +88,23 @@ class Ways:
         self._planned_s = 0.0
         self._is_busy = False
 
-    async def run(self, listener: QuicListener) -> None:
+    async def run(self, listener: Listener) -> None:
         """Gives the time to the traversal, and where links are now, until cancelled."""
         while True:
             self._planned_s = self._wake_s()
             self._changed = trio.Event()
-            with trio.move_on_after(max(TIMER_S, self._planned_s - moment().now_s)):
+            with trio.move_on_after(max(TIMER_S, self._planned_s - self._port.moment().now_s)):
                 await self._changed.wait()
             self._watch(listener)
-            self.traversal.tick(moment().now_s)
+            self.traversal.tick(self._port.moment().now_s)
             self.carry_out()
             self._settle()
 
     def _wake_s(self) -> float:
-        wake_s, watch_s = self.traversal.next_wake_s(), moment().now_s + WATCH_S
+        wake_s, watch_s = self.traversal.next_wake_s(), self._port.moment().now_s + WATCH_S
         return watch_s if wake_s is None else min(wake_s, watch_s)
 
-    def _watch(self, listener: QuicListener) -> None:
+    def _watch(self, listener: Listener) -> None:
         for link, address in listener.addresses():
             number = self._links.get(link)
             if number is not None and self._port.tunnel_at(address) is None:
@@ -124,7 +122,7 @@ class Ways:
         at: int | Endpoint | None = self._port.tunnel_at(address)
         if at is None:
             at = self._port.endpoint_at(address)
-        now_s = moment().now_s
+        now_s = self._port.moment().now_s
         way = self.traversal.link_up(number, link.peer.address, link.dialed, at, now_s)
         if way is Way.DIRECT and not link.dialed and isinstance(at, Endpoint):
             local = self._port.local_endpoint(at)
@@ -135,7 +133,7 @@ class Ways:
         """A link is gone."""
         number = self._links.pop(link, None)
         if number is not None:
-            self.traversal.link_down(number, moment().now_s)
+            self.traversal.link_down(number, self._port.moment().now_s)
             self.carry_out()
 
     def frame(self, link: Link, frame: bytes) -> None:
@@ -146,7 +144,7 @@ class Ways:
         seat = self.traversal.endpoint_of(number)
         local = self._port.endpoint if seat is None else self._port.local_endpoint(seat)
         try:
-            self.traversal.hear_untrusted(number, frame, local, moment().now_s)
+            self.traversal.hear_untrusted(number, frame, local, self._port.moment().now_s)
         except Malformed:
             self.traversal.counts["frames.malformed"] += 1
             link.close()
@@ -155,19 +153,19 @@ class Ways:
     def seen(self, observer: Endpoint, seen: Endpoint) -> None:
         """A node of the network has said where it sees this host."""
         local = self._port.local_endpoint(observer)
-        self.traversal.standing.hear_observed(observer, local, seen, moment().now_s)
+        self.traversal.standing.hear_observed(observer, local, seen, self._port.moment().now_s)
         self.carry_out()
 
     def receive_untrusted(self, datagram: bytes, source: Endpoint) -> None:
         """A datagram has come that is neither QUIC's nor the network's."""
-        self.traversal.receive_untrusted(datagram, source, moment().now_s)
+        self.traversal.receive_untrusted(datagram, source, self._port.moment().now_s)
         self.carry_out()
 
     def meet(self, host: bytes, places: list[Place]) -> None:
         """Opens a way to a host by those who introduce it, and goes on with the rest if none does."""
         vias = [one for one in places if isinstance(one, Route)]
         self._rest[host] = [one for one in places if not isinstance(one, Route)]
-        self.traversal.meet(host, vias, moment().now_s)
+        self.traversal.meet(host, vias, self._port.moment().now_s)
         self.carry_out()
 
     # To look at.
@@ -236,7 +234,7 @@ class Ways:
 
     def _dial_through(self, via: Route) -> None:
         def otherwise() -> None:
-            self.traversal.not_through(via.address, moment().now_s)
+            self.traversal.not_through(via.address, self._port.moment().now_s)
             self.carry_out()
 
         dialer = self._owner.dialer

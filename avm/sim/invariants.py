@@ -7,7 +7,7 @@ commit by commit, and compares with that what left the host and what clients wer
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from avm.errors import AvmError
 from avm.host import channel, journal, rows
@@ -77,18 +77,20 @@ class Invariants:
     def _committed(self, world: World, event: Committed) -> None:
         host = world.host(event.host)
         written = event.transaction
-        for key, body in written.puts.items():
-            if key[0] == "outbox" and body is not None:
-                self._kept.add((key[1], key[2], key[3]))  # type: ignore[arg-type]
-            elif key[0] == "machine" and body is not None and (host.name, key[1]) not in self._ids:
-                self._ids[(host.name, key[1])] = rows.decode_machine(key[1], body).address  # type: ignore[arg-type, index]
-        for number, n, body, _printed in written.journal:
-            address = self._ids.get((host.name, number))
-            if address is not None:
-                self._entered(world, host, address, journal.decode(n, body))
-        for key, body in written.puts.items():
-            if key[0] == "channel" and body is not None:
-                self._marked(world, host, key[1], key[2], body)  # type: ignore[arg-type]
+        changed: list[tuple[Any, bytes | None]] = list(written.puts.items())
+        for (table, *place), body in changed:
+            if table == "outbox" and body is not None:
+                self._kept.add((place[0], place[1], place[2]))
+            elif table == "machine" and body is not None and (host.name, place[0]) not in self._ids:
+                address = rows.decode_machine(place[0], body).address
+                self._ids[(host.name, place[0])] = address
+        for number, n, entry, _printed in written.journal:
+            whose = self._ids.get((host.name, number))
+            if whose is not None:
+                self._entered(world, host, whose, journal.decode(n, entry))
+        for (table, *place), body in changed:
+            if table == "channel" and body is not None:
+                self._marked(world, host, place[0], place[1], body)
 
     def _entered(self, world: World, host: SimHost, address: bytes, entry: Entry) -> None:
         """An entry is durable: the chain goes on, and no batch is taken twice or out of its order."""

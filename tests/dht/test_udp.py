@@ -1,5 +1,6 @@
 """Real nodes on real sockets: five of them find what one of them publishes."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -30,7 +31,8 @@ class Running:
             endpoints=(self.port.endpoint,),
             serving=serving,
         )
-        self.shell = NodeShell(node, self.port.send, self.tell)
+        now_ms = time.time_ns() // 1_000_000
+        self.shell = NodeShell(node, self.port.send, self.tell, began_ms=now_ms)
 
     def tell(self, effect: Effect) -> None:
         self.changed.set()

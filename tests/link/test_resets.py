@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avm.link.carrier import Address
-from avm.link.interface import Why
+from avm.link.interface import Address, Why
 from avm.link.limits import LinkLimits
 from avm.link.quic import QuicListener
 from avm.link.resets import RESET_BYTES_MAX, RESETS_A_SECOND, Resets, is_reset
@@ -87,6 +86,19 @@ def test_the_token_ends_no_link_from_another_address() -> None:
     world.send(reset, address_of(made.far), address_of(near))
     world.run(1)
     assert made.ear.whys == [Why.FORGOTTEN]
+
+
+def test_a_peers_last_word_counts_though_a_reset_came_with_it() -> None:
+    """A host answered what was under way to a link it had just closed; one pass took both."""
+    world, made = linked()
+    far: QuicListener = made.far  # type: ignore[assignment]
+    (carrier,) = far._carriers
+    reset = b"\x45" + b"n" * 20 + carrier.connection.reset_token
+    made.link.close()
+    world.run(0)
+    world.send(reset, address_of(made.near), address_of(far))
+    world.run(1)
+    assert made.far_ear.whys == [Why.LEFT]
 
 
 def test_two_hosts_that_know_nothing_of_each_other_do_not_answer_for_ever() -> None:

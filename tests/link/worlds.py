@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from avm.link.carrier import Address
 from avm.link.handshake import Credentials
-from avm.link.interface import Down, Link, Listener, Moment, Why
+from avm.link.interface import Address, Down, Link, Listener, Moment, Why
 from avm.link.limits import LinkLimits
 from avm.link.memory import MemoryListener, MemoryNetwork
 from avm.link.quic import QuicListener

@@ -9,11 +9,13 @@ import tempfile
 from pathlib import Path
 
 from tests.mutants.faults import FAULTS, Fault
+from tests.mutants.shells import SHELL_FAULTS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = ("caps", "dht", "avm", "tests", "examples", "pyproject.toml")
 WHOLE = ("tests/sim", "tests/avm/test_host_units.py")
 PATIENCE_S = 300
+ALL = (*FAULTS, *SHELL_FAULTS)
 
 
 def broken_copy(fault: Fault | None, into: Path) -> None:
@@ -71,7 +73,7 @@ def main() -> int:
         print(f"the suites {without} without a fault: nothing can be told")
         return 1
     missed = []
-    for fault in FAULTS:
+    for fault in ALL:
         if wanted and fault.name not in wanted:
             continue
         found = outcome(fault, *suite(fault), timeout_s=PATIENCE_S)
