@@ -62,9 +62,10 @@ def _by_table(
 ) -> tuple[dict[str, list[Columns]], dict[str, list[Row]]]:
     deletes: dict[str, list[Columns]] = {}
     puts: dict[str, list[Row]] = {}
-    for key, value in rows.items():
+    for (table, *columns), value in rows.items():
+        key = tuple(columns)
         if value is None:
-            deletes.setdefault(key[0], []).append(key[1:])
+            deletes.setdefault(table, []).append(key)
         else:
-            puts.setdefault(key[0], []).append((*key[1:], value, row_crc(key, value)))
+            puts.setdefault(table, []).append((*key, value, row_crc(table, key, value)))
     return deletes, puts
