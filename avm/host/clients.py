@@ -22,7 +22,7 @@ from avm.host.outbox import (
     why_not,
 )
 from avm.host.peers import Pair
-from avm.host.state import Ask, Channel, Client, Host, Machine, Status
+from avm.host.state import SUSPENDED, Ask, Channel, Client, Host, Machine
 
 # The client by which the operator offers failed batches again.
 OPERATOR = "operator"
@@ -110,19 +110,22 @@ def offer(
     unheard = len(channel.verdicts) >= VERDICTS_MAX
     crowded = machine is not None and _is_crowded(host, machine)
     # What another host has taken of is waited for, also while there is no network.
-    known = channel.sent > 0 or has_moved(host, receiver)
-    away = owner is None and (host.networked or known)
-    waiting = channel.received - channel.taken
-    # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.
-    laden = waiting and client.outbox_bytes > limits.outbox_bytes
-    crowded = crowded or (away and (laden or waiting >= limits.inbox_batches))
+    away = owner is None and (host.networked or channel.sent > 0 or has_moved(host, receiver))
+    if away:
+        waiting = channel.received - channel.taken
+        # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.
+        laden = waiting > 0 and client.outbox_bytes > limits.outbox_bytes
+        crowded = laden or waiting >= limits.inbox_batches
     if host.full or host.draining or unheard or crowded:
         after.append(Verdict(client.address, receiver, seq, ["busy"]))
         return
     store_client(host, client)
     count = len(messages)
-    place = (client.address, receiver, seq, channel.received_ordinal, deadline_ms)
-    batch = Batch(*place, tuple(messages), size, count, position, splits)
+    ordinal = channel.received_ordinal
+    batch = Batch(
+        *(client.address, receiver, seq, ordinal, deadline_ms, tuple(messages)),
+        *(size, count, position, splits),
+    )
     channel.received = seq
     channel.received_ordinal += count
     if away:
@@ -139,7 +142,7 @@ def offer(
         return
     if deadline_ms < host.now_ms + SOON_MS:
         host.deadlines.put(("batch", client.address, receiver, seq), deadline_ms)
-    if machine.status is Status.SUSPENDED:
+    if machine.status is SUSPENDED:
         hold(host, batch)
     enqueue(host, machine, batch)
 
@@ -194,7 +197,7 @@ def _not_here(host: Host, channel: Channel, batch: Batch) -> None:
 def confirm(host: Host, client: Client, receiver: bytes, seq: int) -> None:
     """A client has heard all verdicts up to this one; they need not be kept."""
     channel = host.channels.get((client.address, receiver))
-    if channel is None:
+    if channel is None or not channel.verdicts:
         return
     for heard in [one for one in channel.verdicts if one <= seq]:
         del channel.verdicts[heard]

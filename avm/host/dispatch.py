@@ -17,7 +17,7 @@ from avm.host.fold import fold, place_of
 from avm.host.inputs import prepare
 from avm.host.outbox import make_ready
 from avm.host.placing import forget, kill, list_stranded, make_room, wake, worker_for
-from avm.host.state import Flight, Host, Machine, Status, Worker
+from avm.host.state import RUNNING, Flight, Host, Machine, Status, Worker
 from avm.machine import frames, pack
 from avm.machine.turn import EXHAUSTED
 
@@ -48,7 +48,7 @@ def has_work(host: Host, machine: Machine) -> bool:
         return False
     if machine.acts:
         return not machine.flights
-    if not machine.queue or machine.status is not Status.RUNNING or host.draining:
+    if not machine.queue or machine.status is not RUNNING or host.draining:
         return False
     if machine.outbox_bytes > host.limits.outbox_bytes:
         return False
@@ -58,7 +58,6 @@ def has_work(host: Host, machine: Machine) -> bool:
 
 
 def _advance(host: Host, machine: Machine) -> None:
-    queue = machine.queue
     act = _next_act(machine)
     if act is not None and act.needs is not Needs.NOTHING and machine.status is Status.HALTED:
         assert machine.acts is not None
@@ -68,8 +67,9 @@ def _advance(host: Host, machine: Machine) -> None:
     if act is not None and act.needs is Needs.NOTHING:
         _run_at_once(host, machine, act)
         return
-    head = queue.peek() if queue and act is None else None
-    if queue and head is not None and not head.messages and not machine.flights:
+    queue = machine.queue if act is None else None
+    head = queue.peek() if queue is not None else None
+    if queue is not None and head is not None and not head.messages and not machine.flights:
         _dispatch(host, machine, None, queue.pop(), False)
         make_ready(host, machine)
         return
@@ -107,7 +107,7 @@ def _next_act(machine: Machine) -> Act | None:
     if machine.acts:
         first: Act = machine.acts[0]
         return first
-    if machine.status is Status.RUNNING and machine.want_snapshot:
+    if machine.want_snapshot and machine.status is RUNNING:
         machine.want_snapshot = False
         machine.acts = deque((Snapshot(),))
         return _next_act(machine)
@@ -140,15 +140,15 @@ def _may_pipeline(machine: Machine, batch: Batch) -> bool:
     Not when it brings capabilities that the one ahead brings too, or answers an ask: what those
     amount to depends on the fold.
     """
-    if not machine.flights:
-        return True
     ahead = machine.flights
-    for said in batch.messages:
-        if type(said.to) is not Local or said.to.caps:
+    if not ahead:
+        return True
+    for to, _content, caps, reply in batch.messages:
+        if type(to) is not Local or to.caps or caps:
             return False
-        if said.caps or (said.reply is not None and type(said.reply) is not Reply):
-            return False
-        if said.reply is not None and any(said.reply in flight.fresh_of for flight in ahead):
+        if reply is not None and (
+            type(reply) is not Reply or any(reply in flight.fresh_of for flight in ahead)
+        ):
             return False
     return not ahead[-1].alone
 

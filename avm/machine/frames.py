@@ -101,24 +101,21 @@ def _is_send(row: Any) -> bool:
     )
 
 
-SHAPES: dict[int, list[tuple[type, ...]]] = {
-    TURN: [(bytes,), (str,), (list, type(None))],
-    LOADED: [(str,), (str,)],
-    SNAPSHOT: [(bytes,), (list,), (str,)],
-    MIGRATE: [(bytes,), (list,), (str,), (bool,)],
-    EDIT: [(bytes,), (list,), (str,)],
-    COME: [(int,)],
+# What may stand after an answer's kind, machine and token.
+SHAPES: dict[int, tuple[tuple[type, ...], ...]] = {
+    TURN: ((bytes, str, type(None)), (bytes, str, list)),
+    LOADED: ((str, str),),
+    SNAPSHOT: ((bytes, list, str),),
+    MIGRATE: ((bytes, list, str, bool),),
+    EDIT: ((bytes, list, str),),
+    COME: ((int,),),
 }
 
 
 def check_answer(frame: list[Any], kind: int) -> None:
     """Whether a worker's frame has the shape of an answer of this kind; else `BadFrame`."""
-    shape = SHAPES[kind]
-    if frame[0] != kind or len(frame) != 3 + len(shape):
-        raise BadFrame("an answer of another kind")
-    for place, types in enumerate(shape, 3):
-        if type(frame[place]) not in types:
-            raise BadFrame("an answer of another shape")
+    if frame[0] != kind or tuple(map(type, frame[3:])) not in SHAPES[kind]:
+        raise BadFrame("an answer of another kind or shape")
 
 
 def channel_name(sender: bytes, receiver: bytes) -> str:
