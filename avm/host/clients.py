@@ -84,25 +84,18 @@ def offer(
     """A client offers a batch; it is taken once, in order, or told why not."""
     channel = host.channel(client.address, receiver)
     client.channels.add((client.address, receiver))
+    if seq != channel.received + 1:
+        _out_of_line(host, channel, seq)
+        return
     content = caps = 0
     for said in messages:
         content += len(said.content)
         caps += len(said.caps)
-    size = content + CAP_BYTES * (len(messages) + caps)
+    count = len(messages)
+    size = content + CAP_BYTES * (count + caps)
     after = host.group.after
-    if seq <= channel.taken:
-        verdict = channel.verdicts.get(seq, ["applied"])
-        after.append(Verdict(client.address, receiver, seq, verdict))
-        return
-    if seq <= channel.received:
-        if (receiver, client.address, seq) in host.inbox:
-            after.append(Verdict(client.address, receiver, seq, ["held"]))
-        return
-    if seq != channel.received + 1:
-        after.append(Verdict(client.address, receiver, seq, ["expected", channel.received + 1]))
-        return
     limits = host.limits
-    if len(messages) > limits.batch_messages or content > limits.batch_bytes or not messages:
+    if count > limits.batch_messages or content > limits.batch_bytes or not messages:
         after.append(Verdict(client.address, receiver, seq, ["too large"]))
         return
     owner = host.owner(receiver)
@@ -120,11 +113,17 @@ def offer(
         after.append(Verdict(client.address, receiver, seq, ["busy"]))
         return
     store_client(host, client)
-    count = len(messages)
-    ordinal = channel.received_ordinal
     batch = Batch(
-        *(client.address, receiver, seq, ordinal, deadline_ms, tuple(messages)),
-        *(size, count, position, splits),
+        client.address,
+        receiver,
+        seq,
+        channel.received_ordinal,
+        deadline_ms,
+        tuple(messages),
+        size,
+        count,
+        position,
+        splits,
     )
     channel.received = seq
     channel.received_ordinal += count
@@ -145,6 +144,18 @@ def offer(
     if machine.status is SUSPENDED:
         hold(host, batch)
     enqueue(host, machine, batch)
+
+
+def _out_of_line(host: Host, channel: Channel, seq: int) -> None:
+    """Answers an offer that is not the next of its channel: it was taken, it waits, or one is missing."""
+    place = (channel.sender, channel.receiver, seq)
+    if seq <= channel.taken:
+        verdict = channel.verdicts.get(seq, ["applied"])
+        host.group.after.append(Verdict(*place, verdict))
+    elif seq > channel.received:
+        host.group.after.append(Verdict(*place, ["expected", channel.received + 1]))
+    elif (channel.receiver, channel.sender, seq) in host.inbox:
+        host.group.after.append(Verdict(*place, ["held"]))
 
 
 def _to_away(host: Host, client: Client, channel: Channel, batch: Batch) -> None:

@@ -201,31 +201,29 @@ def _dispatch(
     worker.alone = alone
     worker.flying += batch.count
     board(host, worker, flight)
-    frame = pack.turn(machine.id, flight.token, flight.given)
+    flight.place = pack.place(machine.id, flight.token)
+    frame = pack.turn(flight.place, flight.given)
     if alone:
         _come_to(flight, batch, 0)
         frame = frames.pack([frames.ALONE, machine.id, flight.token, frames.MESSAGES, flight.given])
     host.effects.append(ToWorker(worker.id, frame))
 
 
-def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
+def answered(host: Host, worker: Worker, body: bytes) -> None:
     """Takes a worker's answer to its oldest flight; `BadFrame` when it is none."""
     if not worker.flights:
         raise frames.BadFrame("an answer to nothing")
     flight = worker.flights[0]
-    if frame[0] == frames.COME:
-        _come(flight, frame)
-        return
-    frames.check_answer(frame, flight.act.kind if flight.act is not None else frames.TURN)
-    if frame[1] != flight.machine.id or frame[2] != flight.token:
-        raise frames.BadFrame("an answer out of order")
-    if frame[0] == frames.TURN:
-        flight.output, flight.printed = frame[3], frame[4]
-        answer = frames.unpack_output_untrusted(frame[3])
-        if frame[5] is not None:
-            answer.append(frame[5])
+    output = frames.plain_output(body, flight.place) if flight.place else None
+    if output is not None:
+        flight.output = output
+        answer = frames.unpack_output_untrusted(output)
     else:
-        answer = frame
+        frame = frames.unpack_untrusted(body)
+        if frame[0] == frames.COME:
+            _come(flight, frame)
+            return
+        answer = _answer_of(flight, frame)
     if answer[0] == EXHAUSTED and flight.batch is not None and not worker.killed_for:
         _come_to(flight, flight.batch, answer[1])
         kill(host, worker, str(answer[2]))
@@ -240,9 +238,24 @@ def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
         flight.answer = answer
         fold_ready(host, flight.machine)
         make_ready(host, flight.machine)
-    wake(host, worker)
+    if worker.waiting:
+        wake(host, worker)
     if host.stranded:
         list_stranded(host)
+
+
+def _answer_of(flight: Flight, frame: list[Any]) -> list[Any]:
+    """What a frame answers to a flight: the output of a turn, any other as it is."""
+    frames.check_answer(frame, flight.act.kind if flight.act is not None else frames.TURN)
+    if frame[1] != flight.machine.id or frame[2] != flight.token:
+        raise frames.BadFrame("an answer out of order")
+    if frame[0] != frames.TURN:
+        return frame
+    flight.output, flight.printed = frame[3], frame[4]
+    answer = frames.unpack_output_untrusted(frame[3])
+    if frame[5] is not None:
+        answer.append(frame[5])
+    return answer
 
 
 def _come(flight: Flight, frame: list[Any]) -> None:

@@ -108,6 +108,7 @@ class Flight:
     machine: "Machine"
     token: int
     batch: Batch | None = None
+    place: bytes = b""
     given: bytes = b""
     now_ms: int = 0
     fresh: list[Cap] = field(default_factory=list)

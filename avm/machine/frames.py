@@ -33,6 +33,10 @@ MESSAGES, INIT, SIGNAL, GENERATION = range(4)
 CHANGED, UNCHANGED = b"\x83\x00\xf5\x80", b"\x83\x00\xf4\x80"
 
 
+# How the answer to such a turn ends: its output, nothing printed and no names.
+_ENDS = {b"\x44" + output + b"\x60\xf6": output for output in (CHANGED, UNCHANGED)}
+
+
 class BadFrame(Exception):
     """The other end of a socket sent no frame."""
 
@@ -68,6 +72,12 @@ def unpack_untrusted(body: bytes) -> list[Any]:
     if type(frame) is not list or not frame:
         raise BadFrame("not an array")
     return frame
+
+
+def plain_output(frame: bytes, place: bytes) -> bytes | None:
+    """The output in the answer of the turn at `pack.place`; None when it is not as most are."""
+    output = _ENDS.get(frame[-7:])
+    return output if output is not None and frame[:-7] == b"\x86\x04" + place else None
 
 
 def unpack_output_untrusted(body: bytes) -> list[Any]:

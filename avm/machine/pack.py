@@ -65,9 +65,14 @@ def plain_message(context: bytes, content: bytes) -> bytes:
     return b"\x82" + byte_string(context) + byte_string(content)
 
 
-def turn(machine: int, token: int, given_bytes: bytes) -> bytes:
+def place(machine: int, token: int) -> bytes:
+    """Machine and token, as they stand in the TURN frame of a batch and in its answer."""
+    return uint(machine) + uint(token)
+
+
+def turn(place_bytes: bytes, given_bytes: bytes) -> bytes:
     """The TURN frame of a batch."""
-    return b"\x85\x04" + uint(machine) + uint(token) + b"\x00" + byte_string(given_bytes)
+    return b"\x85\x04" + place_bytes + b"\x00" + byte_string(given_bytes)
 
 
 def turn_entry(

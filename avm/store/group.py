@@ -62,10 +62,10 @@ def _by_table(
 ) -> tuple[dict[str, list[Columns]], dict[str, list[Row]]]:
     deletes: dict[str, list[Columns]] = {}
     puts: dict[str, list[Row]] = {}
-    for (table, *columns), value in rows.items():
-        key = tuple(columns)
+    for key, value in rows.items():
+        table, columns = key[0], key[1:]
         if value is None:
-            deletes.setdefault(table, []).append(key)
+            deletes.setdefault(table, []).append(columns)
         else:
-            puts.setdefault(table, []).append((*key, value, row_crc(table, key, value)))
+            puts.setdefault(table, []).append((*columns, value, row_crc(table, columns, value)))
     return deletes, puts
