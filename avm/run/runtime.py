@@ -131,7 +131,7 @@ class Runtime:
         self._store = store
         size = config.workers or os.cpu_count() or 1
         prepare = partial(Prepared.start, HASH_SEED, config.limits)
-        self._reactor = Reactor(self._event, self._pump_and_settle, self._expects)
+        self._reactor = Reactor(self._event, self._pump_and_settle)
         self._pool = Pool(core, store, prepared, prepare, size, self._reactor.watch, self._settle)
         self._figures = Figures(core.host, self._pool, store, directory.path)
         self._control = Control(
@@ -242,10 +242,6 @@ class Runtime:
                 self._settle()
                 return
         self._set_alarm()
-
-    def _expects(self) -> bool:
-        """Whether a worker's answer or the end of a commit is to come at any moment."""
-        return self._group is not None or self._core.is_busy()
 
     def _pump_and_settle(self) -> None:
         self._core.pump()
