@@ -107,8 +107,8 @@ def offer(
     if away:
         waiting = channel.received - channel.taken
         # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.
-        laden = waiting > 0 and client.outbox_bytes > limits.outbox_bytes
-        crowded = laden or waiting >= limits.inbox_batches
+        laden = waiting and client.outbox_bytes > limits.outbox_bytes
+        crowded = bool(laden) or waiting >= limits.inbox_batches
     if host.full or host.draining or unheard or crowded:
         after.append(Verdict(client.address, receiver, seq, ["busy"]))
         return

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.mutants.faults import FAULTS, Fault
+from tests.mutants.speed import SPEED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = ("caps", "dht", "avm", "tests", "examples", "pyproject.toml")
@@ -71,7 +72,7 @@ def main() -> int:
         print(f"the suites {without} without a fault: nothing can be told")
         return 1
     missed = []
-    for fault in FAULTS:
+    for fault in FAULTS + SPEED:
         if wanted and fault.name not in wanted:
             continue
         found = outcome(fault, *suite(fault), timeout_s=PATIENCE_S)
