@@ -34,8 +34,9 @@ __all__ = [
 # These two need `dataclasses` and `typing`, which take longer to import than all the rest.
 _LATER = {"Cases": "avm.cases", "record": "caps.record"}
 
+if not TYPE_CHECKING:  # a checker would take every name for one of ours
 
-def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return later(_LATER[name], name)
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return later(_LATER[name], name)
