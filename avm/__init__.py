@@ -1,10 +1,14 @@
 """The step author's face: everything a machine's file imports, and nothing else."""
 
-from avm.cases import Cases
 from avm.message import Cancel, Event, Message, Refused, Send, Step
+from caps.light import TYPE_CHECKING, later
 from caps.map import Map
 from caps.slots import NULL, Me
-from caps.value import Affine, Capability, Failed, Linear, Record, Relevant, Value, record
+from caps.value import Affine, Capability, Failed, Linear, Record, Relevant, Value
+
+if TYPE_CHECKING:
+    from avm.cases import Cases
+    from caps.record import record
 
 __all__ = [
     "NULL",
@@ -26,3 +30,13 @@ __all__ = [
     "Value",
     "record",
 ]
+
+# These two need `dataclasses` and `typing`, which take longer to import than all the rest.
+_LATER = {"Cases": "avm.cases", "record": "caps.record"}
+
+if not TYPE_CHECKING:  # a checker would take every name for one of ours
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return later(_LATER[name], name)

@@ -4,14 +4,18 @@ The first and the last thing of a message's journey: the worker builds a `Messag
 for each one of a batch, and reads the sends that the step returns.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from __future__ import annotations
 
+from collections.abc import Sequence
+
+from caps.light import TYPE_CHECKING, dataclass
 from caps.slots import NULL
 from caps.value import Capability, Value
 
-S = TypeVar("S")
+if TYPE_CHECKING:
+    from typing import TypeAlias, TypeVar
+
+    S = TypeVar("S")
 
 
 class Refused(Exception):
@@ -95,4 +99,12 @@ class Event:
     now: float
 
 
-Step: TypeAlias = tuple[Sequence[Send | Cancel], S]
+if TYPE_CHECKING:
+    Step: TypeAlias = tuple[Sequence[Send | Cancel], S]
+else:
+
+    class Step:
+        """What a step returns: `Step[S]` is the sends and timers dropped, and a state of type S."""
+
+        def __class_getitem__(cls, state: object) -> object:
+            return tuple[Sequence[Send | Cancel], state]

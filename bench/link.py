@@ -40,6 +40,7 @@ from avm.link.limits import LinkLimits
 from avm.link.quic import QuicListener
 from avm.link.udp import UdpPort, moment
 from caps.identity import RootKey, Route, parse_endpoint
+from caps.tls import tls_certificate
 
 MESSAGE_BYTES = 200
 IN_FLIGHT = 32
@@ -284,7 +285,7 @@ async def serve_aioquic() -> None:
     with TemporaryDirectory() as folder:
         configuration = QuicConfiguration(is_client=False, alpn_protocols=["bench"])
         key = Ed25519PrivateKey.from_private_bytes((2).to_bytes(32, "big"))
-        certificate = load_der_x509_certificate(key_of(2).tls_certificate())
+        certificate = load_der_x509_certificate(tls_certificate(key_of(2)))
         (Path(folder) / "certificate").write_bytes(certificate.public_bytes(Encoding.PEM))
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (Path(folder) / "key").write_bytes(private)

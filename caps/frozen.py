@@ -6,6 +6,8 @@ without capabilities these bytes are the ones the codec writes for a state; a ca
 by its reference. They order the keys of maps and compare the literals a machine sealed itself.
 """
 
+from __future__ import annotations
+
 from struct import Struct
 
 from caps.errors import NotAValue
@@ -48,10 +50,10 @@ class Settled:
     def _weigh(self) -> int:
         raise AssertionError(f"{type(self).__name__} has no weight among values")
 
-    def __copy__(self) -> "Settled":
+    def __copy__(self) -> Settled:
         return self
 
-    def __deepcopy__(self, memo: dict[int, object]) -> "Settled":
+    def __deepcopy__(self, memo: dict[int, object]) -> Settled:
         return self
 
 

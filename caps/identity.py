@@ -7,13 +7,9 @@ signs with its key is what the address names, with no authority asked. Entropy i
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import blake2b
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey
@@ -38,10 +34,6 @@ _SIGN_PREFIX = b"avm sign"
 _ADDRESS_TEXT = re.compile(r"[0-9a-f]{64}")
 # What a TLS 1.3 server signs begins with this (RFC 8446, section 4.4.3); nothing else of ours does.
 _TLS_PREFIX = b" " * 64 + b"TLS 1.3, server CertificateVerify\0"
-_TLS_NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "avm")])
-_TLS_BEFORE = datetime(1970, 1, 1, tzinfo=UTC)
-# "No well-defined expiration" (RFC 5280, section 4.1.2.5): who may speak when is said elsewhere.
-_TLS_AFTER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _PORT_TEXT = re.compile(r"[1-9][0-9]{0,4}")
 
 
@@ -134,13 +126,6 @@ class RootKey:
         if not body.startswith(_TLS_PREFIX):
             raise ValueError("this is not what a TLS server signs")
         return self._key.sign(body).signature
-
-    def tls_certificate(self) -> bytes:
-        """Return a self-signed X.509 certificate of this key, always the same bytes, as DER."""
-        key = Ed25519PrivateKey.from_private_bytes(bytes(self._key))
-        builder = x509.CertificateBuilder(_TLS_NAME, _TLS_NAME, key.public_key(), 1)
-        builder = builder.not_valid_before(_TLS_BEFORE).not_valid_after(_TLS_AFTER)
-        return builder.sign(key, None).public_bytes(Encoding.DER)
 
 
 def verify(public_key: bytes, domain: bytes, body: bytes, signature: bytes) -> bool:

@@ -10,13 +10,14 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from itertools import pairwise
 from math import inf, isfinite, isnan
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from caps.errors import Malformed, NotAValue
 from caps.frozen import INT_BITS_MAX, NAN, Capability
-from caps.map import K, Map, V_co, freeze
+from caps.map import Map, freeze
+from caps.record import Typed
 from caps.slots import Me
-from caps.value import Affine, Failed, Linear, Record, Relevant, Typed, Value
+from caps.value import Affine, Failed, Linear, Record, Relevant, Value
 
 Json: TypeAlias = object
 NameOf: TypeAlias = Callable[[Capability], str]
@@ -75,7 +76,7 @@ def _form_to_json(value: Value, name_of: NameOf | None) -> Json:
     raise NotAValue(f"a {type(value).__name__} is no value")
 
 
-def _map_to_json(value: Map[K, V_co], name_of: NameOf | None) -> Json:
+def _map_to_json(value: Map[Any, object], name_of: NameOf | None) -> Json:
     if all(isinstance(key, str) and not key.startswith("$") for key in value):
         return {str(key): _to_json(part, name_of) for key, part in value.items()}
     pairs = [[_to_json(key, name_of), _to_json(part, name_of)] for key, part in value.items()]

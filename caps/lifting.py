@@ -30,8 +30,9 @@ from caps.frozen import (
 from caps.keys import refuse_clashes
 from caps.lowering import WRAPPERS
 from caps.map import Map, settle_key, wrap
+from caps.record import Typed, restore
 from caps.slots import Me
-from caps.value import Failed, Record, Typed, restore
+from caps.value import Failed, Record
 
 SURE = frozenset((type(None), bool, str, bytes))
 _WRAPPED = {tag: wrapper for wrapper, tag in WRAPPERS.items()}

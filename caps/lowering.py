@@ -6,7 +6,7 @@ Capabilities become indices in the order of first occurrence, which the caller f
 from collections.abc import Mapping
 from math import isfinite, isnan
 from struct import Struct
-from typing import cast
+from typing import Any, cast
 
 import cbor2
 from cbor2 import CBORTag, EncoderHook
@@ -25,9 +25,10 @@ from caps.frozen import (
     RELEVANT,
     Capability,
 )
-from caps.map import K, Map, V_co
+from caps.map import Map
+from caps.record import Typed
 from caps.slots import Me
-from caps.value import Affine, Failed, Linear, Record, Relevant, Typed
+from caps.value import Affine, Failed, Linear, Record, Relevant
 
 SAME = frozenset((type(None), bool, int, str, bytes))
 WRAPPERS: Mapping[type[Linear | Affine | Relevant], int] = {
@@ -76,7 +77,7 @@ class Lowering:
             return CBORTag(CAPABILITY, self.found.setdefault(value, len(self.found)))
         return self._lower_form(value)
 
-    def _lower_map(self, value: Map[K, V_co]) -> object:
+    def _lower_map(self, value: Map[Any, object]) -> object:
         if value._root.odd:
             pairs = [[self.lower(key), self.lower(part)] for key, part in value.items()]
             return CBORTag(PAIRS, pairs)

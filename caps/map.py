@@ -3,11 +3,11 @@
 The two need each other: what is put into a map is frozen, and a frozen dict is a map.
 """
 
+from __future__ import annotations
+
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from enum import Enum
 from math import copysign, isnan
 from operator import itemgetter
-from typing import TypeAlias, TypeVar, cast, overload
 
 from caps import tree
 from caps.errors import NotAValue, TooBig, TooDeep
@@ -27,12 +27,16 @@ from caps.frozen import (
     order_text,
 )
 from caps.keys import equal_keys, refuse_clashes
+from caps.light import TYPE_CHECKING, cast, overload
 
-K = TypeVar("K")
-V_co = TypeVar("V_co", covariant=True)
-A = TypeVar("A")
-B = TypeVar("B")
-D = TypeVar("D")
+if TYPE_CHECKING:
+    from typing import TypeAlias, TypeVar
+
+    K = TypeVar("K")
+    V_co = TypeVar("V_co", covariant=True)
+    A = TypeVar("A")
+    B = TypeVar("B")
+    D = TypeVar("D")
 
 Placed: TypeAlias = tuple[bytes, tree.Stored, object]
 
@@ -41,7 +45,7 @@ _TEXTS = frozenset((str,))
 _PLAIN = frozenset((type(None), bool, bytes))
 
 
-class Map(Mapping[K, V_co], Settled):
+class Map(Mapping["K", "V_co"], Settled):
     """An immutable mapping in canonical order, of which `put` and `drop` give changed ones.
 
     Both take logarithmic time and share the rest with the map they start from. A lookup goes by the
@@ -64,7 +68,7 @@ class Map(Mapping[K, V_co], Settled):
             self._root = _settle_mapping(source, DEPTH_MAX - 1)
         self._depth = self._root.depth + 1
 
-    def put(self, key: A, value: B) -> "Map[K | A, V_co | B]":
+    def put(self, key: A, value: B) -> Map[K | A, V_co | B]:
         """Return this map with `key` set to `value`, frozen; raises NotAValue."""
         frozen_key, stored = settle_key(key)
         room = DEPTH_MAX - 1
@@ -73,7 +77,7 @@ class Map(Mapping[K, V_co], Settled):
             self._refuse_clash(frozen_key)
         return wrap(tree.put(self._root, stored, frozen))
 
-    def drop(self, key: object) -> "Map[K, V_co]":
+    def drop(self, key: object) -> Map[K, V_co]:
         """Return this map without `key`; raises KeyError when it is absent."""
         stored = _stored_or_none(key)
         if stored is None or tree.find(self._root, stored, _MISSING) is _MISSING:
@@ -157,7 +161,7 @@ class Map(Mapping[K, V_co], Settled):
                 raise NotAValue(f"keys {other!r} and {key!r} are equal")
 
 
-class _Items(ItemsView[K, V_co]):
+class _Items(ItemsView["K", "V_co"]):
     __slots__ = ()
     _mapping: Map[K, V_co]
 
@@ -166,7 +170,7 @@ class _Items(ItemsView[K, V_co]):
             yield cast("tuple[K, V_co]", (stored[1] if type(stored) is tuple else stored, value))
 
 
-class _Values(ValuesView[V_co]):
+class _Values(ValuesView["V_co"]):
     __slots__ = ()
     _mapping: Map[object, V_co]
 
@@ -226,7 +230,7 @@ def settle(value: object, room: int) -> tuple[object, int]:
 
 def _why_not(value: object) -> str:
     name = type(value).__name__
-    if isinstance(value, Enum):
+    if hasattr(type(value), "__members__"):
         return f"a member of {name} is no value, use its .value"
     for base in (bool, int, float, str, bytes, tuple, list, dict):
         if isinstance(value, base):

@@ -4,6 +4,8 @@ A handle is a slot of the machine, a literal the machine sealed itself, or a com
 them holds a key or sealed bytes, and none can be made of bytes or be made into bytes by a step.
 """
 
+from __future__ import annotations
+
 from math import isfinite
 
 from caps.frozen import (
@@ -36,7 +38,7 @@ class Foreign(Capability):
     __slots__ = ("_slot",)
     _slot: int
 
-    def __new__(cls, slot: int) -> "Foreign":  # noqa: PYI034
+    def __new__(cls, slot: int) -> Foreign:  # noqa: PYI034
         if cls is not Foreign:
             raise TypeError("a capability is received or sealed, and not made of anything else")
         one: Foreign = object.__new__(_Handle)
@@ -178,7 +180,7 @@ class Me(Settled):
             frozen = freeze((outer, frozen))
         return Own(self._generation, frozen, round(priority * 1000), kind, _expires_ms(expires))
 
-    def within(self, part: Value) -> "Me":
+    def within(self, part: Value) -> Me:
         """Return the Me that seals `(part, context)` where it is given `context`."""
         return Me(self._generation, (*self._within, freeze(part)))
 

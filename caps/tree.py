@@ -5,13 +5,18 @@ itself when it is text or bytes, otherwise as the pair of its place in the order
 Python takes 1, 1.0 and True for one key and the order does not.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias, TypeVar
 
 from caps.frozen import ATOMS, depth_of, head, order_text, weight_of
+from caps.light import TYPE_CHECKING
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import TypeAlias, TypeVar
+
+    T = TypeVar("T")
 
 WIDTH = 32
 _THIN = WIDTH // 4
@@ -47,7 +52,7 @@ class Branch:
 
     def __init__(
         self,
-        kids: tuple["Node", ...],
+        kids: tuple[Node, ...],
         firsts: tuple[bytes, ...],
         size: int,
         depth: int,

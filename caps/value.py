@@ -1,12 +1,9 @@
 """The values of machines: what messages, contexts and states are made of.
 
-First-order and immutable. A step writes lists and dicts where it likes, `freeze` makes values of them;
-`@record` makes a class whose instances are values from their construction on.
+First-order and immutable. A step writes lists and dicts where it likes, `freeze` makes values of them.
 """
 
-from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import TypeAlias, TypeVar, cast, dataclass_transform, overload
+from __future__ import annotations
 
 from caps.errors import NotAValue
 from caps.frozen import (
@@ -24,7 +21,11 @@ from caps.frozen import (
     order_text,
     weight_of,
 )
+from caps.light import TYPE_CHECKING, dataclass
 from caps.map import Map, freeze, path_part, settle
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 __all__ = [
     "Affine",
@@ -34,24 +35,21 @@ __all__ = [
     "Map",
     "Record",
     "Relevant",
-    "Typed",
     "Value",
     "freeze",
-    "record",
-    "restore",
+    "order_record",
+    "settle_slots",
 ]
 
 Value: TypeAlias = object
 """None, bool, int, float, str, bytes, tuple, Map, a capability, Linear, Affine, Relevant, Failed; in states
 and contexts also Me and records. Records are any number of classes, so no type says it more exactly."""
 
-T = TypeVar("T")
-
 _SURE = frozenset((type(None), bool, bytes))
 _SMALL = 1 << 62
 
 
-def _settle_slots(whole: Settled, names: tuple[str, ...]) -> None:
+def settle_slots(whole: Settled, names: tuple[str, ...]) -> None:
     """Freeze what stands in the slots of a value under construction, and note its depth."""
     deepest = 0
     for name in names:
@@ -77,7 +75,7 @@ class _Kinded(Settled):
     value: Value
 
     def __post_init__(self) -> None:
-        _settle_slots(self, ("value",))
+        settle_slots(self, ("value",))
 
 
 class Linear(_Kinded):
@@ -126,7 +124,7 @@ class Failed(Settled):
     def __post_init__(self) -> None:
         if type(self.why) is not str or type(self.detail) is not str:
             raise NotAValue("why and detail of Failed are texts")
-        _settle_slots(self, ("why", "detail"))
+        settle_slots(self, ("why", "detail"))
 
     def _order(self) -> bytes:
         return order_tagged(FAILED, (self.why, self.detail))
@@ -145,104 +143,18 @@ class Record(Settled):
     def __post_init__(self) -> None:
         if type(self.name) is not str:
             raise NotAValue("the name of a record is a text")
-        _settle_slots(self, ("name", "fields"))
+        settle_slots(self, ("name", "fields"))
         if not isinstance(self.fields, Map) or not all(type(key) is str for key in self.fields):
             raise NotAValue("the fields of a record are a map of texts")
         object.__setattr__(self, "_depth", self.fields._depth)
 
     def _order(self) -> bytes:
-        return _order_record(self.name, self.fields._order())
+        return order_record(self.name, self.fields._order())
 
     def _weigh(self) -> int:
         return TAG_BYTES + weight_of((self.name, self.fields))
 
 
-def _order_record(name: str, encoded_fields: bytes) -> bytes:
+def order_record(name: str, encoded_fields: bytes) -> bytes:
+    """Return the place of a record in the order."""
     return head(0xC0, RECORD) + b"\x82" + order_text(name) + encoded_fields
-
-
-class Typed(Settled):
-    """What every class made by `record` derives from."""
-
-    __slots__ = ()
-    __record_name__ = ""
-    __record_fields__: tuple[str, ...] = ()
-    __record_weight__ = 0
-
-    def _order(self) -> bytes:
-        made = Map({name: getattr(self, name) for name in self.__record_fields__})
-        return _order_record(self.__record_name__, made._order())
-
-    def _weigh(self) -> int:
-        weight = self.__record_weight__
-        for name in self.__record_fields__:
-            weight += weight_of(getattr(self, name))
-        return weight
-
-
-@overload
-def record(cls: type[T], /) -> type[T]: ...
-@overload
-def record(*, name: str) -> Callable[[type[T]], type[T]]: ...
-@dataclass_transform(frozen_default=True, field_specifiers=(field, Field))
-def record(
-    cls: type[T] | None = None, /, *, name: str = ""
-) -> type[T] | Callable[[type[T]], type[T]]:
-    """Make a class a record: a frozen dataclass with slots whose fields are frozen on construction.
-
-    It is known by the name of the class or by `name`, which must be the only one in its bundle.
-    """
-    if cls is not None:
-        return _record(cls, cls.__name__)
-    return lambda inner: _record(inner, name)
-
-
-def _record(cls: type[T], name: str) -> type[T]:
-    said = getattr(cls, "__post_init__", None)
-
-    def post_init(self: Typed, *args: object) -> None:
-        if said is not None:
-            said(self, *args)
-        _settle_slots(self, self.__record_fields__)
-
-    body = {k: v for k, v in cls.__dict__.items() if k not in ("__dict__", "__weakref__")}
-    body["__post_init__"] = post_init
-    bases = tuple(base for base in cls.__bases__ if base is not object)
-    if not issubclass(cls, Typed):
-        bases = (*bases, Typed)
-    again: type[Typed] = type(cls)(cls.__name__, bases, body)  # type: ignore[misc]
-    made = dataclass(frozen=True, slots=True)(again)
-    names = (inner.name for inner in fields(made))  # type: ignore[arg-type]
-    made.__record_name__ = name
-    made.__record_fields__ = tuple(sorted(names, key=order_text))
-    empty = Map(dict.fromkeys(made.__record_fields__))
-    made.__record_weight__ = TAG_BYTES + weight_of((name, empty)) - len(empty)
-    return cast("type[T]", made)
-
-
-def restore(cls: type[Typed], held: Map[str, Value]) -> Typed | None:
-    """Return the instance of a record class with these frozen fields, None where they do not fit.
-
-    Missing fields take their defaults. No code of the class runs, its default factories apart.
-    """
-    made = cls.__new__(cls)
-    if tuple(held) == cls.__record_fields__:
-        for name, part in held.items():
-            object.__setattr__(made, name, part)
-        object.__setattr__(made, "_depth", held._depth)
-        return made
-    known = {inner.name: inner for inner in fields(cls)}  # type: ignore[arg-type]
-    if any(name not in known for name in held):
-        return None
-    for name, inner in known.items():
-        if name in held:
-            part = held[name]
-        elif inner.default is not MISSING:
-            part = inner.default
-        elif inner.default_factory is not MISSING:
-            part = inner.default_factory()
-        else:
-            return None
-        object.__setattr__(made, name, part)
-    _settle_slots(made, tuple(known))
-    return made

@@ -164,8 +164,7 @@ def _holdings(host: Host, machine: Machine, parcel: Parcel) -> None:
             machine.slot_of.setdefault(cap, slot)
             dirty[("slot", number, slot)] = cap
     for name, wire in parcel.names:
-        host.bound[(number, name)] = opened(host, wire)
-        dirty[("name", number, name)] = host.bound[(number, name)]
+        host.bound[(number, name)] = dirty[("name", number, name)] = to_bytes(opened(host, wire))
     for ask_number, to, deadline_ms, receiver, seq, closing in parcel.asks:
         own = None if to is None else opened(host, to)
         assert own is None or isinstance(own, Local), "an ask's reply is the asker's own"

@@ -31,7 +31,7 @@ from avm.host.links import (
 from avm.host.outbox import enqueue, give_client, hold, take_mark, void, why_not
 from avm.host.passage import Moved
 from avm.host.peers import Incoming, Link, Pair, Partial
-from avm.host.state import Channel, Client, Host, Status
+from avm.host.state import SUSPENDED, Channel, Client, Host
 from avm.host.verdicts import TWO_VERSIONS, freeze
 from caps.errors import InvalidCapability, Malformed
 
@@ -331,7 +331,7 @@ def _line_up(host: Host, channel: Channel, batch: Batch) -> None:
         void(host, owner, batch, why)
         return
     host.deadlines.put(("batch", batch.sender, batch.receiver, batch.seq), batch.deadline_ms)
-    if owner.status is Status.SUSPENDED:
+    if owner.status is SUSPENDED:
         hold(host, batch)
     enqueue(host, owner, batch)
 

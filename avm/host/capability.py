@@ -98,14 +98,14 @@ def to_row(cap: Cap) -> list[Any]:
 
 def from_row(row: list[Any]) -> Cap:
     """The capability that `to_row` made."""
-    form, *rest = row
+    form = row[0]
     if form == 0:
-        address, generation, priority, kind, expires_ms, context, inner = rest
-        caps = tuple(from_row(one) for one in inner)
+        _form, address, generation, priority, kind, expires_ms, context, inner = row
+        caps = tuple(map(from_row, inner)) if inner else ()
         return Local(address, generation, priority, kind, expires_ms, context, caps)
     if form == 1:
-        return Reply(*rest)
-    return Sealed(*rest) if form == 2 else Named(*rest)
+        return Reply(*row[1:])
+    return Sealed(*row[1:]) if form == 2 else Named(*row[1:])
 
 
 def to_bytes(cap: Cap) -> bytes:

@@ -22,7 +22,7 @@ from avm.host.outbox import (
     why_not,
 )
 from avm.host.peers import Pair
-from avm.host.state import Ask, Channel, Client, Host, Machine, Status
+from avm.host.state import SUSPENDED, Ask, Channel, Client, Host, Machine
 
 # The client by which the operator offers failed batches again.
 OPERATOR = "operator"
@@ -84,25 +84,18 @@ def offer(
     """A client offers a batch; it is taken once, in order, or told why not."""
     channel = host.channel(client.address, receiver)
     client.channels.add((client.address, receiver))
+    if seq != channel.received + 1:
+        _out_of_line(host, channel, seq)
+        return
     content = caps = 0
     for said in messages:
         content += len(said.content)
         caps += len(said.caps)
-    size = content + CAP_BYTES * (len(messages) + caps)
+    count = len(messages)
+    size = content + CAP_BYTES * (count + caps)
     after = host.group.after
-    if seq <= channel.taken:
-        verdict = channel.verdicts.get(seq, ["applied"])
-        after.append(Verdict(client.address, receiver, seq, verdict))
-        return
-    if seq <= channel.received:
-        if (receiver, client.address, seq) in host.inbox:
-            after.append(Verdict(client.address, receiver, seq, ["held"]))
-        return
-    if seq != channel.received + 1:
-        after.append(Verdict(client.address, receiver, seq, ["expected", channel.received + 1]))
-        return
     limits = host.limits
-    if len(messages) > limits.batch_messages or content > limits.batch_bytes or not messages:
+    if count > limits.batch_messages or content > limits.batch_bytes or not messages:
         after.append(Verdict(client.address, receiver, seq, ["too large"]))
         return
     owner = host.owner(receiver)
@@ -110,19 +103,28 @@ def offer(
     unheard = len(channel.verdicts) >= VERDICTS_MAX
     crowded = machine is not None and _is_crowded(host, machine)
     # What another host has taken of is waited for, also while there is no network.
-    known = channel.sent > 0 or has_moved(host, receiver)
-    away = owner is None and (host.networked or known)
-    waiting = channel.received - channel.taken
-    # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.
-    laden = waiting and client.outbox_bytes > limits.outbox_bytes
-    crowded = crowded or (away and (laden or waiting >= limits.inbox_batches))
+    away = owner is None and (host.networked or channel.sent > 0 or has_moved(host, receiver))
+    if away:
+        waiting = channel.received - channel.taken
+        # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.
+        laden = waiting and client.outbox_bytes > limits.outbox_bytes
+        crowded = bool(laden) or waiting >= limits.inbox_batches
     if host.full or host.draining or unheard or crowded:
         after.append(Verdict(client.address, receiver, seq, ["busy"]))
         return
     store_client(host, client)
-    count = len(messages)
-    place = (client.address, receiver, seq, channel.received_ordinal, deadline_ms)
-    batch = Batch(*place, tuple(messages), size, count, position, splits)
+    batch = Batch(
+        client.address,
+        receiver,
+        seq,
+        channel.received_ordinal,
+        deadline_ms,
+        tuple(messages),
+        size,
+        count,
+        position,
+        splits,
+    )
     channel.received = seq
     channel.received_ordinal += count
     if away:
@@ -139,9 +141,21 @@ def offer(
         return
     if deadline_ms < host.now_ms + SOON_MS:
         host.deadlines.put(("batch", client.address, receiver, seq), deadline_ms)
-    if machine.status is Status.SUSPENDED:
+    if machine.status is SUSPENDED:
         hold(host, batch)
     enqueue(host, machine, batch)
+
+
+def _out_of_line(host: Host, channel: Channel, seq: int) -> None:
+    """Answers an offer that is not the next of its channel: it was taken, it waits, or one is missing."""
+    place = (channel.sender, channel.receiver, seq)
+    if seq <= channel.taken:
+        verdict = channel.verdicts.get(seq, ["applied"])
+        host.group.after.append(Verdict(*place, verdict))
+    elif seq > channel.received:
+        host.group.after.append(Verdict(*place, ["expected", channel.received + 1]))
+    elif (channel.receiver, channel.sender, seq) in host.inbox:
+        host.group.after.append(Verdict(*place, ["held"]))
 
 
 def _to_away(host: Host, client: Client, channel: Channel, batch: Batch) -> None:
@@ -194,7 +208,7 @@ def _not_here(host: Host, channel: Channel, batch: Batch) -> None:
 def confirm(host: Host, client: Client, receiver: bytes, seq: int) -> None:
     """A client has heard all verdicts up to this one; they need not be kept."""
     channel = host.channels.get((client.address, receiver))
-    if channel is None:
+    if channel is None or not channel.verdicts:
         return
     for heard in [one for one in channel.verdicts if one <= seq]:
         del channel.verdicts[heard]

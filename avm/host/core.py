@@ -153,7 +153,7 @@ class Core:
         if worker is None or worker.killed_for:
             return
         try:
-            dispatch.answered(self.host, worker, frames.unpack_untrusted(frame))
+            dispatch.answered(self.host, worker, frame)
         except frames.BadFrame as error:
             kill(self.host, worker, f"broken: {error}")
 

@@ -17,7 +17,7 @@ from avm.host.fold import fold, place_of
 from avm.host.inputs import prepare
 from avm.host.outbox import make_ready
 from avm.host.placing import forget, kill, list_stranded, make_room, wake, worker_for
-from avm.host.state import Flight, Host, Machine, Status, Worker
+from avm.host.state import RUNNING, Flight, Host, Machine, Status, Worker
 from avm.machine import frames, pack
 from avm.machine.turn import EXHAUSTED
 
@@ -48,7 +48,7 @@ def has_work(host: Host, machine: Machine) -> bool:
         return False
     if machine.acts:
         return not machine.flights
-    if not machine.queue or machine.status is not Status.RUNNING or host.draining:
+    if not machine.queue or machine.status is not RUNNING or host.draining:
         return False
     if machine.outbox_bytes > host.limits.outbox_bytes:
         return False
@@ -58,7 +58,6 @@ def has_work(host: Host, machine: Machine) -> bool:
 
 
 def _advance(host: Host, machine: Machine) -> None:
-    queue = machine.queue
     act = _next_act(machine)
     if act is not None and act.needs is not Needs.NOTHING and machine.status is Status.HALTED:
         assert machine.acts is not None
@@ -68,8 +67,9 @@ def _advance(host: Host, machine: Machine) -> None:
     if act is not None and act.needs is Needs.NOTHING:
         _run_at_once(host, machine, act)
         return
-    head = queue.peek() if queue and act is None else None
-    if queue and head is not None and not head.messages and not machine.flights:
+    queue = machine.queue if act is None else None
+    head = queue.peek() if queue is not None else None
+    if queue is not None and head is not None and not head.messages and not machine.flights:
         _dispatch(host, machine, None, queue.pop(), False)
         make_ready(host, machine)
         return
@@ -107,7 +107,7 @@ def _next_act(machine: Machine) -> Act | None:
     if machine.acts:
         first: Act = machine.acts[0]
         return first
-    if machine.status is Status.RUNNING and machine.want_snapshot:
+    if machine.want_snapshot and machine.status is RUNNING:
         machine.want_snapshot = False
         machine.acts = deque((Snapshot(),))
         return _next_act(machine)
@@ -140,15 +140,15 @@ def _may_pipeline(machine: Machine, batch: Batch) -> bool:
     Not when it brings capabilities that the one ahead brings too, or answers an ask: what those
     amount to depends on the fold.
     """
-    if not machine.flights:
-        return True
     ahead = machine.flights
-    for said in batch.messages:
-        if type(said.to) is not Local or said.to.caps:
+    if not ahead:
+        return True
+    for to, _content, caps, reply in batch.messages:
+        if type(to) is not Local or to.caps or caps:
             return False
-        if said.caps or (said.reply is not None and type(said.reply) is not Reply):
-            return False
-        if said.reply is not None and any(said.reply in flight.fresh_of for flight in ahead):
+        if reply is not None and (
+            type(reply) is not Reply or any(reply in flight.fresh_of for flight in ahead)
+        ):
             return False
     return not ahead[-1].alone
 
@@ -201,31 +201,29 @@ def _dispatch(
     worker.alone = alone
     worker.flying += batch.count
     board(host, worker, flight)
-    frame = pack.turn(machine.id, flight.token, flight.given)
+    flight.place = pack.place(machine.id, flight.token)
+    frame = pack.turn(flight.place, flight.given)
     if alone:
         _come_to(flight, batch, 0)
         frame = frames.pack([frames.ALONE, machine.id, flight.token, frames.MESSAGES, flight.given])
     host.effects.append(ToWorker(worker.id, frame))
 
 
-def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
+def answered(host: Host, worker: Worker, body: bytes) -> None:
     """Takes a worker's answer to its oldest flight; `BadFrame` when it is none."""
     if not worker.flights:
         raise frames.BadFrame("an answer to nothing")
     flight = worker.flights[0]
-    if frame[0] == frames.COME:
-        _come(flight, frame)
-        return
-    frames.check_answer(frame, flight.act.kind if flight.act is not None else frames.TURN)
-    if frame[1] != flight.machine.id or frame[2] != flight.token:
-        raise frames.BadFrame("an answer out of order")
-    if frame[0] == frames.TURN:
-        flight.output, flight.printed = frame[3], frame[4]
-        answer = frames.unpack_output_untrusted(frame[3])
-        if frame[5] is not None:
-            answer.append(frame[5])
+    output = frames.plain_output(body, flight.place) if flight.place else None
+    if output is not None:
+        flight.output = output
+        answer = frames.unpack_output_untrusted(output)
     else:
-        answer = frame
+        frame = frames.unpack_untrusted(body)
+        if frame[0] == frames.COME:
+            _come(flight, frame)
+            return
+        answer = _answer_of(flight, frame)
     if answer[0] == EXHAUSTED and flight.batch is not None and not worker.killed_for:
         _come_to(flight, flight.batch, answer[1])
         kill(host, worker, str(answer[2]))
@@ -240,9 +238,24 @@ def answered(host: Host, worker: Worker, frame: list[Any]) -> None:
         flight.answer = answer
         fold_ready(host, flight.machine)
         make_ready(host, flight.machine)
-    wake(host, worker)
+    if worker.waiting:
+        wake(host, worker)
     if host.stranded:
         list_stranded(host)
+
+
+def _answer_of(flight: Flight, frame: list[Any]) -> list[Any]:
+    """What a frame answers to a flight: the output of a turn, any other as it is."""
+    frames.check_answer(frame, flight.act.kind if flight.act is not None else frames.TURN)
+    if frame[1] != flight.machine.id or frame[2] != flight.token:
+        raise frames.BadFrame("an answer out of order")
+    if frame[0] != frames.TURN:
+        return frame
+    flight.output, flight.printed = frame[3], frame[4]
+    answer = frames.unpack_output_untrusted(frame[3])
+    if frame[5] is not None:
+        answer.append(frame[5])
+    return answer
 
 
 def _come(flight: Flight, frame: list[Any]) -> None:

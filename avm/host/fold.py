@@ -101,8 +101,9 @@ def _open_client_asks(host: Host, batch: Batch) -> None:
     client = host.clients.get(batch.sender)
     if client is None:
         return
-    for _index, reply in batch.own_replies():
-        open_client_ask(host, client, batch, reply)
+    for said in batch.messages:
+        if type(said.reply) is Reply and said.reply.address == batch.sender:
+            open_client_ask(host, client, batch, said.reply)
 
 
 def _close_claimed(host: Host, flight: Flight) -> None:

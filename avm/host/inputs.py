@@ -22,8 +22,7 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
         withdraw(host, batch)
     given: list[bytes] = []
     places: list[int] = []
-    for index, said in enumerate(batch.messages):
-        to = said.to
+    for index, (to, content, caps, back) in enumerate(batch.messages):
         if type(to) is Local:
             if to.generation > machine.generation or (
                 to.expires_ms is not None and to.expires_ms <= flight.now_ms
@@ -41,20 +40,18 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
             flight.judged = ("capability", index)
             return False
         places.append(index)
-        if not said.caps and not context_caps and (said.reply is None or said.reply == NULL):
-            given.append(pack.plain_message(context, said.content))
+        if not caps and not context_caps and (back is None or back == NULL):
+            given.append(pack.plain_message(context, content))
             continue
-        flight.replies = flight.replies or type(said.reply) is Reply
-        reply = to_reference(machine, said.reply or NULL, flight)
-        inner = [to_reference(machine, cap, flight) for cap in said.caps]
+        flight.replies = flight.replies or type(back) is Reply
+        reply = to_reference(machine, back or NULL, flight)
+        inner = [to_reference(machine, cap, flight) for cap in caps]
         context_inner = [to_reference(machine, cap, flight) for cap in context_caps]
-        given.append(frames.pack([context, said.content, reply, inner, context_inner]))
+        given.append(frames.pack([context, content, reply, inner, context_inner]))
     if len(places) < len(batch.messages):
         flight.places = places
-    from_host = batch.sender == host.address
-    channel = channel_text(host, batch)
-    place = (flight.now_ms, channel, batch.ordinal, from_host)
-    flight.given = pack.given(*place, given, len(given))
+    channel, from_host = channel_text(host, batch), batch.sender == host.address
+    flight.given = pack.given(flight.now_ms, channel, batch.ordinal, from_host, given, len(given))
     if places:
         return True
     flight.answer = [0, False, []]

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from avm.host import journal
+from avm.host import capability, journal
 from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.capability import Cap, Reply
 from avm.host.effects import Done, Publish, ToWorker
@@ -124,8 +124,8 @@ class Create:
         machine.now_ms = flight.now_ms
         host.group.dirty[("code", machine.code)] = self.bundle
         for name, cap in names.items():
-            host.bound[(machine.id, name)] = cap
-            host.group.dirty[("name", machine.id, name)] = cap
+            row = capability.to_bytes(cap)
+            host.bound[(machine.id, name)] = host.group.dirty[("name", machine.id, name)] = row
         if answer[1]:
             intern(host, machine, flight)
         carry_out(host, machine, plan, flight.now_ms)

@@ -12,7 +12,7 @@ from avm.host.effects import Deliver, Verdict
 from avm.host.entry import append
 from avm.host.links import tell_away
 from avm.host.scheduler import Queue
-from avm.host.state import Client, Host, Machine, Mode, Status
+from avm.host.state import RUNNING, SUSPENDED, Client, Host, Machine, Mode, Status
 from caps.codec import encode_content
 from caps.value import Failed
 
@@ -80,9 +80,11 @@ def has_moved(host: Host, address: bytes) -> bool:
 
 def why_not(host: Host, machine: Machine, batch: Batch) -> str:
     """Why a batch is not taken; the host's own word to a machine that may resume always is."""
+    if machine.status is RUNNING:
+        return ""
     if machine.status is Status.HALTED:
         return "the machine is halted"
-    fails = machine.status is Status.SUSPENDED and machine.mode is Mode.FAIL
+    fails = machine.status is SUSPENDED and machine.mode is Mode.FAIL
     return "the machine is suspended" if fails and batch.sender != host.address else ""
 
 
@@ -126,6 +128,7 @@ def hold(host: Host, batch: Batch) -> None:
 def settle(host: Host, batch: Batch) -> None:
     """Takes a batch with its verdict out of the outbox or inbox, in the verdict's commit."""
     key = (batch.sender, batch.receiver, batch.seq)
+    host.deadlines.drop(("batch", *key))
     dirty = host.group.dirty
     if host.outbox.pop(key, None) is not None:
         row = ("outbox", *key)
@@ -141,13 +144,11 @@ def settle(host: Host, batch: Batch) -> None:
     elif host.inbox.pop((batch.receiver, batch.sender, batch.seq), None) is not None:
         row = ("inbox", batch.receiver, batch.sender, batch.seq)
     else:
-        host.deadlines.drop(("batch", *key))
         return
     if row in host.group.new:
         del dirty[row]
     else:
         dirty[row] = None
-    host.deadlines.drop(("batch", *key))
 
 
 def forget_channel(host: Host, pair: tuple[bytes, bytes]) -> None:

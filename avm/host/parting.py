@@ -13,7 +13,7 @@ from avm.host.acts import Needs, Snapshot
 from avm.host.arrivals import drop_arriving
 from avm.host.away import chain_on, drop_outgoing
 from avm.host.batch import Batch
-from avm.host.capability import Cap, to_wire
+from avm.host.capability import Cap, from_bytes, to_wire
 from avm.host.channel import Again
 from avm.host.clients import open_ask
 from avm.host.effects import Publish
@@ -289,7 +289,9 @@ def _pack(
         for timer in (machine.timers or {}).values()
     ]
     names = [
-        (said, wire(cap)) for (number, said), cap in host.bound.items() if number == machine.id
+        (said, wire(from_bytes(row)))
+        for (number, said), row in host.bound.items()
+        if number == machine.id
     ]
     return Parcel(
         identity=machine.identity,

@@ -8,7 +8,7 @@ equal capabilities stay equal, wherever they came from.
 from collections.abc import Callable
 
 from avm.host.batch import Batch, Said
-from avm.host.capability import INVALID, Cap, Local, Reply, Sealed, to_bytes, to_wire
+from avm.host.capability import INVALID, Cap, Local, Reply, Sealed, from_bytes, to_bytes, to_wire
 from avm.host.operate import Create, Edit
 from avm.host.state import Flight, Host, Machine, Timer
 from caps.capability import CommonName, parse_wire_untrusted
@@ -74,10 +74,10 @@ def recast(host: Host, change: Change) -> None:
             _flight(flight, change)
         for batch in machine.queue or ():
             batch.messages = _messages(batch.messages, change)
-    for key, cap in list(host.bound.items()):
+    for key, row in list(host.bound.items()):
+        cap = from_bytes(row)
         if (other := change(cap)) is not cap:
-            host.bound[key] = other
-            host.group.dirty[("name", *key)] = other
+            host.bound[key] = host.group.dirty[("name", *key)] = to_bytes(other)
 
 
 def _slots(host: Host, machine: Machine, change: Change) -> None:

@@ -18,6 +18,8 @@ from avm.host.outbox import enqueue
 from avm.host.state import Ask, Channel, Client, Ending, Host, Machine, Mode, Status, Timer
 
 MARKS = Struct(">4Q")
+STATUSES = {one.value: one for one in Status}
+MODES = {one.value: one for one in Mode}
 
 Rows = Callable[[str], Iterator[tuple[tuple[Any, ...], bytes]]]
 
@@ -100,10 +102,9 @@ def decode_machine(number: int, body: bytes) -> Machine:
     """The machine of a row."""
     lasting, chain, since, counts = cbor2.loads(body)
     life, code, keys = cbor2.loads(lasting)
-    machine = Machine(
-        number, life[0], life[1], Status(life[2]), code[1], keys[1], keys[0], bool(code[2])
-    )
-    machine.mode, machine.why = Mode(life[3]), code[0]
+    status, mode = STATUSES[life[2]], MODES[life[3]]
+    machine = Machine(number, life[0], life[1], status, code[1], keys[1], keys[0], bool(code[2]))
+    machine.mode, machine.why = mode, code[0]
     machine.python, machine.version = code[3], code[4]
     machine.generation, machine.incarnation = keys[2:]
     machine.head, machine.chain, machine.now_ms = chain[:3]
@@ -178,7 +179,7 @@ def _load_machines(host: Host, rows: Rows) -> None:
         if machine.has_signal and machine.status is not Status.HALTED:
             machine.signals = ["restarted"]
     for (number, name), body in rows("name"):
-        host.bound[(number, name)] = capability.from_bytes(body)
+        host.bound[(number, name)] = body
     for (number, slot), body in rows("slot"):
         machine = host.by_id[number]
         if machine.slots is None or machine.slot_of is None:

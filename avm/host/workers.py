@@ -136,12 +136,12 @@ def _move_away(host: Host, worker: Worker) -> None:
 
 def next_watch_ms(host: Host) -> int | None:
     """When `watch` has to look again."""
-    times = [
-        _next_look_ms(host, worker)
-        for worker in host.workers.values()
-        if worker.flights and not worker.killed_for
-    ]
-    return min(times, default=None)
+    soonest = None
+    for worker in host.workers.values():
+        if worker.flights and not worker.killed_for:
+            look_ms = _next_look_ms(host, worker)
+            soonest = look_ms if soonest is None else min(soonest, look_ms)
+    return soonest
 
 
 def _next_look_ms(host: Host, worker: Worker) -> int:

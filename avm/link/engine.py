@@ -35,6 +35,7 @@ from avm.link.limits import (
     LinkLimits,
 )
 from caps.identity import RootKey
+from caps.tls import tls_certificate
 
 ALPN = "avm/1"
 # At 30 % lost both ways, probes that double without end would outlast the idle time-out.
@@ -115,7 +116,7 @@ def configuration(me: Credentials | None, limits: LinkLimits) -> QuicConfigurati
         ],
     )
     if me is not None:
-        made.certificate = x509.load_der_x509_certificate(me.key.tls_certificate())
+        made.certificate = x509.load_der_x509_certificate(tls_certificate(me.key))
         made.private_key = TlsKey(me.key)
     return made
 

@@ -52,6 +52,8 @@ LIBRARY = (
     *(collections.abc, fractions, functools, hashlib, heapq, itertools, json, math, operator, re),
     *(statistics, string, struct, textwrap, typing, unicodedata, zlib),
 )
+# Taken here, before workers are forked, since the face imports some of it only when it is asked.
+OURS = {public: getattr(avm, public) for public in avm.__all__}
 
 CUT = "... (output cut)\n"
 REFUSED = {
@@ -136,7 +138,7 @@ class Face(types.ModuleType):
 def face_of(name: str) -> Face | None:
     """A new face of a module that a step may import, or None."""
     if name == "avm":
-        return _face(name, {public: getattr(avm, public) for public in avm.__all__})
+        return _face(name, OURS)
     for module in LIBRARY:
         if module.__name__ == name:
             return _face(name, {**_public(module), **_replaced(name)})

@@ -33,6 +33,10 @@ MESSAGES, INIT, SIGNAL, GENERATION = range(4)
 CHANGED, UNCHANGED = b"\x83\x00\xf5\x80", b"\x83\x00\xf4\x80"
 
 
+# How the answer to such a turn ends: its output, nothing printed and no names.
+_ENDS = {b"\x44" + output + b"\x60\xf6": output for output in (CHANGED, UNCHANGED)}
+
+
 class BadFrame(Exception):
     """The other end of a socket sent no frame."""
 
@@ -70,6 +74,12 @@ def unpack_untrusted(body: bytes) -> list[Any]:
     return frame
 
 
+def plain_output(frame: bytes, place: bytes) -> bytes | None:
+    """The output in the answer of the turn at `pack.place`; None when it is not as most are."""
+    output = _ENDS.get(frame[-7:])
+    return output if output is not None and frame[:-7] == b"\x86\x04" + place else None
+
+
 def unpack_output_untrusted(body: bytes) -> list[Any]:
     """The output of a turn; `BadFrame` when it has not the shape of one."""
     if body == CHANGED or body == UNCHANGED:
@@ -101,24 +111,21 @@ def _is_send(row: Any) -> bool:
     )
 
 
-SHAPES: dict[int, list[tuple[type, ...]]] = {
-    TURN: [(bytes,), (str,), (list, type(None))],
-    LOADED: [(str,), (str,)],
-    SNAPSHOT: [(bytes,), (list,), (str,)],
-    MIGRATE: [(bytes,), (list,), (str,), (bool,)],
-    EDIT: [(bytes,), (list,), (str,)],
-    COME: [(int,)],
+# What may stand after an answer's kind, machine and token.
+SHAPES: dict[int, tuple[tuple[type, ...], ...]] = {
+    TURN: ((bytes, str, type(None)), (bytes, str, list)),
+    LOADED: ((str, str),),
+    SNAPSHOT: ((bytes, list, str),),
+    MIGRATE: ((bytes, list, str, bool),),
+    EDIT: ((bytes, list, str),),
+    COME: ((int,),),
 }
 
 
 def check_answer(frame: list[Any], kind: int) -> None:
     """Whether a worker's frame has the shape of an answer of this kind; else `BadFrame`."""
-    shape = SHAPES[kind]
-    if frame[0] != kind or len(frame) != 3 + len(shape):
-        raise BadFrame("an answer of another kind")
-    for place, types in enumerate(shape, 3):
-        if type(frame[place]) not in types:
-            raise BadFrame("an answer of another shape")
+    if frame[0] != kind or tuple(map(type, frame[3:])) not in SHAPES[kind]:
+        raise BadFrame("an answer of another kind or shape")
 
 
 def channel_name(sender: bytes, receiver: bytes) -> str:

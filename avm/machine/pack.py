@@ -5,21 +5,21 @@ else is packed by `frames.pack`.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import cbor2
 
-ONE = tuple(bytes((number,)) for number in range(256))
-SHORT = tuple(bytes((0x40 + size,)) for size in range(24))
+# The integers below 256, and the heads of the byte strings and arrays of so many bytes and items.
+UINTS, BYTES, ARRAYS = (
+    tuple(bytes((major + n,)) if n < 24 else bytes((major + 24, n)) for n in range(256))
+    for major in (0x00, 0x40, 0x80)
+)
 TRUE, FALSE, NONE = b"\xf5", b"\xf4", b"\xf6"
 
 
 def uint(number: int) -> bytes:
     """An integer from 0 on."""
-    if number < 24:
-        return ONE[number]
     if number < 0x100:
-        return b"\x18" + ONE[number]
+        return UINTS[number]
     if number < 0x10000:
         return b"\x19" + number.to_bytes(2, "big")
     if number < 0x100000000:
@@ -30,10 +30,8 @@ def uint(number: int) -> bytes:
 def byte_string(body: bytes) -> bytes:
     """A byte string."""
     size = len(body)
-    if size < 24:
-        return SHORT[size] + body
     if size < 0x100:
-        return b"\x58" + ONE[size] + body
+        return BYTES[size] + body
     if size < 0x10000:
         return b"\x59" + size.to_bytes(2, "big") + body
     return cbor2.dumps(body)
@@ -49,16 +47,14 @@ def given(
 ) -> bytes:
     """The input of a turn; `channel` and the messages are packed already."""
     flag = TRUE if from_host else FALSE
-    start = (b"\x85", uint(now_ms), channel, uint(ordinal), flag, array(count))
-    return b"".join((*start, *messages))
+    head = [b"\x85", uint(now_ms), channel, uint(ordinal), flag, array(count)]
+    return b"".join(head) + b"".join(messages)
 
 
 def array(count: int) -> bytes:
     """The head of an array of so many items."""
-    if count < 24:
-        return ONE[0x80 + count]
     if count < 0x100:
-        return b"\x98" + ONE[count]
+        return ARRAYS[count]
     if count < 0x10000:
         return b"\x99" + count.to_bytes(2, "big")
     return b"\x9a" + count.to_bytes(4, "big")
@@ -69,16 +65,20 @@ def plain_message(context: bytes, content: bytes) -> bytes:
     return b"\x82" + byte_string(context) + byte_string(content)
 
 
-def turn(machine: int, token: int, given_bytes: bytes) -> bytes:
+def place(machine: int, token: int) -> bytes:
+    """Machine and token, as they stand in the TURN frame of a batch and in its answer."""
+    return uint(machine) + uint(token)
+
+
+def turn(place_bytes: bytes, given_bytes: bytes) -> bytes:
     """The TURN frame of a batch."""
-    parts = (b"\x85\x04", uint(machine), uint(token), b"\x00", byte_string(given_bytes))
-    return b"".join(parts)
+    return b"\x85\x04" + place_bytes + b"\x00" + byte_string(given_bytes)
 
 
 def turn_entry(
     before: bytes, sender: bytes, seq: int, changed: bool, given_bytes: bytes, output: bytes
 ) -> bytes:
     """The journal's entry of a turn."""
-    parts: tuple[Any, ...] = (b"\x87\x01", byte_string(before), byte_string(sender), uint(seq))
     flag = TRUE if changed else FALSE
-    return b"".join((*parts, flag, byte_string(given_bytes), byte_string(output)))
+    head = [b"\x87\x01", byte_string(before), byte_string(sender), uint(seq), flag]
+    return b"".join(head) + byte_string(given_bytes) + byte_string(output)

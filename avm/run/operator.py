@@ -7,7 +7,7 @@ the request to the core, and are answered when what they ask for is committed.
 from collections.abc import Callable
 from typing import Any
 
-from avm.host.capability import INVALID, Cap, Local
+from avm.host.capability import INVALID, Cap, Local, from_bytes
 from avm.host.clients import OPERATOR
 from avm.host.core import ENTROPY_BYTES, Core
 from avm.host.effects import Publish
@@ -92,7 +92,9 @@ class Operator:
             case "names":
                 machine = self._machine(params["machine"])
                 bound = core.host.bound.items()
-                return {name: core.seal(cap) for (n, name), cap in bound if n == machine.id}
+                return {
+                    name: core.seal(from_bytes(row)) for (n, name), row in bound if n == machine.id
+                }
             case "name":
                 return self._name(self._machine(params["machine"]), params["name"])
             case "create":
@@ -160,11 +162,11 @@ class Operator:
         raise NotDone(f"no machine {wanted}; there are: {there}{rest}")
 
     def _name(self, machine: Machine, name: str) -> bytes:
-        cap = self._core.host.bound.get((machine.id, name))
-        if cap is None:
+        row = self._core.host.bound.get((machine.id, name))
+        if row is None:
             has = ", ".join(n for number, n in self._core.host.bound if number == machine.id)
             raise NotDone(f"{machine.name} has no name {name}; it has: {has or 'none'}")
-        return self._core.seal(cap)
+        return self._core.seal(from_bytes(row))
 
     def _caps(self, wires: list[bytes]) -> tuple[Cap, ...]:
         caps = tuple(self._open(wire) for wire in wires)

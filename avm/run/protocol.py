@@ -15,6 +15,7 @@ import cbor2
 
 from avm.machine import frames
 from avm.machine.frames import BadFrame
+from avm.machine.pack import uint
 
 LENGTH = Struct("<I")
 VERSION = 1
@@ -68,7 +69,7 @@ def pack(frame: list[Any]) -> bytes:
 
 def pack_applied(receiver: bytes, seq: int) -> bytes:
     """The frame of the verdict *applied*, which is most of what a host says."""
-    body = b"".join((b"\x84\x02\x58\x20", receiver, cbor2.dumps(seq), b"\x81\x67applied"))
+    body = b"\x84\x02\x58\x20" + receiver + uint(seq) + b"\x81\x67applied"
     return len(body).to_bytes(4, "little") + body
 
 

@@ -1,9 +1,10 @@
 """The reactor: reads all sockets that have something in one pass, then settles once.
 
 A task for each socket would cost a switch and a settlement for each frame; here whatever has come
-from workers and clients since the last pass is taken together. While something is expected at any
-moment (a worker's answer, the end of a commit) the sockets themselves are waited for, a little and
-without trio's round, which costs more than a pass does; other tasks wait no longer than that.
+from workers and clients since the last pass is taken together. After a pass the next is mostly near
+(a worker's answer, the end of a commit, what a client says to its verdict): so the sockets
+themselves are waited for, a little and without trio's round, which costs as much as a pass does. Other
+tasks wait no longer than that.
 """
 
 import selectors
@@ -19,8 +20,8 @@ import trio
 Take = Callable[[bytes], None]
 Events = list[tuple[selectors.SelectorKey, int]]
 
-# How long what is expected is waited for at a time, and in all, before trio has its turn.
-EXPECTED_S = 0.001
+# How long the next pass is waited for at a time, and in all, before trio has its turn.
+NEXT_S = 0.001
 STAY_S = 0.002
 
 
@@ -37,19 +38,10 @@ class Readable(Protocol):
 class Reactor:
     """Reads streams for as long as they are open."""
 
-    def __init__(
-        self,
-        before: Callable[[], None],
-        settle: Callable[[], None],
-        expects: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """`before` is called ahead of each pass, `settle` after it.
-
-        `expects` tells whether something is to come at any moment.
-        """
+    def __init__(self, before: Callable[[], None], settle: Callable[[], None]) -> None:
+        """`before` is called ahead of each pass, `settle` after it."""
         self._before = before
         self._settle = settle
-        self._expects = expects
         self._selector = selectors.DefaultSelector()
         self._calls: deque[Callable[[], None]] = deque()
         self._bell, self._ring = socket.socketpair()
@@ -80,7 +72,7 @@ class Reactor:
             while True:
                 await trio.lowlevel.wait_readable(ready)
                 until = monotonic() + STAY_S
-                while events := self._selector.select(EXPECTED_S if self._expects() else 0):
+                while events := self._selector.select(NEXT_S):
                     self._pass(events)
                     if monotonic() > until:
                         break

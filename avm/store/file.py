@@ -47,8 +47,13 @@ def open_to_write(path: Path, vfs: str | None, schema: Schema) -> apsw.Connectio
         return write
 
 
-def open_to_read(path: Path, vfs: str | None, schema: Schema) -> apsw.Connection:
-    """A connection that cannot write, to a file that is there and of this version."""
+def open_to_read(
+    path: Path, vfs: str | None, schema: Schema, checked: bool = False
+) -> apsw.Connection:
+    """A connection that cannot write, to a file that is there and of this version.
+
+    `checked`: whoever opened it to write has just looked at its structure.
+    """
     if not path.is_file():
         raise NoStore(f"there is no {path.name} in {path.parent}: `avm-host run` creates one")
     with named(path):
@@ -64,7 +69,8 @@ def open_to_read(path: Path, vfs: str | None, schema: Schema) -> apsw.Connection
                     f"{path.name} was written by an older avm-host (schema {found}, this one "
                     f"knows {schema.version}): run the host once and it is brought up to date"
                 )
-            _check_structure(path, read)
+            if not checked:
+                _check_structure(path, read)
         except BaseException:
             abandon(read)
             raise

@@ -63,8 +63,9 @@ def _by_table(
     deletes: dict[str, list[Columns]] = {}
     puts: dict[str, list[Row]] = {}
     for key, value in rows.items():
+        table, columns = key[0], key[1:]
         if value is None:
-            deletes.setdefault(key[0], []).append(key[1:])
+            deletes.setdefault(table, []).append(columns)
         else:
-            puts.setdefault(key[0], []).append((*key[1:], value, row_crc(key, value)))
+            puts.setdefault(table, []).append((*columns, value, row_crc(table, columns, value)))
     return deletes, puts

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 from zlib import crc32
 
-from avm.store.interface import ALL, Column, Columns, Key
+from avm.store.interface import ALL, Column, Columns
 
 APPLICATION_ID: Final = 0x61766D68
 """`avmh`, in the header of the file."""
@@ -104,9 +104,9 @@ TYPES: Final[Mapping[str, tuple[type[Column], ...]]] = MappingProxyType(
 )
 
 
-def row_crc(key: Key, value: bytes) -> int:
+def row_crc(table: str, columns: Columns, value: bytes) -> int:
     """The checksum of a row of one of `TABLES`."""
-    return crc32(value, crc32(MARKS[key[0]] % key[1:]))
+    return crc32(value, crc32(MARKS[table] % columns))
 
 
 def entry_crc(row: int, entry: bytes, printed: str | None) -> int:
@@ -120,9 +120,9 @@ def snapshot_crc(row: int, body: bytes) -> int:
     return crc32(body, (row ^ row >> 32 ^ 0x736E6170) & 0xFFFFFFFF)
 
 
-def row_agrees(key: Key, value: object, crc: object) -> bool:
-    """Whether a row that was read is the one that was written, its types too."""
-    return isinstance(value, bytes) and _typed(key) and row_crc(key, value) == crc
+def row_agrees(table: str, columns: Columns, value: object, crc: object) -> bool:
+    """Whether a row that was read is the one that was written, under a key of the right types."""
+    return isinstance(value, bytes) and row_crc(table, columns, value) == crc
 
 
 def entry_agrees(row: int, entry: object, printed: object, crc: object) -> bool:
@@ -146,10 +146,6 @@ def row_of(machine: int, n: int) -> int:
 def number_of(row: int) -> int:
     """The n of `row_of(machine, n)`."""
     return row & (ALL - 1)
-
-
-def _typed(key: Key) -> bool:
-    return tuple(map(type, key[1:])) == TYPES[key[0]]
 
 
 def place(table: str, key: Columns) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from operator import lt
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ class SqliteStore:
         path = Path(path)
         write = open_to_write(path, vfs, schema)
         try:
-            return cls(path, open_to_read(path, vfs, schema), write, log_pages_max)
+            read = open_to_read(path, vfs, schema, checked=True)
+            return cls(path, read, write, log_pages_max)
         except StoreError:
             abandon(write)
             raise
@@ -204,7 +206,7 @@ class SqliteStore:
 
     def _rows(self, table: str, fixed: Columns) -> Iterator[tuple[Columns, bytes]]:
         for key, value, crc in self._raw_rows(table, fixed):
-            if not row_agrees((table, *key), value, crc):
+            if not row_agrees(table, key, value, crc):
                 raise self._damaged(table, key)
             yield key, value
 
@@ -218,9 +220,10 @@ class SqliteStore:
         found = self._all(table, select + order, fixed)
         last: Columns | None = None
         while found:
-            last = self._rising(table, last, [row[:-2] for row in found])
-            for row in found:
-                yield row[:-2], row[-2], row[-1]
+            keys = [row[:-2] for row in found]
+            last = self._rising(table, last, keys)
+            for key, row in zip(keys, found, strict=True):
+                yield key, row[-2], row[-1]
             if len(found) < ROWS_A_READ:
                 return
             found = self._all(table, select + after + order, (*fixed, *last))
@@ -230,7 +233,7 @@ class SqliteStore:
         table, columns = key[0], key[1:]
         select = f'SELECT value, crc FROM "{table}" WHERE {_is_key(table)}'
         for value, crc in self._all(table, select, columns):
-            if not row_agrees(key, value, crc):
+            if not row_agrees(table, columns, value, crc):
                 raise self._damaged(table, columns)
             assert isinstance(value, bytes)
             return value
@@ -286,16 +289,15 @@ class SqliteStore:
 
     def _rising(self, table: str, last: Columns | None, keys: list[Columns]) -> Columns:
         """The last of `keys`; in a damaged tree they may go back and be read for ever."""
-        for key in keys:
-            if tuple(map(type, key)) != TYPES.get(table, (int,)) or (last and key <= last):
-                raise StoreDamaged(
-                    f"{self.path} is damaged in table {table}: rows are out of order; "
-                    "restore a backup",
-                    table,
-                )
-            last = key
-        assert last is not None
-        return last
+        columns = zip(zip(*keys, strict=True), TYPES.get(table, (int,)), strict=False)
+        typed = all(set(map(type, column)) == {kind} for column, kind in columns)
+        line = keys if last is None else [last, *keys]
+        if not typed or not all(map(lt, line, line[1:])):
+            raise StoreDamaged(
+                f"{self.path} is damaged in table {table}: rows are out of order; restore a backup",
+                table,
+            )
+        return line[-1]
 
     def _damaged(self, table: str, key: Columns) -> StoreDamaged:
         where = place(table, key)
@@ -323,7 +325,7 @@ class SqliteStore:
 
     def _verify_table(self, table: str) -> Iterator[str]:
         for key, value, crc in self._raw_rows(table, ()):
-            if not row_agrees((table, *key), value, crc):
+            if not row_agrees(table, key, value, crc):
                 yield str(self._damaged(table, key))
 
     def _verify_journal(self) -> Iterator[str]:

@@ -12,7 +12,7 @@ from avm.machine.bundle import Read, collect
 from avm.machine.live import Code
 from avm.machine.loader import load
 from avm.message import Event, Message
-from caps.value import Typed
+from caps.record import Typed
 
 
 class Defined:

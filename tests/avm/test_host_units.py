@@ -154,7 +154,23 @@ NUMBER = st.integers(0, 2**63) | st.sampled_from([23, 24, 255, 256, 65535, 65536
 @given(NUMBER, NUMBER, BODY)
 def test_a_turns_frame_by_hand_is_that_of_the_codec(machine: int, token: int, body: bytes) -> None:
     frame = [frames.TURN, machine, token, frames.MESSAGES, body]
-    assert pack.turn(machine, token, body) == frames.pack(frame)
+    assert pack.turn(pack.place(machine, token), body) == frames.pack(frame)
+
+
+@given(NUMBER, NUMBER, st.binary(max_size=12))
+def test_an_answer_that_is_seen_at_a_glance_is_read_as_any_other(
+    machine: int, token: int, other: bytes
+) -> None:
+    place = pack.place(machine, token)
+    for output in (frames.CHANGED, frames.UNCHANGED):
+        body = frames.pack([frames.TURN, machine, token, output, "", None])
+        assert frames.plain_output(body, place) == output
+        assert frames.plain_output(body, pack.place(machine, token ^ 1)) is None
+    for rest in ([other, "", None], [frames.CHANGED, "said", None], [frames.CHANGED, "", []]):
+        body = frames.pack([frames.TURN, machine, token, *rest])
+        found = frames.plain_output(body, place)
+        assert found is None or found == other == rest[0]
+    assert frames.plain_output(other, place) is None
 
 
 @given(NUMBER, NUMBER, st.booleans(), st.lists(st.tuples(BODY, BODY), max_size=30))

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avm.host import journal
+from avm.host.capability import from_bytes
 from avm.host.doubt import NONDETERMINISTIC, Found, Verdict, concluded, next_span
 from avm.host.spans import FIRST_TURNS, WAITING_MAX, Span, Spans, lot
 from avm.limits import Limits
@@ -51,7 +52,9 @@ def test_w01_a_newcomer_is_due_when_the_host_is_idle_and_again_when_it_has_grown
     assert next_span(host) == Span(machine.id, -1, 2)
     assert next_span(host) is None
     client = world.client()
-    held = client.hold(next(cap for (_id, name), cap in host.bound.items() if name == "add"))
+    held = client.hold(
+        from_bytes(next(row for (_id, name), row in host.bound.items() if name == "add"))
+    )
     tell(client, world, held, 1)
     assert next_span(host) is None
     tell(client, world, held, 1)

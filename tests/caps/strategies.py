@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 
 from caps.frozen import order_of
 from caps.map import freeze
+from caps.record import record
 from caps.slots import NULL, Common, Foreign, Me
-from caps.value import Affine, Failed, Linear, Record, Relevant, record
+from caps.value import Affine, Failed, Linear, Record, Relevant
 
 
 @record

@@ -18,8 +18,9 @@ from caps.codec import (
 from caps.errors import Malformed, NotAValue, TooBig, TooDeep
 from caps.frozen import DEPTH_MAX, KEY_DEPTH_MAX, NAN, order_of
 from caps.map import Map, freeze
+from caps.record import record
 from caps.slots import NULL, Foreign, Me
-from caps.value import Capability, Failed, Linear, Record, record
+from caps.value import Capability, Failed, Linear, Record
 from tests.caps.strategies import (
     RECORDS,
     Point,

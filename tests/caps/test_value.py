@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from caps.errors import NotAValue, TooBig, TooDeep
 from caps.frozen import DEPTH_MAX, NAN, depth_of
 from caps.map import Map, freeze
+from caps.record import record, restore
 from caps.slots import Foreign, Me
-from caps.value import Affine, Failed, Linear, Record, Relevant, record, restore
+from caps.value import Affine, Failed, Linear, Record, Relevant
 from tests.caps.strategies import Named, Point, contents, exact, states
 
 

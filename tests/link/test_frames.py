@@ -23,6 +23,7 @@ from avm.link.handshake import NEXT, PROOF_DOMAIN, Handshake, Refuse, Shown, Sta
 from avm.link.interface import Why
 from avm.link.limits import FRAME_BYTES_MAX, NONCE_BYTES
 from caps.errors import Malformed
+from caps.tls import tls_certificate
 from tests.link.worlds import NOW, credentials, machine_certificate
 
 VECTORS = json.loads(
@@ -110,7 +111,7 @@ def test_control_frames_have_the_bytes_of_the_vectors() -> None:
 
 
 def test_a_host_has_the_certificate_of_the_vectors() -> None:
-    assert credentials(1).key.tls_certificate().hex() == VECTORS["certificate"]
+    assert tls_certificate(credentials(1).key).hex() == VECTORS["certificate"]
 
 
 def test_a_frame_has_the_bytes_of_the_vectors() -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.shells import SHELL_FAULTS
+from tests.mutants.speed import SPEED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = ("caps", "dht", "avm", "tests", "examples", "pyproject.toml")
 WHOLE = ("tests/sim", "tests/avm/test_host_units.py")
 PATIENCE_S = 300
-ALL = (*FAULTS, *SHELL_FAULTS)
+ALL = (*FAULTS, *SHELL_FAULTS, *SPEED)
 
 
 def broken_copy(fault: Fault | None, into: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from avm.host.capability import from_bytes
 from avm.host.state import Machine, Mode, Status
 from avm.limits import Limits
 from avm.sim.client import Client
@@ -71,9 +72,10 @@ class Lives:
         """The machines that there are learn of each other."""
         host = self.world.core.host
         there = [host.names[name] for name in self.names if name in host.names]
-        take = [self.world.handles.hold(host.bound[(one.id, "take")]) for one in there]
+        hold = self.world.handles.hold
+        take = [hold(from_bytes(host.bound[(one.id, "take")])) for one in there]
         for i, one in enumerate(there):
-            meet = self.world.handles.hold(host.bound[(one.id, "meet")])
+            meet = hold(from_bytes(host.bound[(one.id, "meet")]))
             self.bystander.send(meet, tuple(take[:i] + take[i + 1 :]))
 
     # What may happen.

@@ -20,7 +20,7 @@ from avm import (
     record,
 )
 from avm.host import journal
-from avm.host.capability import Reply
+from avm.host.capability import Reply, from_bytes
 from avm.host.operate import Created
 from avm.host.state import Mode, Status
 from avm.limits import Limits
@@ -248,7 +248,7 @@ def test_w12_a_suspended_machine_fails_what_comes_when_so_chosen() -> None:
 @pytest.mark.parametrize("how", ["suspended", "halted"])
 def test_w12_each_batch_that_a_machine_does_not_take_has_an_entry(how: str) -> None:
     world, client, ask = pair(see, deadline_s=60)
-    taken = client.hold(world.core.host.bound[(world.machine("n").id, "a")])
+    taken = client.hold(from_bytes(world.core.host.bound[(world.machine("n").id, "a")]))
     client.send(ask, 1)
     client.send(taken, 2)
     world.settle()
@@ -483,7 +483,7 @@ def test_s01_a_late_reply_is_inert() -> None:
     world, client, ask = pair(later, deadline_s=5)
     client.send(ask, "x")
     world.advance(6)
-    b = client.hold(world.core.host.bound[(world.machine("n").id, "b")])
+    b = client.hold(from_bytes(world.core.host.bound[(world.machine("n").id, "b")]))
     client.send(b, None)
     world.settle()
     assert seen(world, "m") == (("late", "applied, without an answer by the deadline"),)

@@ -1,0 +1,98 @@
+"""`record`, which makes a class whose instances are values from their construction on."""
+
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import TypeVar, cast, dataclass_transform, overload
+
+from caps.frozen import TAG_BYTES, Settled, order_text, weight_of
+from caps.map import Map
+from caps.value import Value, order_record, settle_slots
+
+T = TypeVar("T")
+
+
+class Typed(Settled):
+    """What every class made by `record` derives from."""
+
+    __slots__ = ()
+    __record_name__ = ""
+    __record_fields__: tuple[str, ...] = ()
+    __record_weight__ = 0
+
+    def _order(self) -> bytes:
+        made = Map({name: getattr(self, name) for name in self.__record_fields__})
+        return order_record(self.__record_name__, made._order())
+
+    def _weigh(self) -> int:
+        weight = self.__record_weight__
+        for name in self.__record_fields__:
+            weight += weight_of(getattr(self, name))
+        return weight
+
+
+@overload
+def record(cls: type[T], /) -> type[T]: ...
+@overload
+def record(*, name: str) -> Callable[[type[T]], type[T]]: ...
+@dataclass_transform(frozen_default=True, field_specifiers=(field, Field))
+def record(
+    cls: type[T] | None = None, /, *, name: str = ""
+) -> type[T] | Callable[[type[T]], type[T]]:
+    """Make a class a record: a frozen dataclass with slots whose fields are frozen on construction.
+
+    It is known by the name of the class or by `name`, which must be the only one in its bundle.
+    """
+    if cls is not None:
+        return _record(cls, cls.__name__)
+    return lambda inner: _record(inner, name)
+
+
+def _record(cls: type[T], name: str) -> type[T]:
+    said = getattr(cls, "__post_init__", None)
+
+    def post_init(self: Typed, *args: object) -> None:
+        if said is not None:
+            said(self, *args)
+        settle_slots(self, self.__record_fields__)
+
+    body = {k: v for k, v in cls.__dict__.items() if k not in ("__dict__", "__weakref__")}
+    body["__post_init__"] = post_init
+    bases = tuple(base for base in cls.__bases__ if base is not object)
+    if not issubclass(cls, Typed):
+        bases = (*bases, Typed)
+    again: type[Typed] = type(cls)(cls.__name__, bases, body)  # type: ignore[misc]
+    made = dataclass(frozen=True, slots=True)(again)
+    names = (inner.name for inner in fields(made))  # type: ignore[arg-type]
+    made.__record_name__ = name
+    made.__record_fields__ = tuple(sorted(names, key=order_text))
+    empty = Map(dict.fromkeys(made.__record_fields__))
+    made.__record_weight__ = TAG_BYTES + weight_of((name, empty)) - len(empty)
+    return cast("type[T]", made)
+
+
+def restore(cls: type[Typed], held: Map[str, Value]) -> Typed | None:
+    """Return the instance of a record class with these frozen fields, None where they do not fit.
+
+    Missing fields take their defaults. No code of the class runs, its default factories apart.
+    """
+    made = cls.__new__(cls)
+    if tuple(held) == cls.__record_fields__:
+        for name, part in held.items():
+            object.__setattr__(made, name, part)
+        object.__setattr__(made, "_depth", held._depth)
+        return made
+    known = {inner.name: inner for inner in fields(cls)}  # type: ignore[arg-type]
+    if any(name not in known for name in held):
+        return None
+    for name, inner in known.items():
+        if name in held:
+            part = held[name]
+        elif inner.default is not MISSING:
+            part = inner.default
+        elif inner.default_factory is not MISSING:
+            part = inner.default_factory()
+        else:
+            return None
+        object.__setattr__(made, name, part)
+    settle_slots(made, tuple(known))
+    return made
