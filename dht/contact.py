@@ -83,6 +83,11 @@ class Contact(Node):
 
 
 def _packed(node_id: bytes, endpoint: Endpoint) -> bytes:
+    return b"\x83\x58\x20%b%b" % (node_id, packed_endpoint(endpoint))
+
+
+def packed_endpoint(endpoint: Endpoint) -> bytes:
+    """Return the CBOR of an IP and a port, one behind the other."""
     port = endpoint.port
     if port < 24:
         tail = bytes([port])
@@ -91,7 +96,18 @@ def _packed(node_id: bytes, endpoint: Endpoint) -> bytes:
     else:
         tail = b"\x19" + port.to_bytes(2, "big")
     ip = endpoint.ip
-    return b"\x83\x58\x20" + node_id + bytes([0x40 | len(ip)]) + ip + tail
+    return bytes([0x40 | len(ip)]) + ip + tail
+
+
+def byte_string(octets: bytes) -> bytes:
+    """Return the CBOR of bytes, of as many as a packet has."""
+    size = len(octets)
+    if size < 24:
+        return b"%c%b" % (0x40 | size, octets)
+    if size < 256:
+        return b"\x58%c%b" % (size, octets)
+    assert size < 1 << 16
+    return b"\x59%b%b" % (size.to_bytes(2, "big"), octets)
 
 
 def parse_contact_untrusted(plain: object) -> Contact:

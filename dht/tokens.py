@@ -29,6 +29,8 @@ class Tokens:
 
     def holds_untrusted(self, token: bytes, endpoint: Endpoint, now_ms: int) -> bool:
         """Tell whether a stranger's token was made for its endpoint lately."""
+        if not token:
+            return False
         epoch = now_ms // self._epoch_ms
         return any(
             compare_digest(token, self._token(endpoint, made)) for made in (epoch, epoch - 1)

@@ -23,6 +23,8 @@ from caps.identity import Endpoint
 from dht.contact import (
     NODE_RECORD_BYTES_MAX,
     Contact,
+    byte_string,
+    packed_endpoint,
     parse_contact_untrusted,
     parse_endpoint_untrusted,
 )
@@ -144,37 +146,31 @@ def encode_answer(answer: Answer, bytes_max: int) -> bytes:
 
     What does not fit is left out; raises nothing, as the least answer is under 60 bytes.
     """
-    bytes_max = min(bytes_max, PACKET_BYTES_MAX)
-    seen = answer.seen
-    start = b"\x88\x01\x04" + dumps_plain(answer.nonce) + dumps_plain([seen.ip, seen.port])
-    start += dumps_plain(answer.token)
-    room = bytes_max - len(start) - 3
+    start = b"".join(
+        (
+            b"\x88\x01\x04",
+            byte_string(answer.nonce),
+            b"\x82",
+            packed_endpoint(answer.seen),
+            byte_string(answer.token),
+        )
+    )
+    room = min(bytes_max, PACKET_BYTES_MAX) - len(start) - 3
     records: list[bytes] = []
     for body in answer.records[:RECORDS_MAX]:
-        packed = dumps_plain(body)
+        packed = byte_string(body)
         if len(packed) <= room:
             records.append(packed)
             room -= len(packed)
-    node_record = dumps_plain(answer.node_record)
+    node_record = byte_string(answer.node_record)
     if len(node_record) - 1 > room:
         node_record = b"\x40"
     room -= len(node_record) - 1
-    contacts: list[bytes] = []
-    for contact in answer.contacts[:CLOSEST]:
-        if len(contact.packed) > room:
-            break
-        contacts.append(contact.packed)
-        room -= len(contact.packed)
-    return b"".join(
-        (
-            start,
-            node_record,
-            bytes([0x80 | len(records)]),
-            *records,
-            bytes([0x80 | len(contacts)]),
-            *contacts,
-        )
-    )
+    contacts = [contact.packed for contact in answer.contacts[:CLOSEST]]
+    while sum(map(len, contacts)) > room:
+        contacts.pop()
+    ends = bytes([0x80 | len(records)]), bytes([0x80 | len(contacts)])
+    return b"".join((start, node_record, ends[0], *records, ends[1], *contacts))
 
 
 def encode_stored(stored: Stored) -> bytes:
