@@ -167,7 +167,7 @@ def encode_answer(answer: Answer, bytes_max: int) -> bytes:
         node_record = b"\x40"
     room -= len(node_record) - 1
     contacts = [contact.packed for contact in answer.contacts[:CLOSEST]]
-    while sum(map(len, contacts)) > room:
+    while contacts and sum(map(len, contacts)) > room:
         contacts.pop()
     ends = bytes([0x80 | len(records)]), bytes([0x80 | len(contacts)])
     return b"".join((start, node_record, ends[0], *records, ends[1], *contacts))
