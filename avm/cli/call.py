@@ -4,7 +4,7 @@ import argparse
 from time import monotonic
 from typing import Any, NoReturn
 
-from avm.cli import values
+from avm.cli import call_at, values
 from avm.cli.arguments import add_json, check_seconds
 from avm.cli.delivery import BUSY, TELL_BUSY_S
 from avm.cli.errors import NO_ANSWER, REFUSED, USAGE, CliError, Lost, NoAnswer, NoHost, Usage
@@ -28,6 +28,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     values.add_content(parser)
     timeout_text = "seconds to wait for the answer (default 60)"
     parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=timeout_text)
+    at_text = "what it would have answered after this turn; nothing is sent or kept"
+    parser.add_argument("--at", metavar="TURN", type=int, help=at_text)
     add_json(parser)
 
 
@@ -36,6 +38,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     check_seconds("--timeout", args.timeout)
     if not args.timeout:
         raise Usage("--timeout is a number of seconds above 0")
+    if args.at is not None:
+        return call_at.run(args, directory)
     holder = Holder(directory)
     wire = holder.resolve(args.cap)
     content = holder.encode(values.content_of(args, holder))

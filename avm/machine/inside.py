@@ -71,6 +71,10 @@ class Inside:
         """The decoded state of a machine, for tests and for showing it."""
         return self._live[machine].state
 
+    def why_not_of(self, machine: int) -> str:
+        """Why a machine did not come back whole; nothing when it did."""
+        return self._live[machine].why_not
+
     def _code(self, digest: bytes, bundle: bytes) -> None:
         try:
             self._codes[digest] = self._load(bundle)

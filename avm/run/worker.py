@@ -13,7 +13,7 @@ from avm.errors import AvmError
 from avm.limits import Limits
 from avm.machine.inside import Inside
 from avm.machine.worker import FRAME_BYTES_MAX, LENGTH, Incoming
-from avm.run.spawn import Prepared
+from avm.run.spawn import PROGRAM, Prepared
 
 
 class WorkerLost(AvmError):
@@ -48,6 +48,10 @@ class Forked:
         self._incoming = Incoming(sock, FRAME_BYTES_MAX)
         self._read: list[bytes] = []
 
+    def within(self, timeout_s: float | None) -> None:
+        """From here on each answer has to come within so many seconds; None waits for ever."""
+        self._sock.settimeout(timeout_s)
+
     def exchange(self, frames: Sequence[bytes], answers: int) -> Iterator[bytes]:
         """Sends the frames, and gives their answers as they come; raises WorkerLost.
 
@@ -68,9 +72,14 @@ class Forked:
 
 
 @contextmanager
-def forked(hash_seed: int, limits: Limits, timeout_s: float | None = None) -> Iterator[Forked]:
+def forked(
+    hash_seed: int,
+    limits: Limits,
+    timeout_s: float | None = None,
+    program: tuple[str, ...] = PROGRAM,
+) -> Iterator[Forked]:
     """A worker process under a hash seed, ended with the block."""
-    prepared = Prepared.start(hash_seed, limits, quiet=True)
+    prepared = Prepared.start(hash_seed, limits, program, quiet=True)
     try:
         _pid, sock = prepared.fork()
         with sock:
