@@ -190,3 +190,8 @@ def add_word(
 def add_machine(parser: argparse.ArgumentParser) -> None:
     """The machine that is meant."""
     parser.add_argument("machine", metavar="N", help="a name, or a unique start of an address")
+
+
+def add_fork(parser: argparse.ArgumentParser) -> None:
+    """`--fork`, the same at every verb that a fork can be asked with; `place` finds it."""
+    parser.add_argument("--fork", metavar="NAME", help="of this fork, see `fork ls`")

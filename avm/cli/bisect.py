@@ -1,10 +1,9 @@
 """`bisect`: the first turn after which an expectation of the state fails, whether or not a host runs."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from avm.cli.arguments import add_json, add_machine
+from avm.cli.arguments import add_fork, add_json, add_machine
 from avm.cli.errors import REFUSED, Usage
 from avm.cli.log import lines_of
 from avm.cli.output import counted, print_json, say
@@ -19,6 +18,7 @@ from avm.machine.judge import PROGRAM
 from avm.run.bisecting import Bisection, ExpectationRefused, Failed, Held
 from avm.run.config import Config
 from avm.run.directory import Directory
+from avm.run.files import read
 from avm.run.labels import Lens
 from avm.run.paths import Change, changes
 from avm.run.reading import Reader
@@ -35,13 +35,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="first", metavar="TURN", type=int, help=from_text)
     to_text = "the last turn to judge (default: the newest)"
     parser.add_argument("--to", dest="last", metavar="TURN", type=int, help=to_text)
+    add_fork(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints the turn with its entry and what it changed; 0 where the expectation always holds."""
     limits = Config.read(directory.config_file).limits
-    expectation = collect(args.expect, _read, EXPECTATION)
+    expectation = collect(args.expect, read, EXPECTATION)
     with Reader.open(directory) as reader, reader.reading():
         machine = reader.machine(args.machine)
         with (
@@ -72,11 +73,6 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         say(line)
     say_changes(changed, lens, more)
     return REFUSED
-
-
-def _read(path: str) -> bytes | None:
-    place = Path(path)
-    return place.read_bytes() if place.is_file() else None
 
 
 def _since(found: Failed) -> str:

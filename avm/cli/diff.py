@@ -2,7 +2,7 @@
 
 import argparse
 
-from avm.cli.arguments import add_json, add_machine
+from avm.cli.arguments import add_fork, add_json, add_machine
 from avm.cli.output import print_json, say
 from avm.cli.shown import change_json, say_changes, taken
 from avm.cli.state import HASH_SEED, naming, progress_of
@@ -22,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="first", metavar="TURN", type=int, help=from_text)
     to_text = "the later turn (default: the newest)"
     parser.add_argument("--to", dest="last", metavar="TURN", type=int, help=to_text)
+    add_fork(parser)
     add_json(parser)
 
 

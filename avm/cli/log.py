@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from avm.cli.arguments import add_json, add_machine
+from avm.cli.arguments import add_fork, add_json, add_machine
 from avm.cli.errors import DAMAGED
 from avm.cli.output import print_json, say, warn
 from avm.cli.show import host_of
@@ -32,6 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--follow", "-f", action="store_true", help="go on with what comes")
     parser.add_argument("--since", metavar="TIME", help="from then on: 10m, 2h, 7d or ISO 8601")
     parser.add_argument("--hashes", action="store_true", help="with each entry's hash")
+    add_fork(parser)
     add_json(parser)
 
 

@@ -23,7 +23,6 @@ class Moment:
     code: bytes
     generation: int
     next_slot: int
-    gone: frozenset[int]
 
 
 def moment_at(reader: Reader, machine: Machine, turn: int) -> Moment:
@@ -44,7 +43,7 @@ def moment_at(reader: Reader, machine: Machine, turn: int) -> Moment:
             code = entry["code"]
     generation = reader.generation(machine, turn)
     now_ms = time_of(reader, machine, turn)
-    return Moment(turn, now_ms, code, generation, slots.next, frozenset(slots.gone))
+    return Moment(turn, now_ms, code, generation, slots.next)
 
 
 def sound(machine: Machine, link: Link | Fault) -> Link:

@@ -6,6 +6,7 @@ process has. Each call of `step` does one thing that could happen next, chosen b
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from avm.host import history
@@ -35,6 +36,7 @@ from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.inside import Inside
 from avm.machine.live import CannotLoad, Code
+from avm.machine.worker import Interior, MakeInside, Tell
 from avm.sim.client import Client, Handles, Mark
 from avm.sim.entropy import Entropy
 from avm.store.errors import DiskFull
@@ -62,11 +64,23 @@ class Dies(BaseException):
 class SimWorker:
     """A worker: frames that wait, and the inside that takes them; one that hangs takes no more."""
 
-    def __init__(self, limits: Limits, load: CodeOf) -> None:
+    def __init__(self, make_inside: MakeInside) -> None:
         self.told: list[bytes] = []
-        self.inside = Inside(limits, load, self.told.append)
+        self.inside: Interior = make_inside(self.told.append)
         self.frames: deque[bytes] = deque()
         self.hangs = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a world stands on where that is not its own: a store, keys, a time, a Python, workers."""
+
+    store: MemoryStore
+    keys: Callable[[], Keyring]
+    now_ms: int
+    python: str
+    version: str
+    inside: MakeInside
 
 
 class World:
@@ -79,13 +93,15 @@ class World:
         limits: Limits | None = None,
         workers: int = 2,
         network: Callable[["World", Any], None] | None = None,
+        ground: Ground | None = None,
     ) -> None:
         """`network` carries out what the host asks of other hosts; without it there are none."""
         self.network = network
         self.entropy = Entropy(seed)
         self.limits = limits or Limits()
-        self.now_ms = START_MS
-        self.store = MemoryStore()
+        self.ground = ground or self._own_ground()
+        self.now_ms = self.ground.now_ms
+        self.store = self.ground.store
         self.keyring_seeds = (self.entropy.bytes(32), self.entropy.bytes(32))
         self.codes: dict[bytes, Code] = {}
         self.handles = Handles()
@@ -99,9 +115,21 @@ class World:
         self.eager = True
         self._start()
 
+    def _own_ground(self) -> Ground:
+        """Memory, keys of the seed, and workers with the code that was given to the world."""
+
+        def inside(tell: Tell) -> Interior:
+            return Inside(self.limits, self._code, tell)
+
+        def keys() -> Keyring:
+            return Keyring(*self.keyring_seeds)
+
+        return Ground(MemoryStore(), keys, START_MS, "sim", "sim", inside)
+
     def _start(self) -> None:
-        keys = Keyring(*self.keyring_seeds)
-        self.core = Core(keys, self.limits, now_ms=self.now_ms, python="sim", version="sim")
+        ground = self.ground
+        place = {"python": ground.python, "version": ground.version}
+        self.core = Core(ground.keys(), self.limits, now_ms=self.now_ms, **place)
         self.core.load(self.store.rows)
         if self.network is not None:
             self.core.join()
@@ -116,7 +144,7 @@ class World:
 
     def _new_worker(self) -> None:
         self.next_worker += 1
-        self.workers[self.next_worker] = SimWorker(self.limits, self._code)
+        self.workers[self.next_worker] = SimWorker(self.ground.inside)
         self.core.worker_up(self.next_worker)
 
     def _code(self, bundle: bytes) -> Code:
@@ -200,7 +228,7 @@ class World:
         answers: list[bytes] = []
         dies = False
         try:
-            answers = worker.inside.receive(worker.frames.popleft())
+            answers = list(worker.inside.receive(worker.frames.popleft()))
         except Hangs:
             worker.hangs = True
         except Dies:
