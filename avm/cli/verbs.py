@@ -69,6 +69,7 @@ VERBS = (
     Verb("replay", "avm.cli.replay", "take a machine's turns again and compare", JOURNAL, ("replay counter", "replay counter --code counter.py")),
     Verb("diff", "avm.cli.diff", "show what two turns of a machine's state differ in", JOURNAL, ("diff counter --from 3 --to 7", "diff counter --to 7")),
     Verb("bisect", "avm.cli.bisect", "find the first turn after which an expectation of the state fails", JOURNAL, ("bisect counter --expect positive.py",)),
+    Verb("cause", "avm.cli.cause", "show the turns and batches that led to a turn", JOURNAL, ("cause counter 7", "cause counter 7 --json > here.json", "cause --from-json here.json there.json")),
     Verb("fork", "avm.cli.fork", "copy machines as they were, for questions that have no effects", JOURNAL, ("fork counter --at 3", "fork --all monday --at 2026-01-31T12:00:00Z", "call counter.add 5 --fork monday", "fork ls", "fork rm monday")),
     Verb("verify", "avm.cli.verify", "check every chain, seal and reference in the store", JOURNAL, ("verify",)),
     Verb("failed", "avm.cli.failed", "list, show, retry, edit or drop batches that broke a machine", JOURNAL, ("failed", "failed show counter 12", "failed retry counter 12", "failed edit counter 12 '[5]'", "failed drop counter 12")),

@@ -76,9 +76,16 @@ def turn(machine: int, token: int, given_bytes: bytes) -> bytes:
 
 
 def turn_entry(
-    before: bytes, sender: bytes, seq: int, changed: bool, given_bytes: bytes, output: bytes
+    before: bytes,
+    sender: bytes,
+    seq: int,
+    changed: bool,
+    given_bytes: bytes,
+    output: bytes,
+    sent: bytes = b"",
 ) -> bytes:
-    """The journal's entry of a turn."""
-    parts: tuple[Any, ...] = (b"\x87\x01", byte_string(before), byte_string(sender), uint(seq))
+    """The journal's entry of a turn; `sent` is packed already, and empty when there is nothing."""
+    form = b"\x88\x01" if sent else b"\x87\x01"
+    parts: tuple[Any, ...] = (form, byte_string(before), byte_string(sender), uint(seq))
     flag = TRUE if changed else FALSE
-    return b"".join((*parts, flag, byte_string(given_bytes), byte_string(output)))
+    return b"".join((*parts, flag, byte_string(given_bytes), byte_string(output), sent))

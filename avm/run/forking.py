@@ -17,7 +17,7 @@ from avm.host.chain import input_of
 from avm.host.journal import Entry
 from avm.host.keys import Keyring
 from avm.host.state import Channel, Machine, Mode, Status
-from avm.run.moments import Moment, moment_at, sound, time_of
+from avm.run.moments import Moment, moment_at, newest_by, sound
 from avm.run.reading import Kept, Reader
 from avm.store.interface import Key, Transaction
 from caps.codec import encode_state
@@ -162,20 +162,8 @@ def _ordinal_after(entry: Entry, before: int) -> int:
 
 def turns_at(reader: Reader, now_ms: int) -> dict[int, int]:
     """Each machine's newest turn that is not after a time; one that was made later is not among them."""
-    found: dict[int, int] = {}
-    for machine in reader.machines():
-        head = reader.head(machine)
-        first = reader.first(machine)
-        low, high = first or 0, head
-        while low < high:
-            middle = (low + high) // 2
-            if time_of(reader, machine, middle) <= now_ms:
-                low = middle + 1
-            else:
-                high = middle
-        if low > (first or 0):
-            found[machine.id] = low - 1
-    return found
+    found = {one.id: newest_by(reader, one, now_ms) for one in reader.machines()}
+    return {number: turn for number, turn in found.items() if turn >= 0}
 
 
 __all__ = ["KEY_BYTES", "Copy", "turns_at"]

@@ -66,10 +66,23 @@ def time_of(reader: Reader, machine: Machine, turn: int) -> int:
     return 0
 
 
+def newest_by(reader: Reader, machine: Machine, now_ms: int) -> int:
+    """The newest turn that is not after a time; -1 where there is none that is kept."""
+    first = reader.first(machine) or 0
+    low, high = first, reader.head(machine)
+    while low < high:
+        middle = (low + high) // 2
+        if time_of(reader, machine, middle) <= now_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return low - 1 if low > first else -1
+
+
 def lens_at(reader: Reader, machine: Machine, labels: Labels, moment: Moment) -> Lens:
     """Looks at what the machine held then; what it has collected since has no name any more."""
     held = {n: cap for n, cap in reader.slots(machine).items() if n < moment.next_slot}
     return Lens(machine.address, held, labels, moment.next_slot)
 
 
-__all__ = ["Moment", "lens_at", "moment_at", "sound", "time_of"]
+__all__ = ["Moment", "lens_at", "moment_at", "newest_by", "sound", "time_of"]
