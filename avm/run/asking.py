@@ -19,7 +19,7 @@ from avm.run.moments import Moment
 from avm.run.paths import Change, changes
 from avm.run.reading import Reader
 from avm.run.states import load_at, loaded_state
-from avm.run.worker import Forked, WorkerLost
+from avm.run.worker import Timed, WorkerLost
 from caps.jsonform import Json
 
 ASKER = bytes(32)
@@ -59,7 +59,7 @@ class Answered:
 def ask_at(
     reader: Reader,
     machine: Machine,
-    worker: Forked,
+    worker: Timed,
     lens: Lens,
     moment: Moment,
     question: Question,

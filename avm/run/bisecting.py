@@ -22,7 +22,7 @@ from avm.run.moments import sound
 from avm.run.reading import Reader
 from avm.run.rerun import FLIGHT_BYTES, FLIGHT_FRAMES, CannotRerun, Progress
 from avm.run.states import check_turn, load_at, oldest
-from avm.run.worker import Forked, WorkerLost
+from avm.run.worker import Timed, WorkerLost
 
 # An answer follows a turn and a judgment, each of which has the time of a turn.
 TURNS_AN_ANSWER = 2
@@ -57,7 +57,7 @@ class Bisection:
 
     reader: Reader
     machine: Machine
-    worker: Forked
+    worker: Timed
     limits: Limits
     progress: Progress | None = None
     takes_turn: bool = False

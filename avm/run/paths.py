@@ -7,6 +7,7 @@ path is what one would write in Python to reach the value: `state.accounts["ann"
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from enum import Enum
 
 from caps.frozen import order_of
@@ -14,6 +15,8 @@ from caps.map import Map
 from caps.value import Affine, Capability, Linear, Record, Relevant, Value
 
 ROOT = "state"
+# Between the items that are the same at both ends so many are aligned, which takes the square of it.
+ALIGNED_MAX = 500
 WRAPPERS = (Linear, Affine, Relevant)
 
 Name = Callable[[Capability], str]
@@ -94,7 +97,7 @@ def _keys(
 def _items(
     was: tuple[Value, ...], now: tuple[Value, ...], name: Name, path: str
 ) -> Iterator[Change]:
-    """Item by item between what is the same at both ends, so that a queue that moves on is one removal."""
+    """Item by item where they differ, so that a queue that moves on is what left and what came."""
     shorter = min(len(was), len(now))
     start = 0
     while start < shorter and _same(was[start], now[start]):
@@ -102,13 +105,28 @@ def _items(
     end = 0
     while end < shorter - start and _same(was[-1 - end], now[-1 - end]):
         end += 1
-    both = shorter - start - end
-    for index in range(start, start + both):
-        yield from changes(was[index], now[index], name, f"{path}[{index}]")
-    for index in range(start + both, len(was) - end):
-        yield Change(f"{path}[{index}]", Kind.REMOVED, was=was[index])
-    for index in range(start + both, len(now) - end):
-        yield Change(f"{path}[{index}]", Kind.ADDED, now=now[index])
+    for old, new in _aligned(was, now, start, len(was) - end, len(now) - end):
+        both = min(len(old), len(new))
+        for index, other in zip(old, new, strict=False):
+            yield from changes(was[index], now[other], name, f"{path}[{index}]")
+        for index in old[both:]:
+            yield Change(f"{path}[{index}]", Kind.REMOVED, was=was[index])
+        for index in new[both:]:
+            yield Change(f"{path}[{index}]", Kind.ADDED, now=now[index])
+
+
+def _aligned(
+    was: tuple[Value, ...], now: tuple[Value, ...], start: int, old_end: int, new_end: int
+) -> Iterator[tuple[range, range]]:
+    """The runs of items that differ, in the one and in the other; of very many it is one run."""
+    if max(old_end, new_end) - start > ALIGNED_MAX:
+        yield range(start, old_end), range(start, new_end)
+        return
+    old = [order_of(one) for one in was[start:old_end]]
+    new = [order_of(one) for one in now[start:new_end]]
+    for what, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if what != "equal":
+            yield range(start + i, start + j), range(start + k, start + m)
 
 
 def key_text(key: Value, name: Name) -> str:

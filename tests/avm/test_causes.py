@@ -1,0 +1,168 @@
+"""Causes: the line of turns that led to one is the way that its message says it went."""
+
+from typing import Any
+
+import cbor2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avm.host import journal
+from avm.host.chain import input_of, output_of, shape_fault
+from avm.limits import Limits
+from avm.run.causes import CLIENT, DEPTH, GONE, HOST, OPERATOR, PRUNED, Causes, Trail
+from avm.run.reading import Reader
+from avm.run.senders import Way
+from avm.sim.world import World
+from caps.codec import decode_content_untrusted, encode_state
+from caps.map import Map
+from tests.avm.journals import tell
+from tests.avm.relays import relays
+from tests.sim.code import entries
+
+NAMES = ("ann", "bob", "cid")
+PASS = encode_state("pass")[0]
+
+
+def path_of(world: World, name: str, turn: int) -> list[str]:
+    """The way that the message of a turn says it came; nothing where it was not passed on."""
+    entry = entries(world, name)[turn]
+    given = input_of(entry) if entry.form == journal.TURN else None
+    if given is None or given.messages[0][0] != PASS:
+        return []
+    content = decode_content_untrusted(given.messages[0][1], [])
+    assert isinstance(content, Map) and isinstance(content["path"], tuple)
+    return [str(hop) for hop in content["path"]]
+
+
+def names(trail: Trail) -> list[str]:
+    return [step.machine.name for step in trail.steps]
+
+
+HOPS = st.lists(st.integers(0, 2), max_size=5)
+SAID = st.lists(
+    st.tuples(st.sampled_from(NAMES), HOPS, st.sampled_from([None, 0, 1, 3])), max_size=8
+)
+
+
+@given(said=SAID, seed=st.integers(0, 1000), shuffled=st.booleans())
+@settings(max_examples=10)
+def test_x05_the_cause_of_every_turn_is_the_way_its_message_went(
+    said: list[tuple[str, list[int], int | None]], seed: int, shuffled: bool
+) -> None:
+    world = World(seed, limits=Limits(snapshot_turns=5))
+    client, made = relays(world, *NAMES)
+    world.eager = not shuffled
+    for number, (name, hops, after) in enumerate(said):
+        content: dict[str, Any] = {"hops": hops or [0], "path": (f"client {number}",)}
+        if after is None:
+            client.send(client.hold(made[name]["pass"]), content)
+        else:
+            # Two timers to one capability renew each other: each is at its end before the next.
+            client.send(client.hold(made[name]["later"]), {**content, "after": after})
+            world.advance(4)
+    world.advance(10)
+    causes = Causes(Reader(world.store), world.core.host.address)
+    for name in NAMES:
+        for machine in (one for one in causes.reader.machines() if one.name == name):
+            for turn in range(machine.head):
+                path = path_of(world, name, turn)
+                if path:
+                    trail = causes.of_turn(machine, turn)
+                    assert trail.end.why == CLIENT
+                    assert names(trail) == [name, *reversed(path[1:])]
+
+
+def world_of_lines() -> tuple[World, Causes]:
+    world = World(3)
+    client, made = relays(world, *NAMES)
+    start = client.hold(made["ann"]["pass"])
+    tell(client, world, start, {"hops": [1, 2, 0], "path": ("client",)})
+    later = client.hold(made["cid"]["later"])
+    tell(client, world, later, {"hops": [0], "path": ("client",), "after": 2})
+    world.advance(5)
+    return world, Causes(Reader(world.store), world.core.host.address)
+
+
+def test_x05_a_timer_is_told_with_the_turn_that_set_it() -> None:
+    _world, causes = world_of_lines()
+    machine = causes.reader.machine("ann")
+    trail = causes.of_turn(machine, machine.head - 1)
+    assert names(trail) == ["ann", "cid"]
+    assert [step.timer for step in trail.steps] == [False, True]
+
+
+def test_x05_a_line_ends_where_it_is_told_to_and_where_nothing_is_known() -> None:
+    world, causes = world_of_lines()
+    ann = causes.reader.machine("ann")
+    (turn,) = (n for n in range(ann.head) if len(path_of(world, "ann", n)) == 4)
+    assert names(causes.of_turn(ann, turn)) == ["ann", "cid", "bob", "ann"]
+    short = causes.of_turn(ann, turn, 2)
+    assert (names(short), short.end.why) == (["ann", "cid"], DEPTH)
+    cid = world.machine("cid")
+    world.ask(lambda request: world.core.change(request, cid, "suspend"))
+    world.ask(lambda request: world.core.change(request, cid, "resume"))
+    suspended = causes.of_turn(causes.reader.machine("cid"), cid.head - 1)
+    assert (len(suspended.steps), suspended.end.why) == (1, OPERATOR)
+    created = causes.of_turn(ann, 0)
+    assert created.end.why == HOST  # which creates machines in a simulation
+
+
+def test_x05_what_a_pruned_journal_does_not_say_is_told() -> None:
+    world = World(4, limits=Limits(snapshot_turns=4))
+    client, made = relays(world, *NAMES)
+    start = client.hold(made["ann"]["pass"])
+    for _ in range(4):
+        tell(client, world, start, {"hops": [1, 2], "path": ("client",)})
+    bob = world.machine("bob")
+    reader = Reader(world.store)
+    first = next(turn for turn in range(bob.head) if path_of(world, "bob", turn))
+    causes = Causes(reader, world.core.host.address)
+    assert causes.of_turn(reader.machine("bob"), first).end.why == CLIENT
+    ann = world.machine("ann")
+    world.ask(lambda request: world.core.prune(request, ann, ann.head))
+    assert causes.of_turn(reader.machine("bob"), first).end.why == PRUNED
+
+
+def test_x05_the_hosts_own_word_and_a_client_that_left_are_told() -> None:
+    world = World(5)
+    client, made = relays(world, "ann")
+    read = client.hold(made["ann"]["read"])
+    client.ask(read)
+    world.settle()
+    client.leave(ended=True)
+    world.settle()
+    causes = Causes(Reader(world.store), world.core.host.address)
+    ann = causes.reader.machine("ann")
+    assert causes.of_turn(ann, ann.head - 1).end.why == GONE
+    host = causes.of_batch(Way(world.core.host.address, ann.address, 1))
+    assert (host.steps, host.end.why) == ((), HOST)
+
+
+def test_x05_an_entry_says_what_it_sent_to_others_than_clients_and_only_that() -> None:
+    world, _causes = world_of_lines()
+    for name in NAMES:
+        machine = world.machine(name)
+        for entry in entries(world, name):
+            to_clients_only = all(
+                type(send[0]) is int and send[0] < 0 for said in output_of(entry) for send in said
+            )
+            assert ("sent" in entry.fields) == (
+                not to_clients_only
+                and not any(
+                    len(s) == 7 and s[5] is not None for said in output_of(entry) for s in said
+                )
+            )
+            for receiver, first, count in entry.fields.get("sent", ()):
+                channel = world.core.host.channels[(machine.address, receiver)]
+                assert 0 < first and first + count - 1 <= channel.sent
+
+
+@pytest.mark.parametrize(
+    "sent", [[], [[b"short", 1, 1]], [[bytes(32), 0, 1]], [[bytes(32), 1]], [7]]
+)
+def test_x05_what_a_turn_sent_is_held_to_its_shape(sent: list[Any]) -> None:
+    given = cbor2.dumps([1, "c", 0, False, []])
+    fields = (bytes(32), 1, False, given, cbor2.dumps([0, False, []]), sent)
+    entry = journal.decode(3, journal.encode(journal.TURN, b"", *fields))
+    assert shape_fault(entry) == "what it sent is not told as it should be"

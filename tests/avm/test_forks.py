@@ -1,0 +1,224 @@
+"""Forks: what holds of a machine's past holds in its copy, and nothing of the copy holds elsewhere."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avm.host.journal import digest_of
+from avm.host.keys import Keyring
+from avm.limits import Limits
+from avm.machine.inside import Inside
+from avm.machine.prepared import load_bytes
+from avm.machine.worker import Interior, Tell
+from avm.run.audit import Audit
+from avm.run.forking import KEY_BYTES, Copy, turns_at
+from avm.run.moments import moment_at
+from avm.run.reading import NoSuchTurn, Reader
+from avm.run.replaying import replay
+from avm.run.rerun import Agreed
+from avm.run.states import state_at
+from avm.sim.entropy import Entropy
+from avm.sim.world import START_MS, Ground, World
+from avm.store.memory import MemoryStore
+from caps.errors import InvalidCapability
+from tests.avm.journals import LIMITS, busy_world, in_process, make, tell
+from tests.avm.relays import relays
+from tests.avm.store_dump import dump
+
+SMALL = Limits(snapshot_turns=7)
+
+
+def entropy() -> Iterator[bytes]:
+    stream = Entropy(77)
+    while True:
+        yield stream.bytes(KEY_BYTES)
+
+
+def fork_of(world: World, chosen: dict[str, int], waiting: bool = False) -> MemoryStore:
+    """The store of a fork: machines by name, each up to a turn."""
+    reader = Reader(world.store)
+    by_id = {reader.machine(name).id: turn for name, turn in chosen.items()}
+    store = MemoryStore()
+    for transaction in Copy(reader, by_id, waiting, keys()).transactions(entropy()):
+        store.commit([transaction])
+    return store
+
+
+def keys() -> Keyring:
+    return Keyring(b"f" * 32, b"g" * 32)
+
+
+def running(store: MemoryStore, seed: int = 0) -> World:
+    """The fork, run as the command does, but for the worker's process."""
+
+    def inside(tell: Tell) -> Interior:
+        return Inside(LIMITS, lambda body: load_bytes(body, LIMITS.printed_bytes), tell)
+
+    now_ms = max(one.now_ms for one in Reader(store).machines())
+    return World(seed, ground=Ground(store, keys, now_ms, "sim", "sim", inside))
+
+
+def state_of(store: MemoryStore, name: str, turn: int | None = None) -> bytes:
+    reader = Reader(store)
+    return digest_of(*state_at(reader, reader.machine(name), in_process(), turn))
+
+
+@given(turn=st.integers(0, 24))
+@settings(max_examples=8)
+def test_x05_a_fork_is_the_machine_as_it_was_and_a_whole_store(turn: int) -> None:
+    world = busy_world(SMALL)
+    before = dump(world.store)
+    store = fork_of(world, {"counter": turn})
+    reader = Reader(store)
+    machine = reader.machine("counter")
+    assert machine.head == turn + 1
+    assert state_of(store, "counter") == state_of(world.store, "counter", turn)
+    forked_keys = keys()
+    forked_keys.add_machine(machine.address, machine.sealed_keys)
+    assert list(Audit(reader, forked_keys).problems()) == []
+    assert isinstance(replay(reader, machine, in_process(), any_python=True), Agreed)
+    assert dump(world.store) == before
+
+
+@given(turn=st.integers(0, 18), seed=st.integers(0, 100))
+@settings(max_examples=8)
+def test_x05_a_fork_that_is_told_the_same_comes_to_the_same(turn: int, seed: int) -> None:
+    world = busy_world()
+    fork = running(fork_of(world, {"counter": turn}), seed)
+    client = fork.client()
+    add = Reader(fork.store).names(Reader(fork.store).machine("counter"))["add"]
+    for n in range(turn, 19):  # what turns turn + 1 to 19 were told
+        client.ask(client.hold(add), n if n != 13 else 14)
+        fork.settle()
+    assert len(client.outcomes) == 19 - turn
+    assert state_of(fork.store, "counter") == state_of(world.store, "counter", 19)
+
+
+def test_x05_what_a_fork_does_changes_nothing_of_the_store_that_it_is_of() -> None:
+    world = busy_world(SMALL)
+    before = dump(world.store)
+    fork = running(fork_of(world, {"counter": 5}))
+    client = fork.client()
+    add = Reader(fork.store).names(Reader(fork.store).machine("counter"))["add"]
+    client.ask(client.hold(add), 1_000)
+    fork.settle()
+    assert client.outcomes == {1: [{"total": 1_000 + sum(range(5))}]}
+    assert dump(world.store) == before
+    # What is sealed in a fork opens nowhere else.
+    wire = fork.core.seal(add)
+    assert wire != world.core.seal(add)
+    with pytest.raises(InvalidCapability):
+        world.core.unseal_untrusted(wire)
+
+
+def test_x05_machines_of_one_fork_reach_each_other_and_nobody_else() -> None:
+    world = World(1)
+    _client, made = relays(world, "ann", "bob", "cid")
+    heads = {name: world.machine(name).head - 1 for name in ("ann", "bob")}
+    fork = running(fork_of(world, heads))
+    asking = fork.client()
+    start = asking.hold(made["ann"]["pass"])
+    asking.send(start, {"hops": [1], "path": ()})
+    asking.send(start, {"hops": [2], "path": ()})
+    fork.settle()
+    # From ann to bob it is delivered; cid is not in the fork, and of that nothing is kept.
+    assert fork.machine("bob").head == heads["bob"] + 2
+    assert not fork.core.host.outbox
+    assert asking.verdicts == [(1, ["applied"]), (2, ["applied"])]
+    assert world.machine("bob").head == heads["bob"] + 1
+
+
+def test_x05_a_fork_of_now_takes_along_what_is_under_way() -> None:
+    world = World(2)
+    client, made = relays(world, "ann", "bob")
+    client.send(client.hold(made["ann"]["later"]), {"hops": [1], "path": (), "after": 5})
+    world.settle()
+    world.suspend("bob")
+    client.send(client.hold(made["ann"]["pass"]), {"hops": [1], "path": ()})
+    world.settle()
+    heads = {name: world.machine(name).head - 1 for name in ("ann", "bob")}
+    fork = running(fork_of(world, heads, waiting=True))
+    fork.core.pump()
+    fork.settle()
+    assert fork.machine("bob").head == heads["bob"] + 2, "the batch that waited"
+    fork.advance(6)
+    assert fork.machine("bob").head == heads["bob"] + 3, "the timer"
+    past = running(fork_of(world, heads, waiting=False))
+    past.advance(6)
+    assert past.machine("bob").head == heads["bob"] + 1, "of the past nothing waits"
+
+
+def test_x05_a_capability_that_was_given_up_since_leads_to_nobody() -> None:
+    world = World(3, limits=Limits(snapshot_turns=6))
+    client, _made = relays(world, "ann")
+    created = make(world, "counter")
+    keep = client.hold(created.names["keep"])
+    tell(client, world, keep, client.ear("one"))
+    turn = world.machine("counter").head - 1
+    reader = Reader(world.store)
+    machine = reader.machine("counter")
+    held = reader.slots(machine)
+    assert held
+    for slot in held:
+        del world.store._tables["slot"][(machine.id, slot)]
+    store = fork_of(world, {"counter": turn})
+    assert state_of(store, "counter") == state_of(world.store, "counter", turn)
+    lost = Reader(store).slots(Reader(store).machine("counter"))
+    assert lost.keys() == held.keys() and not set(lost.values()) & set(held.values())
+
+
+def test_x05_all_machines_are_forked_as_of_one_time() -> None:
+    world = World(4)
+    first = make(world, "one")
+    client = world.client()
+    times = [world.now_ms]
+    for n in range(4):
+        world.advance(10)
+        tell(client, world, client.hold(first.names["add"]), n)
+        times.append(world.now_ms)
+    make(world, "two")
+    reader = Reader(world.store)
+    one, two = (reader.machine(name).id for name in ("one", "two"))
+    for turn, when in enumerate(times):
+        found = turns_at(reader, when)
+        assert found[one] == turn
+        assert (two in found) == (turn == 4)
+    assert turns_at(reader, START_MS - 1) == {}
+
+
+def test_x05_of_a_pruned_journal_what_is_left_can_be_forked() -> None:
+    world = busy_world(SMALL)
+    machine = world.machine("counter")
+    world.ask(lambda request: world.core.prune(request, machine, 10))
+    first = Reader(world.store).first(machine)
+    assert first
+    with pytest.raises(NoSuchTurn, match="pruned"):
+        moment_at(Reader(world.store), machine, first - 1)
+    store = fork_of(world, {"counter": 20})
+    assert state_of(store, "counter") == state_of(world.store, "counter", 20)
+
+
+def test_x05_an_ask_to_one_who_is_not_in_the_fork_is_undelivered() -> None:
+    asks = """
+from avm import Me, Send
+def init(message, me):
+    return message.answer({"ask": me("ask")}), (me, message.content, None)
+def step(message, state):
+    me, to, heard = state
+    if message.context == "ask":
+        return [Send(message.content, None, reply=me("heard"))], state
+    return [], (me, to, message.content)
+"""
+    world = World(5)
+    counter = make(world)
+    asker = make(world, "asker", asks)
+    turn = world.machine("asker").head - 1
+    fork = running(fork_of(world, {"asker": turn}))
+    client = fork.client()
+    client.send(client.hold(asker.names["ask"]), client.hold(counter.names["read"]))
+    fork.settle()
+    reader = Reader(fork.store)
+    body, _references = state_at(reader, reader.machine("asker"), in_process())
+    assert b"undelivered" in body
