@@ -19,7 +19,6 @@ from avm.run.files import read
 from avm.run.labels import Labels
 from avm.run.reading import NoSuchMachine, Reader
 from avm.run.senders import Way
-from avm.run.states import check_turn
 from avm.run.trails import Trail, TrailRefused, joined, trail_untrusted
 
 DEPTH = 100
@@ -95,10 +94,9 @@ def _found(args: argparse.Namespace, reader: Reader, directory: Directory) -> Tr
     causes = Causes(reader, host)
     labels = reader.labels(host)
     if args.channel is not None:
-        return _trail(reader, labels, causes.of_batch(_way(args.channel, reader), args.depth))
+        return trail_json(reader, labels, causes.of_batch(_way(args.channel, reader), args.depth))
     machine = reader.machine(args.machine)
-    check_turn(reader, machine, args.turn)
-    return _trail(reader, labels, causes.of_turn(machine, args.turn, args.depth))
+    return trail_json(reader, labels, causes.of_turn(machine, args.turn, args.depth))
 
 
 def _way(words: list[str], reader: Reader) -> Way:
@@ -121,7 +119,8 @@ def _address(text: str, reader: Reader) -> bytes:
         return whole
 
 
-def _trail(reader: Reader, labels: Labels, found: Found) -> Trail:
+def trail_json(reader: Reader, labels: Labels, found: Found) -> Trail:
+    """A line of causes as JSON, its entries as `log --json` has them."""
     steps = [_step(reader, labels, one) for one in found.steps]
     end: dict[str, Any] = {"why": found.end.why}
     if found.end.way is not None:

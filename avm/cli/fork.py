@@ -13,7 +13,7 @@ from avm.host.state import Machine
 from avm.run import forks
 from avm.run.directory import Directory
 from avm.run.forking import turns_at
-from avm.run.forks import Fork, ForkRefused
+from avm.run.forks import Fork
 from avm.run.moments import time_of
 from avm.run.reading import Reader
 from avm.run.states import check_turn
@@ -124,10 +124,9 @@ def _make(
     waiting: bool,
     at_ms: int,
 ) -> Fork:
-    try:
-        return forks.make(directory, reader, name, chosen, waiting, at_ms)
-    except ForkRefused as error:
-        raise CliError(f"{error}; --name gives another") from None
+    if not forks.NAME.fullmatch(name):
+        raise Usage(f"{name!r} cannot be a fork's name: a-z, 0-9 and -, a letter first, up to 64")
+    return forks.make(directory, reader, name, chosen, waiting, at_ms)
 
 
 def _tell_pruned(reader: Reader, machines: list[Machine]) -> None:

@@ -11,7 +11,7 @@ from avm.host import journal
 from avm.host.chain import is_signal
 from avm.host.journal import Entry
 from avm.host.state import Machine
-from avm.run.moments import sound
+from avm.run.moments import entry_at
 from avm.run.reading import Reader
 from avm.run.senders import Search, Way
 
@@ -80,8 +80,7 @@ class Causes:
             steps.append(found)
 
     def _entry(self, machine: Machine, n: int) -> Entry:
-        (link,) = self.reader.walk(machine, n, n + 1)
-        return sound(machine, link).entry
+        return entry_at(self.reader, machine, n).entry
 
     def _took(self, machine: Machine, turn: int) -> Way | None:
         """The batch of a turn; None where it took none, or took the host's own word."""

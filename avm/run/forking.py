@@ -17,7 +17,7 @@ from avm.host.chain import input_of
 from avm.host.journal import Entry
 from avm.host.keys import Keyring
 from avm.host.state import Channel, Machine, Mode, Status
-from avm.run.moments import Moment, moment_at, newest_by, sound
+from avm.run.moments import Moment, entry_at, moment_at, newest_by, sound
 from avm.run.reading import Kept, Reader
 from avm.store.interface import Key, Transaction
 from caps.codec import encode_state
@@ -85,10 +85,12 @@ class Copy:
             if slot not in gone:
                 cap = held.get(slot) or self._lost(machine, slot)
                 puts[("slot", machine.id, slot)] = capability.to_bytes(cap)
-        last = next(iter(self.reader.walk(machine, moment.turn, moment.turn + 1)))
         copy = self.reader.machine_now(machine.id)
         assert copy is not None, "it is read from one commit"
-        copy.head, copy.chain = moment.turn + 1, sound(machine, last).entry.hash
+        copy.head, copy.chain = (
+            moment.turn + 1,
+            entry_at(self.reader, machine, moment.turn).entry.hash,
+        )
         copy.now_ms, copy.next_slot, copy.code = moment.now_ms, moment.next_slot, moment.code
         copy.generation = moment.generation
         copy.sealed_keys = self.keys.close_machine(entropy[:32], entropy[32:64], entropy[64:])

@@ -75,7 +75,9 @@ def make(
     at_ms: int,
 ) -> Fork:
     """Makes a fork of machines as they were after their turns, whole or not at all; ForkRefused."""
-    check_name(directory, name)
+    assert NAME.fullmatch(name), "whoever takes a name from outside checks it"
+    if (directory.forks / name).exists():
+        raise ForkRefused(f"there is a fork {name}: give another --name, or `fork rm {name}` first")
     part = Directory(directory.forks / f".{name}.new")
     shutil.rmtree(part.path, ignore_errors=True)
     part.create()
@@ -100,14 +102,6 @@ def make(
     return _read(Directory(directory.forks / name))
 
 
-def check_name(directory: Directory, name: str) -> None:
-    """Whether a new fork may have this name; ForkRefused."""
-    if not NAME.fullmatch(name):
-        raise ForkRefused(f"{name!r} cannot be a fork's name (a-z, 0-9 and -, a letter first)")
-    if (directory.forks / name).exists():
-        raise ForkRefused(f"there is a fork {name}; `fork rm {name}` removes it")
-
-
 def _entropy() -> Iterator[bytes]:
     while True:
         yield os.urandom(KEY_BYTES)
@@ -128,4 +122,4 @@ def remove(directory: Directory, name: str) -> None:
         lock.close()
 
 
-__all__ = ["Fork", "ForkRefused", "check_name", "find", "listed", "make", "remove"]
+__all__ = ["NAME", "Fork", "ForkRefused", "find", "listed", "make", "remove"]

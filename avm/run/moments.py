@@ -6,6 +6,7 @@ Beside the journey, for questions about the past. The state itself is made again
 from dataclasses import dataclass
 
 from avm.host import journal
+from avm.host.capability import Cap
 from avm.host.chain import Fault, Link, Slots
 from avm.host.state import Machine
 from avm.run.labels import Labels, Lens
@@ -81,8 +82,31 @@ def newest_by(reader: Reader, machine: Machine, now_ms: int) -> int:
 
 def lens_at(reader: Reader, machine: Machine, labels: Labels, moment: Moment) -> Lens:
     """Looks at what the machine held then; what it has collected since has no name any more."""
-    held = {n: cap for n, cap in reader.slots(machine).items() if n < moment.next_slot}
+    held = slots_below(reader, machine, moment.next_slot)
     return Lens(machine.address, held, labels, moment.next_slot)
 
 
-__all__ = ["Moment", "lens_at", "moment_at", "newest_by", "sound", "time_of"]
+def slots_below(reader: Reader, machine: Machine, next_slot: int) -> dict[int, Cap]:
+    """The capabilities that a machine holds and had in a slot below this one."""
+    return {slot: cap for slot, cap in reader.slots(machine).items() if slot < next_slot}
+
+
+def entry_at(reader: Reader, machine: Machine, turn: int) -> Link:
+    """The entry of a turn; raises NoSuchTurn where it was pruned, StoreDamaged."""
+    check_turn(reader, machine, turn)
+    for link in reader.walk(machine, turn, turn + 1):
+        return sound(machine, link)
+    first = reader.first(machine)
+    raise NoSuchTurn(f"the journal of {machine.name} was pruned: it begins with turn {first}")
+
+
+__all__ = [
+    "Moment",
+    "entry_at",
+    "lens_at",
+    "moment_at",
+    "newest_by",
+    "slots_below",
+    "sound",
+    "time_of",
+]

@@ -1,5 +1,7 @@
 """Causes: the line of turns that led to one is the way that its message says it went."""
 
+import json
+from contextlib import suppress
 from typing import Any
 
 import cbor2
@@ -7,17 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avm.cli.cause import trail_json
 from avm.host import journal
 from avm.host.chain import input_of, output_of, shape_fault
 from avm.limits import Limits
-from avm.run.causes import CLIENT, DEPTH, GONE, HOST, OPERATOR, PRUNED, Causes, Trail
+from avm.run.causes import CLIENT, DEPTH, ELSEWHERE, GONE, HOST, OPERATOR, PRUNED, Causes, Trail
 from avm.run.reading import Reader
 from avm.run.senders import Way
+from avm.run.trails import TrailRefused, joined, trail_untrusted
+from avm.sim.net import Net
 from avm.sim.world import World
 from caps.codec import decode_content_untrusted, encode_state
 from caps.map import Map
-from tests.avm.journals import tell
-from tests.avm.relays import relays
+from tests.avm.journals import make, tell
+from tests.avm.relays import RELAY, reader_of, relays
 from tests.sim.code import entries
 
 NAMES = ("ann", "bob", "cid")
@@ -166,3 +171,58 @@ def test_x05_what_a_turn_sent_is_held_to_its_shape(sent: list[Any]) -> None:
     fields = (bytes(32), 1, False, given, cbor2.dumps([0, False, []]), sent)
     entry = journal.decode(3, journal.encode(journal.TURN, b"", *fields))
     assert shape_fault(entry) == "what it sent is not told as it should be"
+
+
+def test_x05_lines_of_two_hosts_join_to_one() -> None:
+    net = Net(6, 2)
+    here, there = net.worlds
+    ann, bob = make(here, "ann", RELAY), make(there, "bob", RELAY)
+    for world, own, other, name in ((here, ann, there, "bob"), (there, bob, here, "ann")):
+        client = world.client()
+        to = (bob if name == "bob" else ann).names["pass"]
+        held = client.hold(world.core.unseal_untrusted(other.core.seal(to)))
+        client.send(client.hold(own.names["join"]), {"name": own.machine.name, "to": held})
+        net.settle()
+    client = here.client()
+    client.send(client.hold(ann.names["pass"]), {"hops": [0, 0], "path": ("client",)})
+    net.settle()
+    causes = {world: Causes(reader_of(world), world.core.host.address) for world in net.worlds}
+    line = causes[here].of_turn(causes[here].reader.machine("ann"), here.machine("ann").head - 1)
+    assert (names(line), line.end.why) == (["ann"], ELSEWHERE)
+    assert line.end.way is not None
+    over_there = causes[there].of_batch(line.end.way)
+    assert (names(over_there), over_there.end.why) == (["bob"], ELSEWHERE)
+    assert over_there.end.way is not None
+    back = causes[here].of_batch(over_there.end.way)
+    assert (names(back), back.end.why) == (["ann"], CLIENT)
+    shown = [
+        trail_json(causes[world].reader, causes[world].reader.labels(), one)
+        for world, one in ((there, over_there), (here, back), (here, line))
+    ]
+    read = [trail_untrusted(json.dumps(one).encode()) for one in shown]
+    whole = joined(read)
+    assert [step["machine"] for step in whole["steps"]] == ["ann", "bob", "ann"]
+    assert whole["end"] == shown[1]["end"] and whole["begins"] is None
+    with pytest.raises(TrailRefused, match="1 of the 4 lines follow no other's end"):
+        joined([*read, read[0]])
+
+
+@given(
+    st.binary(max_size=40)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers(-1, 3) | st.sampled_from(["why", "client", "a"]),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["begins", "steps", "end", "why", "channel", "sender", "seq", "entry"]
+                ),
+                inner,
+                max_size=4,
+            )
+        ),
+    ).map(lambda value: json.dumps(value).encode())
+)
+def test_x05_a_file_that_is_no_line_of_causes_is_refused(body: bytes) -> None:
+    with suppress(TrailRefused):
+        joined([trail_untrusted(body)])

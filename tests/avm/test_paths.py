@@ -98,11 +98,13 @@ def test_x05_of_very_many_items_that_differ_each_is_compared_with_the_one_in_its
 
 
 def test_x05_each_kind_of_value_has_its_path() -> None:
-    state = Record("Bank", freeze({"accounts": {"ann": Record("A", freeze({"balance": 5}))}}))
-    later = Record("Bank", freeze({"accounts": {"ann": Record("A", freeze({"balance": 7}))}}))
+    state, later = (
+        Record("Bank", Map({"accounts": Map({"ann": Record("A", Map({"balance": balance}))})}))
+        for balance in (5, 7)
+    )
     (change,) = found(state, later)
     assert change == Change('state.accounts["ann"].balance', Kind.CHANGED, 5, 7)
-    pairs = (
+    pairs: tuple[tuple[Any, Any, str], ...] = (
         ({3: 1}, {3: True}, "state[3]"),
         ({("a", 1): 0}, {}, 'state[("a", 1)]'),
         ({Foreign(2): 0}, {}, "state[<slot 2>]"),
