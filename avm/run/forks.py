@@ -18,6 +18,8 @@ from avm.run.directory import Directory, sync_directory
 from avm.run.forking import KEY_BYTES, Copy
 from avm.run.reading import Reader
 from avm.store.sqlite import SqliteStore
+from caps.errors import Malformed
+from caps.jsonform import parse
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 FORMAT = 1
@@ -56,14 +58,31 @@ def listed(directory: Directory) -> list[Fork]:
 
 def _read(fork: Directory) -> Fork:
     try:
-        match json.loads(fork.fork_file.read_bytes()):
-            case {"format": int(version), "machines": dict(machines), "at_ms": int(at_ms)}:
-                if version == FORMAT:
-                    size = sum(one.stat().st_size for one in fork.path.glob("store.db*"))
-                    return Fork(fork.path.name, machines, at_ms, size)
-    except (OSError, ValueError):
-        pass
-    raise ForkRefused(f"{fork.fork_file} is damaged: `fork rm {fork.path.name}` removes the fork")
+        machines, at_ms = about_untrusted(fork.fork_file.read_bytes())
+    except (OSError, Malformed) as error:
+        name = fork.path.name
+        why = f"{fork.fork_file} is damaged: {error}"
+        raise ForkRefused(f"{why}; `fork rm {name}` removes the fork") from None
+    size = sum(one.stat().st_size for one in fork.path.glob("store.db*"))
+    return Fork(fork.path.name, machines, at_ms, size)
+
+
+def about(machines: Mapping[str, int], at_ms: int) -> bytes:
+    """What the fork's file says: each machine's turn, and the time."""
+    return json.dumps({"format": FORMAT, "machines": dict(machines), "at_ms": at_ms}).encode()
+
+
+def about_untrusted(body: bytes) -> tuple[dict[str, int], int]:
+    """The machines with their turns, and the time in ms, that a fork's file says; Malformed."""
+    try:
+        said: Any = parse(body.decode())
+    except UnicodeDecodeError:
+        raise Malformed("not UTF-8 text") from None
+    match said:
+        case {"format": 1, "machines": dict(machines), "at_ms": int(at_ms)}:
+            if all(type(turn) is int and turn >= 0 for turn in machines.values()):
+                return machines, at_ms
+    raise Malformed("not a fork's file of this version")
 
 
 def make(
@@ -93,8 +112,7 @@ def make(
         machines = {one.name: chosen[one.id] for one in reader.machines() if one.id in chosen}
         if directory.config_file.exists():
             shutil.copy(directory.config_file, part.config_file)
-        about: dict[str, Any] = {"format": FORMAT, "machines": machines, "at_ms": at_ms}
-        part.fork_file.write_text(json.dumps(about))
+        part.fork_file.write_bytes(about(machines, at_ms))
         os.rename(part.path, directory.forks / name)
         sync_directory(directory.forks)
     finally:
@@ -122,4 +140,14 @@ def remove(directory: Directory, name: str) -> None:
         lock.close()
 
 
-__all__ = ["NAME", "Fork", "ForkRefused", "find", "listed", "make", "remove"]
+__all__ = [
+    "NAME",
+    "Fork",
+    "ForkRefused",
+    "about",
+    "about_untrusted",
+    "find",
+    "listed",
+    "make",
+    "remove",
+]

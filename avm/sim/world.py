@@ -6,7 +6,6 @@ process has. Each call of `step` does one thing that could happen next, chosen b
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from avm.host import history
@@ -36,7 +35,6 @@ from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.inside import Inside
 from avm.machine.live import CannotLoad, Code
-from avm.machine.worker import Interior, MakeInside, Tell
 from avm.sim.client import Client, Handles, Mark
 from avm.sim.entropy import Entropy
 from avm.store.errors import DiskFull
@@ -64,23 +62,11 @@ class Dies(BaseException):
 class SimWorker:
     """A worker: frames that wait, and the inside that takes them; one that hangs takes no more."""
 
-    def __init__(self, make_inside: MakeInside) -> None:
+    def __init__(self, limits: Limits, load: CodeOf) -> None:
         self.told: list[bytes] = []
-        self.inside: Interior = make_inside(self.told.append)
+        self.inside = Inside(limits, load, self.told.append)
         self.frames: deque[bytes] = deque()
         self.hangs = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What a world stands on where that is not its own: a store, keys, a time, a Python, workers."""
-
-    store: MemoryStore
-    keys: Callable[[], Keyring]
-    now_ms: int
-    python: str
-    version: str
-    inside: MakeInside
 
 
 class World:
@@ -93,15 +79,13 @@ class World:
         limits: Limits | None = None,
         workers: int = 2,
         network: Callable[["World", Any], None] | None = None,
-        ground: Ground | None = None,
     ) -> None:
         """`network` carries out what the host asks of other hosts; without it there are none."""
         self.network = network
         self.entropy = Entropy(seed)
         self.limits = limits or Limits()
-        self.ground = ground or self._own_ground()
-        self.now_ms = self.ground.now_ms
-        self.store = self.ground.store
+        self.now_ms = START_MS
+        self.store = MemoryStore()
         self.keyring_seeds = (self.entropy.bytes(32), self.entropy.bytes(32))
         self.codes: dict[bytes, Code] = {}
         self.handles = Handles()
@@ -115,21 +99,9 @@ class World:
         self.eager = True
         self._start()
 
-    def _own_ground(self) -> Ground:
-        """Memory, keys of the seed, and workers with the code that was given to the world."""
-
-        def inside(tell: Tell) -> Interior:
-            return Inside(self.limits, self._code, tell)
-
-        def keys() -> Keyring:
-            return Keyring(*self.keyring_seeds)
-
-        return Ground(MemoryStore(), keys, START_MS, "sim", "sim", inside)
-
     def _start(self) -> None:
-        ground = self.ground
-        place = {"python": ground.python, "version": ground.version}
-        self.core = Core(ground.keys(), self.limits, now_ms=self.now_ms, **place)
+        keys = Keyring(*self.keyring_seeds)
+        self.core = Core(keys, self.limits, now_ms=self.now_ms, python="sim", version="sim")
         self.core.load(self.store.rows)
         if self.network is not None:
             self.core.join()
@@ -144,7 +116,7 @@ class World:
 
     def _new_worker(self) -> None:
         self.next_worker += 1
-        self.workers[self.next_worker] = SimWorker(self.ground.inside)
+        self.workers[self.next_worker] = SimWorker(self.limits, self._code)
         self.core.worker_up(self.next_worker)
 
     def _code(self, bundle: bytes) -> Code:
@@ -228,7 +200,7 @@ class World:
         answers: list[bytes] = []
         dies = False
         try:
-            answers = list(worker.inside.receive(worker.frames.popleft()))
+            answers = worker.inside.receive(worker.frames.popleft())
         except Hangs:
             worker.hangs = True
         except Dies:

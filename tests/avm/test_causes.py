@@ -226,3 +226,59 @@ def test_x05_lines_of_two_hosts_join_to_one() -> None:
 def test_x05_a_file_that_is_no_line_of_causes_is_refused(body: bytes) -> None:
     with suppress(TrailRefused):
         joined([trail_untrusted(body)])
+
+
+APART = """
+from avm import Me, Send
+
+def init(message, me):
+    return message.answer({"go": me("go")}), (me, ())
+
+def step(message, state):
+    me, others = state
+    match message.content:
+        case {"join": to}:
+            return [], (me, (*others, to))
+        case {"say": count, "apart": apart}:
+            return [Send(to, n, apart=apart) for n in range(count) for to in others], state
+        case {"later": after, "what": what}:
+            # A capability of its own each time: timers to one capability renew each other.
+            return [Send(me(after), what, after_s=after)], state
+        case _:
+            return [], state
+"""
+
+
+def test_x05_every_number_of_a_channel_stands_in_the_entry_that_sent_it() -> None:
+    world = World(8)
+    made = {name: make(world, name, APART) for name in ("one", "two", "three")}
+    client = world.client()
+    go = client.hold(made["one"].names["go"])
+    for other in ("two", "three"):
+        tell(client, world, go, {"join": client.hold(made[other].names["go"])})
+    for count, apart in ((3, False), (2, True), (1, True), (4, False)):
+        tell(client, world, go, {"say": count, "apart": apart})
+    told: dict[bytes, list[int]] = {}
+    for entry in entries(world, "one"):
+        for receiver, first, count in entry.fields.get("sent", ()):
+            told.setdefault(receiver, []).extend(range(first, first + count))
+    for other in ("two", "three"):
+        address = world.machine(other).address
+        sent = world.core.host.channels[(world.machine("one").address, address)].sent
+        assert told[address] == list(range(1, sent + 1)) == [1, 2, 3, 4, 5]
+
+
+def test_x05_of_two_timers_the_one_that_was_due_is_told() -> None:
+    world = World(9)
+    made = make(world, "one", APART)
+    client = world.client()
+    go = client.hold(made.names["go"])
+    turns = []
+    for after in (2, 9):
+        tell(client, world, go, {"later": after, "what": "same"})
+        turns.append(world.machine("one").head - 1)
+    world.advance(3)
+    causes = Causes(Reader(world.store), world.core.host.address)
+    machine = causes.reader.machine("one")
+    trail = causes.of_turn(machine, machine.head - 1)
+    assert [(step.turn, step.timer) for step in trail.steps][1] == (turns[0], True)

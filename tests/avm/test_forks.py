@@ -1,29 +1,41 @@
 """Forks: what holds of a machine's past holds in its copy, and nothing of the copy holds elsewhere."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avm.host.batch import Said
+from avm.host.capability import Cap, Local
 from avm.host.journal import digest_of
 from avm.host.keys import Keyring
 from avm.limits import Limits
 from avm.machine.inside import Inside
 from avm.machine.prepared import load_bytes
 from avm.machine.worker import Interior, Tell
+from avm.run import forks
 from avm.run.audit import Audit
 from avm.run.forking import KEY_BYTES, Copy, turns_at
+from avm.run.labels import Labels, Lens
 from avm.run.moments import moment_at
 from avm.run.reading import NoSuchTurn, Reader
 from avm.run.replaying import replay
 from avm.run.rerun import Agreed
+from avm.run.solo import Outcome, Solo
 from avm.run.states import state_at
 from avm.sim.entropy import Entropy
-from avm.sim.world import START_MS, Ground, World
+from avm.sim.world import World
+from avm.store.interface import Store
 from avm.store.memory import MemoryStore
-from caps.errors import InvalidCapability
-from tests.avm.journals import LIMITS, busy_world, in_process, make, tell
+from caps.codec import decode_content_untrusted, encode_content
+from caps.errors import InvalidCapability, Malformed
+from caps.slots import Foreign
+from caps.value import Failed, freeze
+from tests.avm.journals import COUNTER, LIMITS, busy_world, in_process, make, tell, upgrade
 from tests.avm.relays import relays
 from tests.avm.store_dump import dump
 
@@ -50,17 +62,32 @@ def keys() -> Keyring:
     return Keyring(b"f" * 32, b"g" * 32)
 
 
-def running(store: MemoryStore, seed: int = 0) -> World:
+def running(store: MemoryStore) -> Solo:
     """The fork, run as the command does, but for the worker's process."""
 
     def inside(tell: Tell) -> Interior:
         return Inside(LIMITS, lambda body: load_bytes(body, LIMITS.printed_bytes), tell)
 
     now_ms = max(one.now_ms for one in Reader(store).machines())
-    return World(seed, ground=Ground(store, keys, now_ms, "sim", "sim", inside))
+    return Solo(store, keys(), LIMITS, now_ms, ("sim", "sim"), inside)
 
 
-def state_of(store: MemoryStore, name: str, turn: int | None = None) -> bytes:
+def named(store: Store, machine: str, name: str) -> Local:
+    reader = Reader(store)
+    cap = reader.names(reader.machine(machine))[name]
+    assert isinstance(cap, Local)
+    return cap
+
+
+def said(to: Local, content: object, *caps: Cap) -> Said:
+    return Said(to, encode_content(freeze(content))[0], caps, None)
+
+
+def head(fork: Solo, name: str) -> int:
+    return fork.core.host.names[name].head
+
+
+def state_of(store: Store, name: str, turn: int | None = None) -> bytes:
     reader = Reader(store)
     return digest_of(*state_at(reader, reader.machine(name), in_process(), turn))
 
@@ -82,17 +109,15 @@ def test_x05_a_fork_is_the_machine_as_it_was_and_a_whole_store(turn: int) -> Non
     assert dump(world.store) == before
 
 
-@given(turn=st.integers(0, 18), seed=st.integers(0, 100))
+@given(turn=st.integers(0, 18))
 @settings(max_examples=8)
-def test_x05_a_fork_that_is_told_the_same_comes_to_the_same(turn: int, seed: int) -> None:
+def test_x05_a_fork_that_is_told_the_same_comes_to_the_same(turn: int) -> None:
     world = busy_world()
-    fork = running(fork_of(world, {"counter": turn}), seed)
-    client = fork.client()
-    add = Reader(fork.store).names(Reader(fork.store).machine("counter"))["add"]
+    fork = running(fork_of(world, {"counter": turn}))
+    add = named(fork.store, "counter", "add")
     for n in range(turn, 19):  # what turns turn + 1 to 19 were told
-        client.ask(client.hold(add), n if n != 13 else 14)
-        fork.settle()
-    assert len(client.outcomes) == 19 - turn
+        content = encode_content(n if n != 13 else 14)[0]
+        assert not fork.ask(f"client {n}", add, content, (), 1_000).why
     assert state_of(fork.store, "counter") == state_of(world.store, "counter", 19)
 
 
@@ -100,11 +125,9 @@ def test_x05_what_a_fork_does_changes_nothing_of_the_store_that_it_is_of() -> No
     world = busy_world(SMALL)
     before = dump(world.store)
     fork = running(fork_of(world, {"counter": 5}))
-    client = fork.client()
-    add = Reader(fork.store).names(Reader(fork.store).machine("counter"))["add"]
-    client.ask(client.hold(add), 1_000)
-    fork.settle()
-    assert client.outcomes == {1: [{"total": 1_000 + sum(range(5))}]}
+    add = named(fork.store, "counter", "add")
+    answer = fork.ask("one", add, encode_content(1_000)[0], (), 1_000)
+    assert decode_content_untrusted(answer.content, []) == {"total": 1_000 + sum(range(5))}
     assert dump(world.store) == before
     # What is sealed in a fork opens nowhere else.
     wire = fork.core.seal(add)
@@ -113,20 +136,35 @@ def test_x05_what_a_fork_does_changes_nothing_of_the_store_that_it_is_of() -> No
         world.core.unseal_untrusted(wire)
 
 
+def test_x05_the_outcomes_in_a_fork_are_those_of_a_host() -> None:
+    fork = running(fork_of(busy_world(SMALL), {"counter": 5}))
+    add, keep = (named(fork.store, "counter", name) for name in ("add", "keep"))
+    for to, content, outcome in (
+        (add, "x", Outcome("refused", "no such thing")),
+        (add, 13, Outcome("rejected")),
+    ):
+        assert fork.ask(f"client {content}", to, encode_content(content)[0], (), 500) == outcome
+    before = fork.now_ms
+    kept = fork.ask("keeps", keep, encode_content(None)[0], (), 500)
+    told = decode_content_untrusted(kept.content, [])
+    assert isinstance(told, Failed) and told.why == "late"
+    assert fork.now_ms >= before + 500
+    assert not fork.core.host.clients
+
+
 def test_x05_machines_of_one_fork_reach_each_other_and_nobody_else() -> None:
     world = World(1)
-    _client, made = relays(world, "ann", "bob", "cid")
+    relays(world, "ann", "bob", "cid")
     heads = {name: world.machine(name).head - 1 for name in ("ann", "bob")}
     fork = running(fork_of(world, heads))
-    asking = fork.client()
-    start = asking.hold(made["ann"]["pass"])
-    asking.send(start, {"hops": [1], "path": ()})
-    asking.send(start, {"hops": [2], "path": ()})
-    fork.settle()
+    session = fork.open("client")
+    start = named(fork.store, "ann", "pass")
+    for hops in ([1], [2]):
+        fork.offer(session, said(start, {"hops": hops, "path": ()}))
     # From ann to bob it is delivered; cid is not in the fork, and of that nothing is kept.
-    assert fork.machine("bob").head == heads["bob"] + 2
+    assert head(fork, "bob") == heads["bob"] + 2
     assert not fork.core.host.outbox
-    assert asking.verdicts == [(1, ["applied"]), (2, ["applied"])]
+    assert session.verdicts == [["applied"], ["applied"]]
     assert world.machine("bob").head == heads["bob"] + 1
 
 
@@ -140,14 +178,13 @@ def test_x05_a_fork_of_now_takes_along_what_is_under_way() -> None:
     world.settle()
     heads = {name: world.machine(name).head - 1 for name in ("ann", "bob")}
     fork = running(fork_of(world, heads, waiting=True))
-    fork.core.pump()
     fork.settle()
-    assert fork.machine("bob").head == heads["bob"] + 2, "the batch that waited"
-    fork.advance(6)
-    assert fork.machine("bob").head == heads["bob"] + 3, "the timer"
+    assert head(fork, "bob") == heads["bob"] + 2, "the batch that waited"
+    fork.advance_to(fork.now_ms + 6_000)
+    assert head(fork, "bob") == heads["bob"] + 3, "the timer"
     past = running(fork_of(world, heads, waiting=False))
-    past.advance(6)
-    assert past.machine("bob").head == heads["bob"] + 1, "of the past nothing waits"
+    past.advance_to(past.now_ms + 6_000)
+    assert head(past, "bob") == heads["bob"] + 1, "of the past nothing waits"
 
 
 def test_x05_a_capability_that_was_given_up_since_leads_to_nobody() -> None:
@@ -185,7 +222,7 @@ def test_x05_all_machines_are_forked_as_of_one_time() -> None:
         found = turns_at(reader, when)
         assert found[one] == turn
         assert (two in found) == (turn == 4)
-    assert turns_at(reader, START_MS - 1) == {}
+    assert turns_at(reader, times[0] - 1) == {}
 
 
 def test_x05_of_a_pruned_journal_what_is_left_can_be_forked() -> None:
@@ -213,12 +250,55 @@ def step(message, state):
 """
     world = World(5)
     counter = make(world)
-    asker = make(world, "asker", asks)
+    make(world, "asker", asks)
     turn = world.machine("asker").head - 1
     fork = running(fork_of(world, {"asker": turn}))
-    client = fork.client()
-    client.send(client.hold(asker.names["ask"]), client.hold(counter.names["read"]))
-    fork.settle()
+    ask = named(fork.store, "asker", "ask")
+    fork.offer(fork.open("client"), said(ask, Foreign(0), counter.names["read"]))
     reader = Reader(fork.store)
     body, _references = state_at(reader, reader.machine("asker"), in_process())
     assert b"undelivered" in body
+
+
+def test_x05_the_file_of_a_fork_is_what_is_pinned() -> None:
+    pinned = json.loads((Path(__file__).parents[1] / "vectors" / "fork.json").read_text())
+    file = pinned["file"].encode()
+    assert forks.about(pinned["machines"], pinned["at_ms"]) == file
+    assert forks.about_untrusted(file) == (pinned["machines"], pinned["at_ms"])
+
+
+@given(st.binary(max_size=60) | st.sampled_from([b"{}", b'{"format": 2}', b'{"format": 1}']))
+def test_x05_a_file_that_is_no_forks_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        forks.about_untrusted(body)
+
+
+def test_x05_a_fork_of_before_an_upgrade_runs_the_code_of_then() -> None:
+    world = busy_world(SMALL)
+    turn = world.machine("counter").head - 1
+    upgrade(world, "counter", COUNTER.replace("state.total + n\n", "state.total + 100 * n\n"))
+    fork = running(fork_of(world, {"counter": turn}))
+    add = named(fork.store, "counter", "add")
+    answer = fork.ask("one", add, encode_content(1)[0], (), 1_000)
+    before = fork_total(world, turn)
+    assert decode_content_untrusted(answer.content, []) == {"total": before + 1}
+
+
+def fork_total(world: World, turn: int) -> int:
+    reader = Reader(world.store)
+    machine = reader.machine("counter")
+    lens = Lens(machine.address, reader.slots(machine), Labels())
+    value: Any = lens.state(*state_at(reader, machine, in_process(), turn))
+    return int(value.fields["total"])
+
+
+def test_x05_what_was_on_its_way_to_others_is_not_in_a_fork() -> None:
+    world = World(6)
+    client, made = relays(world, "ann", "bob")
+    world.suspend("bob")
+    client.send(client.hold(made["ann"]["pass"]), {"hops": [1], "path": ()})
+    world.settle()
+    assert world.core.host.outbox
+    store = fork_of(world, {"ann": world.machine("ann").head - 1}, waiting=True)
+    assert not list(store.rows("outbox"))
+    assert not running(store).core.host.outbox
