@@ -79,8 +79,10 @@ def about_untrusted(body: bytes) -> tuple[dict[str, int], int]:
     except UnicodeDecodeError:
         raise Malformed("not UTF-8 text") from None
     match said:
-        case {"format": 1, "machines": dict(machines), "at_ms": int(at_ms)}:
-            if all(type(turn) is int and turn >= 0 for turn in machines.values()):
+        case {"format": int(version), "machines": dict(machines), "at_ms": int(at_ms)}:
+            if version == FORMAT and all(
+                type(turn) is int and turn >= 0 for turn in machines.values()
+            ):
                 return machines, at_ms
     raise Malformed("not a fork's file of this version")
 

@@ -46,9 +46,10 @@ FAULTS = [
     Fault(
         "bisect tells the last turn that fails of those in flight",
         "avm/run/bisecting.py",
-        "                if found is not None:\n                    return found\n        except",
-        "                last = found or last\n            if last is not None:\n"
-        "                return last\n        except",
+        "                found = self._heard(next(judging), answer)\n"
+        "                if found is not None:\n                    return found\n",
+        "                seen.append(self._heard(next(judging), answer))\n"
+        "            if any(seen):\n                return [one for one in seen if one][-1]\n",
         f"{TRAVEL}::test_x05_the_first_turn_is_found_though_later_ones_hold_again",
     ),
     Fault(
@@ -103,10 +104,24 @@ FAULTS = [
         f"{FORKS}::test_x05_what_was_on_its_way_to_others_is_not_in_a_fork",
     ),
     Fault(
+        "what was on its way at a time is lost in a fork of then",
+        "avm/run/forking.py",
+        "under_way.batches({} if self.waiting else ends)",
+        "under_way.batches({})",
+        f"{FORKS}::test_x05_a_batch_that_waited_at_a_time_is_under_way_in_a_fork_of_then",
+    ),
+    Fault(
+        "what came with a batch on its way is taken from the slots of now",
+        "avm/run/underway.py",
+        "                    slot = reference if reference >= 0 else next_slot - reference - 1\n",
+        "                    slot = abs(reference)\n",
+        f"{FORKS}::test_x05_what_comes_with_a_batch_on_its_way_is_what_came",
+    ),
+    Fault(
         "a fork begins its channels anew",
         "avm/run/forking.py",
-        "*(mark if sender in inside else (0, 0)), *mark)",
-        "*(mark if sender in inside else (0, 0)), 0, 0)",
+        "machine.address, 0, 0, *mark)",
+        "machine.address, 0, 0, 0, 0)",
         f"{FORKS}::test_x05_machines_of_one_fork_reach_each_other_and_nobody_else",
     ),
 ]
