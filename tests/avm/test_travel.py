@@ -25,6 +25,7 @@ from avm.sim.world import World
 from caps.codec import encode_content
 from caps.value import freeze
 from tests.avm.journals import COUNTER, LIMITS, busy_world, in_process, make, tell, upgrade
+from tests.avm.test_rerun import edit
 
 SMALL = Limits(snapshot_turns=7)
 TOTAL = "def expect(state):\n    return state.total < {limit}\n"
@@ -111,9 +112,9 @@ def totals(world: World) -> dict[int, int]:
 
 
 @given(
-    adds=st.lists(st.integers(-9, 9), min_size=1, max_size=18),
-    limit=st.integers(-6, 12),
-    switch=st.integers(0, 18),
+    adds=st.lists(st.integers(-6, 9), min_size=4, max_size=18),
+    limit=st.integers(1, 30),
+    switch=st.integers(0, 12),
     cut=st.booleans(),
 )
 @settings(max_examples=15)
@@ -141,6 +142,25 @@ def test_x05_the_first_turn_is_found_though_later_ones_hold_again(
             min(after),
             max(after),
         )
+
+
+def test_x05_each_turn_is_judged_under_the_code_and_from_the_state_of_then() -> None:
+    world = World()
+    created = make(world)
+    client = world.client()
+    add = client.hold(created.names["add"])
+    tell(client, world, add, 1)
+    upgrade(world, "counter", COUNTER.replace("state.total + n\n", "state.total + 100 * n\n"))
+    tell(client, world, add, 2)
+    edit(world, total=7)
+    tell(client, world, add, 3)
+    after = totals(world)
+    assert list(after.values()) == [0, 1, 1, 201, 7, 7, 307]
+    for limit, turn in ((200, 3), (202, 6), (2, 3)):
+        found = bisected(world, TOTAL.format(limit=limit))
+        assert isinstance(found, Failed) and found.turn == turn
+    found = bisected(world, TOTAL.format(limit=8), 4)
+    assert isinstance(found, Failed) and found.turn == 6
 
 
 def test_x05_an_expectation_that_takes_the_turn_judges_each() -> None:

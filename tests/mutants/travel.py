@@ -41,7 +41,7 @@ FAULTS = [
         "avm/run/bisecting.py",
         "            if entry.form in STATES and entry.form != journal.SNAPSHOT:\n",
         "            if entry.form == journal.EDIT:\n",
-        f"{TRAVEL}::test_x05_the_first_turn_is_found_though_later_ones_hold_again",
+        f"{TRAVEL}::test_x05_each_turn_is_judged_under_the_code_and_from_the_state_of_then",
     ),
     Fault(
         "bisect tells the last turn that fails of those in flight",
