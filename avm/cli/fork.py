@@ -25,7 +25,8 @@ COLUMNS = ("fork", "of", "machines", "bytes")
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
     word_text = "a machine; with --all the fork's name; or `ls`, or `rm`"
-    parser.add_argument("word", metavar="N", nargs="?", default=LS, help=word_text)
+    word = parser.add_argument("word", metavar="N", nargs="?", default=LS, help=word_text)
+    word.words = (LS, RM)  # type: ignore[attr-defined]
     parser.add_argument("which", metavar="NAME", nargs="?", help="for rm: the fork's name")
     at_text = "of after this turn; with --all, of this time: 10m, 2h, 7d or ISO 8601"
     parser.add_argument("--at", metavar="TURN", help=at_text)

@@ -156,7 +156,8 @@ def test_x05_the_outcomes_in_a_fork_are_those_of_a_host() -> None:
 
 def test_x05_machines_of_one_fork_reach_each_other_and_nobody_else() -> None:
     world = World(1)
-    relays(world, "ann", "bob", "cid")
+    client, made = relays(world, "ann", "bob", "cid")
+    tell(client, world, client.hold(made["ann"]["pass"]), {"hops": [1], "path": ()})
     heads = {name: world.machine(name).head - 1 for name in ("ann", "bob")}
     fork = running(fork_of(world, heads))
     session = fork.open("client")
