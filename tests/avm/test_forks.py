@@ -1,7 +1,6 @@
 """Forks: what holds of a machine's past holds in its copy, and nothing of the copy holds elsewhere."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,89 +8,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm.host.batch import Said
-from avm.host.capability import Cap, Local
-from avm.host.chain import input_of
-from avm.host.journal import digest_of
-from avm.host.keys import Keyring
 from avm.limits import Limits
-from avm.machine.inside import Inside
-from avm.machine.prepared import load_bytes
-from avm.machine.worker import Interior, Tell
 from avm.run import forks
 from avm.run.audit import Audit
-from avm.run.forking import KEY_BYTES, Copy, turns_at
+from avm.run.forking import turns_at
 from avm.run.labels import Labels, Lens
 from avm.run.moments import moment_at
 from avm.run.reading import NoSuchTurn, Reader
 from avm.run.replaying import replay
 from avm.run.rerun import Agreed
-from avm.run.solo import Outcome, Solo
+from avm.run.solo import Outcome
 from avm.run.states import state_at
-from avm.sim.entropy import Entropy
 from avm.sim.world import World
-from avm.store.interface import Store
-from avm.store.memory import MemoryStore
-from caps.codec import decode_content_untrusted, encode_content, encode_state
+from caps.codec import decode_content_untrusted, encode_content
 from caps.errors import InvalidCapability, Malformed
 from caps.slots import Foreign
-from caps.value import Failed, freeze
-from tests.avm.journals import COUNTER, LIMITS, busy_world, in_process, make, tell, upgrade
+from caps.value import Failed
+from tests.avm.forked import (
+    SMALL,
+    fork_of,
+    head,
+    keys,
+    named,
+    running,
+    said,
+    state_of,
+)
+from tests.avm.journals import COUNTER, busy_world, in_process, make, tell, upgrade
 from tests.avm.relays import relays
 from tests.avm.store_dump import dump
-from tests.sim.code import entries
-
-SMALL = Limits(snapshot_turns=7)
-
-
-def entropy() -> Iterator[bytes]:
-    stream = Entropy(77)
-    while True:
-        yield stream.bytes(KEY_BYTES)
-
-
-def fork_of(world: World, chosen: dict[str, int], waiting: bool = False) -> MemoryStore:
-    """The store of a fork: machines by name, each up to a turn."""
-    reader = Reader(world.store)
-    by_id = {reader.machine(name).id: turn for name, turn in chosen.items()}
-    store = MemoryStore()
-    for transaction in Copy(reader, by_id, waiting, keys()).transactions(entropy()):
-        store.commit([transaction])
-    return store
-
-
-def keys() -> Keyring:
-    return Keyring(b"f" * 32, b"g" * 32)
-
-
-def running(store: MemoryStore) -> Solo:
-    """The fork, run as the command does, but for the worker's process."""
-
-    def inside(tell: Tell) -> Interior:
-        return Inside(LIMITS, lambda body: load_bytes(body, LIMITS.printed_bytes), tell)
-
-    now_ms = max(one.now_ms for one in Reader(store).machines())
-    return Solo(store, keys(), LIMITS, now_ms, ("sim", "sim"), inside)
-
-
-def named(store: Store, machine: str, name: str) -> Local:
-    reader = Reader(store)
-    cap = reader.names(reader.machine(machine))[name]
-    assert isinstance(cap, Local)
-    return cap
-
-
-def said(to: Local, content: object, *caps: Cap) -> Said:
-    return Said(to, encode_content(freeze(content))[0], caps, None)
-
-
-def head(fork: Solo, name: str) -> int:
-    return fork.core.host.names[name].head
-
-
-def state_of(store: Store, name: str, turn: int | None = None) -> bytes:
-    reader = Reader(store)
-    return digest_of(*state_at(reader, reader.machine(name), in_process(), turn))
 
 
 @given(turn=st.integers(0, 24))
@@ -169,25 +114,6 @@ def test_x05_machines_of_one_fork_reach_each_other_and_nobody_else() -> None:
     assert not fork.core.host.outbox
     assert session.verdicts == [["applied"], ["applied"]]
     assert world.machine("bob").head == heads["bob"] + 1
-
-
-def test_x05_a_fork_of_now_takes_along_what_is_under_way() -> None:
-    world = World(2)
-    client, made = relays(world, "ann", "bob")
-    client.send(client.hold(made["ann"]["later"]), {"hops": [1], "path": (), "after": 5})
-    world.settle()
-    world.suspend("bob")
-    client.send(client.hold(made["ann"]["pass"]), {"hops": [1], "path": ()})
-    world.settle()
-    heads = {name: world.machine(name).head - 1 for name in ("ann", "bob")}
-    fork = running(fork_of(world, heads, waiting=True))
-    fork.settle()
-    assert head(fork, "bob") == heads["bob"] + 2, "the batch that waited"
-    fork.advance_to(fork.now_ms + 6_000)
-    assert head(fork, "bob") == heads["bob"] + 3, "the timer"
-    past = running(fork_of(world, heads, waiting=False))
-    past.advance_to(past.now_ms + 6_000)
-    assert head(past, "bob") == heads["bob"] + 2, "the batch, and no timer of the past"
 
 
 def test_x05_a_capability_that_was_given_up_since_leads_to_nobody() -> None:
@@ -293,132 +219,3 @@ def fork_total(world: World, turn: int) -> int:
     lens = Lens(machine.address, reader.slots(machine), Labels())
     value: Any = lens.state(*state_at(reader, machine, in_process(), turn))
     return int(value.fields["total"])
-
-
-def test_x05_what_was_on_its_way_to_others_is_not_in_a_fork() -> None:
-    world = World(6)
-    client, made = relays(world, "ann", "bob")
-    world.suspend("bob")
-    client.send(client.hold(made["ann"]["pass"]), {"hops": [1], "path": ()})
-    world.settle()
-    assert world.core.host.outbox
-    store = fork_of(world, {"ann": world.machine("ann").head - 1}, waiting=True)
-    assert not list(store.rows("outbox"))
-    assert not running(store).core.host.outbox
-
-
-def seen(store: Store) -> int:
-    """How often something was passed to a machine of a store."""
-    reader = Reader(store)
-    found = 0
-    for machine in reader.machines():
-        lens = Lens(machine.address, reader.slots(machine), Labels())
-        value: Any = lens.state(*state_at(reader, machine, in_process()))
-        found += value.fields["seen"]
-    return found
-
-
-@given(
-    hops=st.lists(st.lists(st.integers(0, 2), max_size=6), min_size=1, max_size=6),
-    seed=st.integers(0, 99),
-    at=st.integers(0, 400),
-)
-@settings(max_examples=12)
-def test_x05_what_was_on_its_way_at_a_time_arrives_in_a_fork_of_then(
-    hops: list[list[int]], seed: int, at: int
-) -> None:
-    world = World(seed)
-    client, made = relays(world, "ann", "bob", "cid")
-    world.eager = False
-    begun = world.now_ms
-    for index, way in enumerate(hops):
-        start = made[("ann", "bob", "cid")[index % 3]]["pass"]
-        client.send(client.hold(start), {"hops": way, "path": ()})
-    while world.step():
-        world.now_ms += 1
-        world.core.tick(world.now_ms)
-    reader = Reader(world.store)
-    turns = turns_at(reader, begun + at)
-    expected = 0
-    for index, way in enumerate(hops):
-        machine = reader.machine(("ann", "bob", "cid")[index % 3])
-        entry = list(_from(world, machine.name, client.address))[index // 3]
-        expected += (1 + len(way)) * (entry <= turns[machine.id])
-    chosen = {one.name: turns[one.id] for one in reader.machines()}
-    fork = running(fork_of(world, chosen))
-    fork.settle()
-    assert seen(fork.store) == expected
-    for machine in Reader(fork.store).machines():
-        assert isinstance(
-            replay(Reader(fork.store), machine, in_process(), any_python=True), Agreed
-        )
-
-
-def _from(world: World, name: str, sender: bytes) -> Iterator[int]:
-    """The turns of a machine that passed on what a client said."""
-    for entry in entries(world, name):
-        given = input_of(entry) if entry.fields.get("sender") == sender else None
-        if given is not None and given.messages[0][0] == encode_state("pass")[0]:
-            yield entry.n
-
-
-def test_x05_a_batch_that_waited_at_a_time_is_under_way_in_a_fork_of_then() -> None:
-    for taken_since in (False, True):
-        world = World(12)
-        client, made = relays(world, "ann", "bob")
-        world.suspend("bob")
-        client.send(client.hold(made["ann"]["pass"]), {"hops": [1, 0], "path": ()})
-        world.settle()
-        chosen = {name: world.machine(name).head - 1 for name in ("ann", "bob")}
-        if taken_since:
-            world.advance(5)
-            world.resume("bob")
-            world.settle()
-        store = fork_of(world, chosen)
-        ann, bob = (world.machine(name).address for name in ("ann", "bob"))
-        sent = world.core.host.channels[(ann, bob)].sent
-        assert [key for key, _row in store.rows("outbox")] == [(ann, bob, sent)]
-        fork = running(store)
-        fork.settle()
-        assert seen(fork.store) == 3
-
-
-PASSES = """
-from avm import Capability, Me, Send
-
-def init(message, me):
-    return message.answer({"go": me("go")}), (me, ())
-
-def step(message, state):
-    me, held = state
-    match message.content:
-        case {"to": to, "give": caps}:
-            return [Send(to, {"kept": caps})], state
-        case {"kept": caps}:
-            return [], (me, (*held, *caps))
-        case {"say": what}:
-            return [Send(to, what) for to in held], state
-    return [], state
-"""
-
-
-def test_x05_what_comes_with_a_batch_on_its_way_is_what_came() -> None:
-    world = World(13)
-    made = {name: make(world, name, PASSES).names["go"] for name in ("ann", "bob", "cid")}
-    counter = make(world).names
-    client = world.client()
-    caps = [client.hold(counter["keep"]), client.hold(made["cid"]), client.hold(made["bob"])]
-    tell(client, world, client.hold(made["bob"]), {"kept": (client.hold(counter["read"]),)})
-    world.suspend("bob")
-    tell(client, world, client.hold(made["ann"]), {"to": client.hold(made["bob"]), "give": caps})
-    chosen = {name: world.machine(name).head - 1 for name in ("ann", "bob", "counter")}
-    world.advance(1)
-    world.resume("bob")
-    world.settle()
-    store = fork_of(world, chosen)
-    fork = running(store)
-    fork.settle()
-    now = {cap for cap in Reader(world.store).slots(Reader(world.store).machine("bob")).values()}
-    there = {cap for cap in Reader(store).slots(Reader(store).machine("bob")).values()}
-    assert now == there and counter["keep"] in there
-    assert state_of(store, "bob") == state_of(world.store, "bob")

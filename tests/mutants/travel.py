@@ -4,6 +4,7 @@ from tests.mutants.faults import Fault
 
 CAUSES = "tests/avm/test_causes.py"
 FORKS = "tests/avm/test_forks.py"
+UNDER_WAY = "tests/avm/test_forks_under_way.py"
 PATHS = "tests/avm/test_paths.py"
 TRAVEL = "tests/avm/test_travel.py"
 
@@ -101,21 +102,21 @@ FAULTS = [
         "            if sender in inside and receiver in inside:\n",
         '        for (sender, receiver, seq), body in store.rows("outbox"):\n'
         "            if sender in inside:\n",
-        f"{FORKS}::test_x05_what_was_on_its_way_to_others_is_not_in_a_fork",
+        f"{UNDER_WAY}::test_x05_what_was_on_its_way_to_others_is_not_in_a_fork",
     ),
     Fault(
         "what was on its way at a time is lost in a fork of then",
         "avm/run/forking.py",
         "under_way.batches({} if self.waiting else ends)",
         "under_way.batches({})",
-        f"{FORKS}::test_x05_a_batch_that_waited_at_a_time_is_under_way_in_a_fork_of_then",
+        f"{UNDER_WAY}::test_x05_a_batch_that_waited_at_a_time_is_under_way_in_a_fork_of_then",
     ),
     Fault(
         "what came with a batch on its way is taken from the slots of now",
         "avm/run/underway.py",
         "                    slot = reference if reference >= 0 else next_slot - reference - 1\n",
         "                    slot = abs(reference)\n",
-        f"{FORKS}::test_x05_what_comes_with_a_batch_on_its_way_is_what_came",
+        f"{UNDER_WAY}::test_x05_what_comes_with_a_batch_on_its_way_is_what_came",
     ),
     Fault(
         "a fork begins its channels anew",
