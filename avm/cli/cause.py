@@ -80,13 +80,22 @@ def _joined(files: list[str]) -> Trail:
         if body is None:
             raise Usage(f"{file}: there is no such file")
         try:
-            trails.append(trail_untrusted(body))
+            trails.append(_readable(trail_untrusted(body)))
         except TrailRefused as error:
             raise Usage(f"{file}: {error}") from None
     try:
         return joined(trails)
     except TrailRefused as error:
         raise CliError(f"{error}: give those of one line, each once") from None
+
+
+def _readable(trail: Trail) -> Trail:
+    """The line of a file, if its entries are such as `log` shows; TrailRefused."""
+    try:
+        list(_lines(trail))
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise TrailRefused("it is not what `cause --json` prints: an entry is none") from None
+    return trail
 
 
 def _found(args: argparse.Namespace, reader: Reader, directory: Directory) -> Trail:
@@ -152,5 +161,6 @@ def _lines(trail: Trail) -> Iterator[str]:
 def _end(end: dict[str, Any]) -> str:
     way = end.get("channel") or {}
     whole = " ".join(str(way.get(name, "")) for name in ("sender", "receiver", "seq"))
-    said: str = ENDS.get(end["why"], end["why"])
-    return said.format(sender=end.get("sender", ""), whole=whole)
+    if end["why"] not in ENDS:  # of a later version
+        return str(end["why"])
+    return ENDS[end["why"]].format(sender=str(end.get("sender", "")), whole=whole)

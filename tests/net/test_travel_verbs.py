@@ -368,6 +368,15 @@ def test_x05_cause_shows_the_line_back_to_where_it_began(
     assert shown.endswith(f"there run `avm-host cause --channel {ann} {bob} 1`\n")
     code, said = command.refused("cause", "--from-json", "here.json", "here.json")
     assert code == 1 and "begin with nothing before them" in said
+    odd = {**batch, "end": {"why": "{sender.__class__}"}}
+    (tmp_path / "there.json").write_text(json.dumps(odd))
+    assert command.ok("cause", "--from-json", "there.json").endswith("{sender.__class__}\n")
+    odd["steps"] = [{**batch["steps"][0], "entry": {"turn": 1, "now_ms": 1, "form": "refused"}}]
+    (tmp_path / "there.json").write_text(json.dumps(odd))
+    assert command.refused("cause", "--from-json", "there.json") == (
+        2,
+        "there.json: it is not what `cause --json` prints: an entry is none",
+    )
     (tmp_path / "there.json").write_text('{"steps": []}')
     assert command.refused("cause", "--from-json", "there.json") == (
         2,
