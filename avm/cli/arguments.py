@@ -19,8 +19,9 @@ PROGRAM = "avm-host"
 KEY_MAX = 200
 SECONDS_MAX = 365 * 24 * 3600
 # So near a word must be to be offered for it: `halt` is not what one meant by `help`.
-# Verbs that have effects elsewhere: a word that begins otherwise does not mean them.
-FINAL = ("move",)
+# Verbs that have effects elsewhere, or look like what one may mean to do and there is no verb for
+# (pause): a word that begins otherwise does not mean them.
+FINAL = ("move", "cause")
 NEAR = 0.7
 NEGATIVE = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
@@ -190,3 +191,8 @@ def add_word(
 def add_machine(parser: argparse.ArgumentParser) -> None:
     """The machine that is meant."""
     parser.add_argument("machine", metavar="N", help="a name, or a unique start of an address")
+
+
+def add_fork(parser: argparse.ArgumentParser) -> None:
+    """`--fork`, the same at every verb that a fork can be asked with; `place` finds it."""
+    parser.add_argument("--fork", metavar="NAME", help="of this fork, see `fork ls`")

@@ -2,13 +2,14 @@
 
 import argparse
 from time import monotonic
-from typing import Any, NoReturn
+from typing import Any
 
-from avm.cli import values
-from avm.cli.arguments import add_json, check_seconds
+from avm.cli import call_at, call_fork, values
+from avm.cli.arguments import add_fork, add_json, check_seconds
 from avm.cli.delivery import BUSY, TELL_BUSY_S
-from avm.cli.errors import NO_ANSWER, REFUSED, USAGE, CliError, Lost, NoAnswer, NoHost, Usage
+from avm.cli.errors import Lost, NoAnswer, NoHost, Usage
 from avm.cli.link import Link, fresh_key, reopen
+from avm.cli.outcomes import fail
 from avm.cli.output import warn
 from avm.cli.sending import BUSY_S
 from avm.cli.taken import turn_of
@@ -28,6 +29,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     values.add_content(parser)
     timeout_text = "seconds to wait for the answer (default 60)"
     parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=timeout_text)
+    at_text = "what it would have answered after this turn; nothing is sent or kept"
+    parser.add_argument("--at", metavar="TURN", type=int, help=at_text)
+    add_fork(parser)
     add_json(parser)
 
 
@@ -36,6 +40,10 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     check_seconds("--timeout", args.timeout)
     if not args.timeout:
         raise Usage("--timeout is a number of seconds above 0")
+    if args.at is not None:
+        return call_at.run(args, directory)
+    if args.fork is not None:
+        return call_fork.run(args, directory)
     holder = Holder(directory)
     wire = holder.resolve(args.cap)
     content = holder.encode(values.content_of(args, holder))
@@ -45,18 +53,9 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if isinstance(answer, Failed):
         if answer.why == "late":
             raise NoAnswer(call.late())
-        _fail(answer.why, answer.detail)
+        fail(answer.why, answer.detail)
     print(holder.to_json(answer), flush=True)
     return 0
-
-
-def _fail(why: str, word: Any = "") -> NoReturn:
-    said = f"{why}: {word}" if word else why
-    if why == "too large":
-        raise CliError("the message is larger than the host takes: see `avm-host config`", USAGE)
-    if why == "unknown":
-        raise CliError(said if word else f"{why}: its fate is unknown", NO_ANSWER)
-    raise CliError(said, REFUSED)
 
 
 class Call:
@@ -124,7 +123,7 @@ class Call:
     def _step(self, link: Link) -> Encoded | None:
         now = monotonic()
         if self._again_at is not None and now > self._until:
-            _fail("undelivered", "the host took nothing in time, it has no room or drains")
+            fail("undelivered", "the host took nothing in time, it has no room or drains")
         if now > self._until + GRACE_S:
             raise NoAnswer(self._fate("unknown: no word of the message in time"))
         if self._again_at is not None and now >= self._again_at:
@@ -169,8 +168,8 @@ class Call:
                 self._again_at = monotonic() + BUSY_S
                 self._tell_busy()
             case "refused":
-                _fail(why, words[1])
+                fail(why, words[1])
             case "undelivered":
-                _fail(why, words[0] if words else "its machine did not take it in time")
+                fail(why, words[0] if words else "its machine did not take it in time")
             case _:
-                _fail(why)
+                fail(why)

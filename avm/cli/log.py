@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from avm.cli.arguments import add_json, add_machine
+from avm.cli.arguments import add_fork, add_json, add_machine
 from avm.cli.errors import DAMAGED
 from avm.cli.output import print_json, say, warn
 from avm.cli.show import host_of
@@ -32,6 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--follow", "-f", action="store_true", help="go on with what comes")
     parser.add_argument("--since", metavar="TIME", help="from then on: 10m, 2h, 7d or ISO 8601")
     parser.add_argument("--hashes", action="store_true", help="with each entry's hash")
+    add_fork(parser)
     add_json(parser)
 
 
@@ -112,11 +113,17 @@ def _print(args: argparse.Namespace, told: dict[str, Any]) -> None:
     if args.json:
         print_json({**told, "time": utc(told["now_ms"])})
         return
-    say(_line(told, args.hashes))
+    for line in lines_of(told, args.hashes):
+        say(line)
+
+
+def lines_of(told: dict[str, Any], with_hashes: bool = False) -> Iterator[str]:
+    """An entry for people: its line, then what was printed and why it failed."""
+    yield _line(told, with_hashes)
     for line in str(told.get("printed", "")).splitlines():
-        say(f"    {line}")
+        yield f"    {line}"
     for line in str(told.get("detail", "")).splitlines():
-        say(f"    | {line}")
+        yield f"    | {line}"
 
 
 def _line(told: dict[str, Any], with_hashes: bool) -> str:
@@ -154,12 +161,16 @@ def _said(told: dict[str, Any]) -> list[str]:
 def _sent(sends: list[list[dict[str, Any]]], index: int) -> list[str]:
     words: list[str] = []
     for send in sends[index] if index < len(sends) else []:
-        if "cancel" in send:
-            words.append(f"-> cancels <{send['cancel']}>")
-            continue
-        later = f" after {send['after_s']:g} s" if "after_s" in send else ""
-        words.append(f"-> <{send['to']}> {cut(send['content'])}{later}")
+        words.append(sent_text(send))
     return words
+
+
+def sent_text(send: dict[str, Any]) -> str:
+    """A send in a few words."""
+    if "cancel" in send:
+        return f"-> cancels <{send['cancel']}>"
+    later = f" after {send['after_s']:g} s" if "after_s" in send else ""
+    return f"-> <{send['to']}> {cut(send['content'])}{later}"
 
 
 def _became(told: dict[str, Any]) -> list[str]:
@@ -188,15 +199,18 @@ def _became(told: dict[str, Any]) -> list[str]:
 
 def cut(value: Json) -> str:
     """JSON on one line, its capabilities as <names>, no longer than a line."""
-    text = _text(value)
+    text = as_text(value)
     return text if len(text) <= JSON_CHARS_MAX else text[:JSON_CHARS_MAX] + ".."
 
 
-def _text(value: Json) -> str:
+def as_text(value: Json) -> str:
+    """JSON on one line, its capabilities as <names>."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_text, value))}]"
+        return f"[{', '.join(map(as_text, value))}]"
     if isinstance(value, dict):
         if value.keys() == {"$cap"}:
             return f"<{value['$cap']}>"
-        return "{" + ", ".join(f"{json.dumps(k)}: {_text(part)}" for k, part in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{json.dumps(k)}: {as_text(part)}" for k, part in value.items()) + "}"
+        )
     return json.dumps(value, ensure_ascii=False)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from avm.cli.arguments import add_json
+from avm.cli.arguments import add_fork, add_json
 from avm.cli.output import print_json, say
 from avm.host.moves import Leaving
 from avm.host.parcel import from_bytes_untrusted
@@ -15,6 +15,7 @@ COLUMNS = ("name", "address", "status", "turns", "waiting", "failed", "code")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
+    add_fork(parser)
     add_json(parser)
 
 

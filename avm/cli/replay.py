@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from avm.cli.arguments import add_json, add_machine
+from avm.cli.arguments import add_fork, add_json, add_machine
 from avm.cli.errors import DAMAGED, REFUSED
 from avm.cli.output import print_json, say
 from avm.cli.state import progress_of
@@ -29,6 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="TURN", type=int, help="no further than this turn")
     parser.add_argument("--code", metavar="FILE", help="with this code: the dry run of an upgrade")
     parser.add_argument("--force", action="store_true", help="though Python is of another version")
+    add_fork(parser)
     add_json(parser)
 
 

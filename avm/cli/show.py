@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from avm.cli.arguments import add_json, add_machine
+from avm.cli.arguments import add_fork, add_json, add_machine
 from avm.cli.output import print_json, say
 from avm.cli.times import utc
 from avm.host.capability import Cap, to_wire
@@ -19,6 +19,7 @@ from caps.capability import parse_wire_untrusted, to_text
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
     add_machine(parser)
+    add_fork(parser)
     add_json(parser)
 
 

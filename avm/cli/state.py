@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from avm.cli.arguments import add_json, add_machine
+from avm.cli.arguments import add_fork, add_json, add_machine
 from avm.cli.output import Progress, print_json, say, warn
 from avm.cli.show import keys_of, text_of
 from avm.host.keys import Keyring
@@ -25,6 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
     add_machine(parser)
     parser.add_argument("--at", metavar="TURN", type=int, help="after this turn; 0 is init")
+    add_fork(parser)
     add_json(parser)
 
 
@@ -40,15 +41,24 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         lens = Lens(machine.address, reader.slots(machine), reader.labels())
         state = lens.state(body, references)
         if args.json:
-            gone: list[str] = []
-            print_json(lens.json(state, _texts(lens, keys_of(reader, directory), gone)))
-            if gone:
-                warn(f"no text for {', '.join(sorted(set(gone)))}: collected since that turn")
+            with naming(lens, reader, directory) as text:
+                print_json(lens.json(state, text))
             return 0
         shown = json.dumps(lens.json(state), ensure_ascii=False, indent=2)
     for line in shown.splitlines():
         say(line)
     return 0
+
+
+@contextmanager
+def naming(
+    lens: Lens, reader: Reader, directory: Directory
+) -> Iterator[Callable[[Capability], str]]:
+    """Gives capabilities their texts within the block, and warns at its end of those without one."""
+    gone: list[str] = []
+    yield _texts(lens, keys_of(reader, directory), gone)
+    if gone:
+        warn(f"no text for {', '.join(sorted(set(gone)))}: collected since that turn")
 
 
 @contextmanager

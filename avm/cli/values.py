@@ -18,7 +18,7 @@ from caps.slots import Common, Foreign
 from caps.value import Capability, Value
 
 SHOWN_MAX = 200
-_NAMED = re.compile(r"([a-z0-9][a-z0-9-]*)\.(.+)")
+NAMED = re.compile(r"([a-z0-9][a-z0-9-]*)\.(.+)")
 Encoded = tuple[bytes, list[bytes]]
 
 
@@ -47,11 +47,12 @@ class Holder:
             return parse_text(text).wire()
         found = self._named.get(text)
         if found is None:
-            found = self._named[text] = self._look_up(text)
+            found = self._named[text] = self.look_up(text)
         return found
 
-    def _look_up(self, text: str) -> bytes:
-        match = _NAMED.fullmatch(text)
+    def look_up(self, text: str) -> bytes:
+        """The wire form of MACHINE.name, which the host knows."""
+        match = NAMED.fullmatch(text)
         if match is None:
             form = "write avm:..., or MACHINE.name like counter.add"
             raise Usage(f"{text!r} is no capability: {form}")

@@ -40,6 +40,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "generation": (int,),
     "mode": (str,),
     "slots": (list,),
+    "sent": (list,),
 }
 STATES = (journal.SNAPSHOT, journal.CODE, journal.EDIT)
 
@@ -113,12 +114,21 @@ def shape_fault(entry: Entry) -> str:
             return f"its {name} is a {type(value).__name__}"
     if "sender" in entry.fields and len(entry["sender"]) != ADDRESS_BYTES:
         return "its sender is no address"
+    if "sent" in entry.fields and not (entry["sent"] and all(map(_is_sent, entry["sent"]))):
+        return "what it sent is not told as it should be"
     try:
         input_of(entry)
         output_of(entry)
     except (cbor2.CBORError, ValueError, TypeError, RecursionError):
         return "its input or its output cannot be read"
     return ""
+
+
+def _is_sent(row: Any) -> bool:
+    match row:
+        case [bytes(receiver), int(first), int(count)]:
+            return len(receiver) == ADDRESS_BYTES and first > 0 and count > 0
+    return False
 
 
 @dataclass(frozen=True, slots=True)

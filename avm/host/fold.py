@@ -14,7 +14,7 @@ from avm.host.capability import Reply
 from avm.host.clients import open_ask as open_client_ask
 from avm.host.entry import append, append_entry
 from avm.host.outbox import hold, outcome, outcomes, take_mark, tell, void
-from avm.host.plan import Plan, Unfit, carry_out, plan_sends
+from avm.host.plan import Plan, Unfit, carry_out, plan_sends, sent_by
 from avm.host.refer import BadReference, ContextTooLarge, intern
 from avm.host.state import Flight, Host, Machine, Mode, Status
 from avm.machine import pack
@@ -68,11 +68,14 @@ def _fold_applied(host: Host, flight: Flight, plan: Plan | None) -> None:
     assert answer is not None
     changed = bool(answer[1])
     output = flight.output
+    sent = sent_by(host, machine, plan) if plan is not None else []
     if batch is None:
-        append(host, machine, journal.SIGNAL, changed, flight.given, output, printed=flight.printed)
+        fields = (changed, flight.given, output, *([sent] if sent else []))
+        append(host, machine, journal.SIGNAL, *fields, printed=flight.printed)
     else:
         place = (machine.chain, batch.sender, batch.seq, changed)
-        entry = pack.turn_entry(*place, flight.given, output)
+        told = cbor2.dumps(sent) if sent else b""
+        entry = pack.turn_entry(*place, flight.given, output, told)
         append_entry(host, machine, entry, flight.printed)
         host.messages += len(batch.messages)
         _open_client_asks(host, batch)

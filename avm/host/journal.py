@@ -46,6 +46,9 @@ FIELDS: dict[int, tuple[str, ...]] = {
     INCARNATION: ("now_ms", "incarnation"),
     RUNTIME: ("now_ms", "python", "version"),
 }
+# After these a turn that sent batches to others than clients says which: [receiver, the first's
+# number, how many] for each receiver.
+SENDING = (INIT, TURN, SIGNAL)
 # What a store of an older version leaves out: its last fields, so many.
 SHORTER: dict[int, int] = {FAILED: 1}
 NOTHING = b""
@@ -113,6 +116,8 @@ def decode(n: int, body: bytes) -> Entry:
     if type(row) is not list or len(row) < 2 or type(row[0]) is not int or row[0] not in FIELDS:
         raise DamagedEntry(f"entry {n} is of no known form")
     names = FIELDS[row[0]]
+    if row[0] in SENDING and len(row) == len(names) + 3 and type(row[-1]) is list:
+        names = (*names, "sent")
     missing = len(names) - (len(row) - 2)
     if not 0 <= missing <= SHORTER.get(row[0], 0):
         raise DamagedEntry(f"entry {n} has {len(row) - 2} fields where {len(names)} belong")

@@ -16,7 +16,7 @@ from avm.host.entry import append
 from avm.host.fold import suspend
 from avm.host.outbox import make_ready, outcomes, void
 from avm.host.placing import forget
-from avm.host.plan import Unfit, carry_out, plan_sends
+from avm.host.plan import Unfit, carry_out, plan_sends, sent_by
 from avm.host.refer import (
     BadReference,
     ContextTooLarge,
@@ -116,7 +116,8 @@ class Create:
         machine.has_signal = bool(answer[3][0])
         runtime = (machine.code, host.python, host.version, 1)
         printed = flight.printed
-        fields = (self.sender, flight.given, flight.output, *runtime)
+        sent = sent_by(host, machine, plan)
+        fields = (self.sender, flight.given, flight.output, *runtime, *([sent] if sent else []))
         append(host, machine, journal.INIT, *fields, printed=printed)
         machine.status, machine.loaded = Status.RUNNING, True
         host.spans.begin(machine.id, machine.snapshot_at)

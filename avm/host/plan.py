@@ -155,6 +155,22 @@ def carry_out(host: Host, machine: Machine, plan: Plan, now_ms: int) -> None:
         _place_asks(opened, [said], batch)
 
 
+def sent_by(host: Host, machine: Machine, plan: Plan) -> list[list[Any]]:
+    """The batches of a plan that go to others than clients, before they are sent.
+
+    For each receiver its address, the number of the first in the channel, and how many they are.
+    """
+    counts = dict.fromkeys(plan.batches, 1)
+    for receiver, _said, _deadline_ms in plan.apart:
+        counts[receiver] = counts.get(receiver, 0) + 1
+    found: list[list[Any]] = []
+    for receiver, count in counts.items():
+        if receiver not in host.clients:
+            channel = host.channels.get((machine.address, receiver))
+            found.append([receiver, (channel.sent if channel is not None else 0) + 1, count])
+    return found
+
+
 def _place_asks(opened: dict[int, Ask], messages: list[Said], batch: Batch) -> None:
     if opened:
         for said in messages:

@@ -51,7 +51,7 @@ def again(entries: Iterable[tuple[int, bytes, str | None]]) -> Iterator[list[lis
             chunk.append([n, frames.GENERATION, row[3], None])
         if kind is None:
             continue
-        fields = dict(zip(journal.FIELDS[row[0]], row[2:], strict=True))
+        fields = dict(zip(journal.FIELDS[row[0]], row[2:], strict=False))
         if not fields.get("changed", True):
             continue
         chunk.append([n, kind, fields["input"], fields["output"]])

@@ -25,6 +25,17 @@ ENCODED_BYTES_MAX = 2 * SOURCE_BYTES_MAX
 Read = Callable[[str], bytes | None]
 
 
+class Purpose(NamedTuple):
+    """What a file is to be, and the functions that it has to define, with their parameters."""
+
+    what: str
+    functions: tuple[tuple[str, str], ...]
+
+
+MACHINE = Purpose("a machine", (("step", "message, state"), ("init", "message, me")))
+EXPECTATION = Purpose("an expectation", (("expect", "state"),))
+
+
 class BundleRefused(AvmError):
     """The file is no machine: the text is one line with the place and what to do."""
 
@@ -82,7 +93,7 @@ def _source(row: object) -> Source:
     raise Malformed("not a module of a code bundle")
 
 
-def collect(path: str, read: Read) -> Bundle:
+def collect(path: str, read: Read, purpose: Purpose = MACHINE) -> Bundle:
     """Bundles FILE with what it imports; `read` gives a file's bytes, or None where there is none.
 
     Raises `BundleRefused`, with one line that says what is wrong and where.
@@ -90,10 +101,10 @@ def collect(path: str, read: Read) -> Bundle:
     directory, slash, file = path.rpartition("/")
     entry = file.removesuffix(".py")
     if entry == file or not entry or "." in entry:
-        raise BundleRefused(f"{path}: a machine is a Python file, NAME.py")
+        raise BundleRefused(f"{path}: {purpose.what} is a Python file, NAME.py")
     if hidden(entry):
         raise BundleRefused(f"{path}: the name hides the module `{entry}`: rename the file")
-    collector = _Collector(directory + slash, file, read)
+    collector = _Collector(directory + slash, file, read, purpose)
     main = collector.locate(entry, package=False)
     if main is None:
         raise BundleRefused(f"{path}: there is no such file")
@@ -105,10 +116,11 @@ def collect(path: str, read: Read) -> Bundle:
 class _Collector:
     """Follows imports from file to file."""
 
-    def __init__(self, directory: str, file: str, read: Read) -> None:
+    def __init__(self, directory: str, file: str, read: Read, purpose: Purpose) -> None:
         self._directory = directory
         self._file = file
         self._read = read
+        self._purpose = purpose
         self._seen: dict[str, Source | None] = {}
         self._bytes = 0
         self.found: dict[str, Source] = {}
@@ -163,7 +175,7 @@ class _Collector:
             raise self._refused(source, error.line, error.why) from None
 
     def _check_main(self, source: Source, parsed: Parsed) -> None:
-        for name, parameters in (("step", "message, state"), ("init", "message, me")):
+        for name, parameters in self._purpose.functions:
             if name in parsed.coroutines:
                 line = parsed.coroutines[name]
                 raise self._refused(source, line, f"`{name}` is async: a step never waits")

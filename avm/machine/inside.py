@@ -98,6 +98,10 @@ class Inside:
             self._load_machine(machine, digest, body, references, next_slot, generation)
             self._live[machine].why_not = why_not
 
+    def why_not_of(self, machine: int) -> str:
+        """Why a machine did not come back whole; nothing when it did."""
+        return self._live[machine].why_not
+
     def _code(self, digest: bytes, bundle: bytes) -> None:
         try:
             self._codes[digest] = self._load(bundle)

@@ -10,11 +10,18 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from traceback import format_exception_only
 from types import CodeType, ModuleType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from avm.machine.allowed import PATTERNS, refusal, within_patterns
 from avm.machine.builtin import ImportRefused, NotAllowed, Printed, builtins_of, face_of
-from avm.machine.bundle import Bundle, BundleRefused, Source
+from avm.machine.bundle import (
+    EXPECTATION,
+    MACHINE,
+    Bundle,
+    BundleRefused,
+    Purpose,
+    Source,
+)
 from avm.message import Event, Message
 
 PRINTED_BYTES_MAX = 64 * 1024
@@ -40,21 +47,41 @@ class Code:
         return self._printed.drain()
 
 
+class Expectation(NamedTuple):
+    """A loaded expectation: its function, and what that printed."""
+
+    expect: Callable[..., Any]
+    printed: Printed
+
+
 def load(bundle: Bundle, printed_bytes: int = PRINTED_BYTES_MAX) -> Code:
     """Runs a bundle's modules; raises `BundleRefused` with one line where they do not load."""
+    modules, printed = _run(bundle, MACHINE, printed_bytes)
+    entry = vars(modules.table[bundle.entry])
+    for name in ("signal", "migrate"):
+        if not callable(entry.get(name, len)):
+            raise BundleRefused(f"{modules.path(bundle.entry)}: `{name}` is no function")
+    return Code(entry, _records(modules), printed)
+
+
+def load_expectation(bundle: Bundle, printed_bytes: int = PRINTED_BYTES_MAX) -> Expectation:
+    """Runs an expectation's modules; raises `BundleRefused` with one line where they do not load."""
+    modules, printed = _run(bundle, EXPECTATION, printed_bytes)
+    return Expectation(vars(modules.table[bundle.entry])["expect"], printed)
+
+
+def _run(bundle: Bundle, purpose: Purpose, printed_bytes: int) -> tuple["_Modules", Printed]:
+    """Runs all modules of a bundle; the entry defines what it is for."""
     printed = Printed(printed_bytes)
     modules = _Modules(bundle, printed)
     for name in (bundle.entry, *(source.name for source in bundle.files)):
         modules.run(name)
     printed.drain()
     entry = vars(modules.table[bundle.entry])
-    for name in ("step", "init"):
+    for name, _parameters in purpose.functions:
         if not callable(entry.get(name)):
             raise BundleRefused(f"{modules.path(bundle.entry)}: has no function `{name}`")
-    for name in ("signal", "migrate"):
-        if not callable(entry.get(name, len)):
-            raise BundleRefused(f"{modules.path(bundle.entry)}: `{name}` is no function")
-    return Code(entry, _records(modules), printed)
+    return modules, printed
 
 
 def _records(modules: "_Modules") -> dict[str, type]:

@@ -76,9 +76,16 @@ def turn(place_bytes: bytes, given_bytes: bytes) -> bytes:
 
 
 def turn_entry(
-    before: bytes, sender: bytes, seq: int, changed: bool, given_bytes: bytes, output: bytes
+    before: bytes,
+    sender: bytes,
+    seq: int,
+    changed: bool,
+    given_bytes: bytes,
+    output: bytes,
+    sent: bytes = b"",
 ) -> bytes:
-    """The journal's entry of a turn."""
+    """The journal's entry of a turn; `sent` is packed already, and empty when there is nothing."""
     flag = TRUE if changed else FALSE
-    head = [b"\x87\x01", byte_string(before), byte_string(sender), uint(seq), flag]
-    return b"".join(head) + byte_string(given_bytes) + byte_string(output)
+    form = b"\x88\x01" if sent else b"\x87\x01"
+    head = [form, byte_string(before), byte_string(sender), uint(seq), flag]
+    return b"".join(head) + byte_string(given_bytes) + byte_string(output) + sent

@@ -4,7 +4,6 @@ Beside the journey, for replay. Both are decoded with the machine's references a
 """
 
 import json
-import re
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -14,6 +13,8 @@ import cbor2
 from avm.host.chain import Input
 from avm.machine.turn import APPLIED, EXHAUSTED, REFUSED
 from avm.run.labels import Lens
+from avm.run.paths import Kind, changes
+from caps.errors import CapsError
 from caps.jsonform import Json
 
 TEXT_CHARS_MAX = 200
@@ -76,11 +77,15 @@ def between_states(
     was: tuple[bytes, list[Any]], now: tuple[bytes, list[Any]], lens: Lens
 ) -> tuple[str, str, str]:
     """The first difference of two states that are not the same bytes: path, recorded and found."""
-    shown = [lens.context_json(*state) for state in (was, now)]
-    if shown[0] == shown[1]:
-        return "state", "other references", "of the same names"
-    path, old, new = _in_json("state", *shown)
-    return re.sub(r"\.\$record\[1\]", "", path), old, new
+    try:
+        old, new = lens.state(*was), lens.state(*now)
+    except CapsError as error:
+        return "state", "readable", str(error)
+    for one in changes(old, new, lens.label):
+        before = "absent" if one.kind is Kind.ADDED else text(lens.json(one.was))
+        after = "absent" if one.kind is Kind.REMOVED else text(lens.json(one.now))
+        return one.path, before, after
+    return "state", "other references", "of the same names"
 
 
 def _in_message(before: list[Any], after: list[Any], lens: Lens) -> tuple[str, str, str] | None:

@@ -68,6 +68,16 @@ class Directory:
         return self.path / "config.toml"
 
     @property
+    def forks(self) -> Path:
+        """Copies of machines, for questions: a directory each."""
+        return self.path / "forks"
+
+    @property
+    def fork_file(self) -> Path:
+        """Says that this directory is a fork, and of what."""
+        return self.path / "fork.json"
+
+    @property
     def keys(self) -> Path:
         """The directory of the keys."""
         return self.path / "keys"
@@ -119,6 +129,13 @@ class Directory:
         return Keyring(body[:SEED_BYTES], body[SEED_BYTES:])
 
     def acquire_lock(self) -> "Lock":
+        """Makes the directory this host's until the lock is closed; DirectoryInUse, DirectoryRefused."""
+        if self.fork_file.exists():
+            why = f"{self.path} is a fork, and no host runs on one"
+            raise DirectoryRefused(f"{why}: ask it with `avm-host call CAP --fork NAME`")
+        return self.lock()
+
+    def lock(self) -> "Lock":
         """Makes the directory this process's until the lock is closed; DirectoryInUse."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
@@ -210,10 +227,11 @@ def _write_private(path: Path, body: bytes) -> None:
         file.flush()
         os.fsync(fd)
     os.replace(fresh, path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Makes durable what was named or renamed in a directory."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -152,6 +152,11 @@ class Reader:
                 found.append(rows.decode_channel(sender, receiver, body))
         return found
 
+    def channel(self, sender: bytes, receiver: bytes) -> Channel | None:
+        """The channel from one address to another."""
+        body = self.store.get(("channel", sender, receiver))
+        return None if body is None else rows.decode_channel(sender, receiver, body)
+
     def waiting(self) -> dict[bytes, int]:
         """How many committed batches wait for each machine, by its address."""
         count: dict[bytes, int] = {}

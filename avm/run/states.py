@@ -30,7 +30,12 @@ def state_at(
     """
     at = reader.head(machine) - 1 if turn is None else turn
     check_turn(reader, machine, at)
-    _loading(reader, machine, worker, at, progress)
+    load_at(reader, machine, worker, at, progress)
+    return loaded_state(machine, worker)
+
+
+def loaded_state(machine: Machine, worker: Worker) -> tuple[bytes, list[Any]]:
+    """The state of a machine that is loaded in a worker: body and references, whole."""
     answer = _only(worker, [frames.SNAPSHOT, machine.id, 0])
     frames.check_answer(answer, frames.SNAPSHOT)
     if answer[5]:
@@ -38,10 +43,14 @@ def state_at(
     return answer[3], answer[4]
 
 
-def _loading(
-    reader: Reader, machine: Machine, worker: Worker, at: int, progress: Progress | None
+def load_at(
+    reader: Reader,
+    machine: Machine,
+    worker: Worker,
+    at: int,
+    progress: Progress | None = None,
 ) -> None:
-    """Brings the state after a turn into a worker."""
+    """Brings the state after a turn into a worker; raises NoSuchTurn, CannotRerun, WorkerLost."""
     kept = reader.kept(machine, at)
     if kept is None and reader.first(machine):
         first = oldest(reader, machine)
@@ -85,7 +94,7 @@ def _only(worker: Worker, frame: list[Any]) -> list[Any]:
 
 def try_upgrade(reader: Reader, machine: Machine, worker: Worker, new: NewCode) -> str:
     """Why the machine as it stands would not take new code; nothing when it would."""
-    _loading(reader, machine, worker, reader.head(machine) - 1, None)
+    load_at(reader, machine, worker, reader.head(machine) - 1, None)
     for _answer in worker.exchange([frames.pack([frames.CODE, new.hash, new.bundle])], 0):
         raise AssertionError("a bundle is not answered")
     answer = _only(worker, [frames.MIGRATE, machine.id, 0, new.hash])
@@ -118,4 +127,12 @@ def pruned(machine: Machine, first: int) -> str:
     return f"the journal of {machine.name} was pruned: the oldest state there is is of turn {first}"
 
 
-__all__ = ["check_turn", "oldest", "pruned", "state_at", "try_upgrade"]
+__all__ = [
+    "check_turn",
+    "load_at",
+    "loaded_state",
+    "oldest",
+    "pruned",
+    "state_at",
+    "try_upgrade",
+]

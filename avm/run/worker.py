@@ -6,14 +6,13 @@ Beside the journey. It is forked as a host's workers are, under whatever hash se
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from avm.errors import AvmError
 from avm.limits import Limits
-from avm.machine.inside import Inside
-from avm.machine.worker import FRAME_BYTES_MAX, LENGTH, Incoming
-from avm.run.spawn import Prepared
+from avm.machine.worker import FRAME_BYTES_MAX, LENGTH, Incoming, Interior
+from avm.run.spawn import PROGRAM, Prepared
 
 
 class WorkerLost(AvmError):
@@ -28,16 +27,30 @@ class Worker(Protocol):
         ...
 
 
+class Timed(Worker, Protocol):
+    """A worker that is given a time for each answer."""
+
+    def within(self, timeout_s: float | None) -> None:
+        """From here on each answer has to come within so many seconds; None waits for ever."""
+        ...
+
+
 @dataclass(slots=True)
 class InProcess:
-    """The inside of a worker in this process, for code that is trusted."""
+    """The inside of a worker in this process, for code that is trusted; `told` is what it tells at once."""
 
-    inside: Inside
+    inside: Interior
+    told: list[bytes] = field(default_factory=list)
+
+    def within(self, timeout_s: float | None) -> None:
+        """Nothing: nobody could stop it."""
 
     def exchange(self, frames: Sequence[bytes], answers: int) -> Iterator[bytes]:
         """Sends the frames, and gives their answers."""
         for frame in frames:
-            yield from self.inside.receive(frame)
+            came = list(self.inside.receive(frame))
+            told, self.told[:] = list(self.told), []
+            yield from (*told, *came)
 
 
 class Forked:
@@ -47,6 +60,10 @@ class Forked:
         self._sock = sock
         self._incoming = Incoming(sock, FRAME_BYTES_MAX)
         self._read: list[bytes] = []
+
+    def within(self, timeout_s: float | None) -> None:
+        """From here on each answer has to come within so many seconds; None waits for ever."""
+        self._sock.settimeout(timeout_s)
 
     def exchange(self, frames: Sequence[bytes], answers: int) -> Iterator[bytes]:
         """Sends the frames, and gives their answers as they come; raises WorkerLost.
@@ -68,9 +85,14 @@ class Forked:
 
 
 @contextmanager
-def forked(hash_seed: int, limits: Limits, timeout_s: float | None = None) -> Iterator[Forked]:
+def forked(
+    hash_seed: int,
+    limits: Limits,
+    timeout_s: float | None = None,
+    program: tuple[str, ...] = PROGRAM,
+) -> Iterator[Forked]:
     """A worker process under a hash seed, ended with the block."""
-    prepared = Prepared.start(hash_seed, limits, quiet=True)
+    prepared = Prepared.start(hash_seed, limits, program, quiet=True)
     try:
         _pid, sock = prepared.fork()
         with sock:
@@ -80,4 +102,4 @@ def forked(hash_seed: int, limits: Limits, timeout_s: float | None = None) -> It
         prepared.close()
 
 
-__all__ = ["Forked", "InProcess", "Worker", "WorkerLost", "forked"]
+__all__ = ["Forked", "InProcess", "Timed", "Worker", "WorkerLost", "forked"]

@@ -66,8 +66,8 @@ CREATE: Final = (
 )
 
 
-# From version 2 on a failure in a journal has a time of its own.
-MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({1: ()})
+# From version 2 on a failure in a journal has a time of its own, from 3 on a turn says what it sent.
+MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({1: (), 2: ()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Schema:
     what stands in the rows has become more, which an older avm-host would take for damage.
     """
 
-    version: int = 2
+    version: int = 3
     create: tuple[str, ...] = CREATE
     migrations: Mapping[int, tuple[str, ...]] = field(default_factory=lambda: MIGRATIONS)
 

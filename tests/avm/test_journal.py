@@ -17,6 +17,7 @@ NOW_MS = 1_700_000_000_000
 BEFORE = b"b" * 32
 GIVEN = frames.pack([NOW_MS, "channel", 7, False, [[b"\x63add", b"\x05"]]])
 OUTPUT = frames.pack([0, True, [[[0, b"\x05"]]]])
+SENT = [[b"r" * 32, 4, 2]]
 VALUES: dict[str, Any] = {
     "sender": b"s" * 32,
     "seq": 3,
@@ -63,6 +64,18 @@ def test_each_form_is_the_bytes_that_are_pinned_and_is_read_from_them(form: int)
 def test_a_turn_packed_by_hand_is_that_of_the_codec() -> None:
     by_hand = pack.turn_entry(BEFORE, b"s" * 32, 3, True, GIVEN, OUTPUT)
     assert by_hand == made(journal.TURN) == bytes.fromhex(VECTORS["turn"])
+
+
+def test_x05_a_turn_that_sent_batches_says_so_last() -> None:
+    pinned = bytes.fromhex(VECTORS["turn that sent"])
+    packed = pack.turn_entry(BEFORE, b"s" * 32, 3, True, GIVEN, OUTPUT, cbor2.dumps(SENT))
+    assert packed == pinned
+    entry = decode(5, pinned)
+    assert entry.fields == decode(5, bytes.fromhex(VECTORS["turn"])).fields | {"sent": SENT}
+    assert not shape_fault(entry)
+    for form in (journal.INIT, journal.SIGNAL):
+        row = [*cbor2.loads(made(form)), SENT]
+        assert decode(0 if form == journal.INIT else 5, cbor2.dumps(row))["sent"] == SENT
 
 
 def test_w12_a_failure_of_an_older_store_is_read_without_a_time() -> None:

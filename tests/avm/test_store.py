@@ -363,7 +363,7 @@ def test_after_kill_9_a_reader_needs_no_host_and_finds_everything(tmp_path: Path
 
 ONE = Schema(1)
 LATER = ("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",)
-FOUR = Schema(4, CREATE, {1: (), 2: LATER, 3: ("INSERT INTO later VALUES (7)",)})
+FIVE = Schema(5, CREATE, {1: (), 2: (), 3: LATER, 4: ("INSERT INTO later VALUES (7)",)})
 
 
 def test_an_older_store_is_brought_up_to_date_step_by_step_and_keeps_everything(
@@ -378,21 +378,21 @@ def test_an_older_store_is_brought_up_to_date_step_by_step_and_keeps_everything(
     store = SqliteStore.create_or_open(path)
     assert dump(store) == held
     store.close()
-    store = SqliteStore.create_or_open(path, schema=FOUR)
+    store = SqliteStore.create_or_open(path, schema=FIVE)
     assert dump(store) == held
     store.close()
     with apsw.Connection(str(path)) as connection:
         assert connection.execute("SELECT id FROM later").fetchall() == [(7,)]
-        assert connection.pragma("user_version") == 4
+        assert connection.pragma("user_version") == 5
     connection.close()
 
 
 def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    SqliteStore.create_or_open(path, schema=FOUR).close()
+    SqliteStore.create_or_open(path, schema=FIVE).close()
     before = path.read_bytes()
     for opened in (SqliteStore.open_readonly, SqliteStore.create_or_open):
-        with pytest.raises(StoreNewer, match=r"schema 4, this one knows 2"):
+        with pytest.raises(StoreNewer, match=r"schema 5, this one knows 3"):
             opened(path)
     assert path.read_bytes() == before
 
@@ -400,7 +400,7 @@ def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     filled(path).close()
-    broken = Schema(4, CREATE, {1: (), 2: LATER, 3: ("INSERT INTO absent VALUES (7)",)})
+    broken = Schema(5, CREATE, {1: (), 2: (), 3: LATER, 4: ("INSERT INTO absent VALUES (7)",)})
     with pytest.raises(AssertionError, match="absent"):
         SqliteStore.create_or_open(path, schema=broken)
     store = SqliteStore.create_or_open(path)

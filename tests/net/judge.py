@@ -112,7 +112,7 @@ def _take_again(inside: Inside, number: int, code: bytes, rows: list[tuple[int, 
         form, _before, *rest = cbor2.loads(entry)
         if form not in KINDS:
             continue
-        fields = dict(zip(FIELDS[form], rest, strict=True))
+        fields = dict(zip(FIELDS[form], rest, strict=False))
         if fields.get("changed", True):
             turn = [n, KINDS[form], fields["input"], fields["output"]]
             inside.receive(frames.pack([frames.AGAIN, number, [turn]]))

@@ -1,0 +1,39 @@
+"""`call --fork NAME`: asks a machine of a fork, which takes its turns there and nowhere else."""
+
+import argparse
+
+from avm.cli import values
+from avm.cli.errors import NoAnswer
+from avm.cli.held import StoreHolder
+from avm.cli.link import fresh_key
+from avm.cli.outcomes import fail
+from avm.cli.show import keys_of
+from avm.run.config import Config
+from avm.run.directory import Directory
+from avm.run.forkworld import opened
+from avm.run.reading import Reader
+from caps.value import Failed
+
+LATE = "late: it was applied, without an answer by the deadline"
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Asks, lets the fork go on until there is an outcome, and prints the answer as JSON."""
+    limits = Config.read(directory.config_file).limits
+    with opened(directory, limits) as fork:
+        reader = Reader(fork.store)
+        holder = StoreHolder(directory, reader, keys_of(reader, directory))
+        _machine, to = holder.target(args.cap)
+        content, caps = holder.opened_content(holder.encode(values.content_of(args, holder)))
+        milliseconds = max(1, round(args.timeout * 1000))
+        outcome = fork.ask(fresh_key(), to, content, caps, milliseconds)
+        if outcome.why:
+            fail(outcome.why, outcome.word)
+        wires = [fork.core.seal(cap) for cap in outcome.caps]
+    answer = holder.decode(outcome.content, wires)
+    if isinstance(answer, Failed):
+        if answer.why == "late":
+            raise NoAnswer(LATE)
+        fail(answer.why, answer.detail)
+    print(holder.to_json(answer), flush=True)
+    return 0

@@ -1,0 +1,102 @@
+"""What was on its way between two machines at a time of the past, made again. Shell.
+
+Beside the journey, for `fork --all --at`. A batch that its sender had sent by then and its receiver took
+later stands in the receiver's journal; one that is not taken yet is in the outbox still. A capability that
+came with it and was not kept leads to nobody, a reply to its ask among them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from avm.host import batch
+from avm.host.batch import Batch, Said
+from avm.host.capability import Cap, Local, Named
+from avm.host.chain import Slots, input_of
+from avm.host.journal import Entry
+from avm.host.outbox import size_of
+from avm.host.state import Machine
+from avm.run.moments import Moment, sound
+from avm.run.reading import Reader
+
+DEADLINE_MS = 7 * 24 * 60 * 60 * 1000
+
+Lost = Callable[[Machine, int], Cap]
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How far a channel had come: numbers up to `taken` were taken, up to `sent` sent."""
+
+    taken: int
+    sent: int
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """The batches on their way to one machine, after one of its turns."""
+
+    reader: Reader
+    machine: Machine
+    moment: Moment
+    lost: Lost
+
+    def batches(self, ends: dict[bytes, Ends]) -> Iterator[Batch]:
+        """The batches of each sender from the one after `taken` to `sent`, in order, as far as they are known."""
+        wanted = {sender: range(one.taken + 1, one.sent + 1) for sender, one in ends.items()}
+        if not any(wanted.values()):
+            return
+        slots = self.reader.slots(self.machine)
+        follow = Slots(self.moment.next_slot)
+        for link in self.reader.walk(self.machine, self.moment.turn + 1, self.machine.head):
+            entry = sound(self.machine, link).entry
+            sender = entry.fields.get("sender", b"")
+            before = follow.next
+            follow.take(entry)
+            if entry.fields.get("seq") in wanted.get(sender, ()):
+                held = (
+                    slots
+                    if follow.next > before
+                    else {n: c for n, c in slots.items() if n < before}
+                )
+                yield self._batch(entry, held, before)
+        for sender, numbers in wanted.items():
+            for seq in numbers:
+                row = self.reader.store.get(("outbox", sender, self.machine.address, seq))
+                if row is not None:
+                    yield batch.from_bytes(sender, self.machine.address, seq, row)
+
+    def _batch(self, entry: Entry, slots: dict[int, Cap], next_slot: int) -> Batch:
+        """The batch of an entry, by what its turn was given; without messages where that is not known."""
+        given = input_of(entry)
+        said: list[Said] = []
+        ordinal = 0
+        if given is not None:
+            ordinal = given.ordinal
+            said = [self._said(one, slots, next_slot) for one in given.messages if one]
+        size = sum(size_of(one.content, one.caps) for one in said)
+        place = (entry["sender"], self.machine.address, entry["seq"], ordinal)
+        return Batch(*place, self.moment.now_ms + DEADLINE_MS, tuple(said), size, len(said))
+
+    def _said(self, message: list[Any], slots: dict[int, Cap], next_slot: int) -> Said:
+        def cap(reference: Any) -> Cap:
+            match reference:
+                case str():
+                    return Named(reference)
+                case int():
+                    slot = reference if reference >= 0 else next_slot - reference - 1
+                    return slots.get(slot) or self.lost(self.machine, slot)
+            generation, priority, kind, expires_ms, context, inner = reference
+            caps = tuple(map(cap, inner))
+            return Local(
+                self.machine.address, generation, priority, kind, expires_ms, context, caps
+            )
+
+        context, content, *more = message
+        reply, inner, context_inner = more if more else (None, [], [])
+        caps = tuple(map(cap, context_inner))
+        to = Local(self.machine.address, self.moment.generation, 0, 0, None, context, caps)
+        return Said(to, content, tuple(map(cap, inner)), None if reply is None else cap(reply))
+
+
+__all__ = ["Ends", "UnderWay"]
