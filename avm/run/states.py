@@ -1,7 +1,7 @@
-"""The state of a machine after any turn, and whether new code would take it. Shell.
+"""The state of a machine after any turn. Shell.
 
-Beside the journey, for `state` and for the dry run of an upgrade: the newest snapshot, then the
-turns since, taken again by a worker.
+Beside the journey, for `state` and wherever new code is tried: the newest snapshot, then the turns
+since, taken again by a worker.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from avm.host.recover import recovery
 from avm.host.state import Machine
 from avm.machine import frames
 from avm.run.reading import Kept, NoSuchTurn, Reader
-from avm.run.rerun import CannotRerun, NewCode, Progress
+from avm.run.rerun import CannotRerun, Progress
 from avm.run.worker import Worker
 
 
@@ -83,16 +83,6 @@ def _only(worker: Worker, frame: list[Any]) -> list[Any]:
     return frames.unpack_untrusted(next(iter(worker.exchange([frames.pack(frame)], 1))))
 
 
-def try_upgrade(reader: Reader, machine: Machine, worker: Worker, new: NewCode) -> str:
-    """Why the machine as it stands would not take new code; nothing when it would."""
-    _loading(reader, machine, worker, reader.head(machine) - 1, None)
-    for _answer in worker.exchange([frames.pack([frames.CODE, new.hash, new.bundle])], 0):
-        raise AssertionError("a bundle is not answered")
-    answer = _only(worker, [frames.MIGRATE, machine.id, 0, new.hash])
-    frames.check_answer(answer, frames.MIGRATE)
-    return str(answer[5])
-
-
 def oldest(reader: Reader, machine: Machine) -> Kept | None:
     """The oldest snapshot when the journal does not reach back to `init`."""
     if not reader.first(machine):
@@ -118,4 +108,4 @@ def pruned(machine: Machine, first: int) -> str:
     return f"the journal of {machine.name} was pruned: the oldest state there is is of turn {first}"
 
 
-__all__ = ["check_turn", "oldest", "pruned", "state_at", "try_upgrade"]
+__all__ = ["check_turn", "oldest", "pruned", "state_at"]
