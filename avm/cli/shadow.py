@@ -79,10 +79,10 @@ def _show_contexts(name: str, found: Compared) -> None:
         say(f"{name}: {kinds} not taken any more")
         print_table([[f"  {one.shape}", _where(one), one.why] for one in found.not_taken])
     if found.untold or found.passed_over:
-        kinds = found.untold[:KINDS_SHOWN]
-        more = len(found.untold) - len(kinds) + found.passed_over
-        told = ", ".join([*kinds, *([f"{more:,} more"] if more else [])])
-        say(f"{name}: no message is known to {told}: whether it would be taken is not known")
+        shown = found.untold[:KINDS_SHOWN]
+        more = len(found.untold) - len(shown) + found.passed_over
+        which = ", ".join([*shown, *([f"{more:,} more"] if more else [])])
+        say(f"{name}: no message is known to {which}: whether it would be taken is not known")
 
 
 def _where(one: NotTaken) -> str:

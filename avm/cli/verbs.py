@@ -71,6 +71,8 @@ VERBS = (
     Verb("failed", "avm.cli.failed", "list, show, retry, edit or drop batches that broke a machine", JOURNAL, ("failed", "failed show counter 12", "failed retry counter 12", "failed edit counter 12 '[5]'", "failed drop counter 12")),
     Verb("backup", "avm.cli.backup", "copy the store and its keys into one file, while running", JOURNAL, ("backup monday.avm",)),
     Verb("prune", "avm.cli.prune", "forget the oldest turns of a machine", JOURNAL, ("prune counter --keep 1000",)),
+    Verb("export", "avm.cli.carry", "carry a suspended machine away in a file; it ends here", MACHINES, ("export counter counter.machine", "export counter counter.machine --from-snapshot")),
+    Verb("import", "avm.cli.carry", "have a machine out of a file live here", MACHINES, ("import counter.machine", "import counter.machine --name counter2")),
     Verb("links", "avm.cli.outside", "list the links to other hosts", NETWORK, ("links", "links --json")),
     Verb("peers", "avm.cli.peers", "list, dial, drop, ban or trust other hosts", NETWORK, ("peers", "peers dial 3f0c99d1a7b2e4586d0f1c2b3a495867f8e9dacb0b1c2d3e4f5061728394a5b6@192.0.2.7:4433", "peers drop 3f0c", "peers ban 3f0c", "peers unban 3f0c", "peers trust 3f0c99d1a7b2e4586d0f1c2b3a495867f8e9dacb0b1c2d3e4f5061728394a5b6")),
     Verb("channels", "avm.cli.channels", "list the channels to and from other hosts, or decide on a frozen one", NETWORK, ("channels", "channels accept 3f0c99d1 87e273ac", "channels restart 3f0c99d1 87e273ac", "channels cases")),

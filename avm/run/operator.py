@@ -5,7 +5,7 @@ the request to the core, and are answered when what they ask for is committed.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from avm.host.capability import INVALID, Cap, Local
 from avm.host.clients import OPERATOR
@@ -24,6 +24,18 @@ SHOWN_MAX = 10
 Entropy = Callable[[int], bytes]
 Answer = Callable[[Any, str], None]
 Outside = Callable[[str, dict[str, Any], Callable[[], int], Answer], Any]
+
+
+class Files(Protocol):
+    """What is done with files beside the host."""
+
+    def act(
+        self, verb: str, params: dict[str, Any], request: Callable[[], int], answer: Answer
+    ) -> None:
+        """Copies the host into a file, or has a machine come out of one."""
+
+    def export(self, machine: Machine, params: dict[str, Any], request: Callable[[], int]) -> None:
+        """Has a machine go into a file."""
 
 
 def operator_capability(address: bytes) -> Local:
@@ -49,7 +61,7 @@ class Operator:
         entropy: Entropy,
         status: Callable[[], dict[str, Any]],
         stop: Callable[[], None],
-        backup: Callable[[str, Answer], None],
+        files: Files,
         open_untrusted: Callable[[bytes], Cap],
         outside: Outside,
     ) -> None:
@@ -59,7 +71,7 @@ class Operator:
         self._entropy = entropy
         self._status = status
         self._stop = stop
-        self._backup = backup
+        self._files = files
         self._open = open_untrusted
         self._outside = outside
 
@@ -105,8 +117,11 @@ class Operator:
             case "move":
                 machine = self._machine(params["machine"])
                 return self._outside(verb, {**params, "machine": machine.name}, request, answer)
-            case "backup":
-                self._backup(text_in(params["path"]), answer)
+            case "backup" | "import":
+                self._files.act(verb, params, request, answer)
+                return None
+            case "export":
+                self._files.export(self._machine(params["machine"]), params, request)
                 return None
         return self._act_on(self._machine(params["machine"]), verb, params, request)
 

@@ -15,7 +15,10 @@ from avm.host.effects import (
     Carry,
     Deliver,
     Dial,
+    Discard,
     Done,
+    Export,
+    Exported,
     Frozen,
     Kill,
     Load,
@@ -36,6 +39,7 @@ from avm.machine import frames
 from avm.machine.inside import Inside
 from avm.machine.live import CannotLoad, Code
 from avm.sim.client import Client, Handles, Mark
+from avm.sim.disk import Disk
 from avm.sim.entropy import Entropy
 from avm.store.errors import DiskFull
 from avm.store.interface import Transaction
@@ -91,6 +95,7 @@ class World:
         self.handles = Handles()
         self.clients: dict[bytes, Client] = {}
         self.answers: dict[int, Done] = {}
+        self.disk = Disk()
         self.workers: dict[int, SimWorker] = {}
         self.worker_count = workers
         self.next_worker = 0
@@ -278,6 +283,8 @@ class World:
             case Carry(link, machine, fetch):
                 place = (fetch.kind, fetch.n, fetch.hash)
                 self.core.carried(link, fetch, *history.pack(self.store, machine, *place))
+            case Export() | Exported() | Discard():
+                self.disk.carry_out(self.core, self.store, effect)
             case Say() | Seek() | Dial() | Unlink() | Frozen():
                 assert self.network is not None, "a host without a network knows no other"
                 self.network(self, effect)
