@@ -67,6 +67,7 @@ VERBS = (
     Verb("listen", "avm.cli.listen", "print a capability, then each message sent to it", MESSAGES, ("listen", "listen inbox --json")),
     Verb("log", "avm.cli.log", "print a machine's journal, an entry a line", JOURNAL, ("log counter --follow", "log counter --since 10m")),
     Verb("replay", "avm.cli.replay", "take a machine's turns again and compare", JOURNAL, ("replay counter", "replay counter --code counter.py")),
+    Verb("reprocess", "avm.cli.reprocess", "make a machine's state anew by new code, then switch or drop", JOURNAL, ("reprocess counter --code counter.py", "reprocess counter --code counter.py --since 2h --without importer --dry-run", "reprocess counter --switch")),
     Verb("verify", "avm.cli.verify", "check every chain, seal and reference in the store", JOURNAL, ("verify",)),
     Verb("failed", "avm.cli.failed", "list, show, retry, edit or drop batches that broke a machine", JOURNAL, ("failed", "failed show counter 12", "failed retry counter 12", "failed edit counter 12 '[5]'", "failed drop counter 12")),
     Verb("backup", "avm.cli.backup", "copy the store and its keys into one file, while running", JOURNAL, ("backup monday.avm",)),

@@ -48,6 +48,8 @@ FIELDS: dict[int, tuple[str, ...]] = {
 }
 # What a store of an older version leaves out: its last fields, so many.
 SHORTER: dict[int, int] = {FAILED: 1}
+# What an entry may have beside, all of it or none: a switch of code with the state to go on from.
+MORE: dict[int, tuple[str, ...]] = {CODE: ("body", "references")}
 NOTHING = b""
 
 
@@ -109,6 +111,8 @@ def decode(n: int, body: bytes) -> Entry:
     if type(row) is not list or len(row) < 2 or type(row[0]) is not int or row[0] not in FIELDS:
         raise DamagedEntry(f"entry {n} is of no known form")
     names = FIELDS[row[0]]
+    if len(row) - 2 > len(names):
+        names += MORE.get(row[0], ())
     missing = len(names) - (len(row) - 2)
     if not 0 <= missing <= SHORTER.get(row[0], 0):
         raise DamagedEntry(f"entry {n} has {len(row) - 2} fields where {len(names)} belong")

@@ -77,11 +77,19 @@ def between_states(
     was: tuple[bytes, list[Any]], now: tuple[bytes, list[Any]], lens: Lens
 ) -> tuple[str, str, str]:
     """The first difference of two states that are not the same bytes: path, recorded and found."""
+    return next(in_states(was, now, lens), ("state", "other references", "of the same names"))
+
+
+def in_states(
+    was: tuple[bytes, list[Any]], now: tuple[bytes, list[Any]], lens: Lens
+) -> Iterator[tuple[str, str, str]]:
+    """Where two states differ: each path, recorded and found."""
     shown = [lens.context_json(*state) for state in (was, now)]
-    if shown[0] == shown[1]:
-        return "state", "other references", "of the same names"
-    path, old, new = next(_in_json("state", *shown))
-    return re.sub(r"\.\$record\[1\]", "", path), old, new
+    if shown[0] != shown[1]:
+        for path, old, new in _in_json("state", *shown):
+            yield re.sub(r"\.\$record\[1\]", "", path), old, new
+    elif was[1] != now[1]:
+        yield "state", "other references", "of the same names"
 
 
 def _in_message(before: list[Any], after: list[Any], lens: Lens) -> tuple[str, str, str] | None:
@@ -184,6 +192,7 @@ __all__ = [
     "between",
     "between_states",
     "in_message",
+    "in_states",
     "outcome_of",
     "shown_send",
     "text",

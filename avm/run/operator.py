@@ -14,8 +14,9 @@ from avm.host.effects import Publish
 from avm.host.journal import hash_of_code
 from avm.host.moves import gone_by
 from avm.host.operate import done
+from avm.host.rebuild import Rebuild, rebuild
 from avm.host.state import Machine, Mode
-from avm.run.parts import bytes_in, number_in, text_in
+from avm.run.parts import BadFrame, bytes_in, number_in, text_in
 from avm.store.interface import Store
 from caps.codec import encode_state
 
@@ -24,6 +25,16 @@ SHOWN_MAX = 10
 Entropy = Callable[[int], bytes]
 Answer = Callable[[Any, str], None]
 Outside = Callable[[str, dict[str, Any], Callable[[], int], Answer], Any]
+
+
+def _rebuilt(request: int, params: dict[str, Any]) -> Rebuild:
+    """What is to be put in place, as a client's frame says it."""
+    bundle, body = bytes_in(params["bundle"]), bytes_in(params["body"])
+    references = params["references"]
+    if type(references) is not list:
+        raise BadFrame("not references")
+    made_of = number_in(params["head"]), bytes_in(params["chain"])
+    return Rebuild(request, hash_of_code(bundle), bundle, body, references, *made_of)
 
 
 class Files(Protocol):
@@ -136,6 +147,8 @@ class Operator:
             case "edit":
                 body, caps = bytes_in(params["body"]), self._caps(params["caps"])
                 core.edit(request(), machine, body, caps)
+            case "rebuild":
+                rebuild(core.host, machine, _rebuilt(request(), params))
             case "suspend":
                 mode = Mode.FAIL if params.get("mode") == "fail" else Mode.HOLD
                 core.change(request(), machine, verb, mode)

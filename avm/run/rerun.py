@@ -132,9 +132,11 @@ class Rerun:
         elif form == journal.SNAPSHOT:
             self._ask(entry, frames.SNAPSHOT, digest=entry["digest"])
         elif form == journal.CODE:
-            self._switch(entry)
+            found = self._switch(entry)
+            if found is not None:
+                return found
         elif form == journal.EDIT:
-            return self._edit(entry)
+            return self._put(entry)
         elif form == journal.GENERATION:
             self.generation = entry["generation"]
             self._send([frames.RENEW, self.machine, self.generation])
@@ -166,20 +168,24 @@ class Rerun:
             kind = frames.SIGNAL
         self._ask(entry, frames.TURN, kind, entry["input"])
 
-    def _switch(self, entry: Entry) -> None:
-        """New code, as recorded: the worker migrates, and the digest is compared."""
+    def _switch(self, entry: Entry) -> Difference | None:
+        """New code, as recorded: the worker migrates, or takes the state that came with it."""
         self.code = entry["code"]
+        if "body" in entry.fields:
+            return self._put(entry)
         self._send_code(self.code)
         self._ask(entry, frames.MIGRATE, self.code, digest=entry["digest"])
+        return None
 
-    def _edit(self, entry: Entry) -> Difference | None:
-        """A state by hand is taken as recorded; it must be what its digest says."""
+    def _put(self, entry: Entry) -> Difference | None:
+        """A state by hand, or one rebuilt, is taken as recorded; it must be what its digest says."""
         found = self._flush()
         if found is not None:
             return found
         body, references = entry["body"], entry["references"]
         if journal.digest_of(body, references) != entry["digest"]:
-            return Difference(entry.n, None, "the edited state", "its digest", "another")
+            what = "the edited state" if entry.form == journal.EDIT else "the rebuilt state"
+            return Difference(entry.n, None, what, "its digest", "another")
         self.slots.take(entry)
         self._load(entry, body, references)
         self._ask(entry, frames.SNAPSHOT, digest=entry["digest"])

@@ -78,6 +78,11 @@ class Shadow:
         self.code = kept.code
         self._place(kept.n, kept.body, kept.references, kept.next_slot)
 
+    def go_on(self, n: int, body: bytes, references: list[Any], following: int) -> None:
+        """Begins with a state that the new code has come to before, its references the record's."""
+        self.code = self.new.hash
+        self._load(n, body, references, following)
+
     def take(self, entry: Entry) -> Taken | None:
         """Takes an entry; None where it is no turn of the code's. Raises as `begin` does."""
         form = entry.form
@@ -91,13 +96,20 @@ class Shadow:
             self._by_hand(entry)
         elif form == journal.CODE:
             self.code = entry["code"]
+            if "body" in entry.fields:
+                self._by_hand(entry)
         elif form == journal.GENERATION:
             self.generation = entry["generation"]
             self._send([frames.RENEW, self.machine, self.generation])
         return None
 
     def skip(self, entry: Entry) -> None:
-        """Passes over a turn whose input is left out; its capabilities are not held."""
+        """Passes over an entry whose input is left out; its capabilities are not held."""
+        if entry.form == journal.GENERATION:
+            self.take(entry)
+        if entry.form == journal.EDIT:
+            used = slots_in(entry["references"])
+            self.numbering.recorded = max(self.numbering.recorded, 1 + max(used, default=-1))
         fresh = -min(slots_in(given_references(input_of(entry))), default=0)
         self.numbering.after(max(fresh, 0), changes(entry), [], False)
 
@@ -135,12 +147,17 @@ class Shadow:
 
     def _place(self, n: int, body: bytes, references: list[Any], following: int) -> None:
         """Puts a recorded state into the worker, under the code of its time, and migrates it."""
-        self._send_code(self.code)
+        self._load(n, body, references, following)
         self._send_code(self.new.hash)
+        why = self._ask([frames.MIGRATE, self.machine, n, self.new.hash])[5]
+        if why:
+            raise NewCodeStops(f"the state of turn {n}: {why}")
+
+    def _load(self, n: int, body: bytes, references: list[Any], following: int) -> None:
+        self._send_code(self.code)
         place = [self.code, body, references, following, self.generation]
         self._send([frames.LOAD, self.machine, *place])
         why = self._ask([frames.LOADED, self.machine, n])[3]
-        why = why or self._ask([frames.MIGRATE, self.machine, n, self.new.hash])[5]
         if why:
             raise NewCodeStops(f"the state of turn {n}: {why}")
         self.numbering = Numbering.at(following)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from avm.host import journal
+from avm.host.chain import Link, Slots
 from avm.host.effects import Load
 from avm.host.recover import recovery
 from avm.host.state import Machine
@@ -36,6 +37,18 @@ def state_at(
     if answer[5]:
         raise CannotRerun(f"{machine.name}: {answer[5]}")
     return answer[3], answer[4]
+
+
+def kept_at(reader: Reader, machine: Machine, worker: Worker, turn: int) -> Kept:
+    """The state after a turn as a snapshot would have it; raises as `state_at` does."""
+    body, references = state_at(reader, machine, worker, turn)
+    before = reader.kept(machine, turn)
+    slots = Slots(0 if before is None else before.next_slot)
+    code = _init_code(reader, machine) if before is None else before.code
+    for link in reader.walk(machine, 0 if before is None else before.n + 1, turn + 1):
+        if isinstance(link, Link):
+            slots.take(link.entry)
+    return Kept(turn, code, body, references, slots.next, journal.digest_of(body, references))
 
 
 def _loading(
@@ -108,4 +121,4 @@ def pruned(machine: Machine, first: int) -> str:
     return f"the journal of {machine.name} was pruned: the oldest state there is is of turn {first}"
 
 
-__all__ = ["check_turn", "oldest", "pruned", "state_at"]
+__all__ = ["check_turn", "kept_at", "oldest", "pruned", "state_at"]
