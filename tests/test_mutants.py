@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.mutants.__main__ import catches
-from tests.mutants.faults import FAULTS, Fault
+from tests.mutants.__main__ import EVERY, catches
+from tests.mutants.faults import Fault
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+@pytest.mark.parametrize("fault", EVERY, ids=lambda fault: fault.name.replace(" ", "-"))
 def test_a_seeded_fault_is_caught(fault: Fault) -> None:
     assert catches(fault, fault.caught_by), "the test lets this fault live"

@@ -22,6 +22,8 @@ from caps.slots import Me
 from caps.value import Affine, Capability, Linear, Record, Relevant, Value
 
 SHAPES_MAX = 256
+# So many contexts are remembered with their shapes, and so many shapes as taken.
+KNOWN_MAX = 4_096
 TEXT_CHARS_MAX = 40
 PARTS_MAX = 8
 # So much of states is loaded for trials; what is left then counts as unknown.
@@ -64,6 +66,7 @@ class Contexts:
     taken: set[str] = field(default_factory=set)
     not_taken: dict[str, NotTaken] = field(default_factory=dict)
     passed_over: int = 0
+    known: dict[bytes, str] = field(default_factory=dict)
 
     def came(self, turn: int, given: Input, index: int | None, why: str) -> None:
         """A turn that the old code applied: all of it, or its messages up to one that is not taken."""
@@ -72,7 +75,8 @@ class Contexts:
                 continue
             shape = self._shape(message[0], message[4] if len(message) == 5 else [])
             if place != index:
-                self.taken.add(shape)
+                if len(self.taken) < KNOWN_MAX:
+                    self.taken.add(shape)
                 continue
             found = self.not_taken.get(shape)
             if found is None and len(self.not_taken) < SHAPES_MAX:
@@ -121,10 +125,16 @@ class Contexts:
             known.contents.append(said)
 
     def _shape(self, context: bytes, references: list[Any]) -> str:
+        shape = self.known.get(context) if not references else None
+        if shape is not None:
+            return shape
         try:
-            return shape_of(self.lens.state(context, references))
+            shape = shape_of(self.lens.state(context, references))
         except CapsError:
-            return "what cannot be read"
+            shape = "what cannot be read"
+        if not references and len(self.known) < KNOWN_MAX:
+            self.known[context] = shape
+        return shape
 
     def to_try(self) -> Iterator[Given]:
         """The shapes that no recorded message tells of, and those of timers, whose message is known."""

@@ -7,6 +7,7 @@ machine's only copy.
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,19 +56,24 @@ class Filing:
 
     def act(self, verb: str, params: dict[str, Any], request: Request, answer: Answer) -> None:
         """Does what the operator asks, beside the rest; raises NotDone."""
-        path = Path(text_in(params["path"]))
-        if self._busy >= FILES_MAX:
-            raise NotDone(f"{FILES_MAX} files are being read or written already: try again later")
+        path = _path(params)
+        self._check_busy()
         if verb == "backup":
             self._start(self._back_up, path, answer)
-        elif not path.is_file():
+        elif not _is_file(path):
             raise NotDone(f"{path}: there is no such file", NONSENSE)
         else:
             self._start(self._import, path, text_in(params["name"]), request())
+        self._busy += 1
+
+    def _check_busy(self) -> None:
+        if self._busy >= FILES_MAX:
+            raise NotDone(f"{FILES_MAX} files are being read or written already: try again later")
 
     def export(self, machine: Machine, params: dict[str, Any], request: Request) -> None:
         """Has a machine go into a file; raises NotDone."""
-        path = Path(text_in(params["path"]))
+        path = _path(params)
+        self._check_busy()
         _check_free(path)
         carrying.export(self._core.host, request(), machine, str(path), bool(params["whole"]))
         self._core.pump()
@@ -83,7 +89,7 @@ class Filing:
         answer({"bytes": size}, "")
 
     async def _beside(self, work: Callable[[], Any]) -> Any:
-        self._busy += 1
+        """Does something in a thread, and counts one less under way when it is done."""
         try:
             return await trio.to_thread.run_sync(work)
         finally:
@@ -95,18 +101,19 @@ class Filing:
         """Does what the core asks for."""
         match effect:
             case Export(address, whole):
+                self._busy += 1
                 self._start(self._export, self._core.host.moves.leaving[address], whole)
             case Exported(address, request):
                 self._name(address, request)
             case Discard(file, address, incarnation):
-                _part(file, address, incarnation).unlink(missing_ok=True)
+                _forget(_part(file, address, incarnation))
 
     async def _export(self, left: Leaving, whole: bool) -> None:
         part = _part(left.name_there, left.address, left.incarnation)
         try:
             await self._beside(partial(self._write, left, part, whole))
         except (AvmError, Malformed, OSError) as error:
-            part.unlink(missing_ok=True)
+            _forget(part)
             carrying.unwritten(self._core.host, left.address, _said(error))
         else:
             carrying.written(self._core.host, left.address)
@@ -115,7 +122,9 @@ class Filing:
     def _write(self, left: Leaving, part: Path, whole: bool) -> None:
         keys = self._core.host.keys.open_machine(left.keys)
         store = SqliteStore.open_readonly(self._directory.store)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        # Nobody else may have made it: what is written are keys.
+        part.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with store.reading(), os.fdopen(os.open(part, flags, 0o600), "wb") as file:
                 os.fchmod(file.fileno(), 0o600)
@@ -131,9 +140,10 @@ class Filing:
         one = self._core.host.moves.carried[address]
         part, path = _part(one.file, address, one.incarnation), Path(one.file)
         try:
-            _check_free(path)
-            os.rename(part, path)
-            _sync(path.parent)
+            if part.exists() or request:
+                _check_free(path)
+                os.rename(part, path)
+                _sync(path.parent)
         except (NotDone, OSError) as error:
             if request:
                 why = f"{one.name} is in {part}, which keeps that name: {_said(error)}"
@@ -160,15 +170,38 @@ class Filing:
         self._settle()
 
 
+def _path(params: dict[str, Any]) -> Path:
+    text = text_in(params["path"])
+    if not text or "\0" in text:
+        raise NotDone("that is no name of a file", NONSENSE)
+    return Path(text)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _forget(part: Path) -> None:
+    with suppress(OSError):
+        part.unlink(missing_ok=True)
+
+
 def _read(path: Path, number: int) -> Unpacked:
     with path.open("rb") as file:
         return unpack_untrusted(file.read, number)
 
 
 def _check_free(path: Path) -> None:
-    if path.exists():
+    try:
+        exists, has_place = path.exists(), path.parent.is_dir()
+    except OSError as error:
+        raise NotDone(f"{path}: {error.strerror}") from None
+    if exists:
         raise NotDone(f"{path} exists: name another file")
-    if not path.parent.is_dir():
+    if not has_place:
         raise NotDone(f"{path.parent} is no directory: make it, or name another file")
 
 

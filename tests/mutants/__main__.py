@@ -8,12 +8,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = ("caps", "dht", "avm", "tests", "examples", "pyproject.toml")
 WHOLE = ("tests/sim", "tests/avm/test_host_units.py")
 PATIENCE_S = 300
+
+EVERY = [*FAULTS, *CARRYING]
 
 
 def broken_copy(fault: Fault | None, into: Path) -> None:
@@ -71,7 +74,7 @@ def main() -> int:
         print(f"the suites {without} without a fault: nothing can be told")
         return 1
     missed = []
-    for fault in FAULTS:
+    for fault in EVERY:
         if wanted and fault.name not in wanted:
             continue
         found = outcome(fault, *suite(fault), timeout_s=PATIENCE_S)

@@ -132,6 +132,21 @@ def test_what_waits_for_a_machine_in_a_file_reaches_it_where_it_lives_again() ->
     assert sorted(town.tokens()) == [1, 2, 10, 11, 12, 20]
 
 
+def test_what_is_first_said_to_an_exported_machine_waits_for_it() -> None:
+    world = World()
+    created = world.create("pouch", ModuleCode(apple), ())
+    take = created.names["take"]
+    octets = export(world)
+    client = world.client()
+    client.send(client.hold(world.core.unseal_untrusted(world.core.seal(take))), (1, 1))
+    world.advance(10)
+    assert not client.settled
+    take_up(world, octets)
+    world.resume("pouch")
+    world.settle()
+    assert replayed(world, "pouch").tokens == (1,)
+
+
 def test_what_it_has_sent_and_not_heard_of_goes_with_it() -> None:
     town = Town()
     take = town.clients[town.here].hold(
