@@ -6,6 +6,7 @@ the file cannot be written, or the host dies before, the machine is taken up her
 """
 
 from avm.host.adopt import adopt, remember, why_not_adopted
+from avm.host.away import wake
 from avm.host.effects import Discard, Exported
 from avm.host.machine_file import Unpacked
 from avm.host.moves import CARRIED, LEAVING, Carried, carried_bytes, key_of
@@ -52,6 +53,8 @@ def written(host: Host, address: bytes) -> None:
         host, Carried(address, left.name, left.incarnation, True, host.now_ms, left.name_there)
     )
     let_open(host, address)
+    for outgoing in [one for one in host.outgoing.values() if one.receiver == address]:
+        wake(host, outgoing)  # It waited to hear where the machine went: it may be found anywhere.
     host.group.after.append(Exported(address, left.request))
 
 

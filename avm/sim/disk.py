@@ -37,7 +37,8 @@ class Disk:
                 carrying.written(host, address)
             case Exported(address, request):
                 file = host.moves.carried[address].file
-                self.files[file] = self.parts.pop(file, b"") or self.files[file]
+                if file in self.parts:
+                    self.files[file] = self.parts.pop(file)
                 carrying.named(host, address, request)
             case Discard(file):
                 self.parts.pop(file, None)

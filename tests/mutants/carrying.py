@@ -78,6 +78,13 @@ CARRYING = [
         f"{FILES}::test_what_is_first_said_to_an_exported_machine_waits_for_it",
     ),
     Fault(
+        "who waited to hear where an exported machine goes waits for ever",
+        "avm/host/carrying.py",
+        "        wake(host, outgoing)",
+        "        pass",
+        "tests/sim/test_carried.py::test_who_waited_to_hear_where_a_machine_goes_finds_it_out_of_its_file",
+    ),
+    Fault(
         "a rebuilt state is put in place of a machine that went on",
         "avm/host/rebuild.py",
         "        if (machine.head, machine.chain) != (self.head, self.chain):\n",
