@@ -25,7 +25,8 @@ from avm.run.directory import Directory
 from avm.run.reading import Reader
 from avm.run.rebuilding import Rebuilding, Rebuilt
 from avm.run.rerun import HASH_SEED
-from avm.run.worker import forked
+from avm.run.shadow import NewCodeStops
+from avm.run.worker import WorkerLost, forked
 from caps.errors import Malformed
 
 SWITCHES_MAX = 5
@@ -77,7 +78,11 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
                 assert found.candidate is not None, "it was read"
                 found.fields = one.differing(found.candidate)
             else:
-                found = _made(args, one)
+                try:
+                    found = _made(args, one)
+                except (NewCodeStops, WorkerLost) as error:
+                    why = f"the new code does not go on: {error}"
+                    raise CliError(f"{machine.name}: {why}; nothing is kept") from None
     if args.code is not None and not args.dry_run and not found.not_kept:
         assert found.candidate is not None, "there is a state"
         _keep(path, found.candidate)

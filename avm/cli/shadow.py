@@ -45,6 +45,7 @@ def compare(args: argparse.Namespace, reader: Reader, machine: Machine, limits: 
 
 
 def show(name: str, found: Compared) -> None:
+    """Prints what was found for people."""
     since = f", from the snapshot of turn {found.first} on" if found.first else ""
     some = f"; {found.trusted} taken from the record" if found.trusted else ""
     if found.difference is None:

@@ -30,8 +30,9 @@ class Compared:
 
     `first` is where it began, `turns` were taken and `trusted` of them are the record's; `fields` are
     all of the first message that differs: path, recorded and found. `untold` are the shapes of which
-    nothing is known, `passed_over` counts contexts beyond those that were looked at. `state` is where the last state
-    differs from the present one under the new code. Where it could not go on, `stopped` says why.
+    nothing is known, `passed_over` counts contexts beyond those that were looked at. `state` is where
+    the last state differs from the present one under the new code. Where it could not go on,
+    `stopped` says why.
     """
 
     first: int

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm.host import journal
+from avm.host import carrying, journal
 from avm.host.chain import Fault
 from avm.host.journal import hash_of_code
 from avm.host.rebuild import WENT_ON, Rebuild, rebuild
@@ -29,7 +29,7 @@ from avm.run.worker import Worker
 from avm.sim.world import Refusal, World
 from caps.errors import Malformed
 from tests.avm.journals import COUNTER, LIMITS, bundle_of, busy_world, in_process, make, tell
-from tests.avm.test_shadow import KEEPS, keeps
+from tests.avm.test_shadow import KEEPS, compared, keeps
 
 DOUBLE = COUNTER.replace("state.total + n", "state.total + 2 * n").replace(
     "    kept: tuple = ()", "    kept: tuple = ()\n    seen: int = 0"
@@ -263,6 +263,24 @@ def test_c05_a_rebuilt_state_whose_digest_is_another_is_named_by_replay() -> Non
     assert not isinstance(found, Agreed)
     where = found.n if isinstance(found, Fault) else found.turn
     assert where == done["turn"]
+
+
+def test_c05_x06_a_machine_that_came_out_of_a_file_is_taken_by_new_code_too() -> None:
+    world = busy_world(replace(LIMITS, snapshot_turns=7))
+    world.suspend("counter")
+    machine = world.machine("counter")
+    world.ask(lambda n: carrying.export(world.core.host, n, machine, "file", True))
+    unpacked = world.disk.read(world.disk.files["file"], world.core.host.new_id())
+    world.ask(lambda n: carrying.take_up(world.core.host, n, unpacked))
+    world.resume("counter")
+    assert world.machine("counter").generation == 1
+    assert read(world) == 194
+    assert compared(world, COUNTER).agrees
+    for first in (0, 20, world.machine("counter").head - 1):
+        assert not made(world, COUNTER, first).fields
+    switch(world, kept(made(world, DOUBLE)))
+    assert read(world) == 388
+    holds(world)
 
 
 CANDIDATE = Candidate(
