@@ -4,7 +4,7 @@ Beside the journey. The items are those of a move, in the order in which the new
 them, and are taken in the same way; what cannot be taken is not written either. At the end stands a
 digest of all that is before it: a file that is cut short, or of which a byte is another, is none.
 
-    begin   16 bytes: `avm-host machine`, the version in one byte, the length of its name in one, its name
+    begin   16 bytes: `avm-host machine`; version 1, length of the name 2, and the name
     item    kind 1, n 8, hash 32 (zeros where it has none), next 8, size 8, and the item itself
     end     kind 255, zeros, and as its item 32 bytes: BLAKE2b-256 of all before this head
 """
@@ -27,6 +27,7 @@ from caps.errors import Malformed
 BEGIN = b"avm-host machine"
 VERSION = 1
 END = 255
+ABOUT = Struct(">BH")
 HEAD = Struct(">BQ32sQQ")
 NO_HASH = bytes(32)
 # So much a machine may have in a file: it is in memory while it is taken up.
@@ -76,7 +77,7 @@ def _packed(store: history.Reads, left: Leaving, keys: bytes, whole: bool) -> It
     machine, name = dumps_plain([left.parcel, keys]), left.name.encode()
     unpacked = Unpacked(left.name, landing_of(machine, 0))
     first = 0 if whole else unpacked.parcel.snapshot_at
-    yield BEGIN + bytes([VERSION, len(name)]) + name
+    yield BEGIN + ABOUT.pack(VERSION, len(name)) + name
     yield HEAD.pack(MACHINE, 0, NO_HASH, 0, len(machine)) + machine
     step: Step | None = (JOURNAL, first, b"")
     while step is not None:
@@ -129,10 +130,10 @@ def unpack_untrusted(read: Read, number: int) -> Unpacked:
 
 def _name(source: "_Source") -> str:
     """The name that the machine had, which stands after the begin of every machine file."""
-    begin = source.take(len(BEGIN) + 2)
+    begin = source.take(len(BEGIN) + ABOUT.size)
     if not begin.startswith(BEGIN):
         raise Malformed("no machine file")
-    version, size = begin[len(BEGIN) :]
+    version, size = ABOUT.unpack(begin[len(BEGIN) :])
     if version != VERSION:
         raise OtherVersion(f"of version {version}, and this avm-host reads version {VERSION}")
     name = source.take(size).decode("ascii", "replace")

@@ -356,4 +356,4 @@ def _erase(host: Host, machine: Machine) -> None:
     forget(host, machine)
     acts, machine.acts = machine.acts, None
     for act in acts or ():
-        act.abandon(host, machine, "it moves to another host")
+        act.abandon(host, machine, "it is leaving this host")

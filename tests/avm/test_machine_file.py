@@ -38,7 +38,7 @@ def made() -> tuple[bytes, bytes]:
 def test_a_machine_file_is_the_bytes_that_are_pinned() -> None:
     address, octets = made()
     assert octets.hex() == VECTORS["lamp"]
-    assert octets.startswith(b"avm-host machine\x01\x04lamp")
+    assert octets.startswith(b"avm-host machine\x01\x00\x04lamp")
     assert address.hex() == VECTORS["address"]
 
 

@@ -222,6 +222,12 @@ def test_a_machine_that_runs_or_is_halted_is_not_exported() -> None:
     assert why() == "pouch cannot be exported: it is halted"
 
 
+def test_a_machine_may_have_a_long_name_in_its_file() -> None:
+    world, name = World(), "p" * 300
+    world.create(name, ModuleCode(apple), (1,))
+    assert take_up(world, export(world, name))["machine"] == name
+
+
 def test_a_file_is_imported_once_and_an_old_one_not_at_all() -> None:
     world, other = World(1), World(2)
     world.create("pouch", ModuleCode(apple), (1,))
@@ -319,7 +325,7 @@ def test_p08_any_bytes_are_a_machine_file_or_malformed(octets: bytes, kept: int)
 
 
 def test_p08_an_item_of_any_size_and_order_is_refused_before_it_is_read() -> None:
-    begin = re.match(rb"avm-host machine.{2}pouch", WRITTEN, re.DOTALL)
+    begin = re.match(rb"avm-host machine.{3}pouch", WRITTEN, re.DOTALL)
     assert begin is not None
     for head in (
         HEAD.pack(0, 0, bytes(32), 0, 2**40),
@@ -336,7 +342,7 @@ def test_p08_an_item_of_any_size_and_order_is_refused_before_it_is_read() -> Non
 
 def test_p08_a_file_whose_machine_does_not_hold_together_changes_nothing() -> None:
     """An honest digest over a parcel that is not: it is refused before anything is taken."""
-    begin, size = 16 + 2 + len("pouch"), HEAD.size
+    begin, size = 16 + 3 + len("pouch"), HEAD.size
     *_head, machine_size = HEAD.unpack(WRITTEN[begin : begin + size])
     machine = WRITTEN[begin + size :][:machine_size]
     parcel, keys = cbor2.loads(machine)
