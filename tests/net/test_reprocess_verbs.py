@@ -90,10 +90,7 @@ def test_c05_a_dry_run_keeps_nothing_and_what_is_kept_can_be_dropped(shell: Shel
     for words, code, text in (
         (("--drop",), 1, "no state of tot is kept aside"),
         (("--switch",), 1, "no state of tot is kept aside: `avm-host reprocess tot --code FILE`"),
-        ((), 1, "no state of tot is kept aside"),
         (("--switch", "--drop"), 2, "say `--code FILE` with what it is made by"),
-        (("--from", "1"), 2, "say `--code FILE`"),
-        (("--code", "none.py"), 2, "there is no such file"),
         (("--code", "new.py", "--from", "99"), 1, "its newest is 4"),
         (("--code", "new.py", "--since", "2999-01-01"), 1, "has taken no turn since then"),
         (("--code", "new.py", "--sender", "nobody"), 1, "no sender nobody in the journal of tot"),
