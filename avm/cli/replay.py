@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from avm.cli.arguments import add_json, add_machine
-from avm.cli.errors import DAMAGED, REFUSED
+from avm.cli.errors import DAMAGED, REFUSED, Usage
 from avm.cli.output import print_json, say
 from avm.cli.shadow import compare
 from avm.cli.state import progress_of
@@ -23,6 +23,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
     add_machine(parser)
     parser.add_argument("--to", metavar="TURN", type=int, help="no further than this turn")
+    text = "with --code: begin with the state before this turn, migrated"
+    parser.add_argument("--from", dest="first", metavar="TURN", type=int, help=text)
     parser.add_argument("--code", metavar="FILE", help="with this code: the dry run of an upgrade")
     parser.add_argument("--force", action="store_true", help="though Python is of another version")
     add_json(parser)
@@ -30,6 +32,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints that all agrees, or the first that differs; the exit code says which."""
+    if args.first is not None and args.code is None:
+        raise Usage(f"--from goes with --code: `replay {args.machine} --code FILE --from TURN`")
     limits = Config.read(directory.config_file).limits
     with Reader.open(directory) as reader, reader.reading():
         machine = reader.machine(args.machine)

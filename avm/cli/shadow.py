@@ -34,7 +34,7 @@ def compare(args: argparse.Namespace, reader: Reader, machine: Machine, limits: 
     start = partial(forked, HASH_SEED, limits, limits.turn_s * NEW_CODE_TURNS)
     new = new_code(args.code)
     with progress_of(machine) as told:
-        found = Shadowing(reader, machine, new, start, args.to, told).run()
+        found = Shadowing(reader, machine, new, start, args.to, told, args.first or 0).run()
     if args.json:
         print_json(_json(machine, found))
     else:
@@ -46,7 +46,7 @@ def compare(args: argparse.Namespace, reader: Reader, machine: Machine, limits: 
 
 def show(name: str, found: Compared) -> None:
     """Prints what was found for people."""
-    since = f", from the snapshot of turn {found.first} on" if found.first else ""
+    since = f", from the state of turn {found.first} on" if found.first else ""
     some = f"; {found.trusted} taken from the record" if found.trusted else ""
     if found.difference is None:
         same = "every answer is the same"

@@ -13,10 +13,10 @@ from avm.host.state import Machine
 from avm.run.contexts import Contexts, NotTaken, trial
 from avm.run.difference import Difference, between_states, in_message
 from avm.run.labels import Lens
-from avm.run.reading import NoSuchTurn, Reader
+from avm.run.reading import Kept, NoSuchTurn, Reader
 from avm.run.rerun import CannotRerun, Progress
 from avm.run.shadow import NewCode, NewCodeStops, Shadow, Taken, in_full
-from avm.run.states import check_turn, oldest, pruned, state_at
+from avm.run.states import check_turn, kept_at, oldest, pruned, state_at
 from avm.run.worker import Worker, WorkerLost
 
 FIELDS_MAX = 20
@@ -28,7 +28,7 @@ Start = Callable[[], AbstractContextManager[Worker]]
 class Compared:
     """What new code made of a journal.
 
-    `first` is where it began, `turns` were taken and `trusted` of them are the record's; `fields` are
+    `first` is the turn whose state it began with, `turns` were taken and `trusted` of them are the record's; `fields` are
     all of the first message that differs: path, recorded and found. `untold` are the shapes of which
     nothing is known, `passed_over` counts contexts beyond those that were looked at. `state` is where
     the last state differs from the present one under the new code. Where it could not go on,
@@ -67,6 +67,7 @@ class Shadowing:
     start_worker: Start
     to: int | None = None
     progress: Progress | None = None
+    since: int = 0
     lens: Lens = field(init=False)
     contexts: Contexts = field(init=False)
     found: Compared = field(init=False)
@@ -78,9 +79,10 @@ class Shadowing:
 
     def run(self) -> Compared:
         """Compares; raises NoSuchTurn, CannotRerun."""
-        if self.to is not None:
-            check_turn(self.reader, self.machine, self.to)
-        kept = oldest(self.reader, self.machine)
+        for turn in (self.since, self.to):
+            if turn is not None:
+                check_turn(self.reader, self.machine, turn)
+        kept = self._before()
         if kept is not None and self.to is not None and self.to < kept.n:
             raise NoSuchTurn(pruned(self.machine, kept.n))
         self.found = Compared(0 if kept is None else kept.n)
@@ -103,6 +105,13 @@ class Shadowing:
         self.found.not_taken = list(self.contexts.not_taken.values())
         return self.found
 
+    def _before(self) -> Kept | None:
+        """The state to begin with, where that is not `init`."""
+        if not self.since:
+            return oldest(self.reader, self.machine)
+        with self.start_worker() as worker:
+            return kept_at(self.reader, self.machine, worker, self.since - 1)
+
     def _walk(self, shadow: Shadow, after: int) -> None:
         stop = None if self.to is None else self.to + 1
         for link in self.reader.walk(self.machine, 0, stop):
@@ -110,6 +119,7 @@ class Shadowing:
                 self.found.fault = link
                 return
             entry = link.entry
+            self.contexts.gave_out(entry.n, sent_references(output_of(entry)))
             if entry.n <= after:
                 continue
             following = shadow.numbering.recorded
@@ -117,7 +127,6 @@ class Shadowing:
                 taken = shadow.take(entry)
             except WorkerLost as lost:
                 raise NewCodeStops(f"turn {entry.n}: {lost}") from None
-            self.contexts.gave_out(entry.n, sent_references(output_of(entry)))
             if taken is not None:
                 self.lens.next_slot, self.lens.interned = following, changes(entry)
                 self._note(taken)

@@ -37,12 +37,12 @@ def here() -> Iterator[Worker]:
     yield in_process()
 
 
-def compared(world: World, text: str, to: int | None = None) -> Compared:
+def compared(world: World, text: str, to: int | None = None, since: int = 0) -> Compared:
     bundle = bundle_of(text)
     reader = Reader(world.store)
     machine = reader.machine("counter")
     new = NewCode(bundle.hash, bundle.encode())
-    return Shadowing(reader, machine, new, here, to).run()
+    return Shadowing(reader, machine, new, here, to, None, since).run()
 
 
 def shown(found: Compared, capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -209,6 +209,24 @@ def test_x06_a_pruned_journal_is_taken_from_its_oldest_snapshot_migrated() -> No
     assert found.agrees and found.first >= 10
     with pytest.raises(NoSuchTurn, match="was pruned"):
         compared(world, WIDER, to=3)
+
+
+def test_x06_from_a_turn_on_the_state_before_it_is_migrated_and_what_was_given_out_is_seen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    world = busy_world()
+    text = WIDER.replace("state.total + n", "state.total + n + (n == 3)")
+    for since in range(1, world.machine("counter").head):
+        found = compared(world, text, since=since)
+        assert found.agrees is (since > 4) and found.first == since - 1
+        assert found.turns == 26 - since
+    assert shown(compared(world, text, since=25), capsys) == [
+        "counter: 1 turn, every answer is the same, from the state of turn 24 on"
+    ]
+    stopped = COUNTER.replace("def init(message, me):", "def init(message, me):\n    raise Refused")
+    assert compared(world, stopped).stopped and compared(world, stopped, since=1).agrees
+    renamed = compared(world, COUNTER.replace('case "read"', 'case "look"'), since=26 - 2)
+    assert [one.shape for one in renamed.not_taken] == ['"read"']
 
 
 def test_x06_a_code_switch_on_the_way_is_passed_over_and_an_edit_migrated() -> None:
