@@ -42,6 +42,8 @@ PURE: tuple[str, ...] = (
     "avm.machine.live",
     "avm.machine.inside",
     "avm.testing",
+    "avm.run.candidate",
+    "avm.run.numbering",
 )
 IMPURE = ("dht.udp", "avm.link.segments", "avm.link.udp", "avm.testing.files")
 # Its modules read the clock and import asyncio: these two take its classes and override what does.

@@ -185,7 +185,8 @@ def _became(told: dict[str, Any]) -> list[str]:
         case "suspend":
             return [told["mode"], *([f"({told['why']})"] if "why" in told else [])]
         case "code" | "init":
-            return [f"(code {told['code'][:8]})"]
+            rebuilt = ", its state rebuilt" if "rebuilt" in told else ""
+            return [f"(code {told['code'][:8]}{rebuilt})"]
         case "snapshot" | "edit":
             return [f"digest {told['digest'][:HASH_CHARS]}"]
         case "collect":

@@ -50,12 +50,12 @@ def _listed(reader: Reader) -> list[dict[str, object]]:
 
 
 def _leaving(one: Leaving, waiting: dict[bytes, int]) -> dict[str, object]:
-    """A machine that is on its way to another host."""
+    """A machine that is on its way to another host, or into a file."""
     parcel = from_bytes_untrusted(one.parcel)
     return {
         "name": one.name,
         "address": one.address.hex(),
-        "status": "moving",
+        "status": "moving" if one.to else "exporting",
         "turns": parcel.head,
         "waiting": waiting.get(one.address, 0),
         "failed": parcel.failed,

@@ -13,7 +13,7 @@ from avm.host import journal
 from avm.host.effects import Load, ToWorker
 from avm.host.entry import append
 from avm.host.fold import fold, suspend
-from avm.host.refer import BadReference, collect, from_reference, slots_in
+from avm.host.refer import BadReference, ContextTooLarge, collect, from_reference, slots_in
 from avm.host.state import Flight, Host, Machine, Mode, Status
 from avm.machine import frames
 from caps.codec import encode_content
@@ -160,7 +160,7 @@ def holds_references(host: Host, flight: Flight, references: list[Any]) -> bool:
     try:
         for reference in references:
             from_reference(host, flight.machine, flight, reference)
-    except BadReference:
+    except (BadReference, ContextTooLarge):
         return False
     return True
 

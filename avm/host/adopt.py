@@ -14,7 +14,7 @@ from avm.host.clients import OPERATOR
 from avm.host.effects import Publish
 from avm.host.entry import append
 from avm.host.header import parse_header_untrusted, unpack_body_untrusted
-from avm.host.moves import REDIRECT, key_of
+from avm.host.moves import CARRIED, CARRIED_MAX, REDIRECT, Carried, carried_bytes, key_of
 from avm.host.operate import void_all
 from avm.host.outbox import (
     NEVER_MS,
@@ -63,6 +63,8 @@ def adopt(
     host.keys.add_machine(address, machine.sealed_keys)
     if host.moves.redirects.pop(address, None) is not None:
         host.group.dirty[key_of(REDIRECT, address)] = None
+    if address in host.moves.carried:
+        remember(host, Carried(address, name, machine.incarnation, False, host.now_ms))
     host.hints.pop(address, None)
     for pair in [pair for pair in host.arriving if pair[0] == address]:
         if host.owner(pair[1]) is not None:
@@ -94,6 +96,18 @@ def adopt(
     host.group.after.append(Publish(address))
     make_ready(host, machine)
     return machine
+
+
+def remember(host: Host, one: Carried) -> None:
+    """Notes that a machine went into a file or came out of one, or has lived on here since."""
+    carried = host.moves.carried
+    carried.pop(one.address, None)
+    carried[one.address] = one
+    host.group.dirty[key_of(CARRIED, one.address)] = carried_bytes(one)
+    while len(carried) > CARRIED_MAX:
+        oldest = min(carried.values(), key=lambda other: other.at_ms)
+        del carried[oldest.address]
+        host.group.dirty[key_of(CARRIED, oldest.address)] = None
 
 
 def _rows(host: Host, parcel: Parcel) -> dict[Pair, Row]:
@@ -360,4 +374,4 @@ def _to_here(
     enqueue(host, owner, inside)
 
 
-__all__ = ["adopt", "why_not_adopted"]
+__all__ = ["adopt", "remember", "why_not_adopted"]

@@ -215,7 +215,7 @@ class Slots:
         given = slots_in(given_references(input_of(entry)))
         fresh = -min(given, default=0)
         used = given | slots_in(sent_references(output_of(entry)))
-        if entry.form == journal.EDIT:
+        if "references" in entry.fields:
             used = slots_in(entry["references"])
             self.next = max(self.next, 1 + max(used, default=-1))
         why = self._fault(used, max(fresh, 0))

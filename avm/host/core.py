@@ -7,6 +7,7 @@ nothing, and all it knows is plain values. The runtime and the simulator drive t
 
 from avm.host import (
     capability,
+    carrying,
     clients,
     deciding,
     dispatch,
@@ -61,6 +62,7 @@ class Core:
             host.keys.add_machine(machine.address, machine.sealed_keys)
         for address, client in host.clients.items():
             host.keys.add_client(address, client.tag)
+        carrying.begin(host)
 
     def take_commit(self) -> Group | None:
         """The next group to be committed, its rows encoded in `dirty`; None when there is none.

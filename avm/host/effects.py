@@ -83,6 +83,28 @@ class Carry(NamedTuple):
     fetch: Fetch
 
 
+class Export(NamedTuple):
+    """Write a machine that has left into its file, and tell the core; all of its journal if `whole`."""
+
+    address: bytes
+    whole: bool
+
+
+class Exported(NamedTuple):
+    """What was written of a machine is its only copy now: give the file its name."""
+
+    address: bytes
+    request: int
+
+
+class Discard(NamedTuple):
+    """What was written of a machine is none: it stays here."""
+
+    file: str
+    address: bytes
+    incarnation: int
+
+
 class Unlink(NamedTuple):
     """Close a link; its end is not to be reported."""
 

@@ -51,6 +51,8 @@ FIELDS: dict[int, tuple[str, ...]] = {
 SENDING = (INIT, TURN, SIGNAL)
 # What a store of an older version leaves out: its last fields, so many.
 SHORTER: dict[int, int] = {FAILED: 1}
+# What an entry may have beside, all of it or none: a switch of code with the state to go on from.
+MORE: dict[int, tuple[str, ...]] = {CODE: ("body", "references")}
 NOTHING = b""
 # Copied for each entry, which takes less time than making it anew.
 _LINK = hashlib.blake2b(digest_size=32, person=b"avm journal")
@@ -118,6 +120,8 @@ def decode(n: int, body: bytes) -> Entry:
     names = FIELDS[row[0]]
     if row[0] in SENDING and len(row) == len(names) + 3 and type(row[-1]) is list:
         names = (*names, "sent")
+    elif len(row) - 2 > len(names):
+        names += MORE.get(row[0], ())
     missing = len(names) - (len(row) - 2)
     if not 0 <= missing <= SHORTER.get(row[0], 0):
         raise DamagedEntry(f"entry {n} has {len(row) - 2} fields where {len(names)} belong")

@@ -9,11 +9,9 @@ import cbor2
 
 from avm.host import history, moving
 from avm.host.adopt import adopt, why_not_adopted
-from avm.host.keys import are_keys
 from avm.host.links import peer_of, prove, say_passage, say_passage_after
 from avm.host.moves import LANDING, LANDINGS_MAX, Landing, key_of
 from avm.host.operate import REMOVE_ALL
-from avm.host.parcel import from_bytes_untrusted
 from avm.host.passage import (
     JOURNAL,
     MACHINE,
@@ -27,15 +25,10 @@ from avm.host.passage import (
     Willing,
 )
 from avm.host.peers import Link
-from avm.host.soundness import check_untrusted
+from avm.host.soundness import machine_untrusted
 from avm.host.state import Host
-from caps import shape
-from caps.codec import loads_shape_untrusted
 from caps.errors import CapsError, Malformed
-from caps.identity import parse_identity_untrusted
 
-_ITEM_BYTES_MAX = 300 * 1024 * 1024
-_KEYS_BYTES_MAX = 64 * 1024
 SHOWN = 40
 # So many that were refused are remembered of each host.
 REFUSED_MAX = 256
@@ -214,14 +207,8 @@ def _take(host: Host, link: Link, landing: Landing, following: int) -> None:
 
 
 def _take_machine(landing: Landing) -> None:
-    plain = loads_shape_untrusted(bytes(landing.body), max_bytes=_ITEM_BYTES_MAX, depth=2)
-    body, keys = shape.array(plain, 2, "item")
-    octets = shape.some_octets(body, 1, _ITEM_BYTES_MAX, "item: parcel")
-    landing.keys = shape.some_octets(keys, 64, _KEYS_BYTES_MAX, "item: keys")
-    parcel = landing.parcel = from_bytes_untrusted(octets)
-    known = parse_identity_untrusted(parcel.identity)
-    fits = known.address == landing.address and parcel.incarnation == landing.incarnation
-    if not fits or not are_keys(landing.keys, landing.address, parcel.identity, parcel.generation):
+    address, parcel, landing.keys = machine_untrusted(bytes(landing.body))
+    landing.parcel = parcel
+    if (address, parcel.incarnation) != (landing.address, landing.incarnation):
         raise Malformed("parcel: of another machine")
-    check_untrusted(parcel, landing.address, landing.keys)
     landing.codes[parcel.code] = None

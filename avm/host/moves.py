@@ -13,9 +13,12 @@ import cbor2
 from avm.host.parcel import Parcel
 from caps.identity import Endpoint
 
-LEAVING, LANDING, REDIRECT = "leaving ", "landing ", "redirect "
+LEAVING, LANDING, REDIRECT, CARRIED = "leaving ", "landing ", "redirect ", "carried "
+KINDS = (LEAVING, LANDING, REDIRECT, CARRIED)
 # So many machines may be on their way here at once.
 LANDINGS_MAX = 4
+# Of so many machines it is remembered that they went into a file, or came out of one.
+CARRIED_MAX = 10_000
 
 
 @dataclass(slots=True)
@@ -38,7 +41,8 @@ class Leaving:
     """A machine whose end here is committed and which the other host has not taken up yet.
 
     `name` is the one it had here, `name_there` that it will have; `number` is that of its history here,
-    `keys` are sealed as in its row. `item` is what is fetched first, while it is.
+    `keys` are sealed as in its row. `item` is what is fetched first, while it is. One that goes into a
+    file goes to no host: `to` is empty, and `name_there` the file.
     """
 
     address: bytes
@@ -51,6 +55,21 @@ class Leaving:
     parcel: bytes
     request: int = 0
     item: bytes = b""
+
+
+@dataclass(slots=True)
+class Carried:
+    """A machine that went into a file here, or came out of one: under which incarnation, and when.
+
+    `file` is named while what was written still has another name.
+    """
+
+    address: bytes
+    name: str
+    incarnation: int
+    is_out: bool
+    at_ms: int
+    file: str = ""
 
 
 @dataclass(slots=True)
@@ -101,6 +120,7 @@ class Moves:
     leaving: dict[bytes, Leaving] = field(default_factory=dict)
     landing: dict[bytes, Landing] = field(default_factory=dict)
     redirects: dict[bytes, Redirect] = field(default_factory=dict)
+    carried: dict[bytes, Carried] = field(default_factory=dict)
 
 
 def leaving_by(moves: Moves, named: str) -> Leaving | None:
@@ -114,12 +134,17 @@ def leaving_by(moves: Moves, named: str) -> Leaving | None:
 def gone_by(moves: Moves, named: str) -> str:
     """Where a machine of this name, or with an address that begins so, has gone; empty for none."""
     left = leaving_by(moves, named)
+    if left is not None and not left.to:
+        return f"{left.name} is on its way into {left.name_there}"
     if left is not None:
         where = f"{left.name} is on its way to host {left.to.hex()}"
         return f"{where}, and goes on while that host can be reached: `avm-host links`"
     for one in moves.redirects.values():
         if one.name == named or one.address.hex().startswith(named):
             return f"{one.name} has moved to host {one.host.hex()}: capabilities to it stay good"
+    for out in moves.carried.values():
+        if out.is_out and (out.name == named or out.address.hex().startswith(named)):
+            return f"{out.name} was exported: `avm-host import FILE` has it live here, or elsewhere"
     return ""
 
 
@@ -138,6 +163,11 @@ def redirect_bytes(one: Redirect) -> bytes:
     return cbor2.dumps([one.name, one.host, one.incarnation, *proof])
 
 
+def carried_bytes(one: Carried) -> bytes:
+    """The row of one that a file has carried."""
+    return cbor2.dumps([one.name, one.incarnation, one.is_out, one.at_ms, one.file])
+
+
 def key_of(kind: str, address: bytes) -> tuple[str, str]:
     """The key of a row."""
     return ("meta", kind + address.hex())
@@ -145,7 +175,7 @@ def key_of(kind: str, address: bytes) -> tuple[str, str]:
 
 def load(moves: Moves, key: str, body: bytes) -> int:
     """Takes up a row; the number under which there may be history of a machine, or 0."""
-    address = bytes.fromhex(key[-64:]) if key.startswith((LEAVING, LANDING, REDIRECT)) else b""
+    address = bytes.fromhex(key[-64:]) if key.startswith(KINDS) else b""
     if key.startswith(LEAVING):
         row: list[Any] = cbor2.loads(body)
         moves.leaving[address] = Leaving(address, *row)
@@ -154,4 +184,6 @@ def load(moves: Moves, key: str, body: bytes) -> int:
         return int(cbor2.loads(body))
     if key.startswith(REDIRECT):
         moves.redirects[address] = Redirect(address, *cbor2.loads(body))
+    if key.startswith(CARRIED):
+        moves.carried[address] = Carried(address, *cbor2.loads(body))
     return 0

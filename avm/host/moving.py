@@ -102,7 +102,7 @@ def _ask(host: Host, link: Link, address: bytes) -> None:
 
 def begin(host: Host) -> None:
     """There is a network: goes on with what was on its way."""
-    for to in {one.to for one in host.moves.leaving.values()}:
+    for to in {one.to for one in host.moves.leaving.values() if one.to}:
         dial(host, peer_of(host, to))
 
 
@@ -186,13 +186,14 @@ def _take_back(host: Host, left: Leaving, why: str) -> None:
     if why_not_adopted(host, left.address, parcel):
         host.counts["stray"] += 1
         return
-    _live_again(host, left, parcel, f"the other host says: {why}")
+    live_again(host, left, parcel, f"the other host says: {why}")
 
 
-def _live_again(host: Host, left: Leaving, parcel: Parcel, why: str) -> Machine:
+def live_again(host: Host, left: Leaving, parcel: Parcel, why: str) -> Machine:
+    """Takes a machine up again from the parcel with which it left."""
     del host.moves.leaving[left.address]
     host.group.dirty[key_of(LEAVING, left.address)] = None
-    _let_open(host, left.address)
+    let_open(host, left.address)
     keys = host.keys.open_machine(left.keys)
     name = left.name if left.name not in host.names else left.address.hex()[:12]
     machine = adopt(host, left.address, left.number, parcel, keys, name)
@@ -207,6 +208,9 @@ def back(host: Host, request: int, left: Leaving) -> None:
     That host may have taken it up before it went: the machine lives here above the incarnation that it
     has there, and whatever it did there is other hosts' evidence of two versions.
     """
+    if not left.to:
+        refuse(host, request, f"{left.name} is on its way into a file: wait for that")
+        return
     peer = host.peers.get(left.to)
     if peer is not None and peer.link:
         why = f"its new host is linked, and goes on; `peers ban {left.to.hex()}` ends that"
@@ -220,7 +224,7 @@ def back(host: Host, request: int, left: Leaving) -> None:
     place = host.places.get(left.address)
     highest = max(parcel.incarnation, place.incarnation if place is not None else 0)
     above = replace(parcel, incarnation=highest + 1)
-    machine = _live_again(host, left, above, "its operator took it back")
+    machine = live_again(host, left, above, "its operator took it back")
     decision = Decision(host.now_ms, "back", left.address, left.to, "", b"")
     host.cases.decided(decision, host.limits.cases)
     host.group.dirty[ROW] = host.cases
@@ -239,7 +243,7 @@ def _awaited(host: Host, address: bytes) -> list[tuple[Link, Pair]]:
     return found
 
 
-def _let_open(host: Host, address: bytes) -> None:
+def let_open(host: Host, address: bytes) -> None:
     """A machine is here again: who wanted to open a channel to it does so now."""
     for link, pair in _awaited(host, address):
         say_after(host, link, Again(*pair, 1, "busy"))
@@ -312,7 +316,7 @@ def comes_back(host: Host, address: bytes) -> None:
     left = host.moves.leaving.get(address)
     if left is not None:
         _has_left(host, left, left.to, left.incarnation)
-        _let_open(host, address)
+        let_open(host, address)
 
 
 def forget_redirect(host: Host, address: bytes) -> None:

@@ -88,11 +88,11 @@ class Create:
         said = [context, self.content, inner[0], inner[1:], []]
         channel = frames.channel_name(self.sender, machine.address)
         flight.given = frames.pack([flight.now_ms, channel, 0, False, [said]])
-        to_worker: list[list[Any]] = [
+        told: list[list[Any]] = [
             [frames.LOAD, machine.id, machine.code, None, [], 0, 0],
             [frames.TURN, machine.id, flight.token, frames.INIT, flight.given],
         ]
-        return _to_worker(worker, machine.code, self.bundle, to_worker)
+        return to_worker(worker, machine.code, self.bundle, told)
 
     def finish(self, host: Host, flight: Flight) -> bool:
         machine, answer = flight.machine, flight.answer
@@ -175,7 +175,7 @@ class Upgrade:
         worker = machine.worker
         assert worker is not None
         migrate = [frames.MIGRATE, machine.id, flight.token, self.code]
-        return _to_worker(worker, self.code, self.bundle, [migrate])
+        return to_worker(worker, self.code, self.bundle, [migrate])
 
     def finish(self, host: Host, flight: Flight) -> bool:
         assert flight.answer is not None
@@ -201,14 +201,12 @@ class Upgrade:
         refuse(host, self.request, f"{machine.name} cannot be upgraded: {why}")
 
 
-def _to_worker(
-    worker: Worker, code: bytes, bundle: bytes, to_worker: list[list[Any]]
-) -> list[ToWorker]:
+def to_worker(worker: Worker, code: bytes, bundle: bytes, told: list[list[Any]]) -> list[ToWorker]:
     """Frames for a worker, the code before them when it does not have it."""
     if code not in worker.codes:
         worker.codes.add(code)
-        to_worker = [[frames.CODE, code, bundle], *to_worker]
-    return [ToWorker(worker.id, frames.pack(frame)) for frame in to_worker]
+        told = [[frames.CODE, code, bundle], *told]
+    return [ToWorker(worker.id, frames.pack(frame)) for frame in told]
 
 
 @dataclass(slots=True)
@@ -232,7 +230,7 @@ class Edit:
 
     def finish(self, host: Host, flight: Flight) -> bool:
         assert flight.answer is not None
-        _kind, _id, _token, body, references, why = flight.answer
+        _kind, _id, _token, body, references, why, _has_signal = flight.answer
         machine = flight.machine
         if why:
             refuse(host, self.request, f"the state of {machine.name} stays: {why}", 2)

@@ -74,8 +74,10 @@ def route(host: Host, batch: Batch) -> None:
 
 
 def has_moved(host: Host, address: bytes) -> bool:
-    """Whether a machine lived here and is at another host, or on its way there."""
-    return address in host.moves.leaving or address in host.moves.redirects
+    """Whether a machine lived here and is at another host, on its way there, or in a file."""
+    carried = host.moves.carried.get(address)
+    is_out = carried is not None and carried.is_out
+    return is_out or address in host.moves.leaving or address in host.moves.redirects
 
 
 def why_not(host: Host, machine: Machine, batch: Batch) -> str:

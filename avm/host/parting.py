@@ -16,7 +16,7 @@ from avm.host.batch import Batch
 from avm.host.capability import Cap, from_bytes, to_wire
 from avm.host.channel import Again
 from avm.host.clients import open_ask
-from avm.host.effects import Publish
+from avm.host.effects import Export, Publish
 from avm.host.header import digest_of_header, pack_body
 from avm.host.links import say_after, say_passage_after
 from avm.host.moves import LEAVING, Leaving, key_of, leaving_bytes
@@ -37,11 +37,15 @@ ROW = 2_048
 
 @dataclass(slots=True)
 class Leave:
-    """Takes a machine's state whole, and with that its leave; it waits until nothing is in flight."""
+    """Takes a machine's state whole, and with that its leave; it waits until nothing is in flight.
+
+    Without a host to go to it goes into the file `name`, with all of its journal if `whole`.
+    """
 
     request: int
     to: bytes
     name: str
+    whole: bool = True
     needs: Needs = Needs.STATE
     kind: int = frames.SNAPSHOT
     again: bool = True
@@ -52,29 +56,35 @@ class Leave:
     def finish(self, host: Host, flight: Flight) -> bool:
         machine = flight.machine
         if problem := why_not(host, machine, self.to):
-            refuse(host, self.request, f"{machine.name} cannot move: {problem}")
+            self._refuse(host, machine, problem)
             return True
         assert flight.answer is not None
         why = flight.answer[5]
         holds = Snapshot().finish(host, flight)
         if why or not holds:
-            refuse(
-                host, self.request, f"{machine.name} cannot move: {why or 'its worker is broken'}"
-            )
+            self._refuse(host, machine, why or "its worker is broken")
             return holds
         depart(host, machine, self.to, self.name, self.request)
+        if not self.to:
+            host.group.after.append(Export(machine.address, self.whole))
         return True
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
-        refuse(host, self.request, f"{machine.name} cannot move: {why}")
+        self._refuse(host, machine, why)
+
+    def _refuse(self, host: Host, machine: Machine, why: str) -> None:
+        what = "move" if self.to else "be exported"
+        refuse(host, self.request, f"{machine.name} cannot {what}: {why}")
 
 
 def why_not(host: Host, machine: Machine, to: bytes) -> str:
-    """Why a machine cannot leave for a host now, as far as that is known here."""
+    """Why a machine cannot leave for a host, or a file, now, as far as that is known here."""
     if host.roster.is_banned(to):
         return f"that host is banned: `peers unban {to.hex()}`"
     if machine.status not in (Status.RUNNING, Status.SUSPENDED):
         return f"it is {machine.status.name.lower()}"
+    if not to and machine.status is not Status.SUSPENDED:
+        return f"it is running: `avm-host suspend {machine.name}` first"
     own = [one for pair, one in host.channels.items() if machine.address in pair]
     if any(one.frozen for one in own):
         return "a channel of it is frozen: `avm-host channels`"
@@ -348,4 +358,4 @@ def _erase(host: Host, machine: Machine) -> None:
     forget(host, machine)
     acts, machine.acts = machine.acts, None
     for act in acts or ():
-        act.abandon(host, machine, "it moves to another host")
+        act.abandon(host, machine, "it is leaving this host")

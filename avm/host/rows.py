@@ -130,7 +130,7 @@ def decode_timer(body: bytes) -> Timer:
     return Timer(capability.from_row(to), content, caps, back, due_ms, deadline_ms, apart)
 
 
-def _decode_ask(number: int, body: bytes) -> Ask:
+def decode_ask(number: int, body: bytes) -> Ask:
     to, deadline_ms, receiver, seq, closing = cbor2.loads(body)
     own = None if to is None else capability.from_row(to)
     assert own is None or isinstance(own, Local), "an ask's reply is the asker's own"
@@ -203,7 +203,7 @@ def _load_clients(host: Host, rows: Rows) -> None:
 def _load_owned(host: Host, rows: Rows) -> None:
     clients = {client.id: client for client in host.clients.values()}
     for (number, ask_number), body in rows("ask"):
-        ask = _decode_ask(ask_number, body)
+        ask = decode_ask(ask_number, body)
         owner = host.by_id.get(number) or clients[number]
         if owner.asks is None:
             owner.asks = {}

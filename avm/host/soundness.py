@@ -6,11 +6,30 @@ refused whole, and no capability comes in but sealed.
 
 from avm.host.capability import Local, from_wire_untrusted
 from avm.host.header import digest_of_body, parse_header_untrusted
-from avm.host.keys import secrets_of
-from avm.host.parcel import Parcel, Row, Sent
+from avm.host.keys import are_keys, secrets_of
+from avm.host.parcel import Parcel, Row, Sent, from_bytes_untrusted
+from caps import shape
 from caps.capability import parse_wire_untrusted
+from caps.codec import loads_shape_untrusted
 from caps.errors import InvalidCapability, Malformed
+from caps.identity import parse_identity_untrusted
 from caps.sealing import MachineKeys
+
+_ITEM_BYTES_MAX = 300 * 1024 * 1024
+_KEYS_BYTES_MAX = 64 * 1024
+
+
+def machine_untrusted(body: bytes) -> tuple[bytes, Parcel, bytes]:
+    """The machine of an item: its address, its parcel, held against itself, and its keys; `Malformed`."""
+    plain = loads_shape_untrusted(body, max_bytes=_ITEM_BYTES_MAX, depth=2)
+    octets, secrets = shape.array(plain, 2, "item")
+    parcel = from_bytes_untrusted(shape.some_octets(octets, 1, _ITEM_BYTES_MAX, "item: parcel"))
+    keys = shape.some_octets(secrets, 64, _KEYS_BYTES_MAX, "item: keys")
+    address = parse_identity_untrusted(parcel.identity).address
+    if not are_keys(keys, address, parcel.identity, parcel.generation):
+        raise Malformed("parcel: of another machine")
+    check_untrusted(parcel, address, keys)
+    return address, parcel, keys
 
 
 def check_untrusted(parcel: Parcel, address: bytes, keys: bytes) -> None:

@@ -9,7 +9,7 @@ Both ends are of one version, so the arrays are positional. To a worker:
     TURN      machine, token, kind, input               -> machine, token, output, printed, names
     SNAPSHOT  machine, token                            -> machine, token, body, references, why not
     MIGRATE   machine, token, code hash                 -> the same, has a signal
-    EDIT      machine, token, body, references          -> the same as SNAPSHOT
+    EDIT      machine, token, body, references          -> the same as MIGRATE
     FORGET    machine
     RENEW     machine, generation: the state's `Me` seals under it from here on
     ALONE     machine, token, kind, input               -> COME for each message after the first,
@@ -117,7 +117,7 @@ SHAPES: dict[int, tuple[tuple[type, ...], ...]] = {
     LOADED: ((str, str),),
     SNAPSHOT: ((bytes, list, str),),
     MIGRATE: ((bytes, list, str, bool),),
-    EDIT: ((bytes, list, str),),
+    EDIT: ((bytes, list, str, bool),),
     COME: ((int,),),
 }
 

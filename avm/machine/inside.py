@@ -257,14 +257,15 @@ class Inside:
             if left:
                 raise CapsError(f"no record of the code fits {left}")
         except CapsError as error:
-            return frames.pack([frames.EDIT, machine, token, b"", [], _line(error)])
+            return frames.pack([frames.EDIT, machine, token, b"", [], _line(error), False])
         live.next_slot += fresh.count
         frame = self._state_frame(frames.EDIT, machine, token, live, state)
-        if frames.unpack(frame)[5]:
+        answer = frames.unpack(frame)
+        if answer[5]:
             live.next_slot -= fresh.count
         else:
             live.state = state
-        return frame
+        return frames.pack([*answer, live.code.signal is not None])
 
 
 def _followed(messages: Iterator[Message], come: Callable[[int], None]) -> Iterator[Message]:

@@ -16,8 +16,8 @@ from avm.host.effects import Done
 from avm.host.operate import Created
 from avm.run import protocol
 from avm.run.operator import (
-    Answer,
     Entropy,
+    Files,
     NotDone,
     Operator,
     Outside,
@@ -56,7 +56,7 @@ class Control:
         entropy: Entropy,
         status: Callable[[], dict[str, Any]],
         stop: Callable[[], None],
-        backup: Callable[[str, Answer], None],
+        files: Files,
         outside: Outside,
     ) -> None:
         self._core = core
@@ -67,7 +67,7 @@ class Control:
         self._opened: OrderedDict[bytes, Cap] = OrderedDict()
         self._opened_at = 0
         self._capability = operator_capability(core.host.address)
-        does = (status, stop, backup, self._open, outside)
+        does = (status, stop, files, self._open, outside)
         self._operator = Operator(core, store, entropy, *does)
 
     # What comes in.

@@ -4,6 +4,7 @@ Beside the journey, for replay. Both are decoded with the machine's references a
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -77,32 +78,65 @@ def between_states(
     was: tuple[bytes, list[Any]], now: tuple[bytes, list[Any]], lens: Lens
 ) -> tuple[str, str, str]:
     """The first difference of two states that are not the same bytes: path, recorded and found."""
+    return next(in_states(was, now, lens), ("state", "other references", "of the same names"))
+
+
+def in_states(
+    was: tuple[bytes, list[Any]], now: tuple[bytes, list[Any]], lens: Lens
+) -> Iterator[tuple[str, str, str]]:
+    """Where two states differ: each path, recorded and found."""
     try:
         old, new = lens.state(*was), lens.state(*now)
     except CapsError as error:
-        return "state", "readable", str(error)
+        yield "state", "readable", str(error)
+        return
+    found = False
     for one in changes(old, new, lens.label):
+        found = True
         before = "absent" if one.kind is Kind.ADDED else text(lens.json(one.was))
         after = "absent" if one.kind is Kind.REMOVED else text(lens.json(one.now))
-        return one.path, before, after
-    return "state", "other references", "of the same names"
+        yield one.path, before, after
+    if not found and was[1] != now[1]:
+        yield "state", "other references", "of the same names"
 
 
 def _in_message(before: list[Any], after: list[Any], lens: Lens) -> tuple[str, str, str] | None:
+    return next(in_message(before, after, lens), None)
+
+
+def in_message(before: list[Any], after: list[Any], lens: Lens) -> Iterator[tuple[str, str, str]]:
+    """Where the sends of one message differ: each path, recorded and found."""
     for index, (old, new) in enumerate(zip(before, after, strict=False)):
         if old != new:
-            return _in_send(f"sends[{index}]", old, new, lens)
+            yield from _in_send(f"sends[{index}]", old, new, lens)
     if len(before) != len(after):
-        return "the number of sends", str(len(before)), str(len(after))
+        yield "the number of sends", str(len(before)), str(len(after))
+
+
+def _in_send(
+    path: str, old: list[Any], new: list[Any], lens: Lens
+) -> Iterator[tuple[str, str, str]]:
+    was, now = shown_send(old, lens), shown_send(new, lens)
+    names = sorted(was.keys() | now.keys(), key=list(ORDER).index)
+    differing = [name for name in names if was.get(name) != now.get(name)]
+    for name in differing:
+        yield from _in_json(f"{path}.{name}", was.get(name), now.get(name))
+    if not differing:
+        contexts = _contexts(path, old, new, lens)
+        yield contexts or (path, "its references", "others of the same names")
+
+
+def _contexts(path: str, old: list[Any], new: list[Any], lens: Lens) -> tuple[str, str, str] | None:
+    """The first two capabilities of the machine's own that differ in their contexts alone."""
+    for was, now in zip(_references(old), _references(new), strict=False):
+        if was != now and type(was) is type(now) is list and was[:4] == now[:4]:
+            old_text, new_text = (text(lens.context_json(*one[4:])) for one in (was, now))
+            return f"{path}, the context of {lens.reference(now)}", old_text, new_text
     return None
 
 
-def _in_send(path: str, old: list[Any], new: list[Any], lens: Lens) -> tuple[str, str, str]:
-    was, now = shown_send(old, lens), shown_send(new, lens)
-    for name in sorted(was.keys() | now.keys(), key=list(ORDER).index):
-        if was.get(name) != now.get(name):
-            return _in_json(f"{path}.{name}", was.get(name), now.get(name))
-    return path, "its references", "others of the same names"
+def _references(send: list[Any]) -> list[Any]:
+    return [send[0], *(send[2] if len(send) == 7 else []), *(send[3:4] if len(send) == 7 else [])]
 
 
 ORDER = ("cancel", "to", "content", "reply", "deadline_s", "after_s", "apart")
@@ -126,20 +160,27 @@ def shown_send(send: list[Any], lens: Lens) -> dict[str, Json]:
     return shown
 
 
-def _in_json(path: str, was: Json, now: Json) -> tuple[str, str, str]:
-    """The deepest path at which two JSON values first differ."""
+def _in_json(path: str, was: Json, now: Json) -> Iterator[tuple[str, str, str]]:
+    """Each of the deepest paths at which two JSON values differ; at least one."""
+    found = list(_parts(path, was, now))
+    yield from found or [(path, text(was), text(now))]
+
+
+def _parts(path: str, was: Json, now: Json) -> Iterator[tuple[str, str, str]]:
     if isinstance(was, dict) and isinstance(now, dict):
         for key in [*was, *(key for key in now if key not in was)]:
             if key not in was or key not in now:
-                return f"{path}.{key}", cut(was, key), cut(now, key)
-            if was[key] != now[key] or type(was[key]) is not type(now[key]):
-                return _in_json(f"{path}.{key}", was[key], now[key])
-    if isinstance(was, list) and isinstance(now, list):
+                yield f"{path}.{key}", cut(was, key), cut(now, key)
+            elif was[key] != now[key] or type(was[key]) is not type(now[key]):
+                yield from _in_json(f"{path}.{key}", was[key], now[key])
+    elif isinstance(was, list) and isinstance(now, list):
         for index, (old, new) in enumerate(zip(was, now, strict=False)):
             if old != new or type(old) is not type(new):
-                return _in_json(f"{path}[{index}]", old, new)
-        return f"the length of {path}", str(len(was)), str(len(now))
-    return path, text(was), text(now)
+                yield from _in_json(f"{path}[{index}]", old, new)
+        if len(was) != len(now):
+            yield f"the length of {path}", str(len(was)), str(len(now))
+    else:
+        yield path, text(was), text(now)
 
 
 def cut(held: dict[str, Json], key: str) -> str:
@@ -158,6 +199,8 @@ __all__ = [
     "Outcome",
     "between",
     "between_states",
+    "in_message",
+    "in_states",
     "outcome_of",
     "shown_send",
     "text",

@@ -59,6 +59,8 @@ class Narrator:
             told["sender"] = self.lens.labels.of_address(entry["sender"])
         told |= {name: entry[name] for name in PLAIN.get(entry.form, ()) if entry[name] != ""}
         told |= {name: entry[name].hex() for name in HASHED.get(entry.form, ())}
+        if entry.form == journal.CODE and "body" in entry.fields:
+            told["rebuilt"] = True
         messages = self._messages(entry)
         if is_signal(entry):
             told["signal"] = messages[0]["content"] if messages else ""

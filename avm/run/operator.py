@@ -5,7 +5,7 @@ the request to the core, and are answered when what they ask for is committed.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from avm.host.capability import INVALID, Cap, Local, from_bytes
 from avm.host.clients import OPERATOR
@@ -14,8 +14,9 @@ from avm.host.effects import Publish
 from avm.host.journal import hash_of_code
 from avm.host.moves import gone_by
 from avm.host.operate import done
+from avm.host.rebuild import Rebuild, rebuild
 from avm.host.state import Machine, Mode
-from avm.run.parts import bytes_in, number_in, text_in
+from avm.run.parts import BadFrame, bytes_in, number_in, text_in
 from avm.store.interface import Store
 from caps.codec import encode_state
 
@@ -24,6 +25,28 @@ SHOWN_MAX = 10
 Entropy = Callable[[int], bytes]
 Answer = Callable[[Any, str], None]
 Outside = Callable[[str, dict[str, Any], Callable[[], int], Answer], Any]
+
+
+def _rebuilt(request: int, params: dict[str, Any]) -> Rebuild:
+    """What is to be put in place, as a client's frame says it."""
+    bundle, body = bytes_in(params["bundle"]), bytes_in(params["body"])
+    references = params["references"]
+    if type(references) is not list:
+        raise BadFrame("not references")
+    made_of = number_in(params["head"]), bytes_in(params["chain"])
+    return Rebuild(request, hash_of_code(bundle), bundle, body, references, *made_of)
+
+
+class Files(Protocol):
+    """What is done with files beside the host."""
+
+    def act(
+        self, verb: str, params: dict[str, Any], request: Callable[[], int], answer: Answer
+    ) -> None:
+        """Copies the host into a file, or has a machine come out of one."""
+
+    def export(self, machine: Machine, params: dict[str, Any], request: Callable[[], int]) -> None:
+        """Has a machine go into a file."""
 
 
 def operator_capability(address: bytes) -> Local:
@@ -49,7 +72,7 @@ class Operator:
         entropy: Entropy,
         status: Callable[[], dict[str, Any]],
         stop: Callable[[], None],
-        backup: Callable[[str, Answer], None],
+        files: Files,
         open_untrusted: Callable[[bytes], Cap],
         outside: Outside,
     ) -> None:
@@ -59,7 +82,7 @@ class Operator:
         self._entropy = entropy
         self._status = status
         self._stop = stop
-        self._backup = backup
+        self._files = files
         self._open = open_untrusted
         self._outside = outside
 
@@ -107,8 +130,11 @@ class Operator:
             case "move":
                 machine = self._machine(params["machine"])
                 return self._outside(verb, {**params, "machine": machine.name}, request, answer)
-            case "backup":
-                self._backup(text_in(params["path"]), answer)
+            case "backup" | "import":
+                self._files.act(verb, params, request, answer)
+                return None
+            case "export":
+                self._files.export(self._machine(params["machine"]), params, request)
                 return None
         return self._act_on(self._machine(params["machine"]), verb, params, request)
 
@@ -123,6 +149,8 @@ class Operator:
             case "edit":
                 body, caps = bytes_in(params["body"]), self._caps(params["caps"])
                 core.edit(request(), machine, body, caps)
+            case "rebuild":
+                rebuild(core.host, machine, _rebuilt(request(), params))
             case "suspend":
                 mode = Mode.FAIL if params.get("mode") == "fail" else Mode.HOLD
                 core.change(request(), machine, verb, mode)

@@ -27,4 +27,4 @@ def text_in(value: Any) -> str:
     return value
 
 
-__all__ = ["NAME", "bytes_in", "number_in", "text_in"]
+__all__ = ["NAME", "BadFrame", "bytes_in", "number_in", "text_in"]

@@ -17,7 +17,7 @@ from avm.host.batch import Batch, from_bytes
 from avm.host.capability import Cap
 from avm.host.chain import Fault, Link, Row, walk
 from avm.host.moves import Leaving, Moves
-from avm.host.state import Channel, Machine, Timer
+from avm.host.state import Ask, Channel, Machine, Timer
 from avm.run.directory import Directory
 from avm.run.labels import Labels
 from avm.store.errors import StoreDamaged
@@ -138,6 +138,11 @@ class Reader:
         """Open asks: their number, and their deadline in ms."""
         found = self._rows_of("ask", machine.id)
         return {int(key[1]): int(cbor2.loads(body)[1]) for key, body in found}
+
+    def open_asks(self, machine: Machine) -> list[Ask]:
+        """Open asks, whole."""
+        found = self._rows_of("ask", machine.id)
+        return [rows.decode_ask(int(key[1]), body) for key, body in found]
 
     def timers(self, machine: Machine) -> list[Timer]:
         """The timers that are set, the next due first."""

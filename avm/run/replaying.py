@@ -9,7 +9,7 @@ from avm.host.state import Machine
 from avm.run.difference import Difference, between_states
 from avm.run.labels import Lens
 from avm.run.reading import NoSuchTurn, Reader
-from avm.run.rerun import Agreed, CannotRerun, NewCode, Progress, Rerun
+from avm.run.rerun import Agreed, CannotRerun, Progress, Rerun
 from avm.run.states import check_turn, oldest, pruned, state_at
 from avm.run.worker import Worker
 
@@ -20,7 +20,6 @@ def replay(
     worker: Worker,
     *,
     to: int | None = None,
-    new: NewCode | None = None,
     any_python: bool = False,
     progress: Progress | None = None,
 ) -> Agreed | Difference | Fault:
@@ -35,10 +34,10 @@ def replay(
         raise NoSuchTurn(pruned(machine, start.n))
     lens = Lens(machine.address, reader.slots(machine), reader.labels())
     generation = reader.generation(machine, -1 if start is None else start.n)
-    rerun = Rerun(machine.id, worker, reader.bundle, lens, new, any_python, progress, generation)
+    rerun = Rerun(machine.id, worker, reader.bundle, lens, any_python, progress, generation)
     links = reader.walk(machine, 0, None if to is None else to + 1)
     found = rerun.run(links, start)
-    if isinstance(found, Agreed) and rerun.doubt is not None and new is None:
+    if isinstance(found, Agreed) and rerun.doubt is not None:
         return _as_restarted(reader, machine, rerun, rerun.doubt, to) or found
     return found
 

@@ -59,14 +59,6 @@ class Agreed:
 
 
 @dataclass(frozen=True, slots=True)
-class NewCode:
-    """Other code for the whole journal: the dry run of an upgrade."""
-
-    hash: bytes
-    bundle: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Expected:
     """An answer that is due, and what was recorded in its place."""
 
@@ -89,7 +81,6 @@ class Rerun:
     worker: Worker
     bundle_of: Callable[[bytes], bytes | None]
     lens: Lens
-    new: NewCode | None = None
     any_python: bool = False
     progress: Progress | None = None
     generation: int = 0
@@ -134,29 +125,29 @@ class Rerun:
             self._check_python(entry.n, entry["python"])
         if form == journal.INIT:
             self.code = entry["code"]
-            code = self._running()
-            self._send([frames.LOAD, self.machine, code, None, [], 0, 0])
+            self._send_code(self.code)
+            self._send([frames.LOAD, self.machine, self.code, None, [], 0, 0])
         if form in FROM_STEP or form in (journal.REFUSED, journal.FAILED):
             self._turn(entry)
-        elif form == journal.SNAPSHOT and self.new is None:
+        elif form == journal.SNAPSHOT:
             self._ask(entry, frames.SNAPSHOT, digest=entry["digest"])
         elif form == journal.CODE:
-            self._switch(entry)
+            found = self._switch(entry)
+            if found is not None:
+                return found
         elif form == journal.EDIT:
-            return self._edit(entry)
+            return self._put(entry)
         elif form == journal.GENERATION:
             self.generation = entry["generation"]
             self._send([frames.RENEW, self.machine, self.generation])
         self.slots.take(entry)
-        # New code may never end, and then the turn is to be known: one at a time.
-        most = FLIGHT_FRAMES if self.new is None else 0
-        if self.lined_up > FLIGHT_BYTES or len(self.pending) > most:
+        if self.lined_up > FLIGHT_BYTES or len(self.pending) > FLIGHT_FRAMES:
             return self._flush()
         return None
 
     def _check_python(self, n: int, python: str) -> None:
         found = re.match(r"\d+\.\d+", python)
-        if found is None or found.group() == PYTHON or self.any_python or self.new is not None:
+        if found is None or found.group() == PYTHON or self.any_python:
             return
         other = found.group()
         since, until = (f" from {n} on", f", or --to {n - 1}") if n else ("", "")
@@ -167,7 +158,7 @@ class Rerun:
 
     def _turn(self, entry: Entry) -> None:
         self.turns += 1
-        if entry.form == journal.FAILED and not _is_the_steps(entry):
+        if entry.form == journal.FAILED and not is_the_steps(entry):
             self.trusted += 1
             return
         kind = frames.MESSAGES
@@ -177,35 +168,35 @@ class Rerun:
             kind = frames.SIGNAL
         self._ask(entry, frames.TURN, kind, entry["input"])
 
-    def _switch(self, entry: Entry) -> None:
-        """New code, as recorded: the worker migrates, and the digest is compared."""
+    def _switch(self, entry: Entry) -> Difference | None:
+        """New code, as recorded: the worker migrates, or takes the state that came with it."""
         self.code = entry["code"]
-        if self.new is None:
-            self._send_code(self.code)
-            self._ask(entry, frames.MIGRATE, self.code, digest=entry["digest"])
+        if "body" in entry.fields:
+            return self._put(entry)
+        self._send_code(self.code)
+        self._ask(entry, frames.MIGRATE, self.code, digest=entry["digest"])
+        return None
 
-    def _edit(self, entry: Entry) -> Difference | None:
-        """A state by hand is taken as recorded; it must be what its digest says."""
+    def _put(self, entry: Entry) -> Difference | None:
+        """A state by hand, or one rebuilt, is taken as recorded; it must be what its digest says."""
         found = self._flush()
         if found is not None:
             return found
         body, references = entry["body"], entry["references"]
         if journal.digest_of(body, references) != entry["digest"]:
-            return Difference(entry.n, None, "the edited state", "its digest", "another")
+            what = "the edited state" if entry.form == journal.EDIT else "the rebuilt state"
+            return Difference(entry.n, None, what, "its digest", "another")
         self.slots.take(entry)
         self._load(entry, body, references)
-        if self.new is None:
-            self._ask(entry, frames.SNAPSHOT, digest=entry["digest"])
+        self._ask(entry, frames.SNAPSHOT, digest=entry["digest"])
         return None
 
     def _load(self, entry: Entry, body: bytes, references: list[Any]) -> None:
-        """Puts a recorded state into the worker, under the code of its time, migrated if need be."""
+        """Puts a recorded state into the worker, under the code of its time."""
         self._send_code(self.code)
         place = [self.code, body, references, self.slots.next, self.generation]
         self._send([frames.LOAD, self.machine, *place])
         self._ask(entry, frames.LOADED)
-        if self.new is not None:
-            self._ask(entry, frames.MIGRATE, self._running())
 
     def state(self) -> tuple[bytes, list[Any]]:
         """The state as it is now: body and references; raises CannotRerun."""
@@ -216,17 +207,10 @@ class Rerun:
             raise CannotRerun(answer[5])
         return answer[3], answer[4]
 
-    def _running(self) -> bytes:
-        """The hash of the code that is executed, which the worker then has."""
-        code = self.code if self.new is None else self.new.hash
-        self._send_code(code)
-        return code
-
     def _send_code(self, code: bytes) -> None:
         if code in self.sent:
             return
-        new = self.new is not None and code == self.new.hash
-        bundle = self.new.bundle if new and self.new is not None else self.bundle_of(code)
+        bundle = self.bundle_of(code)
         if bundle is None:
             raise CannotRerun(f"the store has no code {code.hex()[:8]}: it is damaged")
         self.sent.add(code)
@@ -293,7 +277,7 @@ class Rerun:
             self.doubt = self.doubt or between(entry.n, given, entry["output"], output, self.lens)
             return None
         now = outcome_of(answer, given.places if given is not None else [])
-        was = _outcome(entry)
+        was = recorded_outcome(entry)
         if was != now:
             self.why = str(answer[2]) if answer[0] else ""
             index = now.index if was.index is None else was.index
@@ -315,13 +299,13 @@ def _sends_alike(entry: Entry, given: Input | None, answer: list[Any]) -> bool:
     return True
 
 
-def _is_the_steps(entry: Entry) -> bool:
+def is_the_steps(entry: Entry) -> bool:
     """Whether a failure is an exception of the machine's code, and not a judgment of the host."""
     by_step = entry["reason"] == "exception" and entry["detail"].startswith(TRACEBACK)
     return bool(by_step and entry["input"])
 
 
-def _outcome(entry: Entry) -> Outcome:
+def recorded_outcome(entry: Entry) -> Outcome:
     """The outcome that was recorded; the class of an exception is not compared."""
     if entry.form == journal.REFUSED:
         word = entry["word"]
@@ -333,7 +317,9 @@ def _outcome(entry: Entry) -> Outcome:
 
 def _was(entry: Entry) -> str:
     return (
-        "applied" if entry.form not in (journal.REFUSED, journal.FAILED) else str(_outcome(entry))
+        "applied"
+        if entry.form not in (journal.REFUSED, journal.FAILED)
+        else str(recorded_outcome(entry))
     )
 
 
@@ -351,4 +337,4 @@ def _parts(pending: list[bytes]) -> Iterator[list[bytes]]:
         yield part
 
 
-__all__ = ["HASH_SEED", "PYTHON", "Agreed", "CannotRerun", "NewCode", "OtherPython", "Rerun"]
+__all__ = ["HASH_SEED", "PYTHON", "Agreed", "CannotRerun", "OtherPython", "Rerun"]

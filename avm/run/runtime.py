@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import trio
@@ -24,7 +23,10 @@ from avm.host.effects import (
     Carry,
     Deliver,
     Dial,
+    Discard,
     Done,
+    Export,
+    Exported,
     Frozen,
     Kill,
     Load,
@@ -37,12 +39,13 @@ from avm.host.effects import (
     Verdict,
 )
 from avm.host.state import Group
-from avm.run.backup import back_up, take_keys
+from avm.run.backup import take_keys
 from avm.run.config import Config
 from avm.run.control import Control
 from avm.run.directory import Directory
 from avm.run.door import Door
 from avm.run.figures import Figures
+from avm.run.filing import Filing
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
 from avm.run.reactor import Reactor
@@ -134,13 +137,14 @@ class Runtime:
         self._reactor = Reactor(self._event, self._pump_and_settle)
         self._pool = Pool(core, store, prepared, prepare, size, self._reactor.watch, self._settle)
         self._figures = Figures(core.host, self._pool, store, directory.path)
+        self._filing = Filing(core, store, directory, self._beside, self._settle)
         self._control = Control(
             core,
             store,
             os.urandom,
             self._status,
             self._begin_stop,
-            self._back_up,
+            self._filing,
             self._ask_outside,
         )
         self._reruns = Reruns(core, directory.store, config.limits, self._settle, note)
@@ -263,6 +267,8 @@ class Runtime:
                 self._control.done(effect)
             case Carry():
                 self._outside.moves.carry(effect)
+            case Export() | Exported() | Discard():
+                self._filing.carry_out(effect)
             case Say() | Seek() | Dial() | Unlink() | Publish():
                 if self._network is not None:
                     self._network.carry_out(effect)
@@ -375,18 +381,3 @@ class Runtime:
                 "this host is in no network: start it with `avm-host run --listen IP:PORT`"
             )
         return self._outside.act(verb, params, request, answer)
-
-    def _back_up(self, path: str, outcome: Callable[[Any, str], None]) -> None:
-        assert self._nursery is not None
-        self._nursery.start_soon(partial(self._back_up_beside, path, outcome))
-
-    async def _back_up_beside(self, path: str, outcome: Callable[[Any, str], None]) -> None:
-        try:
-            size = await trio.to_thread.run_sync(self._copy_store, path)
-        except (AvmError, OSError, ValueError) as error:
-            outcome(None, str(error))
-            return
-        outcome({"bytes": size}, "")
-
-    def _copy_store(self, path: str) -> int:
-        return back_up(self._store, self._directory, Path(path))

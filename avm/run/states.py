@@ -1,19 +1,20 @@
-"""The state of a machine after any turn, and whether new code would take it. Shell.
+"""The state of a machine after any turn. Shell.
 
-Beside the journey, for `state` and for the dry run of an upgrade: the newest snapshot, then the
-turns since, taken again by a worker.
+Beside the journey, for `state` and wherever new code is tried: the newest snapshot, then the turns
+since, taken again by a worker.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from avm.host import journal
+from avm.host.chain import Link, Slots
 from avm.host.effects import Load
 from avm.host.recover import recovery
 from avm.host.state import Machine
 from avm.machine import frames
 from avm.run.reading import Kept, NoSuchTurn, Reader
-from avm.run.rerun import CannotRerun, NewCode, Progress
+from avm.run.rerun import CannotRerun, Progress
 from avm.run.worker import Worker
 
 
@@ -41,6 +42,18 @@ def loaded_state(machine: Machine, worker: Worker) -> tuple[bytes, list[Any]]:
     if answer[5]:
         raise CannotRerun(f"{machine.name}: {answer[5]}")
     return answer[3], answer[4]
+
+
+def kept_at(reader: Reader, machine: Machine, worker: Worker, turn: int) -> Kept:
+    """The state after a turn as a snapshot would have it; raises as `state_at` does."""
+    body, references = state_at(reader, machine, worker, turn)
+    before = reader.kept(machine, turn)
+    slots = Slots(0 if before is None else before.next_slot)
+    code = _init_code(reader, machine) if before is None else before.code
+    for link in reader.walk(machine, 0 if before is None else before.n + 1, turn + 1):
+        if isinstance(link, Link):
+            slots.take(link.entry)
+    return Kept(turn, code, body, references, slots.next, journal.digest_of(body, references))
 
 
 def load_at(
@@ -92,16 +105,6 @@ def _only(worker: Worker, frame: list[Any]) -> list[Any]:
     return frames.unpack_untrusted(next(iter(worker.exchange([frames.pack(frame)], 1))))
 
 
-def try_upgrade(reader: Reader, machine: Machine, worker: Worker, new: NewCode) -> str:
-    """Why the machine as it stands would not take new code; nothing when it would."""
-    load_at(reader, machine, worker, reader.head(machine) - 1, None)
-    for _answer in worker.exchange([frames.pack([frames.CODE, new.hash, new.bundle])], 0):
-        raise AssertionError("a bundle is not answered")
-    answer = _only(worker, [frames.MIGRATE, machine.id, 0, new.hash])
-    frames.check_answer(answer, frames.MIGRATE)
-    return str(answer[5])
-
-
 def oldest(reader: Reader, machine: Machine) -> Kept | None:
     """The oldest snapshot when the journal does not reach back to `init`."""
     if not reader.first(machine):
@@ -127,12 +130,4 @@ def pruned(machine: Machine, first: int) -> str:
     return f"the journal of {machine.name} was pruned: the oldest state there is is of turn {first}"
 
 
-__all__ = [
-    "check_turn",
-    "load_at",
-    "loaded_state",
-    "oldest",
-    "pruned",
-    "state_at",
-    "try_upgrade",
-]
+__all__ = ["check_turn", "kept_at", "load_at", "loaded_state", "oldest", "pruned", "state_at"]

@@ -26,6 +26,7 @@ from avm.sim.chance import Chance
 from avm.sim.client import Client, Handles, Mark
 from avm.sim.code import Codes
 from avm.sim.entropy import Entropy
+from avm.sim.files import Files
 from avm.sim.host import SimHost
 from avm.sim.router import Router
 from avm.sim.weather import Weather
@@ -123,7 +124,7 @@ _WORLD = (
     *(coming.Begin, coming.Finish, plan.Plan, *plan.FAULTS, Agenda, Chance, Entropy, Weather),
     *(Router, finding.Finder, finding.LookUp, finding.Try, finding.Meet, finding.At),
     *(finding.NoLink, SimHost, Core, Client, Handles, Mark, Sender, MemoryStore, Transaction),
-    *(LinkLimits,),
+    *(LinkLimits, Files),
 )
 
 

@@ -15,7 +15,10 @@ from avm.host.effects import (
     Carry,
     Deliver,
     Dial,
+    Discard,
     Done,
+    Export,
+    Exported,
     Frozen,
     Kill,
     Load,
@@ -39,6 +42,7 @@ from avm.machine.live import Code
 from avm.sim.client import Client, Handles, Mark
 from avm.sim.code import Codes
 from avm.sim.entropy import Entropy
+from avm.sim.files import Files
 from avm.sim.worker import Dies, Hangs, SimWorker
 from avm.store.errors import DiskFull
 from avm.store.interface import Transaction
@@ -58,7 +62,7 @@ class SimHost:
 
     __slots__ = (
         "_group", "_written", "answers", "clients", "codes", "core", "crashes", "driver",
-        "eager", "entropy", "handles", "keyring_seeds", "limits", "name", "network",
+        "eager", "entropy", "files", "handles", "keyring_seeds", "limits", "name", "network",
         "next_request", "next_worker", "now_ms", "store", "up", "worker_count", "workers"
     )  # fmt: skip
 
@@ -85,6 +89,7 @@ class SimHost:
         self.handles = Handles()
         self.clients: dict[bytes, Client] = {}
         self.answers: dict[int, Done] = {}
+        self.files = Files()
         self.workers: dict[int, SimWorker] = {}
         self.worker_count = workers
         self.next_worker = 0
@@ -305,6 +310,8 @@ class SimHost:
             case Carry(link, machine, fetch):
                 place = (fetch.kind, fetch.n, fetch.hash)
                 self.core.carried(link, fetch, *history.pack(self.store, machine, *place))
+            case Export() | Exported() | Discard():
+                self.files.carry_out(self.core, self.store, effect)
             case Publish() if self.network is None:
                 pass
             case Say() | Seek() | Dial() | Unlink() | Frozen() | Publish():

@@ -97,3 +97,15 @@ def test_an_entry_with_more_or_fewer_fields_is_damaged(form: int) -> None:
     for no_entry in (b"", b"\xff", *map(cbor2.dumps, rows)):
         with pytest.raises(DamagedEntry):
             decode(5, no_entry)
+
+
+def test_new_code_may_have_its_state_beside_it_and_nothing_else() -> None:
+    names = (*FIELDS[journal.CODE], *journal.MORE[journal.CODE])
+    values = [VALUES[name] for name in names]
+    pinned = bytes.fromhex(VECTORS["code with a state"])
+    assert encode(journal.CODE, BEFORE, *values) == pinned
+    entry = decode(5, pinned)
+    assert tuple(entry.fields) == names and not shape_fault(entry)
+    for some in (values[:4], [*values, 1]):
+        with pytest.raises(DamagedEntry, match="fields where"):
+            decode(5, encode(journal.CODE, BEFORE, *some))

@@ -19,10 +19,9 @@ from avm.run.rerun import (
     HASH_SEED,
     Agreed,
     CannotRerun,
-    NewCode,
     OtherPython,
 )
-from avm.run.states import state_at, try_upgrade
+from avm.run.states import state_at
 from avm.run.worker import forked
 from avm.sim.host import Refusal, SimHost
 from caps.codec import encode_content, encode_state
@@ -33,7 +32,6 @@ from tests.avm.journals import (
     CONSTANT,
     COUNTER,
     LIMITS,
-    bundle_of,
     busy_world,
     in_process,
     make,
@@ -278,40 +276,6 @@ def test_an_upgrade_is_replayed_as_recorded() -> None:
     assert isinstance(found, Difference) and (found.turn, found.path) == (n, "the state's digest")
 
 
-def test_the_dry_run_of_an_upgrade_names_the_first_field_that_differs() -> None:
-    world = busy_world(SMALL)
-    reader = Reader(world.store)
-    machine = reader.machine("counter")
-
-    def dry(text: str) -> object:
-        bundle = bundle_of(text)
-        return replay(reader, machine, in_process(), new=NewCode(bundle.hash, bundle.encode()))
-
-    assert isinstance(dry(COUNTER + "\n# the same"), Agreed)
-    found = dry(COUNTER.replace("state.total + n", "state.total + n + (n == 3)"))
-    assert isinstance(found, Difference)
-    assert (found.message, found.path, found.was, found.now) == (
-        0,
-        "sends[0].content.total",
-        "6",
-        "7",
-    )
-    found = dry(COUNTER.replace("if n == 13", "if n == 12"))
-    assert isinstance(found, Difference) and found.path == "the verdict"
-    wider = COUNTER.replace("kept: tuple = ()", "kept: tuple = ()\n    new: int = 5")
-    assert isinstance(dry(wider), Agreed)
-
-
-def test_the_dry_run_says_when_the_state_would_not_migrate() -> None:
-    reader = Reader(busy_world().store)
-    machine = reader.machine("counter")
-    other = bundle_of(COUNTER.replace("class Counter", "class Tally").replace("Counter(", "Tally("))
-    why = try_upgrade(reader, machine, in_process(), NewCode(other.hash, other.encode()))
-    assert "migrate" in why
-    same = bundle_of(COUNTER)
-    assert not try_upgrade(reader, machine, in_process(), NewCode(same.hash, same.encode()))
-
-
 def test_another_python_is_refused_unless_forced() -> None:
     reader = rechained(busy_world(), 0, python="3.99")
     machine = reader.machine("counter")
@@ -327,21 +291,6 @@ def test_code_that_is_missing_is_told() -> None:
     reader = Reader(store)
     with pytest.raises(CannotRerun, match="no code"):
         replay(reader, reader.machine("counter"), in_process())
-
-
-def test_an_endless_step_of_new_code_is_told_and_not_waited_for() -> None:
-    reader = Reader(busy_world().store)
-    machine = reader.machine("counter")
-    bundle = bundle_of(
-        COUNTER.replace(
-            "if n == 13:", "while n == 3:\n                pass\n            if n == 13:"
-        )
-    )
-    new = NewCode(bundle.hash, bundle.encode())
-    with forked(HASH_SEED, LIMITS, 2) as worker:
-        found = replay(reader, machine, worker, new=new)
-    assert isinstance(found, Difference) and "no answer in time" in found.now
-    assert found.turn == 4
 
 
 def test_init_that_keeps_its_state_gives_no_slots() -> None:

@@ -83,14 +83,63 @@ def test_what_is_not_there_is_one_line_and_an_exit_code(shell: Shell, tmp_path: 
         assert (got, out) == (code, "") and text in err and err.count("\n") == 1, (words, err)
 
 
-def test_p03_the_dry_run_of_an_upgrade_names_what_differs(shell: Shell) -> None:
+def test_x06_new_code_is_run_against_the_history_and_what_differs_is_named(shell: Shell) -> None:
     file = shell.path / "tot.py"
     text = (MACHINES / "tot.py").read_text()
     file.write_text(text)
-    assert "every answer is the same" in shell.ok("replay", "tot", "--code", str(file))
-    file.write_text(text.replace("state.total + n,", "state.total + n * (n != 3),"))
-    code, out, _err = shell("replay", "tot", "--code", str(file))
-    assert (code, out) == (1, "tot: turn 3, message 0: sends[0].content was 6, now 3\n")
+    assert shell.ok("replay", "tot", "--code", str(file)).splitlines() == [
+        "tot: 7 turns, every answer is the same",
+        'tot: no message is known to "tell": whether it would be taken is not known',
+    ]
+    changed = text.replace("state.total + n,", "state.total + n * (n != 3),")
+    file.write_text(changed.replace('case "mute", None', 'case "mute", False'))
+    code, out, err = shell("replay", "tot", "--code", str(file))
+    assert (code, err) == (1, "")
+    assert out.splitlines() == [
+        "tot: turn 3, message 0: sends[0].content was 6, now 3",
+        "                    recorded  now",
+        "  sends[0].content         6    3",
+        "tot: of 7 turns 2 differ, in 2 messages",
+        "tot: state.total is 6; it would be 3 under this code from the start on",
+        "tot: 1 kind of context is not taken any more",
+        '  "mute"  given out in turn 0  refused',
+        'tot: no message is known to "tell": whether it would be taken is not known',
+    ]
+    code, out, _err = shell("replay", "tot", "--code", str(file), "--json")
+    assert (code, json.loads(out)) == (
+        1,
+        {
+            "machine": "tot",
+            "agrees": False,
+            "turns": 7,
+            "first": 0,
+            "trusted": 0,
+            "turn": 3,
+            "message": 0,
+            "path": "sends[0].content",
+            "was": "6",
+            "now": "3",
+            "fields": [{"path": "sends[0].content", "was": "6", "now": "3"}],
+            "turns_differing": 2,
+            "messages_differing": 2,
+            "not_taken": [
+                {
+                    "context": '"mute"',
+                    "where": "given out in turn 0",
+                    "why": "refused",
+                    "messages": 0,
+                }
+            ],
+            "not_known": ['"tell"'],
+            "state": {"path": "state.total", "was": "6", "now": "3"},
+        },
+    )
+    file.write_text(text.replace("Tot", "Sum"))
+    code, out, err = shell("replay", "tot", "--code", str(file), "--to", "2")
+    assert (code, out) == (0, "tot: 3 turns, every answer is the same\n")
+    code, out, err = shell("replay", "tot", "--code", str(file))
+    assert code == 1 and out.startswith("tot: 7 turns, every answer is the same\ntot would keep")
+    assert json.loads(shell.ok("ls", "--json"))[0]["turns"] == 7, "nothing was changed"
 
 
 def test_a_log_that_follows_goes_on_with_what_comes(shell: Shell) -> None:

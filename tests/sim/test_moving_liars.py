@@ -7,7 +7,7 @@ from typing import Any
 import cbor2
 import pytest
 
-from avm.host import history, landing
+from avm.host import history, soundness
 from avm.host.capability import Local, Sealed, to_row
 from avm.host.parcel import Parcel, from_bytes_untrusted
 from avm.host.passage import FAILED, JOURNAL, SNAPSHOT
@@ -115,7 +115,7 @@ def test_p08_a_parcel_that_does_not_fit_is_refused_whole(
     town = laden()
     change, why = PARCELS[lie]
     read = from_bytes_untrusted
-    monkeypatch.setattr(landing, "from_bytes_untrusted", lambda body: change(town, read(body)))
+    monkeypatch.setattr(soundness, "from_bytes_untrusted", lambda body: change(town, read(body)))
     stays(town, why)
     monkeypatch.undo()
     town.move()
@@ -134,7 +134,7 @@ def test_a_timer_that_would_ask_with_anothers_capability_keeps_it_sealed(
         parcel = read(body)
         return replace(parcel, timers=[put(parcel.timers[0], 3, town.wires["sink"]["take"])])
 
-    monkeypatch.setattr(landing, "from_bytes_untrusted", changed)
+    monkeypatch.setattr(soundness, "from_bytes_untrusted", changed)
     town.move()
     (timer,) = (town.there.machine("pouch").timers or {}).values()
     assert isinstance(timer.reply, Sealed)
@@ -191,7 +191,9 @@ def test_a_journal_that_goes_on_behind_the_machine_is_refused(
     town = laden()
     read = from_bytes_untrusted
     monkeypatch.setattr(
-        landing, "from_bytes_untrusted", lambda body: replace(read(body), head=read(body).head - 1)
+        soundness,
+        "from_bytes_untrusted",
+        lambda body: replace(read(body), head=read(body).head - 1),
     )
     stays(town, "an entry out of order")
 
