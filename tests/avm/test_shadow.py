@@ -81,7 +81,7 @@ def test_x06_a_state_that_no_answer_shows_is_compared_at_the_end(
 ) -> None:
     text = COUNTER.replace("(*state.kept, what)", "(*state.kept, what, what)")
     found = compared(busy_world(), text)
-    assert found.turns_differing == 0 and not found.agrees
+    assert found.turns_differing == 0 and found.agrees, "it is told, and no answer is another"
     assert shown(found, capsys) == [
         "counter: 26 turns, every answer is the same",
         "counter: the length of state.kept is 1; it would be 2 under this code from the start on",
