@@ -84,7 +84,8 @@ def test_x06_a_state_that_no_answer_shows_is_compared_at_the_end(
     assert found.turns_differing == 0 and found.agrees, "it is told, and no answer is another"
     assert shown(found, capsys) == [
         "counter: 26 turns, every answer is the same",
-        "counter: the length of state.kept is 1; it would be 2 under this code from the start on",
+        'counter: state.kept[1] is absent; it would be {"$cap": "client 99c6f12a.."} under this code '
+        "from the start on",
     ]
 
 
