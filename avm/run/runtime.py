@@ -76,7 +76,7 @@ def run(directory: Directory, config: Config) -> int:
     try:
         take_keys(directory)
         keys = directory.keyring(os.urandom)
-        store = SqliteStore.create_or_open(directory.store)
+        store = SqliteStore.create_or_open(directory.store, directory.files)
         try:
             core = Core(keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=VERSION)
             gc.disable()
