@@ -56,3 +56,10 @@ def take_keys(directory: Directory) -> None:
             store.erase(KEYS)
     finally:
         store.close()
+
+
+def drop_keys(directory: Directory, store: SqliteStore) -> None:
+    """Erases the keys of a backup from the store, where a process died between the two."""
+    body = store.get(KEYS)
+    if body is not None and body == directory.key_file.read_bytes():
+        store.erase(KEYS)

@@ -97,15 +97,27 @@ class Directory:
                 lost = f"{self.key_file} is missing, and the store needs it"
                 raise KeysRefused(f"{lost}: put it back from a backup")
             self.create()
-            _check_mode(self.keys)
-            put(self.files, self.key_file, entropy(KEY_BYTES))
-        return self.read_keyring()
+            self._put_keys(entropy(KEY_BYTES))
+        keys = self.read_keyring()
+        # A process that was killed, or an operator, may have left them in the system's cache alone.
+        try:
+            self.files.sync(self.key_file)
+            self.files.sync_directory(self.keys)
+        except OSError as error:
+            raise DirectoryRefused(f"{self.key_file}: {error.strerror}") from None
+        return keys
 
     def write_keys(self, body: bytes) -> None:
         """Keeps the keys that a backup brought."""
         self.create()
+        self._put_keys(body)
+
+    def _put_keys(self, body: bytes) -> None:
         _check_mode(self.keys)
-        put(self.files, self.key_file, body)
+        try:
+            put(self.files, self.key_file, body)
+        except OSError as error:
+            raise DirectoryRefused(f"{self.key_file} cannot be written: {error.strerror}") from None
 
     def read_keyring(self) -> Keyring:
         """The keys of this host; KeysRefused."""

@@ -37,7 +37,7 @@ from avm.host.effects import (
     Verdict,
 )
 from avm.host.state import Group
-from avm.run.backup import back_up, take_keys
+from avm.run.backup import back_up, drop_keys, take_keys
 from avm.run.config import Config
 from avm.run.control import Control
 from avm.run.directory import Directory
@@ -78,6 +78,7 @@ def run(directory: Directory, config: Config) -> int:
         keys = directory.keyring(os.urandom)
         store = SqliteStore.create_or_open(directory.store, directory.files)
         try:
+            drop_keys(directory, store)
             core = Core(keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=VERSION)
             gc.disable()
             with store.reading():

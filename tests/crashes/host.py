@@ -11,7 +11,7 @@ from typing import Any
 from avm.host.keys import SECRET_BYTES
 from avm.limits import Limits
 from avm.machine.live import Code
-from avm.run.backup import KEYS, take_keys
+from avm.run.backup import KEYS, drop_keys, take_keys
 from avm.run.directory import Directory
 from avm.sim.client import Client, Handles
 from avm.sim.disk import Disk
@@ -31,7 +31,7 @@ HOST = "host"
 class Outside:
     """What a crash of the host leaves alone: its clients, its operator's plan, the clock."""
 
-    seed: int
+    seed: int = 1
     at: int = 0
     now_ms: int = START_MS
     entropy: Entropy = field(default_factory=lambda: Entropy(0))
@@ -40,7 +40,6 @@ class Outside:
     codes: dict[bytes, Code] = field(default_factory=dict)
     ledger: dict[Any, Any] = field(default_factory=dict)
     backups: dict[str, int] = field(default_factory=dict)
-    stopped: bool = False
 
     def copy(self) -> "Outside":
         """Another world to go on from here; the host is not in it."""
@@ -144,6 +143,7 @@ def boot(disk: Disk, log_pages_max: int, name: str = HOST) -> Opened:
     take_keys(directory)
     directory.keyring(Entropy(1).bytes)
     store = SqliteStore.create_or_open(directory.store, disk, log_pages_max=log_pages_max)
+    drop_keys(directory, store)
     return Opened(directory, store, directory.key_file.read_bytes())
 
 
@@ -178,6 +178,9 @@ class DiskHost(World):
         self.clients, self.codes = self.outside.clients, self.outside.codes
         self.now_ms = self.outside.now_ms
         super()._start()
+        for client in self.clients.values():
+            if client.core is None:
+                client.connect(self.core)
 
     def look(self) -> None:
         """Notes what stands outside, before something is written."""

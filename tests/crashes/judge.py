@@ -54,11 +54,10 @@ def told_is_kept(host: DiskHost) -> None:
             holds(channel is not None and channel.sent >= seq, "an output has no record")
 
 
-def backup_is_whole(path: Path, scratch: Path, keys: bytes, wanted: bytes | None) -> None:
+def backup_is_whole(body: bytes, scratch: Path, keys: bytes, wanted: bytes | None) -> None:
     """A host comes to life from a backup, with the keys, and with what the store held."""
-    scratch.mkdir()
     (scratch / "host").mkdir(0o700)
-    (scratch / "host" / "store.db").write_bytes(path.read_bytes())
+    (scratch / "host" / "store.db").write_bytes(body)
     disk = Disk(scratch)
     try:
         opened = boot(disk, 64)
@@ -76,8 +75,8 @@ def quiet(host: DiskHost) -> None:
     host.eager = True
     host.advance(200)
     names = host.core.host.names
-    pouches = [name for name in POUCHES if name in names]
-    _tokens(host, pouches)
+    _clients(host.outside)
+    _tokens(host, [name for name in POUCHES if name in names])
     for name, machine in names.items():
         if machine.status is Status.HALTED:
             continue
@@ -89,7 +88,6 @@ def quiet(host: DiskHost) -> None:
         number = host.outside.ledger.get(("number", name))
         holds(number is None or state[0] == number, f"{name}: a step is lost or doubled")
     holds(not host.core.host.outbox and not host.core.host.inbox, "outboxes drain")
-    _clients(host.outside)
     told_is_kept(host)
     host.witness.store.close()
     store = SqliteStore.open_readonly(host.directory.store, host.disk)
@@ -113,7 +111,8 @@ def _tokens(host: DiskHost, pouches: list[str]) -> None:
         holds(state.asked == sum(state.outcomes.values()), "each ask has one outcome")
         for key, count in host.outside.ledger.items():
             if key[0] == "said" and key[2] == name:
-                holds(state.heard.get(str(key[1]), 0) == count, "applied once")
+                heard = state.heard.get(str(key[1]), 0)
+                holds(heard == count, f"{name} heard {heard} of {count} from client {key[1]}")
     if pouches:
         holds(sorted(found) == list(range(TOKENS)), f"tokens: {sorted(found)}")
 
@@ -126,7 +125,7 @@ def _clients(outside: Outside) -> None:
         holds(len(client.verdicts) == sent, "one verdict each")
         broken = sum(verdict[0] == "rejected" for _seq, verdict in client.verdicts)
         applied = sum(verdict[0] == "applied" for _seq, verdict in client.verdicts)
-        holds(broken == outside.ledger.get(("broken", c), 0), "only what breaks is rejected")
+        holds(broken == outside.ledger.get(("broken", c), 0), f"only what breaks is rejected: {client.verdicts}")
         holds(applied + broken == sent, f"a batch came twice: {client.verdicts}")
         for number in range(1, client.next_ask + 1):
             holds(len(client.outcomes.get(number, [])) == 1, "each ask has one outcome")

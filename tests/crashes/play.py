@@ -17,8 +17,7 @@ from tests.sim.code import ModuleCode
 Move = tuple[Any, ...]
 KINDS = {"pouch": apple, "sheet": sheet}
 # What a client does is done when it is said: it says it again by itself. An operator looks first.
-SAID = {"client", "meet", "go", "ask", "alarm", "swell", "break", "steps", "settle", "advance"}
-SAID |= {"kill"}
+SAID = {"client", "meet", "go", "ask", "alarm", "swell", "break", "steps", "kill"}
 
 
 class Play:
@@ -38,6 +37,7 @@ class Play:
                 outside.at += 1
                 does(*args)
             else:
+                self.host.settle()
                 does(*args)
                 outside.at += 1
         self.host.settle()
