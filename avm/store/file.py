@@ -23,6 +23,7 @@ from avm.store.errors import (
     StoreOlder,
 )
 from avm.store.files import Files, make_empty
+from avm.store.log import damage_in_log
 from avm.store.schema import APPLICATION_ID, TABLES, Schema
 
 PAGE_BYTES = 8192
@@ -184,11 +185,22 @@ def _prepare(path: Path, write: apsw.Connection, schema: Schema) -> None:
         ("temp_store", "MEMORY"),
     ):
         write.pragma(name, value)
-    # Pages an earlier process believed written may be in the system's cache alone: write them all.
-    with suppress(apsw.BusyError):
-        write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    _copy_log(path, write)
     if found != schema.version:
         _bring_up(write, schema, found)
+
+
+def _copy_log(path: Path, write: apsw.Connection) -> None:
+    """Copies the log into the file; StoreDamaged where what was synchronised in it has changed.
+
+    Pages an earlier process believed written may be in the system's cache alone: all are written.
+    """
+    with suppress(apsw.BusyError):
+        frames, _copied = write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        damage = damage_in_log(Path(f"{path}-wal"), max(frames, 0))
+        if damage is not None:
+            raise _damaged(path, damage, None)
+        write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def _bring_up(write: apsw.Connection, schema: Schema, found: int) -> None:
