@@ -69,11 +69,11 @@ def checkpoints() -> Workload:
     """Large states and a snapshot every few turns: the log is copied and begun again and again."""
     plan: list[Move] = [("client", False), ("client", True)]
     plan += [("create", "one", "sheet", None), ("create", "two", "sheet", None)]
-    for n in range(1, 9):
-        plan.append(("swell", 0, "one", n, 3_000 * n))
+    for n in range(1, 11):
+        plan.append(("swell", 0, "one", n, 2_000 * n))
         plan.append(("swell", 1, "two", n, (40_000, 200, 12_000)[n % 3]))
-        plan.append(("steps", 4))
-        if n == 5:
+        plan.append(("steps", 4) if n % 3 else ("settle",))
+        if n == 7:
             plan.append(("prune", "two"))
     plan += [("settle",), ("advance", 1.0)]
     limits = replace(Limits(), snapshot_turns=2, snapshot_bytes=2_000)
