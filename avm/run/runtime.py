@@ -43,6 +43,7 @@ from avm.run.control import Control
 from avm.run.directory import Directory
 from avm.run.door import Door
 from avm.run.figures import Figures
+from avm.run.loading import load_core
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
 from avm.run.reactor import Reactor
@@ -81,8 +82,7 @@ def run(directory: Directory, config: Config) -> int:
             drop_keys(directory, store)
             core = Core(keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=VERSION)
             gc.disable()
-            with store.reading():
-                core.load(store.rows)
+            load_core(core, store)
             gc.freeze()
             gc.set_threshold(GARBAGE)
             gc.enable()

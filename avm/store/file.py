@@ -43,8 +43,6 @@ def open_to_write(path: Path, files: Files, schema: Schema) -> apsw.Connection:
         write = _connect(path, apsw.SQLITE_OPEN_READWRITE, files)
         try:
             _prepare(path, write, schema)
-            # SQLite does this for a log that it makes, not for one of a process that was killed.
-            files.sync_directory(path.parent)
             _check_structure(path, write)
         except BaseException:
             abandon(write)

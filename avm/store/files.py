@@ -92,7 +92,7 @@ def make_empty(files: Files, path: Path) -> None:
     """An empty file under a name that lasts; one that is there stays as it is."""
     with suppress(FileExistsError):
         files.create(path)
-    # One that was there may be of a process that was killed before it came to this.
+    # One that was there, and a log beside it, may be of a process that was killed before this.
     files.sync_directory(path.parent)
 
 

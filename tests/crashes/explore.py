@@ -23,7 +23,7 @@ from pathlib import Path
 from avm.errors import AvmError
 from avm.sim.disk import Disk, populate
 from avm.sim.image import Image, Left
-from tests.crashes.host import DiskHost, Opened, Outside, boot, content
+from tests.crashes.host import HOST, DiskHost, Opened, Outside, boot, content
 from tests.crashes.judge import Wrong, audited, backup_is_whole, holds, quiet, told_is_kept
 from tests.crashes.play import Play, backups
 from tests.crashes.trail import KILLED, Crash, Moment, Trail, Watching, hash_of, live
@@ -73,7 +73,7 @@ class Exploration:
         self.tally = Tally()
         self._seen: set[bytes] = set()
         self._openings: set[bytes] = set()
-        self._lives: set[tuple[bytes, int]] = set()
+        self._lives: set[tuple[object, ...]] = set()
         self._audited: set[bytes] = set()
         self._contents: dict[bytes, bytes] = {}
         self._kept: list[Trail] = []
@@ -133,7 +133,7 @@ class Exploration:
             disk.watch = lambda doing, _path: again.append((doing, disk.image()))
             found = self._open(disk, trail, moment)
             again.append(("end", disk.image()))
-        self._go_on(trail, moment, found, left, told, deep)
+        self._go_on(trail, moment, found, left, image, told, deep)
         if deep and self._opens_anew(left, image, again) and self.choice.again():
             self._again(trail, moment, again, found, told)
 
@@ -186,20 +186,28 @@ class Exploration:
     # On to the end.
 
     def _go_on(
-        self, trail: Trail, moment: Moment, found: bytes, left: Left, told: str, deep: bool
+        self,
+        trail: Trail,
+        moment: Moment,
+        found: bytes,
+        left: Left,
+        image: Image | None,
+        told: str,
+        deep: bool,
     ) -> None:
         """The host comes back from what is left and goes through the rest of its plan."""
-        key = (found, id(moment.outside))
+        beside = {path: body for path, body in left.files.items() if not path.startswith(HOST)}
+        key = (found, id(moment.outside), hash_of(Left(beside, frozenset())), image is None)
         if key in self._lives or not self.choice.life():
             return
         self._lives.add(key)
         self.tally.lives += 1
         model = trail.models[trail.contents.index(found, moment.returned)]
-        with self._disk(left) as disk:
+        with self._disk(left, image) as disk:
             watching = Watching(disk, moment.outside)
             limits, pages = self.workload.limits, self.workload.log_pages_max
             host = DiskHost(disk, moment.outside.copy(), limits, pages, model.copy())
-            watching.host = host
+            watching.host, opened = host, len(watching.moments)
             told_is_kept(host)
             host.settle()
             back = watching.trail()
@@ -207,7 +215,7 @@ class Exploration:
             quiet(host)
         if deep and self.choice.back():
             self._kept.append(back)
-            self._back(back, told)
+            self._back(back, opened, told)
 
     # Crashes of the recovery.
 
@@ -263,10 +271,10 @@ class Exploration:
                 except BAD as why:
                     self._wrong(second, why)
 
-    def _back(self, trail: Trail, told: str) -> None:
-        """Crashes from the opening to the end of the first commits, and on to the end again."""
+    def _back(self, trail: Trail, opened: int, told: str) -> None:
+        """Crashes from where the store has opened to the first commits' end, and on to the end again."""
         level = self.tally.back
-        level.boundaries.update(moment.doing for moment in trail.moments)
-        for moment in trail.moments:
+        level.boundaries.update(moment.doing for moment in trail.moments[opened:])
+        for moment in trail.moments[opened:]:
             for crash, _left in self._second(moment.image, moment.number):
                 self._judge(trail, crash, level, f"{told} --back {crash}", False)

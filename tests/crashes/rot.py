@@ -14,6 +14,7 @@ from pathlib import Path
 from avm.errors import AvmError
 from avm.host.core import Core
 from avm.host.keys import Keyring
+from avm.run.loading import load_core
 from avm.run.reading import Reader
 from avm.sim.disk import Disk, populate
 from avm.sim.entropy import Entropy
@@ -85,7 +86,7 @@ class Patient:
         try:
             seed, secret = opened.keys[:SEED_BYTES], opened.keys[SEED_BYTES:]
             core = Core(Keyring(seed, secret), self.workload.limits, now_ms=0, python="", version="")
-            core.load(opened.store.rows)
+            load_core(core, opened.store)
             read = content(opened.store)
         except StoreDamaged:
             return "noticed when read"

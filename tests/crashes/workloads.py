@@ -1,4 +1,4 @@
-"""The three lives of a host that are cut short everywhere."""
+"""The lives of a host that are cut short everywhere: three, and a small one of all that is in them."""
 
 from dataclasses import dataclass, replace
 
@@ -80,4 +80,12 @@ def checkpoints() -> Workload:
     return Workload("checkpoints", tuple(plan), limits, 16)
 
 
-WORKLOADS = {one.name: one for one in (tokens(), life(), checkpoints())}
+def small() -> Workload:
+    """The shortest life in which everything is written that a host writes."""
+    plan: list[Move] = [("client", True), ("create", "sheet", "sheet", None)]
+    plan += [("swell", 0, "sheet", 1, 9_000), ("backup", "monday.avm"), ("swell", 0, "sheet", 2, 0)]
+    plan += [("put", "monday.avm", "again"), ("come", "again"), ("swell", 0, "sheet", 3, 20_000)]
+    return Workload("small", tuple(plan), Limits(), 8)
+
+
+WORKLOADS = {one.name: one for one in (small(), tokens(), life(), checkpoints())}
