@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from avm.sim.disk import Disk, populate
-from avm.sim.image import Fate, Image
-from avm.store.errors import DiskFull, StoreBroken
+from avm.sim.image import Fate, Image, Left
+from avm.store.errors import DiskFull, StoreBroken, StoreDamaged
 from avm.store.interface import Transaction
 from avm.store.memory import MemoryStore
 from avm.store.sqlite import SqliteStore
@@ -234,3 +234,55 @@ def test_what_an_earlier_process_left_in_the_cache_is_written_when_the_store_ope
     whole = survived(disk.image(), tmp_path / "left", "lost", 0) == dumps[-1]
     again.close()
     assert whole
+
+
+def log_of(disk: Disk, path: Path, commits: int) -> tuple[dict[str, bytes], list[Dump]]:
+    """The files of a store with commits in its log, and what it held after each."""
+    groups = work(11, commits)
+    store = SqliteStore.create_or_open(path / "live" / "store.db", disk)
+    for group in groups:
+        store.commit(group)
+    left = disk.image().left("kept")
+    store.close()
+    return left.files, after_each(groups)
+
+
+def with_log(files: dict[str, bytes], path: Path, log: bytes) -> Path:
+    """The same store with another log."""
+    path.mkdir()
+    populate(path, Left({**files, "store.db-wal": log}, frozenset()))
+    return path / "store.db"
+
+
+def test_a_log_that_is_unreadable_before_its_last_commit_is_damage(
+    disk: Disk, tmp_path: Path
+) -> None:
+    files, dumps = log_of(disk, tmp_path, 5)
+    log = files["store.db-wal"]
+    found = []
+    for byte in range(100, len(log), 2_503):
+        flipped = log[:byte] + bytes([log[byte] ^ 4]) + log[byte + 1 :]
+        path = with_log(files, tmp_path / str(byte), flipped)
+        try:
+            store = SqliteStore.create_or_open(path)
+        except StoreDamaged as damage:
+            assert "its log is unreadable from frame" in str(damage)
+            assert Path(f"{path}-wal").read_bytes() == flipped, "what is damaged is left alone"
+            found.append("told")
+            continue
+        assert dump(store) == dumps[-2], "the last commit looks as if it had been cut"
+        store.close()
+        found.append("taken back")
+    assert found.count("told") > 2 * found.count("taken back") > 0
+
+
+def test_a_damaged_head_of_the_log_is_told_and_one_that_was_never_written_is_none(
+    disk: Disk, tmp_path: Path
+) -> None:
+    files, _dumps = log_of(disk, tmp_path, 3)
+    log = files["store.db-wal"]
+    for byte in range(32):
+        flipped = log[:byte] + bytes([log[byte] ^ 1]) + log[byte + 1 :]
+        with pytest.raises(StoreDamaged, match="log"):
+            SqliteStore.create_or_open(with_log(files, tmp_path / str(byte), flipped))
+    SqliteStore.create_or_open(with_log(files, tmp_path / "zeros", bytes(len(log)))).close()

@@ -35,7 +35,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--workload", choices=WORKLOADS, help="only this one")
     made.add_argument("--share", type=float, default=1.0, help="this share of the second crashes")
     made.add_argument("--draws", type=int, default=1, help="of each random fate at each boundary")
-    made.add_argument("--crash", type=crash_of, metavar="B:F:S", help="one crash, with its recoveries")
+    made.add_argument(
+        "--crash", type=crash_of, metavar="B:F:S", help="one crash, with its recoveries"
+    )
     made.add_argument("--again", metavar="B:F:S", help="and one while the store is opened")
     made.add_argument("--back", metavar="B:F:S", help="or one while the host comes back")
     made.add_argument("--no-rot", action="store_true", help="without flipped bits and stale reads")

@@ -219,9 +219,7 @@ class Exploration:
 
     # Crashes of the recovery.
 
-    def _opens_anew(
-        self, left: Left, image: Image | None, again: list[tuple[str, Image]]
-    ) -> bool:
+    def _opens_anew(self, left: Left, image: Image | None, again: list[tuple[str, Image]]) -> bool:
         """Whether this opening writes what none did before.
 
         What stands in the log behind its last commit is not read, so that it makes no difference.

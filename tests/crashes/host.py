@@ -39,7 +39,7 @@ class Outside:
     clients: dict[bytes, Client] = field(default_factory=dict)
     codes: dict[bytes, Code] = field(default_factory=dict)
     ledger: dict[Any, Any] = field(default_factory=dict)
-    backups: dict[str, int] = field(default_factory=dict)
+    backups: dict[str, bytes] = field(default_factory=dict)
 
     def copy(self) -> "Outside":
         """Another world to go on from here; the host is not in it."""

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from avm.host.keys import Keyring
 from avm.host.state import Status
-from avm.run.audit import Audit
 from avm.limits import Limits
 from avm.machine.inside import Inside
+from avm.run.audit import Audit
 from avm.run.reading import Reader
 from avm.run.replaying import replay
 from avm.run.rerun import Agreed
@@ -48,7 +48,9 @@ def told_is_kept(host: DiskHost) -> None:
     for client in host.outside.clients.values():
         for receiver, seq in client.settled:
             channel = channels.get((client.address, receiver))
-            holds(channel is not None and channel.taken >= seq, "an acknowledged batch is not taken")
+            holds(
+                channel is not None and channel.taken >= seq, "an acknowledged batch is not taken"
+            )
         for sender, seq in client.taken:
             channel = channels.get((sender, client.address))
             holds(channel is not None and channel.sent >= seq, "an output has no record")
@@ -125,7 +127,10 @@ def _clients(outside: Outside) -> None:
         holds(len(client.verdicts) == sent, "one verdict each")
         broken = sum(verdict[0] == "rejected" for _seq, verdict in client.verdicts)
         applied = sum(verdict[0] == "applied" for _seq, verdict in client.verdicts)
-        holds(broken == outside.ledger.get(("broken", c), 0), f"only what breaks is rejected: {client.verdicts}")
+        holds(
+            broken == outside.ledger.get(("broken", c), 0),
+            f"only what breaks is rejected: {client.verdicts}",
+        )
         holds(applied + broken == sent, f"a batch came twice: {client.verdicts}")
         for number in range(1, client.next_ask + 1):
             holds(len(client.outcomes.get(number, [])) == 1, "each ask has one outcome")

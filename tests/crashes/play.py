@@ -1,6 +1,7 @@
 """What is done to a host, move by move; a move that was cut short by a crash is gone on with."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,17 +148,19 @@ class Play:
 
     def do_drop(self, name: str) -> None:
         machine = self.host.machine(name)
-        for (_machine, n), _row in list(self.host.store.rows_of("failed", machine.id)):
-            assert isinstance(n, int)
-            number = n
-            self.host.ask(lambda request: self.host.core.drop_failed(request, machine, number))
+        core = self.host.core
+        for n, _row in self._failed(machine):
+            self.host.ask(partial(core.drop_failed, machine=machine, n=n))
 
     def do_retry(self, name: str) -> None:
         machine = self.host.machine(name)
-        for (_machine, n), row in list(self.host.store.rows_of("failed", machine.id)):
-            assert isinstance(n, int)
-            number, failed = n, row
-            self.host.ask(lambda request: self.host.core.retry(request, machine, number, failed))
+        core = self.host.core
+        for n, row in self._failed(machine):
+            self.host.ask(partial(core.retry, machine=machine, n=n, row=row))
+
+    def _failed(self, machine: Machine) -> list[tuple[int, bytes]]:
+        rows = self.host.store.rows_of("failed", machine.id)
+        return [(n, row) for (_machine, n), row in rows if isinstance(n, int)]
 
     def do_restart(self) -> None:
         self.host.stop()
@@ -167,6 +170,9 @@ class Play:
     def do_backup(self, name: str) -> None:
         host = self.host
         path = host.disk.root / name
+        if list(host.disk.root.glob(f"{name}.new*")):
+            # Who tries again does so later: the store is another one by then.
+            self.do_create("meanwhile", "sheet", None)
         host.look()
         if not path.exists():
             back_up(host.witness.store, host.directory, path)

@@ -85,7 +85,9 @@ class Patient:
             return f"noticed at opening as {type(error).__name__}"
         try:
             seed, secret = opened.keys[:SEED_BYTES], opened.keys[SEED_BYTES:]
-            core = Core(Keyring(seed, secret), self.workload.limits, now_ms=0, python="", version="")
+            core = Core(
+                Keyring(seed, secret), self.workload.limits, now_ms=0, python="", version=""
+            )
             load_core(core, opened.store)
             read = content(opened.store)
         except StoreDamaged:

@@ -8,12 +8,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.mutants.faults import FAULTS, Fault
+from tests.mutants import crashes, faults
+from tests.mutants.faults import Fault
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = ("caps", "dht", "avm", "tests", "examples", "pyproject.toml")
 WHOLE = ("tests/sim", "tests/avm/test_host_units.py")
 PATIENCE_S = 300
+FAULTS = [*faults.FAULTS, *crashes.FAULTS]
 
 
 def broken_copy(fault: Fault | None, into: Path) -> None:
