@@ -170,9 +170,9 @@ class Play:
     def do_backup(self, name: str) -> None:
         host = self.host
         path = host.disk.root / name
-        if list(host.disk.root.glob(f"{name}.new*")):
-            # Who tries again does so later: the store is another one by then.
-            self.do_create("meanwhile", "sheet", None)
+        if list(host.disk.root.glob(f"{name}.new*")) and self._there("meanwhile") is None:
+            # Who tries again does so later: the store is another one by then, and larger.
+            self.do_create("meanwhile", "sheet", bytes(30_000))
         host.look()
         if not path.exists():
             back_up(host.witness.store, host.directory, path)
