@@ -9,9 +9,5 @@ def test_no_flipped_bit_is_a_silent_wrong_answer() -> None:
     assert not found.silent, found.examples
     assert sum(found.flipped.values()) > 100
     assert {"harmless", "noticed at opening", "noticed when read"} <= set(found.flipped)
-
-
-def test_a_log_that_lost_more_than_its_last_commit_is_told() -> None:
-    found = rot(WORKLOADS["small"], flips=60).flipped_log
-    assert found["noticed at opening"] > found["taken back"] > 0
-    assert not found["silent"]
+    log = found.flipped_log
+    assert log["noticed at opening"] > log["taken back"] > 0 and not log["silent"]
