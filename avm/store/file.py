@@ -23,7 +23,7 @@ from avm.store.errors import (
     StoreOlder,
 )
 from avm.store.files import Files, make_empty
-from avm.store.log import damage_in_log
+from avm.store.log import damage_in_log_untrusted
 from avm.store.schema import APPLICATION_ID, TABLES, Schema
 
 PAGE_BYTES = 8192
@@ -195,7 +195,7 @@ def _copy_log(path: Path, write: apsw.Connection) -> None:
     """
     with suppress(apsw.BusyError):
         frames, _copied = write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        damage = damage_in_log(Path(f"{path}-wal"), max(frames, 0))
+        damage = damage_in_log_untrusted(Path(f"{path}-wal"), max(frames, 0))
         if damage is not None:
             raise _damaged(path, damage, None)
         write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

@@ -19,7 +19,7 @@ MAGIC: Final = 0x377F0682
 COMMITS_CUT_MAX: Final = 1
 
 
-def damage_in_log(path: Path, frames: int) -> str | None:
+def damage_in_log_untrusted(path: Path, frames: int) -> str | None:
     """What is wrong with the log at `path`, of which SQLite could read so many frames; None if nothing."""
     try:
         with path.open("rb") as log:
