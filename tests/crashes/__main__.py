@@ -6,7 +6,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +108,30 @@ def table(tallies: dict[str, Tally], rots: dict[str, Rot], seconds: float) -> st
 def figures(tallies: dict[str, Tally], rots: dict[str, Rot], seconds: float) -> dict[str, Any]:
     """The same for a script."""
     return {
-        "workloads": {name: asdict(tally) for name, tally in tallies.items()},
-        "rot": {name: asdict(found) for name, found in rots.items()},
+        "workloads": {name: _figures(tally) for name, tally in tallies.items()},
+        "rot": {
+            name: {
+                "flipped": dict(found.flipped),
+                "flipped_log": dict(found.flipped_log),
+                "stale": dict(found.stale),
+                "silent": found.examples,
+            }
+            for name, found in rots.items()
+        },
         "cpu_s": round(seconds, 1),
     }
+
+
+def _figures(tally: Tally) -> dict[str, Any]:
+    levels = {
+        what: {
+            "boundaries": dict(level.boundaries),
+            "states": dict(level.states),
+            "distinct": level.disks,
+        }
+        for what, level in _levels(tally).items()
+    }
+    return {**levels, "lives": tally.lives, "wrong": tally.wrong}
 
 
 def main() -> int:
