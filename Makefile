@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # A peer whose requirements are not ours; the bench goes on without it where it cannot be had.
 LIBP2P := $(VENV)/libp2p
 
-.PHONY: demo test test-all lint bench dht-sim mutants lock clean
+.PHONY: demo test test-all lint bench dht-sim mutants crashes lock clean
 
 $(STAMP): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
@@ -41,6 +41,9 @@ dht-sim: $(STAMP)
 
 mutants: $(STAMP)
 	$(BIN)/python -m tests.mutants
+
+crashes: $(STAMP)
+	$(BIN)/python -m tests.crashes
 
 lock:
 	$(BIN)/python -m pip install --quiet uv

@@ -45,7 +45,7 @@ PURE: tuple[str, ...] = (
     "avm.run.candidate",
     "avm.run.numbering",
 )
-IMPURE = ("dht.udp", "avm.link.segments", "avm.link.udp", "avm.testing.files")
+IMPURE = ("dht.udp", "avm.link.segments", "avm.link.udp", "avm.testing.files", "avm.sim.disk")
 # Its modules read the clock and import asyncio: these two take its classes and override what does.
 KADEMLIA = ("dht.contact", "dht.table")
 

@@ -4,11 +4,11 @@ A backup put as `store.db` into an empty directory is a host again: its keys mov
 the key file when the host first runs there.
 """
 
-import os
 from pathlib import Path
 
 from avm.run.directory import Directory
 from avm.store.errors import BackupExists
+from avm.store.file import named, remove_store
 from avm.store.interface import Key, Transaction
 from avm.store.sqlite import SqliteStore
 
@@ -25,17 +25,22 @@ def back_up(store: SqliteStore, directory: Directory, path: Path) -> int:
     if not path.parent.is_dir():
         raise BackupExists(f"{path.parent} is no directory: make it, or name another file")
     part = path.with_name(f"{path.name}.new")
-    part.unlink(missing_ok=True)
+    files = directory.files
+    with named(path):
+        remove_store(part, files)
     try:
         store.backup(part)
-        copy = SqliteStore.create_or_open(part)
+        copy = SqliteStore.create_or_open(part, files)
         try:
             copy.commit([Transaction({KEYS: directory.key_file.read_bytes()})])
         finally:
             copy.close()
-        os.rename(part, path)
+        with named(path):
+            files.replace(part, path)
+            files.sync_directory(path.parent)
     finally:
-        part.unlink(missing_ok=True)
+        with named(path):
+            remove_store(part, files)
     return path.stat().st_size
 
 
@@ -43,7 +48,7 @@ def take_keys(directory: Directory) -> None:
     """Moves the keys of a backup out of the store, where the directory has none of its own."""
     if directory.key_file.exists() or not directory.store.exists():
         return
-    store = SqliteStore.create_or_open(directory.store)
+    store = SqliteStore.create_or_open(directory.store, directory.files)
     try:
         body = store.get(KEYS)
         if body is not None:
@@ -51,3 +56,10 @@ def take_keys(directory: Directory) -> None:
             store.erase(KEYS)
     finally:
         store.close()
+
+
+def drop_keys(directory: Directory, store: SqliteStore) -> None:
+    """Erases the keys of a backup from the store, where a process died between the two."""
+    body = store.get(KEYS)
+    if body is not None and body == directory.key_file.read_bytes():
+        store.erase(KEYS)

@@ -16,6 +16,7 @@ from stat import S_IMODE
 
 from avm.host.keys import SECRET_BYTES, Keyring
 from avm.run.errors import DirectoryInUse, DirectoryRefused, KeysRefused
+from avm.store.files import ON_DISK, Files, make_own_directory, put
 from caps.identity import SEED_BYTES
 
 KEY_BYTES = SEED_BYTES + SECRET_BYTES
@@ -30,6 +31,7 @@ class Directory:
     """The directory of one host, which need not exist yet."""
 
     path: Path
+    files: Files = ON_DISK
 
     @classmethod
     def find(cls, explicit: str | None, environ: Mapping[str, str], cwd: Path) -> "Directory":
@@ -90,8 +92,8 @@ class Directory:
     def create(self) -> None:
         """Makes the directory, for its owner only, where it is missing; DirectoryRefused."""
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.keys.mkdir(mode=0o700, exist_ok=True)
+            make_own_directory(self.files, self.path)
+            make_own_directory(self.files, self.keys)
         except OSError as error:
             raise DirectoryRefused(f"{self.path} cannot be made: {error.strerror}") from None
 
@@ -105,15 +107,27 @@ class Directory:
                 lost = f"{self.key_file} is missing, and the store needs it"
                 raise KeysRefused(f"{lost}: put it back from a backup")
             self.create()
-            _check_mode(self.keys)
-            _write_private(self.key_file, entropy(KEY_BYTES))
-        return self.read_keyring()
+            self._put_keys(entropy(KEY_BYTES))
+        keys = self.read_keyring()
+        # A process that was killed, or an operator, may have left them in the system's cache alone.
+        try:
+            self.files.sync(self.key_file)
+            self.files.sync_directory(self.keys)
+        except OSError as error:
+            raise DirectoryRefused(f"{self.key_file}: {error.strerror}") from None
+        return keys
 
     def write_keys(self, body: bytes) -> None:
         """Keeps the keys that a backup brought."""
         self.create()
+        self._put_keys(body)
+
+    def _put_keys(self, body: bytes) -> None:
         _check_mode(self.keys)
-        _write_private(self.key_file, body)
+        try:
+            put(self.files, self.key_file, body)
+        except OSError as error:
+            raise DirectoryRefused(f"{self.key_file} cannot be written: {error.strerror}") from None
 
     def read_keyring(self) -> Keyring:
         """The keys of this host; KeysRefused."""
@@ -159,7 +173,7 @@ class Directory:
 
     def write_operator(self, text: str) -> None:
         """Keeps the operator's capability, for the owner of the directory only."""
-        _write_private(self.operator_file, text.encode() + b"\n")
+        put(self.files, self.operator_file, text.encode() + b"\n")
 
     def operator(self) -> str:
         """The text of the operator's capability; DirectoryRefused when there is none."""
@@ -216,24 +230,3 @@ def _check_mode(path: Path) -> None:
     if mode & 0o077:
         right = "700" if path.is_dir() else "600"
         raise KeysRefused(f"others can open {path}; run `chmod {right} {quote(os.fspath(path))}`")
-
-
-def _write_private(path: Path, body: bytes) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        os.fchmod(fd, 0o600)
-        file.write(body)
-        file.flush()
-        os.fsync(fd)
-    os.replace(fresh, path)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Makes durable what was named or renamed in a directory."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

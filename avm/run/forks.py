@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from avm.errors import AvmError
-from avm.run.directory import Directory, sync_directory
+from avm.run.directory import Directory
 from avm.run.forking import KEY_BYTES, Copy
 from avm.run.reading import Reader
+from avm.store.files import ON_DISK
 from avm.store.sqlite import SqliteStore
 from caps.errors import Malformed
 from caps.jsonform import parse
@@ -116,7 +117,7 @@ def make(
             shutil.copy(directory.config_file, part.config_file)
         part.fork_file.write_bytes(about(machines, at_ms))
         os.rename(part.path, directory.forks / name)
-        sync_directory(directory.forks)
+        ON_DISK.sync_directory(directory.forks)
     finally:
         shutil.rmtree(part.path, ignore_errors=True)
     return _read(Directory(directory.forks / name))

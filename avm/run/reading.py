@@ -67,7 +67,7 @@ class Reader:
     @classmethod
     def open(cls, directory: Directory) -> "Reader":
         """The store of a directory; NoStore, StoreNewer, StoreOlder, StoreDamaged."""
-        return cls(SqliteStore.open_readonly(directory.store))
+        return cls(SqliteStore.open_readonly(directory.store, directory.files))
 
     def reading(self) -> AbstractContextManager[None]:
         """Within the block everything is read from one and the same commit."""

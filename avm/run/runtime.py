@@ -39,13 +39,14 @@ from avm.host.effects import (
     Verdict,
 )
 from avm.host.state import Group
-from avm.run.backup import take_keys
+from avm.run.backup import drop_keys, take_keys
 from avm.run.config import Config
 from avm.run.control import Control
 from avm.run.directory import Directory
 from avm.run.door import Door
 from avm.run.figures import Figures
 from avm.run.filing import Filing
+from avm.run.loading import load_core
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
 from avm.run.reactor import Reactor
@@ -79,12 +80,12 @@ def run(directory: Directory, config: Config) -> int:
     try:
         take_keys(directory)
         keys = directory.keyring(os.urandom)
-        store = SqliteStore.create_or_open(directory.store)
+        store = SqliteStore.create_or_open(directory.store, directory.files)
         try:
+            drop_keys(directory, store)
             core = Core(keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=VERSION)
             gc.disable()
-            with store.reading():
-                core.load(store.rows)
+            load_core(core, store)
             gc.freeze()
             gc.set_threshold(GARBAGE)
             gc.enable()

@@ -6,7 +6,6 @@ Step 6 of the journey. A file is created with mode 0600; SQLite gives its log an
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -23,21 +22,25 @@ from avm.store.errors import (
     StoreNewer,
     StoreOlder,
 )
+from avm.store.files import Files, make_empty
+from avm.store.log import damage_in_log_untrusted
 from avm.store.schema import APPLICATION_ID, TABLES, Schema
 
 PAGE_BYTES = 8192
 CACHE_KIB = 16_384
 LOG_BYTES_KEPT = 64 << 20
 BUSY_MS = 5_000
+BESIDE = ("-journal", "-wal", "-shm")
+"""What SQLite may keep beside a file, by the end of its name."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def open_to_write(path: Path, vfs: str | None, schema: Schema) -> apsw.Connection:
+def open_to_write(path: Path, files: Files, schema: Schema) -> apsw.Connection:
     """The one connection that writes, to a file that is created or brought up to date if need be."""
     with named(path):
-        _create(path)
-        write = _connect(path, apsw.SQLITE_OPEN_READWRITE, vfs)
+        make_empty(files, path)
+        write = _connect(path, apsw.SQLITE_OPEN_READWRITE, files)
         try:
             _prepare(path, write, schema)
             _check_structure(path, write)
@@ -48,7 +51,7 @@ def open_to_write(path: Path, vfs: str | None, schema: Schema) -> apsw.Connectio
 
 
 def open_to_read(
-    path: Path, vfs: str | None, schema: Schema, checked: bool = False
+    path: Path, files: Files, schema: Schema, checked: bool = False
 ) -> apsw.Connection:
     """A connection that cannot write, to a file that is there and of this version.
 
@@ -57,7 +60,7 @@ def open_to_read(
     if not path.is_file():
         raise NoStore(f"there is no {path.name} in {path.parent}: `avm-host run` creates one")
     with named(path):
-        read = _connect(path, apsw.SQLITE_OPEN_READONLY, vfs)
+        read = _connect(path, apsw.SQLITE_OPEN_READONLY, files)
         try:
             # It could not if it tried: the lock for it needs a file opened to write.
             read.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -85,7 +88,7 @@ def abandon(connection: apsw.Connection) -> None:
         connection.close(True)
 
 
-def copy_file(source: Path, target: Path) -> None:
+def copy_file(source: Path, target: Path, files: Files) -> None:
     """A consistent copy, one file with mode 0600, while others write; `target` appears whole.
 
     Raises BackupExists, DiskFull, StoreDamaged, StoreBroken.
@@ -94,20 +97,29 @@ def copy_file(source: Path, target: Path) -> None:
         raise BackupExists(f"{target} exists: name another file")
     part = target.with_name(target.name + ".part")
     with named(source):
-        part.unlink(missing_ok=True)
+        remove_store(part, files)
         try:
-            _create(part)
+            make_empty(files, part)
             with (
-                closing(_connect(source, apsw.SQLITE_OPEN_READONLY, None)) as here,
-                closing(_connect(part, apsw.SQLITE_OPEN_READWRITE, None)) as there,
+                closing(_connect(source, apsw.SQLITE_OPEN_READONLY, files)) as here,
+                closing(_connect(part, apsw.SQLITE_OPEN_READWRITE, files)) as there,
                 there.backup("main", here, "main") as backup,
             ):
                 backup.step(-1)
-            os.rename(part, target)
-            _sync_directory(target)
+            files.replace(part, target)
+            files.sync_directory(target.parent)
         finally:
-            for leftover in (part, Path(f"{part}-wal"), Path(f"{part}-shm")):
-                leftover.unlink(missing_ok=True)
+            remove_store(part, files)
+
+
+def remove_store(path: Path, files: Files) -> None:
+    """Removes a file of SQLite's and what it keeps beside it, whichever of them are there.
+
+    What is beside it goes first: it must not be taken for what belongs to a file to come.
+    """
+    for beside in BESIDE:
+        files.remove(Path(f"{path}{beside}"))
+    files.remove(path)
 
 
 @contextmanager
@@ -155,24 +167,8 @@ def _damaged(path: Path, what: str, table: str | None) -> StoreDamaged:
     return StoreDamaged(f"{path} is damaged{where}: {what}; restore a backup", table)
 
 
-def _create(path: Path) -> None:
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
-    _sync_directory(path)
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _connect(path: Path, flags: int, vfs: str | None) -> apsw.Connection:
-    connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
+def _connect(path: Path, flags: int, files: Files) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=flags, vfs=files.vfs)
     connection.set_busy_timeout(BUSY_MS)
     return connection
 
@@ -193,11 +189,22 @@ def _prepare(path: Path, write: apsw.Connection, schema: Schema) -> None:
         ("temp_store", "MEMORY"),
     ):
         write.pragma(name, value)
-    # Pages an earlier process believed written may be in the system's cache alone: write them all.
-    with suppress(apsw.BusyError):
-        write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    _copy_log(path, write)
     if found != schema.version:
         _bring_up(write, schema, found)
+
+
+def _copy_log(path: Path, write: apsw.Connection) -> None:
+    """Copies the log into the file; StoreDamaged where what was synchronised in it has changed.
+
+    Pages an earlier process believed written may be in the system's cache alone: all are written.
+    """
+    with suppress(apsw.BusyError):
+        frames, _copied = write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        damage = damage_in_log_untrusted(Path(f"{path}-wal"), max(frames, 0))
+        if damage is not None:
+            raise _damaged(path, damage, None)
+        write.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def _bring_up(write: apsw.Connection, schema: Schema, found: int) -> None:

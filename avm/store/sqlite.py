@@ -22,6 +22,7 @@ import apsw
 
 from avm.store.errors import DiskFull, StoreDamaged, StoreError
 from avm.store.file import abandon, copy_file, named, open_to_read, open_to_write
+from avm.store.files import ON_DISK, Files
 from avm.store.group import Group, merge
 from avm.store.interface import ALL, Column, Columns, Key, Transaction
 from avm.store.schema import (
@@ -50,6 +51,7 @@ class SqliteStore:
     __slots__ = (
         "_broken",
         "_checkpoint_at",
+        "_files",
         "_log_pages",
         "_log_pages_max",
         "_put",
@@ -64,8 +66,10 @@ class SqliteStore:
         read: apsw.Connection,
         write: apsw.Connection | None,
         log_pages_max: int = LOG_PAGES_MAX,
+        files: Files = ON_DISK,
     ) -> None:
         self.path = path
+        self._files = files
         self._read = read
         self._write = write
         self._broken: StoreError | None = None
@@ -79,7 +83,7 @@ class SqliteStore:
     def create_or_open(
         cls,
         path: str | Path,
-        vfs: str | None = None,
+        files: Files = ON_DISK,
         schema: Schema = SCHEMA,
         log_pages_max: int = LOG_PAGES_MAX,
     ) -> SqliteStore:
@@ -88,23 +92,23 @@ class SqliteStore:
         Raises StoreNewer, StoreDamaged, StoreBroken, DiskFull.
         """
         path = Path(path)
-        write = open_to_write(path, vfs, schema)
+        write = open_to_write(path, files, schema)
         try:
-            read = open_to_read(path, vfs, schema, checked=True)
-            return cls(path, read, write, log_pages_max)
+            read = open_to_read(path, files, schema, checked=True)
+            return cls(path, read, write, log_pages_max, files)
         except StoreError:
             abandon(write)
             raise
 
     @classmethod
     def open_readonly(
-        cls, path: str | Path, vfs: str | None = None, schema: Schema = SCHEMA
+        cls, path: str | Path, files: Files = ON_DISK, schema: Schema = SCHEMA
     ) -> SqliteStore:
         """The store at `path` to read from, whether or not a host runs on it.
 
         Raises NoStore, StoreNewer, StoreOlder, StoreDamaged, StoreBroken.
         """
-        return cls(Path(path), open_to_read(Path(path), vfs, schema), None)
+        return cls(Path(path), open_to_read(Path(path), files, schema), None, files=files)
 
     # Writing
 
@@ -360,7 +364,7 @@ class SqliteStore:
         Raises BackupExists, DiskFull, StoreDamaged, StoreBroken.
         """
         self._check()
-        copy_file(self.path, Path(path))
+        copy_file(self.path, Path(path), self._files)
 
     def size(self) -> int:
         """Bytes on the disk, the log with them."""

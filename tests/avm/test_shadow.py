@@ -82,10 +82,10 @@ def test_x06_a_state_that_no_answer_shows_is_compared_at_the_end(
     text = COUNTER.replace("(*state.kept, what)", "(*state.kept, what, what)")
     found = compared(busy_world(), text)
     assert found.turns_differing == 0 and found.agrees, "it is told, and no answer is another"
+    kept = 'state.kept[1] is absent; it would be {"$cap": "client 99c6f12a.."}'
     assert shown(found, capsys) == [
         "counter: 26 turns, every answer is the same",
-        'counter: state.kept[1] is absent; it would be {"$cap": "client 99c6f12a.."} under this code '
-        "from the start on",
+        f"counter: {kept} under this code from the start on",
     ]
 
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 
-from avm.store.errors import DiskFull, StoreBroken
+from avm.sim.disk import Disk, populate
+from avm.sim.image import Fate, Image, Left
+from avm.store.errors import DiskFull, StoreBroken, StoreDamaged
 from avm.store.interface import Transaction
 from avm.store.memory import MemoryStore
 from avm.store.sqlite import SqliteStore
-from tests.avm.fault_vfs import DiskImage, Fate, FaultVFS
 from tests.avm.store_dump import Dump, dump, work
-
-NAMES = count()
 
 
 @pytest.fixture
-def disk() -> Iterator[FaultVFS]:
-    disk = FaultVFS(f"fault-{next(NAMES)}")
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    (tmp_path / "live").mkdir()
+    disk = Disk(tmp_path / "live")
     yield disk
-    disk.unregister()
+    disk.close()
 
 
 def after_each(groups: list[list[Transaction]]) -> list[Dump]:
@@ -39,14 +38,14 @@ def after_each(groups: list[list[Transaction]]) -> list[Dump]:
 class Crashes:
     """Every moment at which the power may have gone, and how many commits had returned by then."""
 
-    def __init__(self, disk: FaultVFS, seed: int, share: float) -> None:
-        self.moments: list[tuple[DiskImage, int]] = []
+    def __init__(self, disk: Disk, seed: int, share: float) -> None:
+        self.moments: list[tuple[Image, int]] = []
         self.returned = 0
         rng = random.Random(seed)
 
-        def watch(what: str) -> None:
+        def watch(what: str, _path: str) -> None:
             if what == "sync" or rng.random() < share:
-                self.moments.append((disk.capture(), self.returned))
+                self.moments.append((disk.image(), self.returned))
 
         disk.watch = watch
 
@@ -57,10 +56,10 @@ class Crashes:
         store.close()
 
 
-def survived(image: DiskImage, directory: Path, fate: Fate, seed: int) -> Dump:
+def survived(image: Image, directory: Path, fate: Fate, seed: int) -> Dump:
     """What the store holds when it is opened on what is left of the disk, and that it goes on."""
     directory.mkdir()
-    image.survive(directory, fate, seed)
+    populate(directory, image.left(fate, seed))
     store = SqliteStore.create_or_open(directory / "store.db")
     found = dump(store)
     assert list(store.verify()) == []
@@ -70,14 +69,13 @@ def survived(image: DiskImage, directory: Path, fate: Fate, seed: int) -> Dump:
     return found
 
 
-def crash_everywhere(disk: FaultVFS, path: Path, seed: int, commits: int, share: float) -> int:
+def crash_everywhere(disk: Disk, path: Path, seed: int, commits: int, share: float) -> int:
     """The number of crashes after which the store was whole; asserts that it was after each."""
     groups = work(seed, commits)
     dumps = after_each(groups)
     crashes = Crashes(disk, seed, share)
-    (path / "live").mkdir()
     live = path / "live" / "store.db"
-    crashes.run(SqliteStore.create_or_open(live, disk.vfs_name, log_pages_max=12), groups)
+    crashes.run(SqliteStore.create_or_open(live, disk, log_pages_max=12), groups)
     fates: list[Fate] = ["lost", "kept", "torn", "torn"]
     number = 0
     for image, returned in crashes.moments:
@@ -90,7 +88,7 @@ def crash_everywhere(disk: FaultVFS, path: Path, seed: int, commits: int, share:
 
 
 def test_c01_after_a_crash_at_any_point_each_commit_is_whole_or_absent(
-    disk: FaultVFS, tmp_path: Path
+    disk: Disk, tmp_path: Path
 ) -> None:
     assert crash_everywhere(disk, tmp_path, seed=1, commits=14, share=0.1) >= 200
 
@@ -98,20 +96,19 @@ def test_c01_after_a_crash_at_any_point_each_commit_is_whole_or_absent(
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_c01_after_many_more_crashes_each_commit_is_whole_or_absent(
-    disk: FaultVFS, tmp_path: Path, seed: int
+    disk: Disk, tmp_path: Path, seed: int
 ) -> None:
     assert crash_everywhere(disk, tmp_path, seed, commits=20, share=0.2) >= 200
 
 
 @pytest.mark.parametrize("fault", ["the disk is deaf", "synchronous is off"])
 def test_the_crash_check_catches_a_store_that_does_not_synchronise(
-    disk: FaultVFS, tmp_path: Path, fault: str
+    disk: Disk, tmp_path: Path, fault: str
 ) -> None:
     groups = work(3, 6)
     dumps = after_each(groups)
     crashes = Crashes(disk, 3, 0.2)
-    (tmp_path / "live").mkdir()
-    store = SqliteStore.create_or_open(tmp_path / "live" / "store.db", disk.vfs_name)
+    store = SqliteStore.create_or_open(tmp_path / "live" / "store.db", disk)
     if fault == "the disk is deaf":
         disk.deaf = True
     else:
@@ -128,12 +125,12 @@ def test_the_crash_check_catches_a_store_that_does_not_synchronise(
 
 
 def test_a_full_disk_refuses_whole_commits_and_goes_on_when_there_is_room(
-    disk: FaultVFS, tmp_path: Path
+    disk: Disk, tmp_path: Path
 ) -> None:
     groups = work(5, 40)
     dumps = after_each(groups)
     rng = random.Random(5)
-    store = SqliteStore.create_or_open(tmp_path / "store.db", disk.vfs_name, log_pages_max=12)
+    store = SqliteStore.create_or_open(tmp_path / "live" / "store.db", disk, log_pages_max=12)
     refusals = 0
     for number, group in enumerate(groups):
         disk.room = rng.randrange(150_000)
@@ -154,39 +151,39 @@ def test_a_full_disk_refuses_whole_commits_and_goes_on_when_there_is_room(
     disk.room = None
     store.close()
     assert refusals > 10
-    again = SqliteStore.open_readonly(tmp_path / "store.db")
+    again = SqliteStore.open_readonly(tmp_path / "live" / "store.db")
     whole = dump(again) == dumps[-1]
     again.close()
     assert whole
 
 
 def test_a_store_is_not_created_on_a_full_disk_and_is_when_there_is_room(
-    disk: FaultVFS, tmp_path: Path
+    disk: Disk, tmp_path: Path
 ) -> None:
     for room in range(0, 200_000, 9_000):
         disk.room = room
         try:
-            SqliteStore.create_or_open(tmp_path / "store.db", disk.vfs_name).close()
+            SqliteStore.create_or_open(tmp_path / "live" / "store.db", disk).close()
         except DiskFull:
             continue
         break
     assert room > 9_000
     disk.room = None
-    store = SqliteStore.open_readonly(tmp_path / "store.db", disk.vfs_name)
+    store = SqliteStore.open_readonly(tmp_path / "live" / "store.db", disk)
     assert dump(store) == dump(MemoryStore())
     store.close()
 
 
 @pytest.mark.parametrize("nth", range(8))
 def test_a_failed_synchronisation_breaks_the_store_for_good(
-    disk: FaultVFS, tmp_path: Path, nth: int
+    disk: Disk, tmp_path: Path, nth: int
 ) -> None:
     groups = work(7, 12)
     dumps = after_each(groups)
-    store = SqliteStore.create_or_open(tmp_path / "store.db", disk.vfs_name, log_pages_max=12)
+    store = SqliteStore.create_or_open(tmp_path / "live" / "store.db", disk, log_pages_max=12)
     fatal = disk.syncs + nth
 
-    def watch(what: str) -> None:
+    def watch(what: str, _path: str) -> None:
         disk.syncs_fail = what == "sync" and disk.syncs == fatal
 
     disk.watch = watch
@@ -195,7 +192,7 @@ def test_a_failed_synchronisation_breaks_the_store_for_good(
         for group in groups:
             store.commit(group)
             returned += 1
-    disk.watch = lambda _: None
+    disk.watch = lambda _what, _path: None
     disk.syncs_fail = False
     synchronised = disk.syncs
     with pytest.raises(StoreBroken):
@@ -204,7 +201,7 @@ def test_a_failed_synchronisation_breaks_the_store_for_good(
         store.get(("meta", "x"))
     store.close()
     assert disk.syncs == synchronised, "a failed synchronisation was tried again"
-    image = disk.capture()
+    image = disk.image()
     fates: list[Fate] = ["lost", "kept", "torn"]
     for number, fate in enumerate(fates):
         found = survived(image, tmp_path / fate, fate, number)
@@ -213,13 +210,13 @@ def test_a_failed_synchronisation_breaks_the_store_for_good(
 
 
 def test_what_an_earlier_process_left_in_the_cache_is_written_when_the_store_opens(
-    disk: FaultVFS, tmp_path: Path
+    disk: Disk, tmp_path: Path
 ) -> None:
     """After a failed synchronisation the system may hold clean pages that are on no disk."""
     groups = work(9, 6)
     dumps = after_each(groups)
-    path = tmp_path / "store.db"
-    store = SqliteStore.create_or_open(path, disk.vfs_name)
+    path = tmp_path / "live" / "store.db"
+    store = SqliteStore.create_or_open(path, disk)
     for group in groups[:3]:
         store.commit(group)
     disk.syncs_fail = True
@@ -227,13 +224,65 @@ def test_what_an_earlier_process_left_in_the_cache_is_written_when_the_store_ope
         store.commit(groups[3])
     disk.syncs_fail = False
     store.close()
-    for file in disk.files.values():
-        file.pending.clear()
-    again = SqliteStore.create_or_open(path, disk.vfs_name)
+    for node in disk.model.names.values():
+        node.pending.clear()
+    again = SqliteStore.create_or_open(path, disk)
     returned = dumps.index(dump(again))
     assert returned in (3, 4)
     for group in groups[returned:]:
         again.commit(group)
-    whole = survived(disk.capture(), tmp_path / "left", "lost", 0) == dumps[-1]
+    whole = survived(disk.image(), tmp_path / "left", "lost", 0) == dumps[-1]
     again.close()
     assert whole
+
+
+def log_of(disk: Disk, path: Path, commits: int) -> tuple[dict[str, bytes], list[Dump]]:
+    """The files of a store with commits in its log, and what it held after each."""
+    groups = work(11, commits)
+    store = SqliteStore.create_or_open(path / "live" / "store.db", disk)
+    for group in groups:
+        store.commit(group)
+    left = disk.image().left("kept")
+    store.close()
+    return left.files, after_each(groups)
+
+
+def with_log(files: dict[str, bytes], path: Path, log: bytes) -> Path:
+    """The same store with another log."""
+    path.mkdir()
+    populate(path, Left({**files, "store.db-wal": log}, frozenset()))
+    return path / "store.db"
+
+
+def test_a_log_that_is_unreadable_before_its_last_commit_is_damage(
+    disk: Disk, tmp_path: Path
+) -> None:
+    files, dumps = log_of(disk, tmp_path, 5)
+    log = files["store.db-wal"]
+    found = []
+    for byte in range(100, len(log), 2_503):
+        flipped = log[:byte] + bytes([log[byte] ^ 4]) + log[byte + 1 :]
+        path = with_log(files, tmp_path / str(byte), flipped)
+        try:
+            store = SqliteStore.create_or_open(path)
+        except StoreDamaged as damage:
+            assert "its log is unreadable from frame" in str(damage)
+            assert Path(f"{path}-wal").read_bytes() == flipped, "what is damaged is left alone"
+            found.append("told")
+            continue
+        assert dump(store) == dumps[-2], "the last commit looks as if it had been cut"
+        store.close()
+        found.append("taken back")
+    assert found.count("told") > 2 * found.count("taken back") > 0
+
+
+def test_a_damaged_head_of_the_log_is_told_and_one_that_was_never_written_is_none(
+    disk: Disk, tmp_path: Path
+) -> None:
+    files, _dumps = log_of(disk, tmp_path, 3)
+    log = files["store.db-wal"]
+    for byte in range(32):
+        flipped = log[:byte] + bytes([log[byte] ^ 1]) + log[byte + 1 :]
+        with pytest.raises(StoreDamaged, match="log"):
+            SqliteStore.create_or_open(with_log(files, tmp_path / str(byte), flipped))
+    SqliteStore.create_or_open(with_log(files, tmp_path / "zeros", bytes(len(log)))).close()

@@ -1,0 +1,25 @@
+"""A core filled from its store: rows that do not fit together are damage of the store. Shell.
+
+Before the journey. A damaged page can hide a whole row, which no checksum then misses.
+"""
+
+import cbor2
+
+from avm.errors import AvmError
+from avm.host.core import Core
+from avm.store.errors import StoreDamaged
+from avm.store.sqlite import SqliteStore
+
+
+def load_core(core: Core, store: SqliteStore) -> None:
+    """Gives a core what its store holds, of one commit; StoreDamaged."""
+    try:
+        with store.reading():
+            core.load(store.rows)
+    except AvmError:
+        raise
+    except (LookupError, ValueError, TypeError, cbor2.CBORError) as error:
+        raise StoreDamaged(
+            f"{store.path} is damaged: its rows do not fit together, one is missing or is none of "
+            "its table's (`avm-host verify` may say which); restore a backup"
+        ) from error

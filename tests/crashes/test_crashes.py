@@ -1,0 +1,95 @@
+"""A part of all crashes of the workloads; `make crashes` makes every one of them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from avm.sim.entropy import Entropy
+from tests.crashes.explore import Choice, Exploration, Level
+from tests.crashes.trail import KILLED, SYNCS, Crash, crashes_at
+from tests.crashes.workloads import WORKLOADS
+
+LEAST = {"small": 400, "tokens": 900, "life": 1_400, "checkpoints": 600}
+"""Of single crashes."""
+KILLED_EARLY = 30
+"""The first boundaries: a directory, keys and a store are made."""
+
+
+def never() -> bool:
+    return False
+
+
+def seldom(one_in: int) -> Callable[[], bool]:
+    entropy = Entropy(one_in)
+    return lambda: entropy.below(one_in) == 0
+
+
+def some(exploration: Exploration, one_in: int) -> Iterator[Crash]:
+    """Of each boundary what is lost at it and what is kept, and of the other crashes one in so many."""
+    entropy = Entropy(one_in)
+    for moment in exploration.trail.moments:
+        for crash in crashes_at(moment, 1):
+            if crash.fate in ("lost", "kept") or entropy.below(one_in) == 0:
+                yield crash
+
+
+def all_hold(exploration: Exploration, crashes: Iterator[Crash]) -> None:
+    """Fails with the one command that repeats the first that does not."""
+    for crash in crashes:
+        assert exploration.judge(crash), exploration.tally.wrong[0]
+
+
+def count(level: Level) -> int:
+    return sum(level.states.values())
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_c01_after_a_crash_at_any_boundary_each_commit_is_whole_or_absent(
+    name: str, tmp_path: Path
+) -> None:
+    exploration = Exploration(WORKLOADS[name], tmp_path, Choice(never, never, never))
+    all_hold(exploration, some(exploration, 9))
+    assert count(exploration.tally.first) >= LEAST[name]
+
+
+@pytest.mark.parametrize("name", ["tokens", "checkpoints"])
+def test_c04_what_was_acknowledged_is_applied_and_applied_once_after_a_crash_anywhere(
+    name: str, tmp_path: Path
+) -> None:
+    exploration = Exploration(WORKLOADS[name], tmp_path, Choice(never, never, seldom(3)))
+    moments = exploration.trail.moments
+    ends = (Crash(one.number, fate, 0) for one in moments for fate in ("lost", "kept"))
+    all_hold(exploration, (crash for crash in ends if moments[crash.boundary].doing == "sync"))
+    assert exploration.tally.lives >= 5
+
+
+@pytest.mark.parametrize("name", ["small", "tokens"])
+def test_c01_a_crash_while_a_host_recovers_from_one_changes_nothing(
+    name: str, tmp_path: Path
+) -> None:
+    choice = Choice(seldom(3), seldom(2), seldom(6))
+    exploration = Exploration(WORKLOADS[name], tmp_path, choice)
+    entropy = Entropy(3)
+    crashes = (crash for one in exploration.trail.moments for crash in crashes_at(one, 1))
+    chosen = (one for one in crashes if entropy.below(40 if one.fate != KILLED else 8) == 0)
+    all_hold(exploration, chosen)
+    assert count(exploration.tally.again) >= 150
+
+
+def test_c01_a_process_that_is_killed_and_then_the_power_lose_nothing(tmp_path: Path) -> None:
+    """A name that is in the system's cache alone looks as if it had been synchronised."""
+    choice = Choice(seldom(1), never, never, draws=0)
+    exploration = Exploration(WORKLOADS["small"], tmp_path, choice)
+    moments = exploration.trail.moments[:KILLED_EARLY]
+    all_hold(exploration, (Crash(one.number, KILLED, 0) for one in moments if one.doing in SYNCS))
+
+
+def test_c01_a_backup_after_a_crash_in_the_midst_of_one_is_whole(tmp_path: Path) -> None:
+    """What an earlier attempt left beside the new file was once taken for its log."""
+    exploration = Exploration(WORKLOADS["small"], tmp_path, Choice(never, never))
+    moments = exploration.trail.moments
+    making = [m for m in moments if WORKLOADS["small"].plan[m.outside.at : m.outside.at + 1]]
+    backup = [m for m in making if WORKLOADS["small"].plan[m.outside.at][0] in ("backup", "come")]
+    assert len(backup) > 20
+    all_hold(exploration, (Crash(m.number, "kept", 0) for m in backup if m.doing in SYNCS))
