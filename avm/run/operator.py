@@ -8,12 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from avm.host.capability import INVALID, Cap, Local
-from avm.host.clients import OPERATOR
+from avm.host.clients import OPERATOR, ear
 from avm.host.core import ENTROPY_BYTES, Core
-from avm.host.effects import Publish
 from avm.host.journal import hash_of_code
 from avm.host.moves import gone_by
-from avm.host.operate import done
 from avm.host.state import Machine, Mode
 from avm.run.parts import bytes_in, number_in, text_in
 from avm.store.interface import Store
@@ -84,10 +82,7 @@ class Operator:
                 self._stop()
                 return {}
             case "ear":
-                # Told once the client is in the store: its capability holds through a crash.
-                ear = Local(client, 0, 0, 0, None, bytes_in(params["context"]), ())
-                core.host.effects.append(Publish(client))
-                done(core.host, request(), core.seal(ear))
+                core.do(ear, client, request(), bytes_in(params["context"]))
                 return None
             case "names":
                 machine = self._machine(params["machine"])

@@ -28,6 +28,7 @@ from avm.host.effects import (
     Frozen,
     Kill,
     Load,
+    Mark,
     Publish,
     Say,
     Seek,
@@ -270,8 +271,10 @@ class Runtime:
             case Frozen(sender, receiver, why):
                 pair = {"sender": sender.hex(), "receiver": receiver.hex()}
                 note("channel.frozen", **pair, why=why)
+            case Mark():
+                self._control.mark(effect)
             case _:
-                self._control.say(effect)
+                raise AssertionError(f"nothing carries out {type(effect).__name__}")
 
     def _commit(self) -> bool:
         """Hands the next group to the writer; True when it held nothing to write."""

@@ -19,6 +19,7 @@ from avm.host.effects import (
     Frozen,
     Kill,
     Load,
+    Mark,
     Say,
     Seek,
     SendCode,
@@ -35,7 +36,7 @@ from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.inside import Inside
 from avm.machine.live import CannotLoad, Code
-from avm.sim.client import Client, Handles, Mark
+from avm.sim.client import Client, Handles
 from avm.sim.entropy import Entropy
 from avm.store.errors import DiskFull
 from avm.store.interface import Transaction
