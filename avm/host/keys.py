@@ -7,6 +7,7 @@ client's are derived from the host's secret and its address.
 import hashlib
 from collections import OrderedDict
 from itertools import pairwise
+from typing import Any
 
 from nacl.secret import SecretBox
 
@@ -35,6 +36,7 @@ class Keyring:
 
     def __init__(self, seed: bytes, secret: bytes) -> None:
         """`seed` is that of the host's root key, `secret` seals everything else; 32 bytes each."""
+        self._seed = seed
         self.root = RootKey(seed)
         self.identity = self.root.identity({"type": "avm-host"})
         self.address = self.identity.address
@@ -42,11 +44,26 @@ class Keyring:
         self._box = SecretBox(_derive(secret, b"keys at rest", b""))
         self._sealed: dict[bytes, bytes] = {}
         self._clients: dict[bytes, bytes] = {}
-        self._left: dict[bytes, MachineKeys] = {}
+        self._left: dict[bytes, bytes] = {}
         self._open: OrderedDict[bytes, MachineKeys] = OrderedDict()
         self._opened: dict[bytes, Cap] = {}
         # Counts the times that a machine's keys came or went.
         self.changes = 0
+
+    def parts(self) -> tuple[Any, ...]:
+        """All that it was made of and has been told, secrets among it; `from_parts` makes it again."""
+        known = [tuple(one.items()) for one in (self._sealed, self._clients, self._left)]
+        return (self._seed, self._secret, self.changes, *known)
+
+    @classmethod
+    def from_parts(
+        cls, seed: bytes, secret: bytes, changes: int, *known: tuple[tuple[bytes, bytes], ...]
+    ) -> "Keyring":
+        """The keyring of these parts."""
+        made = cls(seed, secret)
+        made.changes = changes
+        made._sealed, made._clients, made._left = map(dict, known)
+        return made
 
     def close_machine(self, seed: bytes, secret: bytes, nonce: bytes) -> bytes:
         """A machine's root seed and secret, encrypted for the store; `nonce` is 24 bytes."""
@@ -81,10 +98,10 @@ class Keyring:
 
     def leave(self, address: bytes) -> None:
         """A machine lives here no more: what holds its capabilities unsealed can still seal them."""
-        keys = self(address)
+        sealed = self._sealed.get(address)
         self.drop(address)
-        if keys is not None:
-            self._left[address] = keys
+        if sealed is not None:
+            self._left[address] = sealed
 
     def drop(self, address: bytes) -> None:
         """Forgets the keys of a machine or a client."""
@@ -151,7 +168,14 @@ class Keyring:
 
     def to_seal(self, address: bytes) -> MachineKeys:
         """The keys that seal capabilities to an address, also to one that is gone."""
-        return self(address) or self._left.get(address) or self.of_gone(address)
+        return self(address) or self._of_left(address) or self.of_gone(address)
+
+    def _of_left(self, address: bytes) -> MachineKeys | None:
+        sealed = self._left.get(address)
+        if sealed is None:
+            return None
+        secret, later = secrets_of(self._box.decrypt(sealed))
+        return MachineKeys(secret, address, later)
 
     def of_gone(self, address: bytes) -> MachineKeys:
         """Keys that seal capabilities to what lived here once; with them nothing is opened."""

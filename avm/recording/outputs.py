@@ -1,0 +1,131 @@
+"""What a host core answers to an input, as plain values that can be compared. Pure.
+
+Beside the journey. An output is [result, effects, group]: what the call gave back, what it asked for,
+and, of a commit taken, its rows. Bytes up to `WHOLE_BYTES` stand as they are, so that a difference can be
+named down to a value in them; longer ones as their length and digest.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from hashlib import blake2b
+from typing import Any
+
+from avm.host.batch import Batch, to_bytes
+from avm.host.capability import Local, Named, Reply, Sealed, to_row
+from avm.host.effects import Deliver, Done, Load, Say, ToWorker, Verdict
+from avm.host.operate import Created
+from avm.host.state import Client, Group, Machine
+
+WHOLE_BYTES = 4096
+DIGEST_BYTES = 16
+DEPTH_MAX = 40
+# In the place of bytes that are too long: this text, their length, their digest.
+CUT = "cut"
+RAISED = "raised"
+GROUP_FIELDS = ("number", "rows", "journal", "snapshots", "cuts")
+
+
+def short(body: bytes) -> Any:
+    """Bytes, or what stands for long ones."""
+    if len(body) <= WHOLE_BYTES:
+        return body
+    return [CUT, len(body), blake2b(body, digest_size=DIGEST_BYTES).digest()]
+
+
+def _to_worker(effect: ToWorker) -> list[Any]:
+    return ["ToWorker", effect.worker, short(effect.frame)]
+
+
+def _say(effect: Say) -> list[Any]:
+    return ["Say", effect.link, effect.lane, short(effect.frame)]
+
+
+def _verdict(effect: Verdict) -> list[Any]:
+    return ["Verdict", effect.client, effect.receiver, effect.seq, plain(effect.verdict)]
+
+
+QUICK: dict[type, Callable[[Any], list[Any]]] = {
+    ToWorker: _to_worker,
+    Say: _say,
+    Verdict: _verdict,
+}
+AS_THEY_ARE = frozenset((type(None), bool, int, str))
+
+
+def effect_of(effect: Any) -> list[Any]:
+    """An effect: its name, then its fields."""
+    quick = QUICK.get(type(effect))
+    if quick is not None:
+        return quick(effect)
+    row = plain(effect)
+    assert type(row) is list
+    return row
+
+
+def plain(value: Any, room: int = DEPTH_MAX) -> Any:
+    """Any value of the core as a plain one; what lives in it by its number or address."""
+    kind = type(value)
+    if kind in AS_THEY_ARE:
+        return value
+    if kind is bytes:
+        return short(value)
+    assert room, "what is answered is not nested without end"
+    if kind is list or kind is tuple:
+        return [plain(one, room - 1) for one in value]
+    if kind is dict:
+        return [[plain(key, room - 1), plain(one, room - 1)] for key, one in value.items()]
+    if kind is float:
+        return repr(value)
+    return _named(value, room - 1)
+
+
+def _named(value: Any, room: int) -> Any:
+    match value:
+        case Machine() | Client():
+            return value.address
+        case Local() | Reply() | Sealed() | Named():
+            return to_row(value)
+        case Batch():
+            place = [value.sender, value.receiver, value.seq]
+            return ["Batch", *place, short(to_bytes(value))]
+    name = type(value).__name__
+    if is_dataclass(value):
+        return [name, *(plain(getattr(value, one.name), room) for one in fields(value))]
+    assert isinstance(value, tuple), f"a {name} is no answer of a core"
+    return [name, *(plain(one, room) for one in value)]
+
+
+def fields_of(name: str) -> tuple[str, ...]:
+    """The names of an effect's fields, for those who tell of it."""
+    return FIELDS.get(name, ())
+
+
+def group_of(group: Group) -> list[Any]:
+    """A commit: see GROUP_FIELDS; a row is its key and its value, None where it goes."""
+    rows = [[plain(key), None if row is None else short(row)] for key, row in group.dirty.items()]
+    journal = [[machine, n, short(body), printed] for machine, n, body, printed in group.journal]
+    snapshots = [[machine, n, short(body)] for machine, n, body in group.snapshots]
+    return [group.number, rows, journal, snapshots, [list(cut) for cut in group.cuts]]
+
+
+def output_of(result: Any, effects: list[Any]) -> list[Any]:
+    """What came of a call."""
+    asked = [effect_of(one) for one in effects]
+    if type(result) is Group:
+        return [None, asked, group_of(result)]
+    return [None if result is None or type(result) is Client else plain(result), asked, None]
+
+
+def raised(error: BaseException, effects: list[Any]) -> list[Any]:
+    """What came of a call that failed, which is a defect of the host: the error in the place of a result."""
+    return [[RAISED, type(error).__name__, str(error)], [effect_of(one) for one in effects], None]
+
+
+def _names(kind: Any) -> tuple[str, ...]:
+    own: tuple[str, ...] = getattr(kind, "_fields", ())
+    return own or tuple(one.name for one in fields(kind))
+
+
+FIELDS = {
+    kind.__name__: _names(kind) for kind in (ToWorker, Say, Verdict, Load, Deliver, Done, Created)
+}
