@@ -15,7 +15,7 @@ WORLD |= {"kademlia"}
 FLOORS = [
     ("caps",),
     ("dht",),
-    ("avm.errors", "avm.limits", "avm.version", "avm.message", "avm.cases", "avm"),
+    ("avm.errors", "avm.limits", "avm.version", "avm.graph", "avm.message", "avm.cases", "avm"),
     ("avm.machine",),
     ("avm.host",),
     ("avm.store", "avm.link", "avm.nat"),
@@ -29,6 +29,7 @@ PURE: tuple[str, ...] = (
     "dht",
     "avm.message",
     "avm.limits",
+    "avm.graph",
     "avm.cases",
     "avm.host",
     "avm.link",
