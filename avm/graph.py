@@ -66,7 +66,8 @@ class Node(IntEnum):
 class Made(NamedTuple):
     """How objects of a class are kept that are more than their fields: by what they can be made of.
 
-    `parts` gives a tuple in which nothing can be changed, `make` takes what stands in it.
+    `parts` gives a tuple in which nothing can be changed; `make` takes what the reader was `given`, and
+    what stands in the tuple.
     """
 
     of: type
@@ -132,10 +133,12 @@ def _fitting(cls: type, name: str) -> tuple[type, ...]:
         origin = get_origin(hint) or hint
         if origin in (Union, UnionType):
             open_hints += get_args(hint)
-        elif isinstance(origin, type):
-            found.add(origin)
-        else:
+        elif (
+            not isinstance(origin, type) or origin is Any or getattr(origin, "_is_protocol", False)
+        ):
             return (object,)
+        else:
+            found |= {float, int} if origin is float else {origin}
     return tuple(found)
 
 
@@ -151,11 +154,13 @@ class Form:
         """The bytes of all that can be reached from a root; raises `NotPlain`."""
         return _Writer(self._kinds).whole(root)
 
-    def loads_untrusted(self, body: bytes, *, max_bytes: int = GRAPH_BYTES_MAX) -> Any:
-        """The root of what these bytes say; raises `BadGraph`."""
+    def loads_untrusted(
+        self, body: bytes, *, given: object = None, max_bytes: int = GRAPH_BYTES_MAX
+    ) -> Any:
+        """The root of what these bytes say; raises `BadGraph`. `given` is for what is made anew."""
         try:
             said = loads_shape_untrusted(body, max_bytes=max_bytes, depth=DEPTH_MAX + 4)
-            return _Reader(self._by_name).whole(said)
+            return _Reader(self._by_name, given).whole(said)
         except Malformed as error:
             raise BadGraph(str(error)) from None
         except (TypeError, ValueError, OverflowError, AttributeError) as error:
@@ -168,7 +173,7 @@ class _Writer:
 
     def __init__(self, kinds: dict[type, Kind]) -> None:
         self._kinds = kinds
-        self._places: dict[int, int] = {}
+        self._places: dict[object, int] = {}
         self._met: list[object] = []
         self._said: list[list[str]] = []
         self._numbers: dict[type, int] = {}
@@ -191,7 +196,7 @@ class _Writer:
         if issubclass(cls, Enum):
             return [Inline.MEMBER, self._number(kind), self._value(value.value, room - 1)]
         if not kind.fixed or kind.made is not None:
-            return [Inline.NODE, self._place(value)]
+            return [Inline.NODE, self._place(value, kind)]
         if room == 0:
             raise NotPlain("nested too deeply")
         inside = value if issubclass(cls, tuple) else [getattr(value, one) for one in kind.names]
@@ -215,8 +220,12 @@ class _Writer:
     def _sorted(self, value: Any, room: int) -> list[Any]:
         return sorted((self._value(one, room - 1) for one in value), key=cbor2.dumps)
 
-    def _place(self, value: object) -> int:
-        place = self._places.setdefault(id(value), len(self._met))
+    def _place(self, value: object, kind: Kind | None = None) -> int:
+        key: object = id(value)
+        if kind is not None and kind.made is not None and kind.fixed:
+            # Nobody can tell two of these apart that are made of the same.
+            key = (kind.cls, kind.made.parts(value))
+        place = self._places.setdefault(key, len(self._met))
         if place == len(self._met):
             self._met.append(value)
         return place
@@ -258,8 +267,9 @@ _UNSET = object()
 class _Reader:
     """Reads one graph: first every node as an empty one, then what is in each."""
 
-    def __init__(self, by_name: dict[str, Kind]) -> None:
+    def __init__(self, by_name: dict[str, Kind], given: object) -> None:
         self._by_name = by_name
+        self._given = given
         self._kinds: list[Kind] = []
         self._nodes: list[Any] = []
 
@@ -307,7 +317,7 @@ class _Reader:
                 inside = self._value(parts)
                 if made is None or type(inside) is not tuple:
                     raise BadGraph("something made of nothing")
-                return made.make(*inside)
+                return made.make(self._given, *inside)
             case [int(node), *_] if node in _EMPTY:
                 return _EMPTY[Node(node)]()
         raise BadGraph("a node of no kind")

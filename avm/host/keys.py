@@ -7,7 +7,6 @@ client's are derived from the host's secret and its address.
 import hashlib
 from collections import OrderedDict
 from itertools import pairwise
-from typing import Any
 
 from nacl.secret import SecretBox
 
@@ -50,21 +49,6 @@ class Keyring:
         # Counts the times that a machine's keys came or went.
         self.changes = 0
 
-    def parts(self) -> tuple[Any, ...]:
-        """All that it was made of and has been told, secrets among it; `from_parts` makes it again."""
-        known = [tuple(one.items()) for one in (self._sealed, self._clients, self._left)]
-        return (self._seed, self._secret, self.changes, *known)
-
-    @classmethod
-    def from_parts(
-        cls, seed: bytes, secret: bytes, changes: int, *known: tuple[tuple[bytes, bytes], ...]
-    ) -> "Keyring":
-        """The keyring of these parts."""
-        made = cls(seed, secret)
-        made.changes = changes
-        made._sealed, made._clients, made._left = map(dict, known)
-        return made
-
     def close_machine(self, seed: bytes, secret: bytes, nonce: bytes) -> bytes:
         """A machine's root seed and secret, encrypted for the store; `nonce` is 24 bytes."""
         return bytes(self._box.encrypt(seed + secret, nonce))
@@ -80,6 +64,27 @@ class Keyring:
         self._left.pop(address, None)
         self._opened.clear()
         self.changes += 1
+
+    # A host that is saved.
+
+    @property
+    def secrets(self) -> tuple[bytes, bytes]:
+        """What it is made of: the seed of the root key, and the secret of everything else."""
+        return self._seed, self._secret
+
+    def known(self) -> tuple[tuple[tuple[bytes, bytes], ...], ...]:
+        """What it knows beside its own two secrets: the machines' sealed keys, the clients' tags."""
+        every = (self._sealed, self._clients, self._left)
+        return (*(tuple(one.items()) for one in every), ((b"", self.changes.to_bytes(8, "big")),))
+
+    def knowing(self, *known: tuple[tuple[bytes, bytes], ...]) -> "Keyring":
+        """Itself, with what `known` told of another of the same secrets."""
+        sealed, clients, left, ((_, changes),) = known
+        self._sealed, self._clients, self._left = dict(sealed), dict(clients), dict(left)
+        self._open.clear()
+        self._opened.clear()
+        self.changes = int.from_bytes(changes, "big")
+        return self
 
     # A machine that moves.
 

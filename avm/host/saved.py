@@ -1,96 +1,111 @@
-"""A core as bytes, and back: all that it knows, its keys among it. Pure.
+"""The whole of what a host core knows, as bytes, and back. Pure.
 
-Beside the journey. What is only remembered to be quick is left out: a core that was restored answers
-as the one that was saved, input by input.
+Beside the journey: the record of a live host begins with it, a simulated host is saved and forked by
+it. The host's two secrets are not in it: whoever restores it has them.
 """
 
-from dataclasses import astuple
-from enum import Enum
-from types import ModuleType
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 from avm.graph import BadGraph, Form, Made
 from avm.host import (
     acts,
-    batch,
     capability,
     cases,
     channel,
-    deadlines,
-    doubt,
     effects,
     exchange,
     moves,
     operate,
-    parcel,
-    parting,
     passage,
     peers,
-    roster,
-    scheduler,
-    spans,
     state,
 )
+from avm.host.batch import Batch, Said
 from avm.host.core import Core
+from avm.host.deadlines import Deadlines
+from avm.host.doubt import Doubt, Found
+from avm.host.doubt import Verdict as Doubted
+from avm.host.header import Header
 from avm.host.keys import Keyring
+from avm.host.parcel import Parcel
+from avm.host.parting import Leave
+from avm.host.plan import Plan
+from avm.host.roster import Known, Roster
+from avm.host.scheduler import Queue
+from avm.host.spans import Span, Spans
 from avm.host.state import Host
 from avm.limits import Limits
+from caps.certificate import Certificate, Terms
 from caps.identity import Endpoint, Identity, parse_identity_untrusted
 
-ROOMS = (
-    acts,
-    batch,
-    capability,
-    cases,
-    channel,
-    deadlines,
-    doubt,
-    effects,
-    exchange,
-    moves,
-    operate,
-    parcel,
-    parting,
-    passage,
-    peers,
-    roster,
-    scheduler,
-    spans,
-    state,
+_STATE = (
+    *(state.Status, state.Mode, state.Ask, state.Timer, state.Channel, state.Flight),
+    *(state.Machine, state.Client, state.Ending, state.Worker, state.Group, Host),
+    *(Batch, Said, Deadlines, Queue, Span, Spans, Known, Roster, Limits, Plan, Header),
+    *(capability.Local, capability.Reply, capability.Sealed, capability.Named),
+    *(Doubt, Doubted, Found),
 )
-MADE = (
-    Made(Keyring, Keyring.parts, Keyring.from_parts),
-    Made(Limits, astuple, Limits),
-    Made(Identity, lambda one: (one.to_bytes(),), parse_identity_untrusted),
+_OTHERS = (
+    *(
+        peers.Place,
+        peers.Peer,
+        peers.Outgoing,
+        peers.Partial,
+        peers.Incoming,
+        peers.Link,
+        peers.Proof,
+    ),
+    *(cases.Decision, cases.Claim, cases.Contradiction, cases.Cases),
+    *(moves.Asked, moves.Leaving, moves.Redirect, moves.Landing, moves.Moves, Parcel, Leave),
+    *(passage.Move, passage.Willing, passage.Ready, passage.Fetch, passage.Piece),
+    *(passage.Landed, passage.Moved, exchange.Want, exchange.Peers),
+    *(channel.Open, channel.Mark, channel.Offer, channel.Part, channel.Told, channel.Again),
+    *(channel.Gone, channel.End, Certificate, Terms, Endpoint),
 )
+_ACTS = (
+    *(acts.Needs, acts.Loading, acts.Signal, acts.Snapshot),
+    *(operate.Created, operate.Create, operate.Upgrade, operate.Edit, operate.Change),
+)
+_EFFECTS = (
+    *(effects.ToWorker, effects.Load, effects.SendCode, effects.Kill, effects.Say, effects.Seek),
+    *(effects.Dial, effects.Publish, effects.Carry, effects.Unlink, effects.Frozen),
+    *(effects.Verdict, effects.Deliver, effects.Done, effects.Mark),
+)
+# Every class that a host's state can hold, but for those that are made anew.
+CLASSES = (*_STATE, *_OTHERS, *_ACTS, *_EFFECTS)
 
 
-def _values_of(room: ModuleType) -> list[type]:
-    """The classes of a room that hold something: those with fields, and the enums."""
-    found = [one for one in vars(room).values() if isinstance(one, type)]
-    own = [one for one in found if one.__module__ == room.__name__]
-    return [
-        one
-        for one in own
-        if issubclass(one, Enum) or hasattr(one, "_fields") or "__slots__" in vars(one)
-    ]
+def _make_keyring(keys: Any, *known: Any) -> Keyring:
+    if not isinstance(keys, Keyring):
+        raise BadGraph("nobody has its keys")
+    return keys.knowing(*known)
 
 
-FORM = Form([Endpoint, *(one for room in ROOMS for one in _values_of(room))], MADE)
+IDENTITY = Made(
+    Identity, lambda one: (one.to_bytes(),), lambda _given, body: parse_identity_untrusted(body)
+)
+KEYRING = Made(Keyring, Keyring.known, _make_keyring)
 
 
-def saved(core: Core) -> bytes:
-    """All that a core knows."""
-    return FORM.dumps(core.host)
+@cache
+def _form(also: tuple[type, ...]) -> Form:
+    return Form((*CLASSES, *also), [IDENTITY, KEYRING])
 
 
-def restored_untrusted(body: bytes) -> Core:
-    """The core that was saved; raises `BadGraph`."""
-    host = FORM.loads_untrusted(body)
-    if type(host) is not Host:
-        raise BadGraph("it holds no host")
+def dump_host(host: Host, also: Sequence[type] = ()) -> bytes:
+    """A host as bytes, at any moment; `also` are the shell's own classes among what it holds."""
+    return _form(tuple(also)).dumps(host)
+
+
+def load_core_untrusted(body: bytes, keys: Keyring, also: Sequence[type] = ()) -> Core:
+    """A core that goes on from there, with the fresh keyring of its two secrets; raises `BadGraph`."""
+    host = _form(tuple(also)).loads_untrusted(body, given=keys)
+    if not isinstance(host, Host):
+        raise BadGraph("it is no host's state")
+    if host.address != keys.address:
+        raise BadGraph("it is another host's state than the keys are of")
     core = Core.__new__(Core)
     core.host = host
     return core
-
-
-__all__ = ["BadGraph", "restored_untrusted", "saved"]

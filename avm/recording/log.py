@@ -4,7 +4,7 @@ Beside the journey. A segment begins with its header and what the core knew then
 can be dropped. An item is `length, CRC-32`, both in 4 bytes, and a CBOR array, the first item says which:
 
     HEADER   form of the recording, avm-host, Python, run, segment, first input, started, host
-    STATE    what the core knew; see `avm.host.saved`
+    STATE    the host's two secrets, and what the core knew; see `avm.host.saved`
     INPUT    number, name, fresh, arguments, [result, effects, commit]; see `inputs` and `outputs`
     MACHINE  machine, code's hash, bundle or None, snapshot [n, body] or None, entries [n, body, printed]
     END      the last input: the host stopped here by itself
@@ -66,8 +66,10 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the core knew at the beginning of a segment."""
+    """What the core knew at the beginning of a segment, and the secrets of its keyring."""
 
+    seed: bytes
+    secret: bytes
     body: bytes
 
 
@@ -113,7 +115,7 @@ def pack(item: Item) -> bytes:
             row = [ItemKind.HEADER, item.version, item.avm, item.python, item.run, item.segment]
             return framed([*row, item.first, item.started_ms, item.host])
         case State():
-            return framed([ItemKind.STATE, item.body])
+            return framed([ItemKind.STATE, item.seed, item.secret, item.body])
         case Told():
             return pack_told(item.n, item.name, item.fresh, item.arguments, item.output)
         case Stored():
@@ -206,8 +208,7 @@ def item_untrusted(body: bytes) -> Item:
         case ItemKind.HEADER:
             return header_untrusted(row)
         case ItemKind.STATE:
-            (state,) = shape.array(row, 1, "state")
-            return State(shape.some_octets(state, 0, ITEM_BYTES_MAX, "state"))
+            return state_untrusted(row)
         case ItemKind.INPUT:
             return told_untrusted(row)
         case ItemKind.MACHINE:
@@ -228,6 +229,13 @@ def header_untrusted(row: list[Any]) -> Header:
     run, segment, first, started = (shape.integer(one, 0, 2**63, "header") for one in numbers)
     shape.version(version, VERSION, "header")
     return Header(avm, python, run, segment, first, started, shape.octets(host, 32, "header"))
+
+
+def state_untrusted(row: list[Any]) -> State:
+    """What the core knew; it is read when it is needed."""
+    seed, secret, body = shape.array(row, 3, "state")
+    keys = (shape.octets(seed, 32, "state"), shape.octets(secret, 32, "state"))
+    return State(*keys, shape.some_octets(body, 0, ITEM_BYTES_MAX, "state"))
 
 
 def told_untrusted(row: list[Any]) -> Told:

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from avm.graph import BadGraph
 from avm.host.core import Core
-from avm.host.saved import BadGraph, restored_untrusted, saved
+from avm.host.keys import Keyring
+from avm.host.saved import dump_host, load_core_untrusted
 from avm.recording.difference import Difference, between_outputs
 from avm.recording.inputs import INPUTS
 from avm.recording.log import BadRecording, End, Header, Item, State, Stored, Told
@@ -91,7 +93,7 @@ class Rerun:
             self.began_ms = self.began_ms or self.core.host.now_ms
             return
         self.core.host.effects.clear()
-        if saved(self.core) != state.body:
+        if dump_host(self.core.host) != state.body:
             difference = Difference("what the core knows", "another state", "this one")
             self.found = Found(self.last, "segment", self.core.host.now_ms, difference)
 
@@ -120,7 +122,7 @@ class Rerun:
 def core_of(state: State) -> Core:
     """The core that a segment begins with; raises BadRecording."""
     try:
-        return restored_untrusted(state.body)
+        return load_core_untrusted(state.body, Keyring(state.seed, state.secret))
     except BadGraph as error:
         raise BadRecording(f"what the core knew cannot be read: {error}") from None
 

@@ -6,7 +6,7 @@ Beside the journey. Where the bytes go, and when a segment has become long enoug
 from typing import Any
 
 from avm.host.core import Core
-from avm.host.saved import saved
+from avm.host.saved import dump_host
 from avm.recording.ear import attend, leave
 from avm.recording.log import End, Header, State, Stored, pack, pack_told
 
@@ -34,7 +34,7 @@ class Tape:
         self.segment += 1
         place = (self.run, self.segment, self.last + 1, host.now_ms)
         self._add(pack(Header(host.version, host.python, *place, host.address)))
-        self._add(pack(State(saved(self.core))))
+        self._add(pack(State(*host.keys.secrets, dump_host(host))))
 
     def hear(self, name: str, fresh: bool, arguments: list[Any], output: list[Any]) -> None:
         """Writes an input down; see `Ear`."""
