@@ -14,7 +14,7 @@ from avm.host.keys import Keyring
 from avm.host.saved import dump_host, load_core_untrusted
 from avm.recording.difference import Difference, between_outputs
 from avm.recording.inputs import INPUTS
-from avm.recording.log import BadRecording, End, Header, Item, State, Stored, Told
+from avm.recording.log import VERSION, BadRecording, End, Header, Item, State, Stored, Told
 from avm.recording.outputs import output_of, raised
 from avm.recording.parts import Absent
 from caps.errors import CapsError
@@ -34,10 +34,12 @@ class Found:
 class Rerun:
     """A recording told again, item by item.
 
-    Counts what it was told and what came of it. `found` ends it; `cut` tells that a host was killed on
-    the way, so that its last input may be missing.
+    It goes no further than the input `until` and the time `until_ms`; `version` is the avm-host that
+    has to have recorded it. Counts what was told and what came of it; `found` ends it. `ended`: the
+    last host that was recorded stopped by itself. `is_whole`: nothing was left out.
     """
 
+    version: str | None = None
     until: int | None = None
     until_ms: int | None = None
     core: Core | None = None
@@ -52,6 +54,7 @@ class Rerun:
     began_ms: int = 0
     ended: bool = False
     found: Found | None = None
+    is_whole: bool = True
     fits: bool = field(default=False)
 
     def take(self, items: Iterable[Item]) -> bool:
@@ -64,6 +67,7 @@ class Rerun:
                     self._state(item)
                 case Told():
                     if self._is_over(item):
+                        self.is_whole = False
                         return False
                     self.tell(item)
                 case End():
@@ -75,6 +79,7 @@ class Rerun:
         return True
 
     def _begin(self, header: Header) -> None:
+        self._check(header)
         before = self.header
         goes_on = before is not None and before.run == header.run and not self.ended
         if goes_on and header.first != self.last + 1:
@@ -84,6 +89,14 @@ class Rerun:
         self.segments += 1
         self.ended = False
         self.header = header
+
+    def _check(self, header: Header) -> None:
+        if header.version != VERSION:
+            what = f"it is a recording of form {header.version}, and this avm-host reads {VERSION}"
+            raise BadRecording(f"{what}: rerun it with the version that made it")
+        if self.version is not None and header.avm != self.version:
+            what = f"avm-host {header.avm} recorded it, and this is {self.version}"
+            raise BadRecording(f"{what}: rerun it with that version, or with --force")
 
     def _state(self, state: State) -> None:
         if self.header is None:

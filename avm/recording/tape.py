@@ -1,27 +1,45 @@
-"""A recording in memory: an ear that writes what it hears into segments. Pure.
+"""Writes down what the ear hears, segment by segment. Pure.
 
 Beside the journey. Where the bytes go, and when a segment has become long enough, is its owner's affair.
 """
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 from avm.host.core import Core
 from avm.host.saved import dump_host
+from avm.host.state import Group, Host, Machine
 from avm.recording.ear import attend, leave
 from avm.recording.log import End, Header, State, Stored, pack, pack_told
 
+Snapshot = tuple[int, bytes]
+Entry = tuple[int, bytes, str | None]
+
+
+class Sink(Protocol):
+    """Where a recording goes."""
+
+    def segment(self, number: int) -> None:
+        """What comes from here on is of another segment."""
+        ...
+
+    def write(self, packed: bytes) -> None:
+        """Takes the next item."""
+        ...
+
 
 class Tape:
-    """Hears a core, and keeps the bytes until they are taken."""
+    """Hears a core, and gives on what is to be kept."""
 
-    def __init__(self, core: Core, run: int, *, segment: int = 1, last: int = 0) -> None:
-        """`run` tells one start of the host from another; numbers go on after `segment - 1` and `last`."""
+    def __init__(self, core: Core, sink: Sink, run: int, segment: int = 0, last: int = 0) -> None:
+        """`run` tells one start of the host from another; `segment` and `last` are those before."""
         self.core = core
+        self.sink = sink
         self.run = run
-        self.segment = segment - 1
+        self.segment = segment
         self.last = last
-        self.waiting: list[bytes] = []
         self.size = 0
+        self.codes: set[bytes] = set()
 
     def begin(self) -> None:
         """Begins to listen, with a segment."""
@@ -29,35 +47,66 @@ class Tape:
         attend(self.core, self)
 
     def begin_segment(self) -> None:
-        """Begins a segment: its header, and what the core knows."""
+        """Begins a segment: its header, and what the core knows.
+
+        In the middle of a run all effects have been taken by then.
+        """
         host = self.core.host
         self.segment += 1
+        self.size = 0
+        self.codes.clear()
+        self.sink.segment(self.segment)
         place = (self.run, self.segment, self.last + 1, host.now_ms)
-        self._add(pack(Header(host.version, host.python, *place, host.address)))
-        self._add(pack(State(*host.keys.secrets, dump_host(host))))
+        self._write(pack(Header(host.version, host.python, *place, host.address)))
+        self._write(pack(State(*host.keys.secrets, dump_host(host))))
 
     def hear(self, name: str, fresh: bool, arguments: list[Any], output: list[Any]) -> None:
         """Writes an input down; see `Ear`."""
         self.last += 1
-        self._add(pack_told(self.last, name, fresh, arguments, output))
+        self._write(pack_told(self.last, name, fresh, arguments, output))
 
-    def keep(self, stored: Stored) -> None:
-        """Writes down what a machine is loaded from."""
-        self._add(pack(stored))
+    def keep(self, stored: Stored) -> int:
+        """Writes down what a machine is loaded from, its code once a segment; the bytes it took."""
+        if stored.code in self.codes:
+            stored = Stored(stored.machine, stored.code, None, stored.snapshot, stored.entries)
+        elif stored.bundle is not None:
+            self.codes.add(stored.code)
+        packed = pack(stored)
+        self._write(packed)
+        return len(packed)
 
     def end(self, whole: bool = True) -> None:
         """Listens no more; `whole`: the host stops by itself."""
         leave(self.core)
         if whole:
-            self._add(pack(End(self.last)))
+            self._write(pack(End(self.last)))
 
-    def take(self) -> bytes:
-        """What was written since."""
-        taken = b"".join(self.waiting)
-        self.waiting.clear()
-        self.size = 0
-        return taken
-
-    def _add(self, packed: bytes) -> None:
-        self.waiting.append(packed)
+    def _write(self, packed: bytes) -> None:
         self.size += len(packed)
+        self.sink.write(packed)
+
+
+def stored_of(
+    host: Host,
+    machine: Machine,
+    bundle: bytes | None,
+    snapshot: Snapshot | None,
+    entries: Callable[[int], Iterable[Entry]],
+) -> Stored:
+    """What a machine is loaded from: what the store has, and what is on its way there.
+
+    `entries` gives those of the store from a number on.
+    """
+    groups = [one for one in (host.committing, host.group) if one is not None]
+    for group in groups:
+        kept = [(n, body) for number, n, body in group.snapshots if number == machine.id]
+        snapshot = max([*kept, *([snapshot] if snapshot else [])], default=None)
+    start = 0 if snapshot is None else snapshot[0] + 1
+    found = {entry[0]: entry for entry in entries(start)}
+    for group in groups:
+        found |= {entry[0]: entry for entry in _journaled(group, machine.id) if entry[0] >= start}
+    return Stored(machine.id, machine.code, bundle, snapshot, [found[n] for n in sorted(found)])
+
+
+def _journaled(group: Group, number: int) -> list[Entry]:
+    return [(n, body, printed) for machine, n, body, printed in group.journal if machine == number]

@@ -5,8 +5,13 @@ the key file when the host first runs there.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import trio
+
+from avm.errors import AvmError
 from avm.run.directory import Directory
 from avm.store.errors import BackupExists
 from avm.store.interface import Key, Transaction
@@ -51,3 +56,28 @@ def take_keys(directory: Directory) -> None:
             store.erase(KEYS)
     finally:
         store.close()
+
+
+class Backups:
+    """Makes backups of a running host, beside its work."""
+
+    def __init__(
+        self, store: SqliteStore, directory: Directory, beside: Callable[..., None]
+    ) -> None:
+        """`beside` runs a task."""
+        self._store = store
+        self._directory = directory
+        self._beside = beside
+
+    def make(self, path: str, outcome: Callable[[Any, str], None]) -> None:
+        """Begins one; `outcome` hears of its size, or of what went wrong."""
+        self._beside(self._make, path, outcome)
+
+    async def _make(self, path: str, outcome: Callable[[Any, str], None]) -> None:
+        to = Path(path)
+        try:
+            size = await trio.to_thread.run_sync(back_up, self._store, self._directory, to)
+        except (AvmError, OSError, ValueError) as error:
+            outcome(None, str(error))
+            return
+        outcome({"bytes": size}, "")

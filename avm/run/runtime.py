@@ -38,7 +38,7 @@ from avm.host.effects import (
     Verdict,
 )
 from avm.host.state import Group
-from avm.run.backup import back_up, take_keys
+from avm.run.backup import Backups, take_keys
 from avm.run.config import Config
 from avm.run.control import Control
 from avm.run.directory import Directory
@@ -47,6 +47,7 @@ from avm.run.figures import Figures
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
 from avm.run.reactor import Reactor
+from avm.run.recorder import Recorder
 from avm.run.reruns import Reruns
 from avm.run.spawn import Prepared
 from avm.run.writer import Writer
@@ -66,10 +67,10 @@ IDLE_S = 1.0
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def run(directory: Directory, config: Config) -> int:
+def run(directory: Directory, config: Config, record: Path | None = None) -> int:
     """Runs a host in the foreground until it is told to stop; returns the exit code.
 
-    Raises `AvmError` with one line when it cannot start.
+    `record` is where what it is told is kept. Raises `AvmError` with one line when it cannot start.
     """
     directory.create()
     lock = directory.acquire_lock()
@@ -86,7 +87,11 @@ def run(directory: Directory, config: Config) -> int:
             gc.freeze()
             gc.set_threshold(GARBAGE)
             gc.enable()
-            runtime = Runtime(directory, config, core, store, prepared)
+            recorder = None
+            if record is not None:
+                about = (config.record, time.time_ns(), note)
+                recorder = Recorder(record, core, store, *about)
+            runtime = Runtime(directory, config, core, store, prepared, recorder)
             code: int = trio.run(runtime.main)
             return code
         finally:
@@ -125,8 +130,10 @@ class Runtime:
         core: Core,
         store: SqliteStore,
         prepared: Prepared,
+        recorder: Recorder | None = None,
     ) -> None:
         self._directory = directory
+        self._recorder = recorder
         self._config = config
         self._core = core
         self._store = store
@@ -141,7 +148,7 @@ class Runtime:
             os.urandom,
             self._status,
             self._begin_stop,
-            self._back_up,
+            Backups(store, directory, self._beside).make,
             self._ask_outside,
         )
         self._reruns = Reruns(core, directory.store, config.limits, self._settle, note)
@@ -191,6 +198,9 @@ class Runtime:
                 self._settle()
                 if self._network is not None:
                     print(f"avm-host is reached at {self._network.route}", flush=True)
+                if self._recorder is not None:
+                    what = "keys and all that is said are in it"
+                    print(f"avm-host is recorded in {self._recorder.place}: {what}", flush=True)
                 print(f"avm-host {VERSION} is ready in {self._directory.path}", flush=True)
                 await self._stopping.wait()
                 await self._drain()
@@ -202,6 +212,8 @@ class Runtime:
             self._reruns.close()
             self._pool.close()
             self._writer.close()
+            if self._recorder is not None:
+                self._recorder.close()
         if self._fatal:
             raise self._fatal
         return 0
@@ -237,6 +249,8 @@ class Runtime:
                 self._settle()
                 return
         self._set_alarm()
+        if self._recorder is not None:
+            self._recorder.settled()
 
     def _expects(self) -> bool:
         """Whether a worker's answer or the end of a commit is to come at any moment."""
@@ -255,6 +269,8 @@ class Runtime:
             case Deliver(client, batch):
                 self._control.deliver(client, batch)
             case Load():
+                if self._recorder is not None:
+                    self._recorder.loading(effect)
                 self._pool.load(effect)
             case SendCode():
                 self._pool.send_code(effect)
@@ -369,6 +385,7 @@ class Runtime:
             "reach": None if network is None else network.ways.reach(),
             "contacts": None if network is None else len(network.shell.node.table),
             "reruns": self._reruns.status(),
+            "record": None if self._recorder is None else self._recorder.status(),
         }
 
     def _ask_outside(
@@ -379,18 +396,3 @@ class Runtime:
                 "this host is in no network: start it with `avm-host run --listen IP:PORT`"
             )
         return self._outside.act(verb, params, request, answer)
-
-    def _back_up(self, path: str, outcome: Callable[[Any, str], None]) -> None:
-        assert self._nursery is not None
-        self._nursery.start_soon(partial(self._back_up_beside, path, outcome))
-
-    async def _back_up_beside(self, path: str, outcome: Callable[[Any, str], None]) -> None:
-        try:
-            size = await trio.to_thread.run_sync(self._copy_store, path)
-        except (AvmError, OSError, ValueError) as error:
-            outcome(None, str(error))
-            return
-        outcome({"bytes": size}, "")
-
-    def _copy_store(self, path: str) -> int:
-        return back_up(self._store, self._directory, Path(path))

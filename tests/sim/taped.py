@@ -34,24 +34,29 @@ class Taped:
 
     def begin(self) -> None:
         """A host has been started: its recording goes on in a new run."""
-        before, self.tape = self.tape, None
-        segment = len(self.segments) + 1
-        last = before.last if before is not None else 0
-        tape = Tape(self.world.core, segment, segment=segment, last=last)
-        tape.begin()
-        self.tape = tape
+        before = self.tape
+        run = 1 if before is None else before.run + 1
+        last = 0 if before is None else before.last
+        self.tape = Tape(self.world.core, self, run, len(self.segments), last)
+        self.tape.begin()
+
+    def segment(self, number: int) -> None:
+        """What comes from here on is of another segment."""
+        self.segments.append(b"")
+
+    def write(self, packed: bytes) -> None:
+        """Takes the next item."""
+        self.segments[-1] += packed
 
     def rotate(self) -> None:
         """Begins another segment when this one is long enough."""
         if self.tape is not None and self.tape.size > self.segment_bytes:
-            self.segments.append(self.tape.take())
             self.tape.begin_segment()
 
     def end(self, whole: bool = True) -> list[bytes]:
         """Ends it; the segments."""
-        if self.tape is not None:
-            self.tape.end(whole)
-            self.segments.append(self.tape.take())
+        assert self.tape is not None
+        self.tape.end(whole)
         return self.segments
 
 
