@@ -53,7 +53,9 @@ class Box:
         self.secret = lambda: seed
 
 
-BOX = Made(Box, lambda box: (box.seed, tuple(sorted(box.known))), Box)
+BOX = Made(
+    Box, lambda box: (box.seed, tuple(sorted(box.known))), lambda _given, *parts: Box(*parts)
+)
 FORM = Form([Colour, Pair, Fixed, Thing, Slotted], [BOX])
 
 atoms = (
