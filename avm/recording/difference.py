@@ -38,7 +38,7 @@ def between_outputs(was: list[Any], now: list[Any]) -> Difference:
     if result != result_now:
         if RAISED in (_head(result), _head(result_now)):
             return Difference("the call", _called(result), _called(result_now))
-        return _deep("its result", result, result_now)
+        return deep("its result", result, result_now)
     if effects != effects_now:
         return _between_effects(effects, effects_now)
     if group is None or group_now is None:
@@ -67,7 +67,7 @@ def _between_effects(was: list[Any], now: list[Any]) -> Difference:
     at, left, right = first_apart(old, new)
     known = fields_of(old[0])
     field = known[at - 1] if 0 < at <= len(known) else str(at)
-    return _deep(f"{where}, {old[0]} {field}", left, right)
+    return deep(f"{where}, {old[0]} {field}", left, right)
 
 
 def _between_groups(was: list[Any], now: list[Any]) -> Difference:
@@ -81,26 +81,32 @@ def _between_groups(was: list[Any], now: list[Any]) -> Difference:
         return Difference(f"the commit's {what}, {place + 1}", *rows)
     if what == "rows" and old[0] == new[0]:
         key = " ".join(shown(one) for one in old[0])
-        return _deep(f"the commit's row {key}", old[1], new[1])
-    if what in ("journal", "snapshots") and old[:2] == new[:2] and old[2] != new[2]:
-        where = f"the commit's {what} of machine {old[0]}, entry {old[1]}"
-        return _entry(where, old[2], new[2]) if what == "journal" else _deep(where, old[2], new[2])
-    return _deep(f"the commit's {what}, {place + 1}", old, new)
+        return deep(f"the commit's row {key}", old[1], new[1])
+    if what == "journal" and old[:2] == new[:2]:
+        return _between_rows(old, new)
+    if what == "snapshots" and old[:2] == new[:2]:
+        return deep(f"the commit's snapshot of machine {old[0]}, entry {old[1]}", old[2], new[2])
+    return deep(f"the commit's {what}, {place + 1}", old, new)
 
 
-def _entry(where: str, was: Any, now: Any) -> Difference:
+def _between_rows(was: list[Any], now: list[Any]) -> Difference:
+    where = f"machine {was[0]}, entry {was[1]}"
+    if was[3] != now[3]:
+        return between_entries(where, was[3], now[3])
+    if was[4] != now[4]:
+        return deep(f"{where}, what it printed", was[4], now[4])
+    return deep(f"{where}, the hash of the one before", was[2], now[2])
+
+
+def between_entries(where: str, was: Any, now: Any) -> Difference:
+    """The first difference of two entries of a journal, without the hashes of those before."""
     old, new = _opened(was), _opened(now)
-    if type(old) is list and type(new) is list and old[:1] == new[:1] and len(old) == len(new):
-        form = old[0] if type(old[0]) is int and old[0] < len(FORMS) else None
-        if form is not None:
-            names = ("form", "before", *JOURNAL[form])
-            # The chain differs with whatever came before: what is in the entry tells more.
-            places = [
-                at for at, pair in enumerate(zip(old, new, strict=True)) if pair[0] != pair[1]
-            ]
-            at = next((one for one in places if one != 1), places[0])
-            return _deep(f"{where} ({FORMS[form]}), {names[at]}", old[at], new[at])
-    return _deep(where, was, now)
+    if old and new and old[0] == new[0] and len(old) == len(new) and old[0] in JOURNAL:
+        at, left, right = first_apart(old, new)
+        names = ("form", *JOURNAL[old[0]])
+        place = f"{where} ({FORMS[old[0]]})" if where else FORMS[old[0]]
+        return deep(f"{place}, {names[at]}", left, right)
+    return deep(where, was, now)
 
 
 def first_apart(was: list[Any], now: list[Any]) -> tuple[int, Any, Any]:
@@ -113,8 +119,8 @@ def first_apart(was: list[Any], now: list[Any]) -> tuple[int, Any, Any]:
     raise AssertionError("they are the same")
 
 
-def _deep(where: str, was: Any, now: Any) -> Difference:
-    """Looks into lists of one length, and into bytes that hold such."""
+def deep(where: str, was: Any, now: Any) -> Difference:
+    """The first difference of two plain values: looks into lists of one length, and into bytes that hold such."""
     for _ in range(DEPTH_MAX):
         if type(was) is bytes and type(now) is bytes:
             old, new = _opened(was), _opened(now)

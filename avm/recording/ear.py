@@ -22,7 +22,10 @@ class Ear(Protocol):
 
 
 class _Door:
-    """Tells of calls from outside, and not of those that a core makes of itself."""
+    """Tells of calls from outside, and not of those that a core makes of itself.
+
+    Nor of those that every pass makes and that change nothing: the clock has not moved, there is no commit.
+    """
 
     __slots__ = ("core", "ear", "inside")
 
@@ -35,7 +38,8 @@ class _Door:
         if self.inside:
             return does(*args, **more)
         told = known.plain(args, more)
-        effects = self.core.host.effects
+        host = self.core.host
+        effects, clock = host.effects, (host.now_ms, host.clock_ms, host.ahead_ms)
         before = len(effects)
         self.inside = True
         try:
@@ -45,7 +49,11 @@ class _Door:
             raise
         finally:
             self.inside = False
-        self.ear.hear(known.name, not before, told, output_of(result, effects[before:]))
+        is_idle = known.name == "take_commit" and result is None
+        if known.name == "hear_clock":
+            is_idle = clock == (host.now_ms, host.clock_ms, host.ahead_ms)
+        if not is_idle:
+            self.ear.hear(known.name, not before, told, output_of(result, effects[before:]))
         return result
 
 

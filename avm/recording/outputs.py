@@ -16,13 +16,16 @@ from avm.host.effects import Deliver, Done, Load, Say, ToWorker, Verdict
 from avm.host.operate import Created
 from avm.host.state import Client, Group, Machine
 
-WHOLE_BYTES = 4096
+WHOLE_BYTES = 16 * 1024
 DIGEST_BYTES = 16
 DEPTH_MAX = 40
 # In the place of bytes that are too long: this text, their length, their digest.
 CUT = "cut"
 RAISED = "raised"
+# How CBOR writes the length of bytes: in a byte of its own, or in the first.
+LONG, EMPTY = 0x58, 0x40
 GROUP_FIELDS = ("number", "rows", "journal", "snapshots", "cuts")
+ROWS, JOURNAL = 1, 2
 
 
 def short(body: bytes) -> Any:
@@ -101,11 +104,21 @@ def fields_of(name: str) -> tuple[str, ...]:
 
 
 def group_of(group: Group) -> list[Any]:
-    """A commit: see GROUP_FIELDS; a row is its key and its value, None where it goes."""
+    """A commit: see GROUP_FIELDS; a row is its key and its value, None where it goes.
+
+    An entry of the journal stands without the hash of the one before, which is beside it.
+    """
     rows = [[plain(key), None if row is None else short(row)] for key, row in group.dirty.items()]
-    journal = [[machine, n, short(body), printed] for machine, n, body, printed in group.journal]
+    journal = [[machine, n, *_entry(body), printed] for machine, n, body, printed in group.journal]
     snapshots = [[machine, n, short(body)] for machine, n, body in group.snapshots]
     return [group.number, rows, journal, snapshots, [list(cut) for cut in group.cuts]]
+
+
+def _entry(body: bytes) -> tuple[bytes, Any]:
+    """The hash of the entry before, and an entry as an array without it; see `journal.encode`."""
+    start, size = (4, body[3]) if body[2] == LONG else (3, body[2] - EMPTY)
+    end = start + size
+    return body[start:end], short(bytes((body[0] - 1, body[1])) + body[end:])
 
 
 def output_of(result: Any, effects: list[Any]) -> list[Any]:
