@@ -4,7 +4,7 @@ Beside the journey. After a change the two do the same things at other inputs, s
 about that they are held together: a turn by its machine and number, a verdict by its batch.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,8 @@ from avm.recording.outputs import JOURNAL
 
 KEPT_MAX = 10_000
 Subject = tuple[Any, ...]
+# What has come in one of the two alone: of one subject perhaps several, one after the other.
+Waiting = dict[Subject, deque[tuple[int, Any]]]
 TURN, VERDICT, DELIVERY, REQUEST, FRAME = "turn", "verdict", "delivery", "request", "frame"
 WORDS = {TURN: "turn", VERDICT: "verdict", DELIVERY: "delivery", REQUEST: "answer to the operator"}
 WORDS |= {FRAME: "frame to another host"}
@@ -34,8 +36,8 @@ class Lives:
 
     first: Apart | None = None
     counts: Counter[tuple[str, Any]] = field(default_factory=Counter)
-    _was: dict[Subject, tuple[int, Any]] = field(default_factory=dict)
-    _now: dict[Subject, tuple[int, Any]] = field(default_factory=dict)
+    _was: Waiting = field(default_factory=dict)
+    _now: Waiting = field(default_factory=dict)
     _said: Counter[tuple[bool, int]] = field(default_factory=Counter)
 
     def recorded(self, n: int, output: list[Any]) -> None:
@@ -51,7 +53,8 @@ class Lives:
     def end(self) -> None:
         """What only one of them did is apart too."""
         for mine, is_now in ((self._was, False), (self._now, True)):
-            for subject, (n, value) in mine.items():
+            rest = [(subject, *one) for subject, some in mine.items() for one in some]
+            for subject, n, value in rest:
                 pair = (NOTHING, shown(value)) if is_now else (shown(value), NOTHING)
                 self._note(n, subject, Difference("it", *pair))
             mine.clear()
@@ -82,15 +85,17 @@ class Lives:
         n: int,
         subject: Subject,
         value: Any,
-        mine: dict[Subject, tuple[int, Any]],
-        other: dict[Subject, tuple[int, Any]],
+        mine: Waiting,
+        other: Waiting,
         is_now: bool,
     ) -> None:
-        found = other.pop(subject, None)
+        found = other.get(subject)
         if found is None:
-            mine[subject] = (n, value)
+            mine.setdefault(subject, deque()).append((n, value))
             return
-        at, met = found
+        at, met = found.popleft()
+        if not found:
+            del other[subject]
         if met != value:
             was, now = (met, value) if is_now else (value, met)
             between = between_entries if subject[0] == TURN else deep

@@ -260,7 +260,7 @@ def stored_untrusted(row: list[Any]) -> Stored:
     """What a machine is loaded from."""
     machine, code, bundle, snapshot, entries = shape.array(row, 5, "machine")
     number = shape.integer(machine, 0, NUMBER_MAX, "machine")
-    digest = shape.octets(code, 32, "machine")
+    digest = shape.some_octets(code, 1, 32, "machine")
     kept = None if snapshot is None else _numbered(shape.array(snapshot, 2, "snapshot"))
     if bundle is not None:
         bundle = shape.some_octets(bundle, 0, ITEM_BYTES_MAX, "bundle")

@@ -79,7 +79,7 @@ class Rerun:
         return True
 
     def _begin(self, header: Header) -> None:
-        self._check(header)
+        check(header, self.version)
         before = self.header
         goes_on = before is not None and before.run == header.run and not self.ended
         if goes_on and header.first != self.last + 1:
@@ -89,14 +89,6 @@ class Rerun:
         self.segments += 1
         self.ended = False
         self.header = header
-
-    def _check(self, header: Header) -> None:
-        if header.version != VERSION:
-            what = f"it is a recording of form {header.version}, and this avm-host reads {VERSION}"
-            raise BadRecording(f"{what}: rerun it with the version that made it")
-        if self.version is not None and header.avm != self.version:
-            what = f"avm-host {header.avm} recorded it, and this is {self.version}"
-            raise BadRecording(f"{what}: rerun it with that version, or with --force")
 
     def _state(self, state: State) -> None:
         if self.header is None:
@@ -130,6 +122,19 @@ class Rerun:
         if now != told.output:
             found = between_outputs(told.output, now)
             self.found = Found(told.n, told.name, core.host.now_ms, found)
+
+
+def check(header: Header, version: str | None, python: str | None = None) -> None:
+    """Whether a segment is of this form, of this avm-host and Python; None for any. BadRecording."""
+    if header.version != VERSION:
+        what = f"it is a recording of form {header.version}, and this avm-host reads {VERSION}"
+        raise BadRecording(f"{what}: rerun it with the version that made it")
+    if version is not None and header.avm != version:
+        what = f"avm-host {header.avm} recorded it, and this is {version}"
+        raise BadRecording(f"{what}: rerun it with that version, or with --force")
+    if python is not None and header.python != python:
+        what = f"its steps were taken by Python {header.python}, and this is {python}"
+        raise BadRecording(f"{what}: rerun it there, or with --force")
 
 
 def core_of(state: State) -> Core:

@@ -3,12 +3,12 @@
 Beside the journey. Where the bytes go, and when a segment has become long enough, is its owner's affair.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from avm.host.core import Core
 from avm.host.saved import dump_host
-from avm.host.state import Group, Host, Machine
+from avm.host.state import Group, Host, Key, Machine
 from avm.recording.ear import attend, leave
 from avm.recording.log import End, Header, State, Stored, pack, pack_told
 
@@ -25,6 +25,22 @@ class Sink(Protocol):
 
     def write(self, packed: bytes) -> None:
         """Takes the next item."""
+        ...
+
+
+class Reads(Protocol):
+    """What is read of a store."""
+
+    def get(self, key: Key) -> bytes | None:
+        """The value of one row."""
+        ...
+
+    def snapshot(self, machine: int) -> Snapshot | None:
+        """The newest snapshot of a machine."""
+        ...
+
+    def entries(self, machine: int, start: int = 0) -> Iterable[Entry]:
+        """A machine's entries from a number on."""
         ...
 
 
@@ -65,15 +81,20 @@ class Tape:
         self.last += 1
         self._write(pack_told(self.last, name, fresh, arguments, output))
 
-    def keep(self, stored: Stored) -> int:
+    def keep(self, machine: Machine, store: Reads) -> int:
         """Writes down what a machine is loaded from, its code once a segment; the bytes it took."""
-        if stored.code in self.codes:
-            stored = Stored(stored.machine, stored.code, None, stored.snapshot, stored.entries)
-        elif stored.bundle is not None:
-            self.codes.add(stored.code)
-        packed = pack(stored)
+        bundle = None if machine.code in self.codes else store.get(("code", machine.code))
+        if bundle is not None:
+            self.codes.add(machine.code)
+        packed = pack(stored_of(self.core.host, machine, bundle, store))
         self._write(packed)
         return len(packed)
+
+    def keep_loaded(self, store: Reads, bytes_max: int) -> None:
+        """Writes down, at the beginning of a segment, what those are loaded from that are, within bounds."""
+        for machine in self.core.host.machines.values():
+            if machine.worker is not None and bytes_max > 0:
+                bytes_max -= self.keep(machine, store)
 
     def end(self, whole: bool = True) -> None:
         """Listens no more; `whole`: the host stops by itself."""
@@ -86,23 +107,15 @@ class Tape:
         self.sink.write(packed)
 
 
-def stored_of(
-    host: Host,
-    machine: Machine,
-    bundle: bytes | None,
-    snapshot: Snapshot | None,
-    entries: Callable[[int], Iterable[Entry]],
-) -> Stored:
-    """What a machine is loaded from: what the store has, and what is on its way there.
-
-    `entries` gives those of the store from a number on.
-    """
+def stored_of(host: Host, machine: Machine, bundle: bytes | None, store: Reads) -> Stored:
+    """What a machine is loaded from: what the store has, and what is on its way there."""
+    snapshot = store.snapshot(machine.id)
     groups = [one for one in (host.committing, host.group) if one is not None]
     for group in groups:
         kept = [(n, body) for number, n, body in group.snapshots if number == machine.id]
         snapshot = max([*kept, *([snapshot] if snapshot else [])], default=None)
     start = 0 if snapshot is None else snapshot[0] + 1
-    found = {entry[0]: entry for entry in entries(start)}
+    found = {entry[0]: entry for entry in store.entries(machine.id, start)}
     for group in groups:
         found |= {entry[0]: entry for entry in _journaled(group, machine.id) if entry[0] >= start}
     return Stored(machine.id, machine.code, bundle, snapshot, [found[n] for n in sorted(found)])

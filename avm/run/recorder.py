@@ -14,9 +14,8 @@ from pathlib import Path
 
 from avm.host.core import Core
 from avm.host.effects import Load
-from avm.host.state import Machine
 from avm.recording.limits import RecordLimits
-from avm.recording.tape import Tape, stored_of
+from avm.recording.tape import Tape
 from avm.run.recordings import FILE_MODE, number_of, path_of, prepare, segments_in
 from avm.store.errors import StoreDamaged
 from avm.store.interface import Store
@@ -150,14 +149,17 @@ class Recorder:
             self._stop(self._files.failed or "the disk is too slow: record.waiting_bytes")
             return
         if tape.size > self._limits.segment_bytes:
-            self._begin_segment(tape)
+            tape.begin_segment()
+            with suppress(StoreDamaged), self._store.reading():
+                tape.keep_loaded(self._store, self._limits.machines_bytes)
         self._files.ring()
 
     def loading(self, effect: Load) -> None:
         """A machine is about to be loaded from the store."""
         machine = self._core.host.by_id.get(effect.machine)
         if self._tape is not None and machine is not None:
-            self._keep(self._tape, machine)
+            with suppress(StoreDamaged), self._store.reading():
+                self._tape.keep(machine, self._store)
 
     def close(self) -> None:
         """The host stops by itself: so does the recording."""
@@ -183,21 +185,3 @@ class Recorder:
         self._tape = None
         self._note("recording.stopped", why=why)
         self._files.close()
-
-    def _begin_segment(self, tape: Tape) -> None:
-        """Another segment; with it what the machines are loaded from that are, while there is room."""
-        tape.begin_segment()
-        left = self._limits.machines_bytes
-        for machine in self._core.host.machines.values():
-            if machine.loaded and left > 0:
-                left -= self._keep(tape, machine)
-
-    def _keep(self, tape: Tape, machine: Machine) -> int:
-        store = self._store
-        with suppress(StoreDamaged), store.reading():
-            known = machine.code in tape.codes
-            bundle = None if known else store.get(("code", machine.code))
-            snapshot = store.snapshot(machine.id)
-            entries = lambda start: store.entries(machine.id, start)
-            return tape.keep(stored_of(self._core.host, machine, bundle, snapshot, entries))
-        return 0

@@ -1,11 +1,15 @@
 """Simulated hosts that are recorded, each life of them a run of its own."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from avm.host.effects import Load
+from avm.machine.inside import Inside
+from avm.recording.crew import Lost
 from avm.recording.log import Segment
 from avm.recording.rerun import Rerun
 from avm.recording.tape import Tape
-from avm.sim.world import World
+from avm.sim.world import Dies, Hangs, World
 
 
 class Taped:
@@ -18,6 +22,7 @@ class Taped:
         self.tape: Tape | None = None
         start: Any = world._start
         crash_safe: Any = world.carry_out
+        load_machine: Any = world._load
 
         def started() -> None:
             self.end(whole=False)
@@ -28,6 +33,12 @@ class Taped:
             crash_safe()
             self.rotate()
 
+        def loaded(load: Load) -> None:
+            if self.tape is not None:
+                self.tape.keep(self.world.core.host.by_id[load.machine], self.world.store)
+            load_machine(load)
+
+        world._load = loaded  # type: ignore[method-assign]
         world._start = started  # type: ignore[method-assign]
         world.carry_out = carried_out  # type: ignore[method-assign]
         self.begin()
@@ -39,6 +50,7 @@ class Taped:
         last = 0 if before is None else before.last
         self.tape = Tape(self.world.core, self, run, len(self.segments), last)
         self.tape.begin()
+        self.tape.keep_loaded(self.world.store, 2**30)
 
     def segment(self, number: int) -> None:
         """What comes from here on is of another segment."""
@@ -52,6 +64,7 @@ class Taped:
         """Begins another segment when this one is long enough."""
         if self.tape is not None and self.tape.size > self.segment_bytes:
             self.tape.begin_segment()
+            self.tape.keep_loaded(self.world.store, 2**30)
 
     def end(self, whole: bool = True) -> list[bytes]:
         """Ends it; the segments."""
@@ -67,3 +80,30 @@ def rerun(segments: list[bytes], rerun: Rerun | None = None) -> Rerun:
         if not one.take(Segment(body).items_untrusted()):
             break
     return one
+
+
+class InProcess:
+    """Workers of a rerun in this process, as the simulated host has them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.told: list[bytes] = []
+        self.insides: dict[int, Inside] = {}
+
+    def begin(self, number: int) -> None:
+        """Starts one."""
+        self.insides[number] = Inside(self.world.limits, self.world._code, self.told.append)
+
+    def end(self, number: int) -> None:
+        """Ends one."""
+        del self.insides[number]
+
+    def exchange(self, number: int, frames: Sequence[bytes], answers: int) -> Iterator[bytes]:
+        """Has it take frames."""
+        try:
+            for frame in frames:
+                self.told += self.insides[number].receive(frame)
+        except (Dies, Hangs):
+            raise Lost("died") from None
+        for _ in range(answers):
+            yield self.told.pop(0)
