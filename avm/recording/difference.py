@@ -17,6 +17,9 @@ SHOWN_MAX = 120
 HEX_MAX = 24
 DEPTH_MAX = 60
 NOTHING = "nothing"
+# A row of the store follows from a turn, and not the other way.
+TELLING = ("number", "journal", "snapshots", "rows", "cuts")
+ATOMS = (type(None), bool, int, float, str)
 NAMED = {None: "null", True: "true", False: "false"}
 
 
@@ -71,8 +74,7 @@ def _between_effects(was: list[Any], now: list[Any]) -> Difference:
 
 
 def _between_groups(was: list[Any], now: list[Any]) -> Difference:
-    at, left, right = first_apart(was, now)
-    what = GROUP_FIELDS[at]
+    what, left, right = _telling(was, now)
     if what == "number":
         return Difference("the commit's number", shown(left), shown(right))
     place, old, new = first_apart(left, right)
@@ -87,6 +89,13 @@ def _between_groups(was: list[Any], now: list[Any]) -> Difference:
     if what == "snapshots" and old[:2] == new[:2]:
         return deep(f"the commit's snapshot of machine {old[0]}, entry {old[1]}", old[2], new[2])
     return deep(f"the commit's {what}, {place + 1}", old, new)
+
+
+def _telling(was: list[Any], now: list[Any]) -> tuple[str, Any, Any]:
+    """The part of two commits that tells most of what is apart in them."""
+    parts = dict(zip(GROUP_FIELDS, zip(was, now, strict=True), strict=True))
+    what = next(one for one in TELLING if parts[one][0] != parts[one][1])
+    return what, *parts[what]
 
 
 def _between_rows(was: list[Any], now: list[Any]) -> Difference:
@@ -125,6 +134,7 @@ def deep(where: str, was: Any, now: Any) -> Difference:
         if type(was) is bytes and type(now) is bytes:
             old, new = _opened(was), _opened(now)
             if old is None or new is None or old == new:
+                was, now = _atoms(was, now)
                 break
             was, now = old, new
         elif (
@@ -135,6 +145,17 @@ def deep(where: str, was: Any, now: Any) -> Difference:
         else:
             break
     return Difference(where, shown(was), shown(now))
+
+
+def _atoms(was: bytes, now: bytes) -> tuple[Any, Any]:
+    """Two short bytes that hold a number or text each; else the bytes."""
+    found: list[Any] = []
+    for body in (was, now):
+        try:
+            found.append(cbor2.loads(body) if body else None)
+        except (cbor2.CBORError, ValueError, RecursionError):
+            return was, now
+    return (found[0], found[1]) if all(type(one) in ATOMS for one in found) else (was, now)
 
 
 def _opened(body: Any) -> Any:

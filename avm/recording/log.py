@@ -1,7 +1,8 @@
 """The recording as bytes: segments of items, each with its length and checksum. Pure.
 
 Beside the journey. A segment begins with its header and what the core knew then, so that those before it
-can be dropped. An item is `length, CRC-32`, both in 4 bytes, and a CBOR array, the first item says which:
+can be dropped. An item is a CBOR array, the first item says which, after three numbers of 4 bytes: its
+length, the CRC-32 of those four bytes, and that of the array:
 
     HEADER   form of the recording, avm-host, Python, run, segment, first input, started, host
     STATE    the host's two secrets, and what the core knew; see `avm.host.saved`
@@ -29,7 +30,8 @@ from caps.codec import loads_shape_untrusted
 from caps.errors import Malformed
 
 VERSION = 1
-FRAME = Struct(">II")
+FRAME = Struct(">III")
+LENGTH = Struct(">I")
 ITEM_BYTES_MAX = 512 * MIB
 DEPTH_MAX = 200
 NUMBER_MAX = 2**53
@@ -135,7 +137,7 @@ def pack_told(n: int, name: str, fresh: bool, arguments: list[Any], output: list
 def framed(row: list[Any]) -> bytes:
     """An array with its length and checksum."""
     body = cbor2.dumps(row)
-    return FRAME.pack(len(body), crc32(body)) + body
+    return FRAME.pack(len(body), crc32(LENGTH.pack(len(body))), crc32(body)) + body
 
 
 @dataclass(slots=True)
@@ -161,7 +163,7 @@ class Segment:
 
     def damaged_untrusted(self) -> Item | None:
         """The item at a damage, where it can be read although its checksum is not what it was."""
-        length, _sum = FRAME.unpack_from(self.body, self.at)
+        length, *_sums = FRAME.unpack_from(self.body, self.at)
         start = self.at + FRAME.size
         try:
             return item_untrusted(self.body[start : start + length])
@@ -178,12 +180,14 @@ class Segment:
         if start > len(self.body):
             self.cut = self.at < len(self.body)
             return None
-        length, checksum = FRAME.unpack_from(self.body, self.at)
+        length, first, second = FRAME.unpack_from(self.body, self.at)
+        if crc32(LENGTH.pack(length)) != first:
+            raise BadRecording(f"{self.where()}: what is there is not what was written")
         if start + length > len(self.body):
             self.cut = True
             return None
         found = self.body[start : start + length]
-        if crc32(found) != checksum:
+        if crc32(found) != second:
             raise BadRecording(f"{self.where()}: what is there is not what was written")
         return found
 

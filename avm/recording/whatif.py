@@ -28,7 +28,11 @@ OWN = ("answer", "worker_up", "worker_down", "take_commit", "committed", "refuse
 
 @dataclass(slots=True)
 class WhatIf:
-    """A recording told again with something changed; only the first start of a host is gone through."""
+    """A recording told again with something changed.
+
+    Only the first start of a host is gone through (`has_more`): the next one begins with what the
+    store of the other life held.
+    """
 
     hands: Hands
     patch: Mapping[int, Told | None] = field(default_factory=dict)
@@ -47,6 +51,7 @@ class WhatIf:
     began_ms: int = 0
     untold: int = 0
     is_apart: bool = False
+    has_more: bool = False
     at_start: bool = True
     patched: set[int] = field(default_factory=set)
 
@@ -60,6 +65,7 @@ class WhatIf:
                 case Header():
                     check(item, self.version, self.python)
                     if self.header is not None and item.run != self.header.run:
+                        self.has_more = True
                         return False
                     self.header = item
                 case State():

@@ -4,14 +4,18 @@ Beside the journey. The directory is for its owner alone: the keys of the host a
 in it.
 """
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from shutil import rmtree
 
-from avm.recording.log import BadRecording, Header, Segment
+from avm.recording.log import BadRecording, Header, Segment, pack
+from avm.recording.text import Teller, items_untrusted
 
 NAME = re.compile(r"[0-9]{8}\.segment")
 DIRECTORY_MODE, FILE_MODE = 0o700, 0o600
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 def segments_in(place: Path) -> list[Path]:
@@ -80,3 +84,72 @@ def _last_in(path: Path) -> int:
     except BadRecording as error:
         raise BadRecording(f"{error}; record to another directory") from None
     return max(last, segment.last)
+
+
+# As text.
+
+
+def write_text(place: Path, to: Path | None) -> int:
+    """Writes a recording as text, to standard output or to a file that must not exist; the lines in that."""
+    teller = Teller()
+    items = (item for one in recording_in(place) for item in one.items_untrusted())
+    lines = (line for item in items for line in teller.lines(item))
+    if to is None:
+        for line in lines:
+            print(line)
+        return 0
+    if to.exists():
+        raise BadRecording(f"{to} exists: name another file")
+    part = to.with_name(f"{to.name}.new")
+    count = 0
+    try:
+        with open(os.open(part, NEW, FILE_MODE), "w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(line + "\n")
+                count += 1
+        part.rename(to)
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def from_text(lines: Iterable[str], place: Path) -> tuple[int, int]:
+    """Makes a recording of a text, in a directory that must not exist; its segments and items.
+
+    The directory appears whole.
+    """
+    if place.exists():
+        raise BadRecording(f"{place} exists: name another directory")
+    part = place.with_name(f"{place.name}.new")
+    part.mkdir(mode=DIRECTORY_MODE)
+    count = 0
+    try:
+        packed: list[bytes] = []
+        path: Path | None = None
+        for item in items_untrusted(lines):
+            if isinstance(item, Header):
+                _write(path, packed)
+                path = path_of(part, item.segment)
+            if path is None:
+                raise BadRecording("a recording begins with a segment")
+            packed.append(pack(item))
+            count += 1
+        if path is None:
+            raise BadRecording("there is nothing in it")
+        _write(path, packed)
+        segments = len(segments_in(part))
+        part.rename(place)
+    finally:
+        rmtree(part, ignore_errors=True)
+    return segments, count
+
+
+def _write(path: Path | None, packed: list[bytes]) -> None:
+    """Makes the file of a segment."""
+    if path is not None:
+        try:
+            with open(os.open(path, NEW, FILE_MODE), "wb") as file:
+                file.writelines(packed)
+        except FileExistsError:
+            raise BadRecording(f"segment {number_of(path)} stands there twice") from None
+    packed.clear()

@@ -26,6 +26,8 @@ def block_sockets(local: bool = False) -> None:
             return
         if local and event == "socket.__new__" and args[1] == LOCAL:
             return
+        if local and event == "socket.sendmsg" and getattr(args[0], "family", None) == LOCAL:
+            return
         raise Unconnected(f"{Unconnected.__doc__} ({event})")
 
     sys.addaudithook(hook)
