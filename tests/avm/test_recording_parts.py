@@ -1,0 +1,469 @@
+"""The parts of a recording: the table of inputs, its bytes, its text, its files, and no sockets."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import time
+from inspect import Parameter, signature
+from pathlib import Path
+from struct import Struct
+from typing import Any
+from zlib import crc32
+
+import cbor2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avm.host.core import Core
+from avm.host.keys import Keyring
+from avm.limits import Limits
+from avm.recording.difference import between_outputs
+from avm.recording.inputs import FUNCTIONS, INPUTS, METHODS, READS, REQUIRED
+from avm.recording.jsontext import from_text, to_text
+from avm.recording.limits import RecordLimits
+from avm.recording.log import (
+    BadRecording,
+    End,
+    Header,
+    Item,
+    Segment,
+    State,
+    Stored,
+    Told,
+    item_untrusted,
+    pack,
+)
+from avm.recording.outputs import short
+from avm.recording.rerun import Rerun
+from avm.recording.text import Teller, items_untrusted, patch_untrusted
+from avm.run.recorder import Files, Recorder
+from avm.run.recordings import from_text as make_of_text
+from avm.run.recordings import prepare, recording_in, segments_in, write_text
+from avm.store.memory import MemoryStore
+from caps.errors import Malformed
+from tests.sim.recordings import of_counter, of_lives, of_orchard
+
+ROOT = Path(__file__).resolve().parents[2]
+VECTORS = json.loads((ROOT / "tests" / "vectors" / "recording.json").read_text())
+LIMITS = RecordLimits(bytes_max=40_000, segment_bytes=10_000)
+
+# The table.
+
+
+def test_every_way_to_change_a_core_is_in_the_table() -> None:
+    names = {name for name in vars(Core) if not name.startswith("_")} | {"host"}
+    assert names == {one.name for one in METHODS} | set(READS)
+
+
+@pytest.mark.parametrize("one", [*METHODS, *FUNCTIONS], ids=lambda one: str(one.name))
+def test_an_input_has_the_arguments_of_what_it_is_told_by(one: Any) -> None:
+    does = one.function or getattr(Core, one.name)
+    _core, *params = signature(does).parameters.values()
+    assert [param.name for param in params] == [param.name for param in one.params]
+    for mine, its in zip(one.params, params, strict=True):
+        default = REQUIRED if its.default is Parameter.empty else its.default
+        assert mine.default is default or mine.default == default
+
+
+def test_shells_change_a_host_through_its_core_alone() -> None:
+    """A function over a host that a shell calls by itself would not be recorded."""
+    only_read = {"Figures", "leaving_by", "known_of", "gone_by", "dump_host"}
+    found: list[str] = []
+    for path in [*(ROOT / "avm" / "run").glob("*.py"), *(ROOT / "avm" / "nat").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and any(map(is_host, node.args)):
+                name = ast.unparse(node.func).rpartition(".")[2]
+                found += [] if name in only_read else [f"{path.name}: {name}"]
+            if isinstance(node, ast.Assign) and any(
+                "core.host." in ast.unparse(t) for t in node.targets
+            ):
+                found.append(f"{path.name}: {ast.unparse(node)}")
+            if isinstance(node, ast.Call) and ".host.group" in ast.unparse(node.func):
+                found.append(f"{path.name}: {ast.unparse(node)}")
+    assert not found
+
+
+def is_host(node: ast.expr) -> bool:
+    return ast.unparse(node) in ("self._core.host", "core.host")
+
+
+# The bytes.
+
+
+def golden() -> list[Item]:
+    """An item of each kind."""
+    arguments = [b"c" * 32, b"r" * 32, 1, [[[3, "null~"]], [[0, b"\x05"]]], None, b"", False]
+    output = [None, [["Verdict", b"c" * 32, b"r" * 32, 1, ["applied"]]], None]
+    commit = [
+        7,
+        [[["machine", 2], b"row"], [["ask", 2, 1], None]],
+        [[2, 0, b"", b"\x81\x00", None]],
+    ]
+    return [
+        Header("0.1.0", "3.11", 1_700_000_000_000_000_000, 3, 41, 1_700_000_000_000, b"h" * 32),
+        State(b"s" * 32, b"t" * 32, b"state"),
+        Told(41, "offer", True, arguments, output),
+        Told(42, "take_commit", False, [], [None, [], [*commit, [[2, 0, b"kept"]], [[2, 1]]]]),
+        Told(
+            43, "link_room", True, [1, 65536], ["done", [["Say", 1, 0, short(b"x" * 20_000)]], None]
+        ),
+        Stored(2, b"k" * 32, b"bundle", (4, b"kept"), [(5, b"entry", None), (6, b"more", "said")]),
+        Stored(3, b"k" * 32, None, None, []),
+        End(43),
+    ]
+
+
+def vectors() -> dict[str, Any]:
+    """All vectors, as the code makes them now."""
+    teller = Teller()
+    return {
+        "items": [pack(one).hex() for one in golden()],
+        "text": [line for one in golden() for line in teller.lines(one)],
+    }
+
+
+def test_the_bytes_and_the_text_are_those_of_the_vectors() -> None:
+    assert vectors() == VECTORS
+
+
+def test_the_bytes_of_the_vectors_say_what_they_did() -> None:
+    body = bytes.fromhex("".join(VECTORS["items"]))
+    assert list(Segment(body).items_untrusted()) == golden()
+    assert list(items_untrusted(VECTORS["text"])) == golden()
+
+
+def framed(body: bytes) -> bytes:
+    """Bytes as an item whose checksums are right."""
+    size = Struct(">I").pack(len(body))
+    return size + Struct(">II").pack(crc32(size), crc32(body)) + body
+
+
+@given(st.binary(max_size=60))
+def test_p08_bytes_that_are_no_item_are_malformed_and_nothing_else(body: bytes) -> None:
+    try:
+        assert pack(item_untrusted(body))[12:] == body
+    except Malformed:
+        pass
+    segment = Segment(body)
+    try:
+        list(segment.items_untrusted())
+    except BadRecording:
+        pass
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text(max_size=8)
+    | st.binary(max_size=40),
+    lambda inner: st.lists(inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(sorted(INPUTS)), st.data())
+def test_p08_arguments_that_are_none_are_refused_or_told_and_nothing_else(
+    name: str, data: st.DataObject
+) -> None:
+    """Whatever stands in an edited recording: a line, or a difference."""
+    header, state, *_ = of_counter().items()
+    count = len(INPUTS[name].params)
+    arguments = data.draw(st.lists(PLAIN, min_size=count, max_size=count))
+    told = Told(1, name, True, arguments, [None, [], None])
+    rerun = Rerun()
+    try:
+        rerun.take([header, state, told])
+    except BadRecording as error:
+        assert str(error).startswith("input 1")
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_p08_an_edited_state_is_refused_or_told_and_nothing_else(data: st.DataObject) -> None:
+    header, state, *rest = of_counter().items()
+    assert isinstance(state, State)
+    body = bytearray(state.body)
+    for _ in range(data.draw(st.integers(1, 3))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    rerun = Rerun()
+    try:
+        rerun.take([header, State(state.seed, state.secret, bytes(body)), *rest[:40]])
+    except BadRecording:
+        pass
+
+
+# The text.
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_p03_a_recording_is_turned_into_text_and_back_byte_for_byte(which: int) -> None:
+    recorded = [of_counter(), of_lives(1), of_orchard(0)[1]][which]
+    teller = Teller()
+    lines = [line for item in recorded.items() for line in teller.lines(item)]
+    assert b"".join(map(pack, items_untrusted(lines))) == b"".join(recorded.segments)
+    told = [line for line in lines if " offer " in line]
+    assert any('"$content"' in line for line in told), "what was said can be read"
+
+
+@given(PLAIN)
+def test_a_plain_value_is_turned_into_json_and_back(plain: Any) -> None:
+    again = from_text(to_text(plain))
+    assert cbor2.dumps(again) == cbor2.dumps(plain)
+
+
+LINES = [line for one in golden() for line in Teller().lines(one)]
+
+
+@given(st.sampled_from(LINES), st.integers(0, 400), st.text(max_size=3))
+def test_p08_lines_that_are_none_are_refused_by_their_number(line: str, at: int, new: str) -> None:
+    edited = line[:at] + new + line[at + 1 :]
+    for read in (items_untrusted, patch_untrusted):
+        try:
+            list(read([edited]))
+        except BadRecording as error:
+            assert str(error).startswith("line 1: ")
+
+
+@pytest.mark.parametrize(
+    "lines, why",
+    [
+        (["flies 5"], "line 1: a line does not begin with 'flies'"),
+        (["", "5 - fly {}"], "line 2: there is no input 'fly'"),
+        (["5 - tick"], "line 1: an input is NUMBER TIME NAME {arguments}"),
+        (['5 - tick {"now": 1}'], "line 1: tick takes {now_ms}"),
+        (['5 - tick {"now_ms": 1.5}', "= null"], "line 1: a number that is no integer"),
+        (['5 - tick {"now_ms": 1}'], "line 1: what came of it is missing below"),
+        (['5 - tick {"now_ms": 1}', "end 5"], "line 2: what came of an input stands below it, after ="),
+        (["= [null, [], null]"], "line 1: what came of an input stands below it, after ="),
+        (['5 - pump {}', "= [null, []]"], "line 2: malformed output"),
+        (['5 - pump {}', "= [nul"], "line 2: not JSON: line 1, column 2: Expecting value"),
+        (['state {"seed": 1}'], "line 1: state takes {seed, secret, body}"),
+    ],
+)  # fmt: skip
+def test_a_text_that_is_none_is_told_with_its_line(lines: list[str], why: str) -> None:
+    with pytest.raises(BadRecording) as caught:
+        list(items_untrusted(lines))
+    assert str(caught.value) == why
+
+
+def test_a_patch_has_inputs_alone_and_each_once() -> None:
+    patch = patch_untrusted(["# a note", "7 gone", "", '8 - tick {"now_ms": 9}', "= [1]"])
+    assert patch[7] is None and isinstance(patch[8], Told) and patch[8].arguments == [9]
+    with pytest.raises(BadRecording, match="line 2: input 7 stands here twice"):
+        patch_untrusted(["7 gone", "7 gone"])
+    with pytest.raises(BadRecording, match="line 1: a patch has inputs alone"):
+        patch_untrusted(["end 9"])
+
+
+# What differs.
+
+
+def test_a_difference_is_named_down_to_a_value_in_a_frame() -> None:
+    def effect(content: int) -> list[Any]:
+        return ["ToWorker", 1, cbor2.dumps([4, 2, 9, 0, cbor2.dumps([5, [b"x", content]])])]
+
+    found = between_outputs([None, [effect(1)], None], [None, [effect(2)], None])
+    assert str(found) == "effect 1, ToWorker frame[4][1][1]: recorded 1, now 2"
+    found = between_outputs([None, [effect(1)], None], [None, [], None])
+    assert (found.where, found.now) == ("effect 1", "nothing")
+    long = [["Say", 1, 0, short(b"x" * 20_000)], ["Say", 1, 0, short(b"y" * 20_001)]]
+    found = between_outputs([None, long[:1], None], [None, long[1:], None])
+    assert found.where == "effect 1, Say frame" and found.was.startswith("20,000 bytes of digest ")
+    found = between_outputs([["raised", "KeyError", "x"], [], None], [None, [], None])
+    assert str(found) == "the call: recorded KeyError: x, now no error"
+
+
+# The files.
+
+
+def test_segments_are_for_their_owner_alone_and_the_oldest_go(tmp_path: Path) -> None:
+    place = tmp_path / "recording"
+    assert prepare(place) == (0, 0)
+    files = Files(place, LIMITS)
+    for number in range(1, 10):
+        files.segment(number)
+        files.write(bytes([number]) * 9_000)
+    files.close()
+    kept = segments_in(place)
+    assert [one.name for one in kept] == [f"{n:08}.segment" for n in (6, 7, 8, 9)]
+    assert sum(one.stat().st_size for one in kept) <= LIMITS.bytes_max
+    assert {one.stat().st_mode & 0o777 for one in kept} == {0o600}
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert not files.failed and files.waiting_bytes == 0
+
+
+class Notes:
+    """What a host would say."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str]] = []
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        self.said.append((event, fields["why"]))
+
+
+def a_core() -> Core:
+    return Core(
+        Keyring(b"s" * 32, b"t" * 32), Limits(), now_ms=1_700_000_000_000, python="3", version="v"
+    )
+
+
+def test_a_recorder_writes_what_the_core_is_told_and_goes_on_in_the_next_run(
+    tmp_path: Path,
+) -> None:
+    lasts: list[int] = []
+    for run in (1, 2):
+        core = a_core()
+        recorder = Recorder(tmp_path / "r", core, MemoryStore(), RecordLimits(), run, Notes())
+        core.worker_up(1)
+        core.tick(1_700_000_001_000)
+        recorder.settled()
+        assert recorder.status()["recording"] is True
+        recorder.close()
+        rerun = Rerun(version="v")
+        for segment in recording_in(tmp_path / "r"):
+            rerun.take(segment.items_untrusted())
+        assert (rerun.found, rerun.runs, rerun.segments, rerun.ended) == (None, run, run, True)
+        lasts.append(rerun.last)
+    assert lasts == [2, 4]
+
+
+def test_a_disk_that_takes_no_more_ends_the_recording_with_a_line_and_not_the_host(
+    tmp_path: Path,
+) -> None:
+    core, notes = a_core(), Notes()
+    place, limits = tmp_path / "r", RecordLimits(segment_bytes=1)
+    recorder = Recorder(place, core, MemoryStore(), limits, 1, notes)
+    # Where the next segment would be something is in the way, as when there is no room.
+    (place / "00000002.segment").mkdir()
+    ticks = Ticks(core, recorder)
+    wait_until(lambda: ticks.tick() or notes.said)
+    assert notes.said == [("recording.stopped", f"{place}: File exists")]
+    ticks.tick()
+    recorder.close()
+    assert len(notes.said) == 1 and recorder.status()["recording"] is False
+
+
+class Ticks:
+    """A host that is only told the time."""
+
+    def __init__(self, core: Core, recorder: Recorder) -> None:
+        self.core = core
+        self.recorder = recorder
+        self.now_ms = 1_700_000_000_000
+
+    def tick(self) -> bool:
+        """A second goes by; always False."""
+        self.now_ms += 1_000
+        self.core.tick(self.now_ms)
+        self.recorder.settled()
+        return False
+
+
+def test_a_disk_that_is_too_slow_ends_the_recording_with_a_line_and_not_the_host(
+    tmp_path: Path,
+) -> None:
+    core, notes = a_core(), Notes()
+    limits = RecordLimits(waiting_bytes=1)
+    recorder = Recorder(tmp_path / "r", core, MemoryStore(), limits, 1, notes)
+    ticks = Ticks(core, recorder)
+    wait_until(lambda: ticks.tick() or notes.said)
+    assert notes.said == [("recording.stopped", "the disk is too slow: record.waiting_bytes")]
+    assert "tick" not in core.__dict__
+    ticks.tick()
+    recorder.close()
+    assert len(notes.said) == 1 and recorder.status()["recording"] is False
+
+
+def wait_until(condition: Any, within_s: float = 20.0) -> None:
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end
+
+
+def test_a_directory_that_cannot_hold_a_recording_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadRecording, match="cannot be made"):
+        prepare(tmp_path / "file")
+    with pytest.raises(BadRecording, match="holds no recording"):
+        next(recording_in(tmp_path))
+    place = tmp_path / "open"
+    place.mkdir(mode=0o755)
+    (place / "00000001.segment").write_bytes(of_counter().segments[0])
+    with pytest.raises(BadRecording, match="chmod 700"):
+        prepare(place)
+    place.chmod(0o700)
+    assert prepare(place) == (1, of_counter().last)
+    (place / "00000001.segment").write_bytes(b"x" * 100)
+    with pytest.raises(BadRecording, match="record to another directory"):
+        prepare(place)
+    (place / "00000003.segment").write_bytes(b"")
+    with pytest.raises(
+        BadRecording, match=r"between 00000001\.segment and 00000003\.segment is missing"
+    ):
+        list(recording_in(place))
+
+
+def test_a_text_makes_a_recording_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "r"
+    place.mkdir(mode=0o700)
+    for number, body in enumerate(of_lives(0).segments, 1):
+        (place / f"{number:08}.segment").write_bytes(body)
+    text = tmp_path / "text"
+    count = write_text(place, text)
+    lines = text.read_text().splitlines()
+    assert len(lines) == count and text.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(BadRecording, match="exists"):
+        write_text(place, text)
+    again = tmp_path / "again"
+    segments, _items = make_of_text(lines, again)
+    assert [one.read_bytes() for one in segments_in(again)] == list(of_lives(0).segments)
+    assert segments == len(of_lives(0).segments) and again.stat().st_mode & 0o777 == 0o700
+    for bad, why in (
+        ([*lines, "nonsense"], "does not begin"),
+        (lines[1:], "begins with"),
+        ([], "nothing"),
+    ):
+        with pytest.raises(BadRecording, match=why):
+            make_of_text(bad, tmp_path / "bad")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["again", "r", "text"]
+    with pytest.raises(BadRecording, match="exists"):
+        make_of_text(lines, again)
+
+
+# No sockets.
+
+TRIES = """
+import socket, sys
+from avm.run.unconnected import Unconnected, block_sockets
+pair = socket.socketpair()
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+block_sockets(local={local})
+def blocked(what):
+    try:
+        what()
+    except Unconnected:
+        return True
+    return False
+print([
+    blocked(lambda: socket.create_connection(("127.0.0.1", 9), 1)),
+    blocked(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)),
+    blocked(lambda: socket.getaddrinfo("localhost", 80)),
+    blocked(lambda: udp.sendto(b"x", ("127.0.0.1", 9))),
+    blocked(lambda: udp.bind(("127.0.0.1", 0))),
+    blocked(socket.socketpair),
+])
+"""
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_p04_sockets_are_blocked_while_a_recording_is_told_again(local: bool) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", TRIES.format(local=local)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=True)
+    assert done.stdout == f"{[True] * 5 + [not local]}\n"
