@@ -43,7 +43,7 @@ from caps.identity import Endpoint, Identity, parse_identity_untrusted
 _STATE = (
     *(state.Status, state.Mode, state.Ask, state.Timer, state.Channel, state.Flight),
     *(state.Machine, state.Client, state.Ending, state.Worker, state.Group, Host),
-    *(Batch, Said, Deadlines, Queue, Span, Spans, Known, Roster, Limits, Plan, Header),
+    *(Batch, Said, Queue, Span, Spans, Known, Roster, Limits, Plan, Header),
     *(capability.Local, capability.Reply, capability.Sealed, capability.Named),
     *(Doubt, Doubted, Found),
 )
@@ -87,11 +87,14 @@ IDENTITY = Made(
     Identity, lambda one: (one.to_bytes(),), lambda _given, body: parse_identity_untrusted(body)
 )
 KEYRING = Made(Keyring, Keyring.known, _make_keyring)
+DEADLINES = Made(
+    Deadlines, Deadlines.parts, lambda _given, count, rows: Deadlines.from_parts(count, rows)
+)
 
 
 @cache
 def _form(also: tuple[type, ...]) -> Form:
-    return Form((*CLASSES, *also), [IDENTITY, KEYRING])
+    return Form((*CLASSES, *also), [IDENTITY, KEYRING, DEADLINES])
 
 
 def dump_host(host: Host, also: Sequence[type] = ()) -> bytes:

@@ -115,6 +115,9 @@ def between_entries(where: str, was: Any, now: Any) -> Difference:
         names = ("form", *JOURNAL[old[0]])
         place = f"{where} ({FORMS[old[0]]})" if where else FORMS[old[0]]
         return deep(f"{place}, {names[at]}", left, right)
+    if old and new and old[0] in JOURNAL and new[0] in JOURNAL and old[0] != new[0]:
+        names = (FORMS[old[0]], FORMS[new[0]])
+        return Difference(f"{where}, form" if where else "form", *map(repr, names))
     return deep(where, was, now)
 
 

@@ -86,6 +86,8 @@ class Rerun:
         if goes_on and header.first != self.last + 1:
             raise BadRecording(f"what comes before segment {header.segment} is missing")
         self.fits = goes_on
+        if not goes_on:
+            self.last = header.first - 1
         self.runs += not goes_on
         self.segments += 1
         self.ended = False
