@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from avm.host.core import Core
+from avm.host.state import Host
 from avm.recording.inputs import BY_FUNCTION, METHODS, Input
 from avm.recording.outputs import output_of, raised
 
@@ -24,7 +25,7 @@ class Ear(Protocol):
 class _Door:
     """Tells of calls from outside, and not of those that a core makes of itself.
 
-    Nor of those that every pass makes and that change nothing: the clock has not moved, there is no commit.
+    Nor of those that every pass makes and that change nothing: the clock has not moved, nobody has work.
     """
 
     __slots__ = ("core", "ear", "inside")
@@ -41,6 +42,8 @@ class _Door:
         host = self.core.host
         effects, clock = host.effects, (host.now_ms, host.clock_ms, host.ahead_ms)
         before = len(effects)
+        idle = IDLE.get(known.name)
+        is_idle = idle is not None and idle(host, told)
         self.inside = True
         try:
             result = does(*args, **more)
@@ -49,12 +52,33 @@ class _Door:
             raise
         finally:
             self.inside = False
-        is_idle = known.name == "take_commit" and result is None
         if known.name == "hear_clock":
             is_idle = clock == (host.now_ms, host.clock_ms, host.ahead_ms)
         if not is_idle:
             self.ear.hear(known.name, not before, told, output_of(result, effects[before:]))
         return result
+
+
+def _nobody_is_ready(host: Host, _told: list[Any]) -> bool:
+    waits = any(worker.waiting for worker in host.workers.values())
+    return not (host.ready or host.links or waits)
+
+
+def _nothing_to_commit(host: Host, _told: list[Any]) -> bool:
+    return host.committing is not None or not host.group
+
+
+def _nothing_to_confirm(host: Host, told: list[Any]) -> bool:
+    channel = host.channels.get((told[0], told[1]))
+    return told[0] in host.clients and (channel is None or not channel.verdicts)
+
+
+# What changes nothing, as is seen before it is told.
+IDLE: dict[str, Callable[[Host, list[Any]], bool]] = {
+    "pump": _nobody_is_ready,
+    "take_commit": _nothing_to_commit,
+    "confirm": _nothing_to_confirm,
+}
 
 
 def attend(core: Core, ear: Ear) -> None:

@@ -2,7 +2,7 @@
 
 Beside the journey. A segment begins with its header and what the core knew then, so that those before it
 can be dropped. An item is a CBOR array, the first item says which, after three numbers of 4 bytes: its
-length, the CRC-32 of those four bytes, and that of the array:
+length, that with every bit turned, and the CRC-32 of the array:
 
     HEADER   form of the recording, avm-host, Python, run, segment, first input, started, host
     STATE    the host's two secrets, and what the core knew; see `avm.host.saved`
@@ -25,13 +25,14 @@ import cbor2
 
 from avm.errors import AvmError
 from avm.limits import MIB
+from avm.recording.packing import packed
 from caps import shape
 from caps.codec import loads_shape_untrusted
 from caps.errors import Malformed
 
 VERSION = 1
 FRAME = Struct(">III")
-LENGTH = Struct(">I")
+TURNED = 0xFFFF_FFFF
 ITEM_BYTES_MAX = 512 * MIB
 DEPTH_MAX = 200
 NUMBER_MAX = 2**53
@@ -114,19 +115,26 @@ def pack(item: Item) -> bytes:
     """An item in its frame."""
     match item:
         case Header():
-            row = [ItemKind.HEADER, item.version, item.avm, item.python, item.run, item.segment]
+            row = [
+                ItemKind.HEADER.value,
+                item.version,
+                item.avm,
+                item.python,
+                item.run,
+                item.segment,
+            ]
             return framed([*row, item.first, item.started_ms, item.host])
         case State():
-            return framed([ItemKind.STATE, item.seed, item.secret, item.body])
+            return framed([ItemKind.STATE.value, item.seed, item.secret, item.body])
         case Told():
             return pack_told(item.n, item.name, item.fresh, item.arguments, item.output)
         case Stored():
             snapshot = None if item.snapshot is None else list(item.snapshot)
             entries = [list(entry) for entry in item.entries]
-            row = [ItemKind.MACHINE, item.machine, item.code, item.bundle]
+            row = [ItemKind.MACHINE.value, item.machine, item.code, item.bundle]
             return framed([*row, snapshot, entries])
         case End():
-            return framed([ItemKind.END, item.n])
+            return framed([ItemKind.END.value, item.n])
 
 
 def pack_told(n: int, name: str, fresh: bool, arguments: list[Any], output: list[Any]) -> bytes:
@@ -136,8 +144,8 @@ def pack_told(n: int, name: str, fresh: bool, arguments: list[Any], output: list
 
 def framed(row: list[Any]) -> bytes:
     """An array with its length and checksum."""
-    body = cbor2.dumps(row)
-    return FRAME.pack(len(body), crc32(LENGTH.pack(len(body))), crc32(body)) + body
+    body = packed(row)
+    return FRAME.pack(len(body), len(body) ^ TURNED, crc32(body)) + body
 
 
 @dataclass(slots=True)
@@ -180,14 +188,14 @@ class Segment:
         if start > len(self.body):
             self.cut = self.at < len(self.body)
             return None
-        length, first, second = FRAME.unpack_from(self.body, self.at)
-        if crc32(LENGTH.pack(length)) != first:
+        length, turned, checksum = FRAME.unpack_from(self.body, self.at)
+        if length ^ TURNED != turned:
             raise BadRecording(f"{self.where()}: what is there is not what was written")
         if start + length > len(self.body):
             self.cut = True
             return None
         found = self.body[start : start + length]
-        if crc32(found) != second:
+        if crc32(found) != checksum:
             raise BadRecording(f"{self.where()}: what is there is not what was written")
         return found
 

@@ -137,7 +137,10 @@ def _plain_caps(caps: tuple[Cap, ...]) -> list[Any]:
 
 
 def _plain_said(messages: list[Said]) -> list[Any]:
-    """The capabilities that are spoken to, and each message with the place of its own among them."""
+    """The capabilities that are spoken to, and each message with the place of its own among them.
+
+    Of one that is spoken to the first, and brings no capability, there is the content alone.
+    """
     targets: list[Any] = []
     rows: list[Any] = []
     last: Cap | None = None
@@ -148,6 +151,8 @@ def _plain_said(messages: list[Said]) -> list[Any]:
         if caps or reply is not None:
             inner = [to_row(cap) for cap in caps]
             rows.append([len(targets) - 1, content, inner, reply and to_row(reply)])
+        elif len(targets) == 1:
+            rows.append(content)
         else:
             rows.append([len(targets) - 1, content])
     return [targets, rows]
@@ -160,6 +165,8 @@ def _said(_host: Host, plain: Any) -> list[Said]:
 
 
 def _message(to: list[Cap], row: Any) -> Said:
+    if type(row) is bytes and to:
+        return Said(to[0], row, (), None)
     if type(row) is not list or len(row) not in (2, 4):
         shape.refuse("message")
     place = to[shape.integer(row[0], 0, len(to) - 1, "message")]
