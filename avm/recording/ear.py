@@ -11,14 +11,15 @@ from typing import Any, Protocol
 from avm.host.core import Core
 from avm.host.state import Host
 from avm.recording.inputs import BY_FUNCTION, METHODS, Input
-from avm.recording.outputs import output_of, raised
+from avm.recording.outputs import packed_output, raised
+from avm.recording.packing import packed
 
 
 class Ear(Protocol):
     """Hears of each input once it is done."""
 
-    def hear(self, name: str, fresh: bool, arguments: list[Any], output: list[Any]) -> None:
-        """`fresh`: the effects of all inputs before have been taken from the core."""
+    def hear(self, name: str, fresh: bool, arguments: bytes, output: bytes) -> None:
+        """Arguments and output are packed; `fresh`: the effects of all inputs before were taken."""
         ...
 
 
@@ -38,43 +39,45 @@ class _Door:
     def call(self, known: Input, does: Callable[..., Any], args: Any, more: Any) -> Any:
         if self.inside:
             return does(*args, **more)
-        told = known.plain(args, more)
+        told = known.packed(args, more)
         host = self.core.host
         effects, clock = host.effects, (host.now_ms, host.clock_ms, host.ahead_ms)
         before = len(effects)
         idle = IDLE.get(known.name)
-        is_idle = idle is not None and idle(host, told)
+        is_idle = idle is not None and idle(host, args)
         self.inside = True
         try:
             result = does(*args, **more)
         except BaseException as error:
-            self.ear.hear(known.name, not before, told, raised(error, effects[before:]))
+            output = packed(raised(error, effects[before:]))
+            self.ear.hear(known.name, not before, told, output)
             raise
         finally:
             self.inside = False
         if known.name == "hear_clock":
             is_idle = clock == (host.now_ms, host.clock_ms, host.ahead_ms)
         if not is_idle:
-            self.ear.hear(known.name, not before, told, output_of(result, effects[before:]))
+            self.ear.hear(known.name, not before, told, packed_output(result, effects[before:]))
         return result
 
 
-def _nobody_is_ready(host: Host, _told: list[Any]) -> bool:
+def _nobody_is_ready(host: Host, _args: tuple[Any, ...]) -> bool:
     waits = any(worker.waiting for worker in host.workers.values())
     return not (host.ready or host.links or waits)
 
 
-def _nothing_to_commit(host: Host, _told: list[Any]) -> bool:
+def _nothing_to_commit(host: Host, _args: tuple[Any, ...]) -> bool:
     return host.committing is not None or not host.group
 
 
-def _nothing_to_confirm(host: Host, told: list[Any]) -> bool:
-    channel = host.channels.get((told[0], told[1]))
-    return told[0] in host.clients and (channel is None or not channel.verdicts)
+def _nothing_to_confirm(host: Host, args: tuple[Any, ...]) -> bool:
+    client, receiver, *_seq = args
+    channel = host.channels.get((client, receiver))
+    return client in host.clients and (channel is None or not channel.verdicts)
 
 
 # What changes nothing, as is seen before it is told.
-IDLE: dict[str, Callable[[Host, list[Any]], bool]] = {
+IDLE: dict[str, Callable[[Host, tuple[Any, ...]], bool]] = {
     "pump": _nobody_is_ready,
     "take_commit": _nothing_to_commit,
     "confirm": _nothing_to_confirm,

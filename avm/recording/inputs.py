@@ -13,6 +13,7 @@ from avm.host import acquaintance, clients, deciding, doubt, links, peering
 from avm.host.core import Core
 from avm.host.state import Host, Mode
 from avm.recording import parts
+from avm.recording.packing import of_array
 from avm.recording.parts import (
     BOOL,
     BYTES,
@@ -59,13 +60,12 @@ class Input:
     params: tuple[Param, ...]
     function: Does | None = None
 
-    def plain(self, args: tuple[Any, ...], more: dict[str, Any]) -> list[Any]:
-        """The arguments of a call as plain values."""
-        found = [param.part.plain(one) for param, one in zip(self.params, args, strict=False)]
+    def packed(self, args: tuple[Any, ...], more: dict[str, Any]) -> bytes:
+        """The arguments of a call, packed."""
+        found = [param.part.packed(one) for param, one in zip(self.params, args, strict=False)]
         for param in self.params[len(args) :]:
-            value = more.get(param.name, param.default)
-            found.append(param.part.plain(value))
-        return found
+            found.append(param.part.packed(more.get(param.name, param.default)))
+        return of_array(found)
 
     def arguments(self, host: Host, plain: object) -> list[Any]:
         """The arguments again; raises Malformed, or Absent."""

@@ -17,6 +17,7 @@ fit is.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from struct import Struct
 from typing import Any
 from zlib import crc32
@@ -25,7 +26,7 @@ import cbor2
 
 from avm.errors import AvmError
 from avm.limits import MIB
-from avm.recording.packing import packed
+from avm.recording.packing import FALSE, TRUE, of_array, of_int, packed
 from caps import shape
 from caps.codec import loads_shape_untrusted
 from caps.errors import Malformed
@@ -109,6 +110,7 @@ class End:
 
 
 Item = Header | State | Told | Stored | End
+KIND = of_int(ItemKind.INPUT.value)
 
 
 def pack(item: Item) -> bytes:
@@ -127,7 +129,8 @@ def pack(item: Item) -> bytes:
         case State():
             return framed([ItemKind.STATE.value, item.seed, item.secret, item.body])
         case Told():
-            return pack_told(item.n, item.name, item.fresh, item.arguments, item.output)
+            row = [item.n, item.name, item.fresh, item.arguments, item.output]
+            return framed([ItemKind.INPUT.value, *row])
         case Stored():
             snapshot = None if item.snapshot is None else list(item.snapshot)
             entries = [list(entry) for entry in item.entries]
@@ -137,14 +140,23 @@ def pack(item: Item) -> bytes:
             return framed([ItemKind.END.value, item.n])
 
 
-def pack_told(n: int, name: str, fresh: bool, arguments: list[Any], output: list[Any]) -> bytes:
-    """An input in its frame."""
-    return framed([2, n, name, fresh, arguments, output])
+def pack_told(n: int, name: str, fresh: bool, arguments: bytes, output: bytes) -> bytes:
+    """An input in its frame, its arguments and output packed already."""
+    told = [KIND, of_int(n), _name(name), TRUE if fresh else FALSE]
+    return _framed(of_array([*told, arguments, output]))
+
+
+@cache
+def _name(name: str) -> bytes:
+    return packed(name)
 
 
 def framed(row: list[Any]) -> bytes:
     """An array with its length and checksum."""
-    body = packed(row)
+    return _framed(packed(row))
+
+
+def _framed(body: bytes) -> bytes:
     return FRAME.pack(len(body), len(body) ^ TURNED, crc32(body)) + body
 
 

@@ -7,6 +7,7 @@ named down to a value in them; longer ones as their length and digest.
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -14,7 +15,8 @@ from avm.host.batch import Batch, to_bytes
 from avm.host.capability import Local, Named, Reply, Sealed, to_row
 from avm.host.effects import Deliver, Done, Load, Say, ToWorker, Verdict
 from avm.host.operate import Created
-from avm.host.state import Client, Group, Machine
+from avm.host.state import Client, Group, Key, Machine
+from avm.recording.packing import of_array, of_bytes, of_int, packed
 
 WHOLE_BYTES = 16 * 1024
 DIGEST_BYTES = 16
@@ -127,6 +129,69 @@ def output_of(result: Any, effects: list[Any]) -> list[Any]:
     if type(result) is Group:
         return [None, asked, group_of(result)]
     return [None if result is None or type(result) is Client else plain(result), asked, None]
+
+
+# The same in packed form: what is written down of each input is made by these, and what comes of it when
+# it is told again by those above; that the two are one is what every rerun shows.
+
+NOTHING = packed([None, [], None])
+NULL, APPLIED = packed(None), packed(["applied"])
+TO_WORKER, SAY, VERDICT = (packed(name) for name in ("ToWorker", "Say", "Verdict"))
+
+
+def _packed_short(body: bytes) -> bytes:
+    return of_bytes(body) if len(body) <= WHOLE_BYTES else packed(short(body))
+
+
+def _packed_effect(effect: Any) -> bytes:
+    kind = type(effect)
+    if kind is ToWorker:
+        return of_array([TO_WORKER, of_int(effect.worker), _packed_short(effect.frame)])
+    if kind is Verdict:
+        what = effect.verdict
+        said = APPLIED if what == ["applied"] else packed(plain(what))
+        place = [_packed_short(effect.client), _packed_short(effect.receiver), of_int(effect.seq)]
+        return of_array([VERDICT, *place, said])
+    if kind is Say:
+        lane = [of_int(effect.link), of_int(effect.lane)]
+        return of_array([SAY, *lane, _packed_short(effect.frame)])
+    return packed(effect_of(effect))
+
+
+@lru_cache(4_096)
+def _packed_key(key: Key) -> bytes:
+    return packed(plain(key))
+
+
+def _packed_row(key: Key, row: bytes | None) -> bytes:
+    return of_array([_packed_key(key), NULL if row is None else _packed_short(row)])
+
+
+def _packed_entry(machine: int, n: int, body: bytes, printed: str | None) -> bytes:
+    before, rest = _entry(body)
+    entry = of_bytes(rest) if type(rest) is bytes else packed(rest)
+    place = [of_int(machine), of_int(n), of_bytes(before)]
+    return of_array([*place, entry, NULL if printed is None else packed(printed)])
+
+
+def _packed_group(group: Group) -> bytes:
+    rows = of_array([_packed_row(key, row) for key, row in group.dirty.items()])
+    journal = of_array([_packed_entry(*entry) for entry in group.journal])
+    rest = [
+        packed(one) for one in group_of(Group(group.number, [], group.snapshots, group.cuts))[3:]
+    ]
+    return of_array([of_int(group.number), rows, journal, *rest])
+
+
+def packed_output(result: Any, effects: list[Any]) -> bytes:
+    """`output_of`, packed."""
+    if result is None and not effects:
+        return NOTHING
+    asked = of_array([_packed_effect(one) for one in effects])
+    if type(result) is Group:
+        return of_array([NULL, asked, _packed_group(result)])
+    given = NULL if result is None or type(result) is Client else packed(plain(result))
+    return of_array([given, asked, NULL])
 
 
 def raised(error: BaseException, effects: list[Any]) -> list[Any]:

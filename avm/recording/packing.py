@@ -36,6 +36,25 @@ def _text(text: str) -> bytes:
     return _head(TEXT, len(body)) + body
 
 
+def of_int(number: int) -> bytes:
+    """The bytes of an integer."""
+    if 0 <= number < KNOWN:
+        return INTS[number]
+    return _head(UNSIGNED, number) if number >= 0 else _head(NEGATIVE, -1 - number)
+
+
+def of_bytes(body: bytes) -> bytes:
+    """The bytes of bytes."""
+    size = len(body)
+    return (SIZES[size] if size < KNOWN else _head(BYTES, size)) + body
+
+
+def of_array(parts: list[bytes]) -> bytes:
+    """The bytes of an array of what is packed already."""
+    size = len(parts)
+    return (COUNTS[size] if size < KNOWN else _head(ARRAY, size)) + b"".join(parts)
+
+
 def packed(value: Any) -> bytes:
     """The bytes of None, bool, int of 64 bits, text, bytes, and lists of them."""
     parts: list[bytes] = []

@@ -4,7 +4,7 @@ Beside the journey. Where the bytes go, and when a segment has become long enoug
 """
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 from avm.host.core import Core
 from avm.host.saved import dump_host
@@ -76,7 +76,7 @@ class Tape:
         self._write(pack(Header(host.version, host.python, *place, host.address)))
         self._write(pack(State(*host.keys.secrets, dump_host(host))))
 
-    def hear(self, name: str, fresh: bool, arguments: list[Any], output: list[Any]) -> None:
+    def hear(self, name: str, fresh: bool, arguments: bytes, output: bytes) -> None:
         """Writes an input down; see `Ear`."""
         self.last += 1
         self._write(pack_told(self.last, name, fresh, arguments, output))

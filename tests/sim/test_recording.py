@@ -15,7 +15,7 @@ from avm.recording.rerun import Rerun
 from avm.recording.tape import Tape
 from avm.sim.entropy import Entropy
 from avm.sim.world import World
-from tests.sim.recordings import Recorded, of_counter, of_lives, of_orchard
+from tests.sim.recordings import Counting, Recorded, of_counter, of_lives, of_orchard
 from tests.sim.taped import Taped, rerun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +112,19 @@ def test_p04_a_defect_of_the_core_is_recorded_and_comes_again() -> None:
     ]
     assert told.output[0] == ["raised", "AssertionError", "only what was taken can be committed"]
     assert found.found is None and not found.ended
+
+
+def test_p04_what_changes_a_core_beside_its_inputs_is_found() -> None:
+    """Where a segment begins, all that the core knows is compared."""
+    world = World(3)
+    taped = Taped(world, 5_000)
+    world.create("counter", Counting())
+    world.core.host.counts["unheard of"] += 1
+    while len(taped.segments) < 2:
+        world.advance(1)
+    found = rerun(taped.end()).found
+    assert found is not None and found.name == "segment"
+    assert found.difference.where == "what the core knows"
 
 
 def test_p03_a_rerun_goes_no_further_than_it_is_told() -> None:
