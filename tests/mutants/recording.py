@@ -19,7 +19,7 @@ FAULTS = [
         "avm/recording/ear.py",
         "            is_idle = clock == (host.now_ms, host.clock_ms, host.ahead_ms)\n",
         "            is_idle = True\n",
-        f"{RECORDING}::test_p04_a_host_that_was_recorded_answers_the_same_again",
+        f"{RECORDING}::test_p04_the_time_that_a_pass_begins_at_is_told_again",
     ),
     Fault(
         "a core with work counts as idle",

@@ -114,6 +114,24 @@ def test_p04_a_defect_of_the_core_is_recorded_and_comes_again() -> None:
     assert found.found is None and not found.ended
 
 
+def test_p04_the_time_that_a_pass_begins_at_is_told_again() -> None:
+    """A real host reads its clock at each pass; the time that has not moved is left out."""
+    world = World(3)
+    taped = Taped(world)
+    client = world.client()
+    add = client.hold(world.create("counter", Counting()).names["add"])
+    for n in range(1, 4):
+        for _ in range(3):
+            world.core.hear_clock(world.now_ms + 5 * n)
+        client.ask(add, n)
+        world.settle()
+    found = rerun(taped.end())
+    assert found.found is None and found.core is not None
+    assert found.core.host.now_ms == world.core.host.now_ms == world.now_ms + 15
+    inputs = Recorded(world, tuple(taped.segments)).inputs("hear_clock")
+    assert [one.arguments[0] - world.now_ms for one in inputs] == [5, 10, 15]
+
+
 def test_p04_what_changes_a_core_beside_its_inputs_is_found() -> None:
     """Where a segment begins, all that the core knows is compared."""
     world = World(3)
