@@ -111,6 +111,8 @@ class End:
 
 Item = Header | State | Told | Stored | End
 KIND = of_int(ItemKind.INPUT.value)
+# How the array of an input begins.
+INPUT = b"\x86" + KIND
 
 
 def pack(item: Item) -> bytes:
@@ -180,6 +182,23 @@ class Segment:
             if isinstance(item, Told):
                 self.last = item.n
             yield item
+
+    def last_untrusted(self) -> int:
+        """The number of the last input, without reading those before; raises BadRecording."""
+        last: bytes | None = None
+        while (found := self._frame()) is not None:
+            if not self.at or found.startswith(INPUT):
+                last = found
+            self.at += FRAME.size + len(found)
+        try:
+            item = item_untrusted(last or b"")
+        except Malformed as error:
+            raise BadRecording(f"{self.where()}: {error}") from None
+        if isinstance(item, Header) and item.version == VERSION:
+            return item.first - 1
+        if isinstance(item, Told):
+            return item.n
+        raise BadRecording(f"{self.where()}: it is of another form")
 
     def damaged_untrusted(self) -> Item | None:
         """The item at a damage, where it can be read although its checksum is not what it was."""

@@ -4,7 +4,7 @@ Beside the journey. Nothing but the recording is read: no clock, no entropy, no 
 worker. The first answer that is another ends it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,8 +179,15 @@ def answer(core: Core, told: Told) -> list[Any]:
         does = known.prepared(core, told.arguments)
     except (Absent, CapsError) as error:
         raise BadRecording(f"input {told.n:,}, {told.name}: {error}") from None
-    try:
-        result = does()
-    except Exception as error:  # noqa: BLE001 a defect of the host is an answer like any
-        return raised(error, effects[before:])
+    result, defect = attempt(does)
+    if defect is not None:
+        return raised(defect, effects[before:])
     return output_of(result, effects[before:])
+
+
+def attempt(does: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    """What a call gives back, or the error that it ends with: a defect of the host is an answer like any."""
+    try:
+        return does(), None
+    except Exception as error:  # noqa: BLE001
+        return None, error

@@ -18,8 +18,8 @@ from avm.recording.inputs import INPUTS
 from avm.recording.log import BadRecording, End, Header, Item, State, Stored, Told
 from avm.recording.outputs import output_of
 from avm.recording.parts import Absent
-from avm.recording.rerun import check, core_of
-from caps.errors import CapsError, Malformed
+from avm.recording.rerun import attempt, check, core_of
+from caps.errors import Malformed
 
 # So often workers, commits and their effects are gone through at one tick, before it is given up.
 ROUNDS_MAX = 10_000
@@ -142,13 +142,14 @@ class WhatIf:
             raise Malformed(f"there is no input {told.name[:40]!r}")
         does = known.prepared(core, told.arguments)
         before = len(core.host.effects)
-        try:
-            does()
-        except (KeyError, AssertionError, CapsError):
-            # What the input speaks of is no more as it was.
-            if not self.is_apart:
-                raise
-            self.untold += 1
+        _result, error = attempt(does)
+        if error is not None:
+            if told.n in self.patch:
+                raise BadRecording(
+                    f"input {told.n:,}, {told.name}: the host fails on it: {error!r}"
+                )
+            # What it speaks of is no more as it was, or it failed then too.
+            self.untold += self.is_apart
         self._follow(core, told.n, before)
 
     def _own(self, core: Core, told: Told) -> None:

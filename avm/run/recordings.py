@@ -75,15 +75,10 @@ def prepare(place: Path) -> tuple[int, int]:
 
 
 def _last_in(path: Path) -> int:
-    segment = read(path)
-    last = 0
     try:
-        for item in segment.items_untrusted():
-            if isinstance(item, Header):
-                last = item.first - 1
+        return read(path).last_untrusted()
     except BadRecording as error:
         raise BadRecording(f"{error}; record to another directory") from None
-    return max(last, segment.last)
 
 
 # As text.

@@ -3,6 +3,7 @@
 from tests.mutants.faults import Fault
 
 PARTS = "tests/avm/test_recording_parts.py"
+FILES = "tests/avm/test_recording_files.py"
 RECORDING = "tests/sim/test_recording.py"
 WHAT_IF = "tests/sim/test_what_if.py"
 
@@ -50,7 +51,7 @@ FAULTS = [
         f"{RECORDING}::test_p04_what_changes_a_core_beside_its_inputs_is_found",
     ),
     Fault(
-        "a core's error is not recorded",
+        "an error of the core is not recorded",
         "avm/recording/ear.py",
         "            self.ear.hear(known.name, not before, told, output)\n",
         "",
@@ -75,20 +76,20 @@ FAULTS = [
         "avm/run/unconnected.py",
         '        raise Unconnected(f"{Unconnected.__doc__} ({event})")\n',
         "        return\n",
-        f"{PARTS}::test_p04_sockets_are_blocked_while_a_recording_is_told_again",
+        f"{FILES}::test_p04_sockets_are_blocked_while_a_recording_is_told_again",
     ),
     Fault(
         "old segments stay",
         "avm/run/recorder.py",
         "            one.unlink()\n",
         "            one.touch()\n",
-        f"{PARTS}::test_segments_are_for_their_owner_alone_and_the_oldest_go",
+        f"{FILES}::test_segments_are_for_their_owner_alone_and_the_oldest_go",
     ),
     Fault(
         "a recording is for everybody",
         "avm/run/recordings.py",
         "DIRECTORY_MODE, FILE_MODE = 0o700, 0o600\n",
         "DIRECTORY_MODE, FILE_MODE = 0o700, 0o644\n",
-        f"{PARTS}::test_segments_are_for_their_owner_alone_and_the_oldest_go",
+        f"{FILES}::test_segments_are_for_their_owner_alone_and_the_oldest_go",
     ),
 ]
