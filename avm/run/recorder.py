@@ -148,7 +148,7 @@ class Recorder:
         if self._files.failed or slow:
             self._stop(self._files.failed or "the disk is too slow: record.waiting_bytes")
             return
-        if tape.size > self._limits.segment_bytes:
+        if tape.size > self._limits.segment_bytes and not self._core.host.effects:
             tape.begin_segment()
             with suppress(StoreDamaged), self._store.reading():
                 tape.keep_loaded(self._store, self._limits.machines_bytes)
