@@ -29,9 +29,7 @@ def tell(rerun: Rerun, cut: bool) -> None:
     say(f"{counted(rerun.effects, 'effect')} and {counted(rerun.commits, 'commit')} compared")
     if not rerun.ended and rerun.is_whole:
         how = ", and the one after it is cut short" if cut else ""
-        say(
-            f"the host did not stop by itself: what it was told ends with input {rerun.last:,}{how}"
-        )
+        say(f"the host did not end it: what it was told ends with input {rerun.last:,}{how}")
 
 
 def _ended_ms(rerun: Rerun) -> int:
