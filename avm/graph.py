@@ -101,7 +101,8 @@ class Kind:
         self.made = made
         self.names = () if made or issubclass(cls, Enum) else _names(cls)
         self.fixed = issubclass(cls, tuple) or _is_frozen(cls)
-        self.fits = [_fitting(cls, name) for name in self.names] if is_dataclass(cls) else []
+        hints = get_type_hints(cls) if self.names and is_dataclass(cls) else {}
+        self.fits = [_fitting(hints[name]) for name in self.names] if hints else []
 
     @property
     def said(self) -> list[str]:
@@ -123,14 +124,14 @@ def _names(cls: type) -> tuple[str, ...]:
         own = one.__dict__.get("__slots__")
         if own is None:
             raise NotPlain(f"{cls.__qualname__} has no slots: its fields cannot be told")
-        slots += [own] if isinstance(own, str) else own
+        slots += [own] if isinstance(own, str) else [name for name in own if name != "__dict__"]
     return tuple(slots)
 
 
-def _fitting(cls: type, name: str) -> tuple[type, ...]:
+def _fitting(held: Any) -> tuple[type, ...]:
     """The classes of what a field may hold; (object,) where its annotation does not tell."""
     found: set[type] = set()
-    open_hints = [get_type_hints(cls).get(name, Any)]
+    open_hints = [held]
     while open_hints:
         hint = open_hints.pop()
         origin = get_origin(hint) or hint

@@ -28,7 +28,7 @@ class HostProcess:
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        if "is reached at" in line:
+        while "is reached at" in line or "is recorded in" in line:
             line = self._process.stdout.readline()
         self.start_s = perf_counter() - begun
         if "is ready" not in line:

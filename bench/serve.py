@@ -1,4 +1,4 @@
-"""A host in the foreground: `python -m bench.serve DIR [KEY=VALUE ..]`."""
+"""A host in the foreground: `python -m bench.serve DIR [--record=DIR] [KEY=VALUE ..]`."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,12 @@ from avm.run.config import Config
 from avm.run.directory import Directory
 from avm.run.runtime import run
 
+RECORD = "--record="
+
 if __name__ == "__main__":
-    _program, path, *settings = sys.argv
+    _program, path, *words = sys.argv
     directory = Directory(Path(path))
-    sys.exit(run(directory, Config.read(directory.path / "config.toml", settings)))
+    settings = [one for one in words if not one.startswith(RECORD)]
+    places = [Path(one.removeprefix(RECORD)) for one in words if one.startswith(RECORD)]
+    config = Config.read(directory.path / "config.toml", settings)
+    sys.exit(run(directory, config, places[0] if places else None))

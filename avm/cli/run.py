@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 from avm.cli.arguments import add_settings
 from avm.run.config import Config
@@ -23,13 +24,17 @@ def add(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a host to join through, ADDRESS@IP:PORT; may be given again",
     )
+    parser.add_argument(
+        "--record", metavar="DIR", help="keep there what the host is told, keys and contents too"
+    )
     add_settings(parser)
 
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Runs until it is told to stop."""
     settings = [*args.settings, *_network(args)]
-    return run_host(directory, Config.read(directory.config_file, settings))
+    record = None if args.record is None else Path.cwd() / args.record
+    return run_host(directory, Config.read(directory.config_file, settings), record)
 
 
 def _network(args: argparse.Namespace) -> Iterator[str]:

@@ -13,6 +13,12 @@ from avm.host.state import Host
 from caps.identity import Endpoint
 
 
+def learn(host: Host, address: bytes, endpoint: Endpoint) -> None:
+    """A host may be at this endpoint."""
+    known = known_of(host, address)
+    known.add(endpoint, known.endpoints.get(endpoint, 0))
+
+
 def dial(host: Host, request: int, address: bytes, endpoint: Endpoint) -> None:
     """Makes a link to a host at an endpoint; answered when it is up, or could not be made."""
     banned = f"it is banned: `peers unban {address.hex()}`"

@@ -38,7 +38,7 @@ from caps.errors import Malformed
 def why_not_adopted(host: Host, address: bytes, parcel: Parcel) -> str:
     """Why a machine cannot be taken up: what this host knows of its channels is something else."""
     sent = _rows(host, parcel)
-    for pair in {pair for pair in host.channels if address in pair} | set(sent):
+    for pair in sorted({pair for pair in host.channels if address in pair} | set(sent)):
         channel = host.channels.get(pair)
         row = sent.get(pair)
         if host.owner(pair[0] if pair[1] == address else pair[1]) is None or channel is None:

@@ -76,6 +76,11 @@ def unwritten(host: Host, address: bytes, why: str) -> None:
     live_again(host, left, from_bytes_untrusted(left.parcel), why)
 
 
+def number_for(host: Host) -> int:
+    """A number for a machine that is to come out of a file."""
+    return host.new_id()
+
+
 def take_up(host: Host, request: int, unpacked: Unpacked, name: str = "") -> None:
     """Has a machine out of a file live here, suspended as it was; all of it in one commit.
 

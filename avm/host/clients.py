@@ -7,8 +7,8 @@ after the commit, and after a break asks for the mark and offers the rest again.
 from avm.host import ending
 from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
-from avm.host.capability import Reply
-from avm.host.effects import Deliver, Publish, Verdict
+from avm.host.capability import Local, Reply, to_wire
+from avm.host.effects import Deliver, Done, Mark, Publish, Verdict
 from avm.host.outbox import (
     CAP_BYTES,
     NOT_HERE,
@@ -66,9 +66,18 @@ def store_client(host: Host, client: Client) -> None:
         host.touch(client)
 
 
-def mark_of(host: Host, address: bytes, receiver: bytes) -> Channel:
-    """The channel of a client to a receiver, for what it took."""
-    return host.channels.get((address, receiver)) or Channel(address, receiver)
+def mark(host: Host, client: bytes, request: int, receiver: bytes) -> None:
+    """A client asks what of its channel is taken; it is told when that is durable."""
+    channel = host.channels.get((client, receiver)) or Channel(client, receiver)
+    row = (channel.taken, channel.taken_ordinal, channel.position, dict(channel.verdicts))
+    host.group.after.append(Mark(client, request, receiver, *row))
+
+
+def ear(host: Host, client: bytes, request: int, context: bytes) -> None:
+    """A client wants a capability to itself; it is told once its row is in the store, to hold."""
+    host.effects.append(Publish(client))
+    wire = to_wire(Local(client, 0, 0, 0, None, context, ()), host.keys.to_seal)
+    host.group.after.append(Done(request, wire))
 
 
 def offer(
@@ -274,7 +283,7 @@ def end_client(host: Host, client: Client) -> None:
     for number in client.asks:
         dirty[("ask", client.id, number)] = None
         host.deadlines.drop(("ask", client.id, number))
-    for pair in client.channels:
+    for pair in sorted(client.channels):
         _say_end(host, client, pair)
         forget_channel(host, pair)
     host.proofs.pop(client.address, None)

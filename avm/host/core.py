@@ -2,14 +2,17 @@
 
 In: a client's batch, a worker's answer, committed, commit refused, the time, an operator's act.
 Out: `effects` for the shell to carry out, `take_commit` for the store, `next_wake_ms`. It waits for
-nothing, and all it knows is plain values. The runtime and the simulator drive the same object.
+nothing, and all it knows is plain values. The runtime and the simulator drive the same object, and
+change it by its methods alone: so a recording of them is a recording of everything.
 """
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
 from avm.host import (
     capability,
     carrying,
     clients,
-    deciding,
     dispatch,
     due,
     failed,
@@ -38,6 +41,8 @@ from avm.limits import Limits
 from avm.machine import frames
 from caps.identity import Endpoint, Identity, RootKey
 
+P = ParamSpec("P")
+T = TypeVar("T")
 ENTROPY_BYTES = 88
 CATCH_UP = 8
 
@@ -45,12 +50,16 @@ CATCH_UP = 8
 class Core:
     """A host, driven by events; see the module."""
 
-    __slots__ = ("host",)
+    __slots__ = ("__dict__", "host")  # those who record it put themselves before its methods
 
     def __init__(
         self, keys: Keyring, limits: Limits, *, now_ms: int, python: str = "", version: str = ""
     ) -> None:
         self.host = Host(keys.address, limits, keys, python, version, now_ms, now_ms)
+
+    def do(self, what: Callable[Concatenate[Host, P], T], *args: P.args, **more: P.kwargs) -> T:
+        """Does to the host what has no method of its own."""
+        return what(self.host, *args, **more)
 
     # What the store holds.
 
@@ -212,14 +221,6 @@ class Core:
         links.no_link(self.host, address)
         peering.not_made(self.host, address)
         moving.link_lost(self.host, address)
-
-    def restart_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
-        """An operator's decision on a channel that is frozen, here or there: it begins anew."""
-        deciding.restart_channel(self.host, request, sender, receiver)
-
-    def accept_channel(self, request: int, sender: bytes, receiver: bytes) -> None:
-        """An operator's decision on a frozen channel: it goes on from where its other end stands."""
-        deciding.accept_channel(self.host, request, sender, receiver)
 
     def move(
         self,

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterator
 from heapq import heapify, heappop, heappush
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
@@ -19,6 +19,20 @@ class Deadlines(Generic[K]):
 
     def __len__(self) -> int:
         return len(self._times)
+
+    def parts(self) -> tuple[Any, ...]:
+        """What counts of it, whatever was looked at meanwhile: each key with its time and place."""
+        return (self._count, tuple((key, *found) for key, found in self._times.items()))
+
+    @classmethod
+    def from_parts(cls, count: int, rows: tuple[tuple[K, int, int], ...]) -> "Deadlines[K]":
+        """The deadlines of these parts."""
+        made = cls()
+        made._count = count
+        made._times = {key: (at_ms, place) for key, at_ms, place in rows}
+        made._heap = [(at_ms, place, key) for key, at_ms, place in rows]
+        heapify(made._heap)
+        return made
 
     def put(self, key: K, at_ms: int) -> None:
         """Sets the time of a key, instead of one that it had."""

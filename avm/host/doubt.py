@@ -59,6 +59,11 @@ class Doubt:
         return None
 
 
+def run_again(host: Host, share: int) -> None:
+    """One of so many spans is to be run again; 0: none."""
+    host.spans.share = share
+
+
 def next_span(host: Host) -> Span | None:
     """The span to run again next, which is in the store; None when there is none."""
     spans = host.spans
@@ -101,4 +106,12 @@ def concluded(host: Host, span: Span, found: Found) -> Machine | None:
     return machine
 
 
-__all__ = ["NONDETERMINISTIC", "Doubt", "Found", "Verdict", "concluded", "next_span"]
+__all__ = [
+    "NONDETERMINISTIC",
+    "Doubt",
+    "Found",
+    "Verdict",
+    "concluded",
+    "next_span",
+    "run_again",
+]

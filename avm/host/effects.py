@@ -120,6 +120,18 @@ class Frozen(NamedTuple):
     why: str
 
 
+class Mark(NamedTuple):
+    """Tell a client what of a channel is taken, and the verdicts it has not confirmed, by number."""
+
+    client: bytes
+    request: int
+    receiver: bytes
+    taken: int
+    ordinal: int
+    position: bytes
+    verdicts: dict[int, list[Any]]
+
+
 class Verdict(NamedTuple):
     """Tell a client what became of its batch."""
 

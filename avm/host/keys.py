@@ -35,6 +35,7 @@ class Keyring:
 
     def __init__(self, seed: bytes, secret: bytes) -> None:
         """`seed` is that of the host's root key, `secret` seals everything else; 32 bytes each."""
+        self._seed = seed
         self.root = RootKey(seed)
         self.identity = self.root.identity({"type": "avm-host"})
         self.address = self.identity.address
@@ -65,6 +66,11 @@ class Keyring:
         self.changes += 1
 
     # A host that is saved.
+
+    @property
+    def secrets(self) -> tuple[bytes, bytes]:
+        """What it is made of: the seed of the root key, and the secret of everything else."""
+        return self._seed, self._secret
 
     def known(self) -> tuple[tuple[tuple[bytes, bytes], ...], ...]:
         """What it knows beside its own two secrets: the machines' sealed keys, the clients' tags."""

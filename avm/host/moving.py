@@ -102,7 +102,7 @@ def _ask(host: Host, link: Link, address: bytes) -> None:
 
 def begin(host: Host) -> None:
     """There is a network: goes on with what was on its way."""
-    for to in {one.to for one in host.moves.leaving.values() if one.to}:
+    for to in dict.fromkeys(one.to for one in host.moves.leaving.values() if one.to):
         dial(host, peer_of(host, to))
 
 

@@ -34,6 +34,7 @@ ITSELF = "this is the host itself"
 FOUL = 5.0
 # In the place of a teller.
 BEACON = b"beacon"
+NODE_ROW = ("meta", "node")
 # A host that was only heard of is forgotten after so many.
 HINT_TRIES = 4
 
@@ -287,6 +288,11 @@ def seen(host: Host, address: bytes, endpoint: Endpoint) -> None:
     if host.roster.hear(host.address, BEACON, rows, host.limits, host.now_ms):
         _note(host)
         look_again(host)
+
+
+def keep_node(host: Host, saved: bytes) -> None:
+    """What the host's node of the DHT knows goes into the next commit."""
+    host.group.dirty[NODE_ROW] = saved
 
 
 def _tell(host: Host, link: Link) -> None:

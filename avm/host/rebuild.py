@@ -75,12 +75,23 @@ class Rebuild:
         refuse(host, self.request, f"{machine.name} keeps its code and state: {why}")
 
 
-def rebuild(host: Host, machine: Machine, act: Rebuild) -> None:
-    """An operator has a rebuilt state and its code put in place."""
+def rebuild(
+    host: Host,
+    request: int,
+    machine: Machine,
+    code: bytes,
+    bundle: bytes,
+    state: tuple[bytes, list[Any]],
+    made_of: tuple[int, bytes],
+) -> None:
+    """An operator has a rebuilt state and its code put in place.
+
+    `state` is its body and references; it was `made_of` so many entries, which end with this hash.
+    """
     if machine.status is Status.HALTED:
-        refuse(host, act.request, f"{machine.name} is halted for good")
+        refuse(host, request, f"{machine.name} is halted for good")
         return
-    act_on(host, machine, act)
+    act_on(host, machine, Rebuild(request, code, bundle, *state, *made_of))
 
 
 __all__ = ["WENT_ON", "Rebuild", "rebuild"]

@@ -29,9 +29,11 @@ from avm.host.doubt import Doubt, Found
 from avm.host.doubt import Verdict as Doubted
 from avm.host.header import Header
 from avm.host.keys import Keyring
+from avm.host.machine_file import Unpacked
 from avm.host.parcel import Parcel
 from avm.host.parting import Leave
 from avm.host.plan import Plan
+from avm.host.rebuild import Rebuild
 from avm.host.roster import Known, Roster
 from avm.host.scheduler import Queue
 from avm.host.spans import Span, Spans
@@ -43,7 +45,7 @@ from caps.identity import Endpoint, Identity, parse_identity_untrusted
 _STATE = (
     *(state.Status, state.Mode, state.Ask, state.Timer, state.Channel, state.Flight),
     *(state.Machine, state.Client, state.Ending, state.Worker, state.Group, Host),
-    *(Batch, Said, Deadlines, Queue, Span, Spans, Known, Roster, Limits, Plan, Header),
+    *(Batch, Said, Queue, Span, Spans, Known, Roster, Limits, Plan, Header),
     *(capability.Local, capability.Reply, capability.Sealed, capability.Named),
     *(Doubt, Doubted, Found),
 )
@@ -59,6 +61,7 @@ _OTHERS = (
     ),
     *(cases.Decision, cases.Claim, cases.Contradiction, cases.Cases),
     *(moves.Asked, moves.Leaving, moves.Redirect, moves.Landing, moves.Moves, Parcel, Leave),
+    *(moves.Carried, Rebuild),
     *(passage.Move, passage.Willing, passage.Ready, passage.Fetch, passage.Piece),
     *(passage.Landed, passage.Moved, exchange.Want, exchange.Peers),
     *(channel.Open, channel.Mark, channel.Offer, channel.Part, channel.Told, channel.Again),
@@ -71,7 +74,8 @@ _ACTS = (
 _EFFECTS = (
     *(effects.ToWorker, effects.Load, effects.SendCode, effects.Kill, effects.Say, effects.Seek),
     *(effects.Dial, effects.Publish, effects.Carry, effects.Unlink, effects.Frozen),
-    *(effects.Verdict, effects.Deliver, effects.Done),
+    *(effects.Verdict, effects.Deliver, effects.Done, effects.Mark),
+    *(effects.Export, effects.Exported, effects.Discard),
 )
 # Every class that a host's state can hold, but for those that are made anew.
 CLASSES = (*_STATE, *_OTHERS, *_ACTS, *_EFFECTS)
@@ -84,19 +88,38 @@ def _make_keyring(keys: Any, *known: Any) -> Keyring:
 
 
 IDENTITY = Made(
-    Identity, lambda one: (one.to_bytes(),), lambda _given, body: parse_identity_untrusted(body)
+    Identity,
+    lambda one: (one.to_bytes(),),
+    lambda _given, body: parse_identity_untrusted(body),
+    alike=True,
 )
 KEYRING = Made(Keyring, Keyring.known, _make_keyring)
+DEADLINES = Made(
+    Deadlines, Deadlines.parts, lambda _given, count, rows: Deadlines.from_parts(count, rows)
+)
 
 
 @cache
 def _form(also: tuple[type, ...]) -> Form:
-    return Form((*CLASSES, *also), [IDENTITY, KEYRING])
+    return Form((*CLASSES, *also), [IDENTITY, KEYRING, DEADLINES])
 
 
 def dump_host(host: Host, also: Sequence[type] = ()) -> bytes:
     """A host as bytes, at any moment; `also` are the shell's own classes among what it holds."""
     return _form(tuple(also)).dumps(host)
+
+
+def dump_unpacked(unpacked: Unpacked) -> bytes:
+    """A machine out of a file as bytes."""
+    return _form((Unpacked,)).dumps(unpacked)
+
+
+def load_unpacked_untrusted(body: bytes) -> Unpacked:
+    """A machine out of a file from bytes; raises `BadGraph`."""
+    unpacked = _form((Unpacked,)).loads_untrusted(body)
+    if not isinstance(unpacked, Unpacked):
+        raise BadGraph("it is no machine out of a file")
+    return unpacked
 
 
 def load_core_untrusted(body: bytes, keys: Keyring, also: Sequence[type] = ()) -> Core:

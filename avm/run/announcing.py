@@ -74,7 +74,7 @@ class Announcer:
 
     def _publish(self, address: bytes, at_once: bool) -> None:
         owner = self._core.host.owner(address)
-        proof = None if owner is None else prove(self._core.host, address)
+        proof = None if owner is None else self._core.do(prove, address)
         if proof is None:
             self._shell.node.withdraw(Kind.LOCATION, address)
             return

@@ -91,7 +91,7 @@ class Channels:
             raise NotDone(f"{what}: `avm-host channels --json` has the whole addresses")
         (pair,) = found
         self._note(f"channel.{act}", sender=pair[0].hex(), receiver=pair[1].hex())
-        ACTS[act](self._core.host, request(), *pair)
+        self._core.do(ACTS[act], request(), *pair)
         self._core.pump()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from avm.limits import Limits
 from avm.link.limits import LinkLimits
+from avm.recording.limits import RecordLimits
 from avm.run.errors import ConfigRefused
 from avm.run.ranges import LINK_KEYS, LINKS, NODE, NODE_KEYS, Number, contradiction, range_of
 from caps.errors import Malformed
@@ -22,7 +23,7 @@ from dht.settings import Settings
 
 Setting = Number | str | tuple[str, ...]
 ANY_PORT = ":0"
-SECTIONS = ("limits", "network", "links", "dht")
+SECTIONS = ("limits", "network", "links", "dht", "record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Config:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     links: LinkLimits = LINKS
     dht: Settings = NODE
+    record: RecordLimits = field(default_factory=RecordLimits)
     workers: int = 0
 
     @classmethod
@@ -97,6 +99,8 @@ class Config:
             yield f"dht.{name}", getattr(self.dht, name)
         for one in fields(Limits):
             yield f"limits.{one.name}", getattr(self.limits, one.name)
+        for one in fields(RecordLimits):
+            yield f"record.{one.name}", getattr(self.record, one.name)
 
     def to_toml(self) -> str:
         """What holds, as a configuration file."""

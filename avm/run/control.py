@@ -11,8 +11,9 @@ from typing import Any
 
 from avm.host.batch import Batch, Said
 from avm.host.capability import INVALID, Cap, Local, Named, Reply
+from avm.host.clients import mark
 from avm.host.core import Core
-from avm.host.effects import Done
+from avm.host.effects import Done, Mark
 from avm.host.operate import Created
 from avm.run import protocol
 from avm.run.operator import (
@@ -127,13 +128,9 @@ class Control:
 
     def _mark(self, connection: Connection, receiver: bytes) -> None:
         assert connection.address is not None
-        channel = self._core.host.channels.get((connection.address, receiver))
-        row: list[Any] = [0, 0, b"", []]
-        if channel is not None:
-            verdicts = [[seq, verdict] for seq, verdict in channel.verdicts.items()]
-            row = [channel.taken, channel.taken_ordinal, channel.position, verdicts]
-        after = self._core.host.group.after
-        after.append((connection, [protocol.MARK, receiver, *row]))
+        if type(receiver) is not bytes:
+            raise BadFrame("not an address")
+        self._core.do(mark, connection.address, self._request(connection, 0), receiver)
 
     def _offer(
         self,
@@ -226,9 +223,13 @@ class Control:
         connection.stream.queue(protocol.pack(frame))
         self._spoken[connection] = None
 
-    def say(self, answer: tuple[Connection, list[Any]]) -> None:
-        """Sends an answer that waited for a commit."""
-        self._say(*answer)
+    def mark(self, effect: Mark) -> None:
+        """Tells a client what is taken of a channel."""
+        found = self._requests.pop(effect.request, None)
+        if found is not None:
+            verdicts = [[seq, verdict] for seq, verdict in effect.verdicts.items()]
+            row = [effect.receiver, effect.taken, effect.ordinal, effect.position, verdicts]
+            self._say(found[0], [protocol.MARK, *row])
 
     def verdict(self, client: bytes, receiver: bytes, seq: int, verdict: list[Any]) -> None:
         """Tells a client a verdict."""

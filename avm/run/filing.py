@@ -17,7 +17,7 @@ import trio
 from avm.errors import AvmError
 from avm.host import carrying
 from avm.host.core import Core
-from avm.host.effects import Discard, Done, Export, Exported
+from avm.host.effects import Discard, Export, Exported
 from avm.host.machine_file import OtherVersion, Unpacked, pack, unpack_untrusted
 from avm.host.moves import Leaving
 from avm.host.operate import refuse
@@ -75,7 +75,7 @@ class Filing:
         path = _path(params)
         self._check_busy()
         _check_free(path)
-        carrying.export(self._core.host, request(), machine, str(path), bool(params["whole"]))
+        self._core.do(carrying.export, request(), machine, str(path), bool(params["whole"]))
         self._core.pump()
 
     # Backups.
@@ -114,9 +114,9 @@ class Filing:
             await self._beside(partial(self._write, left, part, whole))
         except (AvmError, Malformed, OSError) as error:
             _forget(part)
-            carrying.unwritten(self._core.host, left.address, _said(error))
+            self._core.do(carrying.unwritten, left.address, _said(error))
         else:
-            carrying.written(self._core.host, left.address)
+            self._core.do(carrying.written, left.address)
         self._go_on()
 
     def _write(self, left: Leaving, part: Path, whole: bool) -> None:
@@ -147,22 +147,22 @@ class Filing:
         except (NotDone, OSError) as error:
             if request:
                 why = f"{one.name} is in {part}, which keeps that name: {_said(error)}"
-                self._core.host.effects.append(Done(request, None, why))
+                self._core.do(refuse, request, why)
             return
-        carrying.named(self._core.host, address, request)
+        self._core.do(carrying.named, address, request)
 
     # In.
 
     async def _import(self, path: Path, name: str, request: int) -> None:
-        host = self._core.host
-        number = host.new_id()
+        core = self._core
+        number = core.do(carrying.number_for)
         try:
             unpacked = await self._beside(partial(_read, path, number))
         except (StoreError, Malformed, OSError) as error:
             code = NEWER if isinstance(error, OtherVersion) else NONSENSE
-            refuse(host, request, f"{path} cannot be imported: {_said(error)}", code)
+            core.do(refuse, request, f"{path} cannot be imported: {_said(error)}", code)
         else:
-            carrying.take_up(host, request, unpacked, name)
+            core.do(carrying.take_up, request, unpacked, name)
         self._go_on()
 
     def _go_on(self) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from avm.host import history
+from avm.host.acquaintance import learn
 from avm.host.core import Core
 from avm.host.effects import Carry
 from avm.host.moves import leaving_by
 from avm.host.passage import PIECE_BYTES
-from avm.host.peering import known_of
 from avm.run.operator import NotDone
 from avm.run.parts import NAME, text_in
 from avm.store.interface import Store
@@ -59,8 +59,7 @@ class Moves:
         except Malformed as error:
             raise NotDone(str(error), 2) from None
         if route.address != self._core.host.address:
-            known = known_of(self._core.host, route.address)
-            known.add(route.endpoint, known.endpoints.get(route.endpoint, 0))
+            self._core.do(learn, route.address, route.endpoint)
         return route.address, route.endpoint
 
     def carry(self, effect: Carry) -> None:

@@ -148,7 +148,7 @@ class Network:
             self._nursery.start_soon(task, *args)
 
     def _see(self, address: bytes, endpoint: Endpoint) -> None:
-        peering.seen(self._core.host, address, endpoint)
+        self._core.do(peering.seen, address, endpoint)
         self._settle()
 
     # What the node tells.
@@ -167,7 +167,7 @@ class Network:
     def _keep_contradiction(self, evidence: Evidence) -> None:
         address, incarnation = evidence.first.key, evidence.first.order[0]
         first, second = _claim_of(evidence.first), _claim_of(evidence.second)
-        contradicted(self._core.host, address, incarnation, first, second)
+        self._core.do(contradicted, address, incarnation, first, second)
         self._changed.set()  # the store is written with what the node knows
 
     def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
@@ -242,13 +242,13 @@ class Network:
         """Ends a link in peace: a better one is there."""
         link = self._core.host.links.get(number)
         if link is not None:
-            peering.close(self._core.host, link, "a better way has its place")
+            self._core.do(peering.close, link, "a better way has its place")
 
     def hide(self, number: int) -> None:
         """Nobody is to be told where the host of a link was seen."""
         link, endpoint = self._core.host.links.get(number), self.ways.traversal.endpoint_of(number)
         if link is not None and endpoint is not None:
-            peering.hide(self._core.host, link, endpoint)
+            self._core.do(peering.hide, link, endpoint)
 
     def announce(self, places: tuple[Place, ...], node: Endpoint | None) -> None:
         """Publishes anew where this host is, and where others find its node, if they do."""
@@ -291,8 +291,7 @@ class Network:
             await trio.sleep(SAVE_S)
 
     def _write(self) -> None:
-        saved = pack_saved(self.shell.node.saved())
-        self._core.host.group.dirty[("meta", "node")] = saved
+        self._core.do(peering.keep_node, pack_saved(self.shell.node.saved()))
 
     # To look at.
 

@@ -8,13 +8,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from avm.host.capability import INVALID, Cap, Local, from_bytes
-from avm.host.clients import OPERATOR
+from avm.host.clients import OPERATOR, ear
 from avm.host.core import ENTROPY_BYTES, Core
-from avm.host.effects import Publish
 from avm.host.journal import hash_of_code
 from avm.host.moves import gone_by
-from avm.host.operate import done
-from avm.host.rebuild import Rebuild, rebuild
+from avm.host.rebuild import rebuild
 from avm.host.state import Machine, Mode
 from avm.run.parts import BadFrame, bytes_in, number_in, text_in
 from avm.store.interface import Store
@@ -27,14 +25,15 @@ Answer = Callable[[Any, str], None]
 Outside = Callable[[str, dict[str, Any], Callable[[], int], Answer], Any]
 
 
-def _rebuilt(request: int, params: dict[str, Any]) -> Rebuild:
-    """What is to be put in place, as a client's frame says it."""
+def _rebuild(core: Core, request: int, machine: Machine, params: dict[str, Any]) -> None:
+    """Has put in place what a client's frame says."""
     bundle, body = bytes_in(params["bundle"]), bytes_in(params["body"])
     references = params["references"]
     if type(references) is not list:
         raise BadFrame("not references")
     made_of = number_in(params["head"]), bytes_in(params["chain"])
-    return Rebuild(request, hash_of_code(bundle), bundle, body, references, *made_of)
+    code = hash_of_code(bundle)
+    core.do(rebuild, request, machine, code, bundle, (body, references), made_of)
 
 
 class Files(Protocol):
@@ -107,10 +106,7 @@ class Operator:
                 self._stop()
                 return {}
             case "ear":
-                # Told once the client is in the store: its capability holds through a crash.
-                ear = Local(client, 0, 0, 0, None, bytes_in(params["context"]), ())
-                core.host.effects.append(Publish(client))
-                done(core.host, request(), core.seal(ear))
+                core.do(ear, client, request(), bytes_in(params["context"]))
                 return None
             case "names":
                 machine = self._machine(params["machine"])
@@ -150,7 +146,7 @@ class Operator:
                 body, caps = bytes_in(params["body"]), self._caps(params["caps"])
                 core.edit(request(), machine, body, caps)
             case "rebuild":
-                rebuild(core.host, machine, _rebuilt(request(), params))
+                _rebuild(core, request(), machine, params)
             case "suspend":
                 mode = Mode.FAIL if params.get("mode") == "fail" else Mode.HOLD
                 core.change(request(), machine, verb, mode)

@@ -9,6 +9,7 @@ from typing import Any
 from avm.host import acquaintance, peering
 from avm.host.core import Core
 from avm.host.roster import Known
+from avm.host.state import Host
 from avm.run.network import Network
 from avm.run.operator import NotDone
 from avm.run.parts import text_in
@@ -17,7 +18,7 @@ from caps.identity import parse_address, parse_route
 
 ADDRESS_DIGITS = 64
 BEACON = peering.BEACON.decode()
-ACTS = {
+ACTS: dict[str, Callable[[Host, int, bytes], None]] = {
     "drop": acquaintance.drop,
     "ban": acquaintance.ban,
     "unban": acquaintance.unban,
@@ -38,15 +39,15 @@ class Peers:
         name = params.get("act", "ls")
         if name == "ls":
             return self._list()
-        host = self._core.host
         if name == "dial":
             try:
                 route = parse_route(text_in(params["host"]))
             except Malformed as error:
                 raise NotDone(str(error), 2) from None
-            acquaintance.dial(host, request(), route.address, route.endpoint)
+            self._core.do(acquaintance.dial, request(), route.address, route.endpoint)
         elif name in ACTS:
-            ACTS[name](host, request(), self.address_of(text_in(params["host"])))
+            address = self.address_of(text_in(params["host"]))
+            self._core.do(ACTS[name], request(), address)
         else:
             raise NotDone(f"this host knows no `peers {name}`", 2)
         self._core.pump()

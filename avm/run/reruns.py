@@ -17,7 +17,7 @@ from typing import Any
 import trio
 
 from avm.host.core import Core
-from avm.host.doubt import Found, Verdict, concluded, next_span
+from avm.host.doubt import Found, Verdict, concluded, next_span, run_again
 from avm.host.spans import Span
 from avm.limits import Limits
 from avm.machine import frames
@@ -87,13 +87,13 @@ class Reruns:
         self._settle = settle
         self._note = note
         self._rerunner: Rerunner | None = None
-        core.host.spans.share = limits.rerun_share
+        core.do(run_again, limits.rerun_share)
 
     async def run(self) -> None:
         """Has one span after another run again, until cancelled."""
         last = trio.current_time()
         while self._limits.rerun_share:
-            span = next_span(self._core.host)
+            span = self._core.do(next_span)
             if span is None:
                 if trio.current_time() - last > UNUSED_S_MAX:
                     self.close()
@@ -101,7 +101,7 @@ class Reruns:
                 continue
             began = trio.current_time()
             found = await self._take(span)
-            machine = concluded(self._core.host, span, found)
+            machine = self._core.do(concluded, span, found)
             if machine is not None:
                 self._note("machine.nondeterministic", machine=machine.name, why=found.why)
             self._core.pump()

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -30,6 +31,7 @@ from avm.host.effects import (
     Frozen,
     Kill,
     Load,
+    Mark,
     Publish,
     Say,
     Seek,
@@ -50,6 +52,7 @@ from avm.run.loading import load_core
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
 from avm.run.reactor import Reactor
+from avm.run.recorder import Recorder
 from avm.run.reruns import Reruns
 from avm.run.spawn import Prepared
 from avm.run.writer import Writer
@@ -69,10 +72,10 @@ IDLE_S = 1.0
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def run(directory: Directory, config: Config) -> int:
+def run(directory: Directory, config: Config, record: Path | None = None) -> int:
     """Runs a host in the foreground until it is told to stop; returns the exit code.
 
-    Raises `AvmError` with one line when it cannot start.
+    `record` is where what it is told is kept. Raises `AvmError` with one line when it cannot start.
     """
     directory.create()
     lock = directory.acquire_lock()
@@ -89,7 +92,11 @@ def run(directory: Directory, config: Config) -> int:
             gc.freeze()
             gc.set_threshold(GARBAGE)
             gc.enable()
-            runtime = Runtime(directory, config, core, store, prepared)
+            recorder = None
+            if record is not None:
+                about = (config.record, time.time_ns(), note)
+                recorder = Recorder(record, core, store, *about)
+            runtime = Runtime(directory, config, core, store, prepared, recorder)
             code: int = trio.run(runtime.main)
             return code
         finally:
@@ -128,8 +135,10 @@ class Runtime:
         core: Core,
         store: SqliteStore,
         prepared: Prepared,
+        recorder: Recorder | None = None,
     ) -> None:
         self._directory = directory
+        self._recorder = recorder
         self._config = config
         self._core = core
         self._store = store
@@ -196,6 +205,9 @@ class Runtime:
                 self._settle()
                 if self._network is not None:
                     print(f"avm-host is reached at {self._network.route}", flush=True)
+                if self._recorder is not None:
+                    what = "keys and all that is said are in it"
+                    print(f"avm-host is recorded in {self._recorder.place}: {what}", flush=True)
                 print(f"avm-host {VERSION} is ready in {self._directory.path}", flush=True)
                 await self._stopping.wait()
                 await self._drain()
@@ -207,6 +219,8 @@ class Runtime:
             self._reruns.close()
             self._pool.close()
             self._writer.close()
+            if self._recorder is not None:
+                self._recorder.close()
         if self._fatal:
             raise self._fatal
         return 0
@@ -248,6 +262,8 @@ class Runtime:
                 self._settle()
                 return
         self._set_alarm()
+        if self._recorder is not None:
+            self._recorder.settled()
 
     def _pump_and_settle(self) -> None:
         self._core.pump()
@@ -258,6 +274,8 @@ class Runtime:
             case Deliver(client, batch):
                 self._control.deliver(client, batch)
             case Load():
+                if self._recorder is not None:
+                    self._recorder.loading(effect)
                 self._pool.load(effect)
             case SendCode():
                 self._pool.send_code(effect)
@@ -276,8 +294,10 @@ class Runtime:
             case Frozen(sender, receiver, why):
                 pair = {"sender": sender.hex(), "receiver": receiver.hex()}
                 note("channel.frozen", **pair, why=why)
+            case Mark():
+                self._control.mark(effect)
             case _:
-                self._control.say(effect)
+                raise AssertionError(f"nothing carries out {type(effect).__name__}")
 
     def _commit(self) -> bool:
         """Hands the next group to the writer; True when it held nothing to write."""
@@ -372,6 +392,7 @@ class Runtime:
             "reach": None if network is None else network.ways.reach(),
             "contacts": None if network is None else len(network.shell.node.table),
             "reruns": self._reruns.status(),
+            "record": None if self._recorder is None else self._recorder.status(),
         }
 
     def _ask_outside(

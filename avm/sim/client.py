@@ -6,12 +6,13 @@ for the mark and offers again what was not taken.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from avm.host.batch import Batch, Said
 from avm.host.capability import Cap, Local, Named, Reply, Sealed, address_of
+from avm.host.clients import mark as ask_mark
 from avm.host.core import Core
+from avm.host.effects import Mark
 from avm.host.sender import Sender
 from caps.codec import decode_content_untrusted, encode_content
 from caps.slots import Common, Foreign
@@ -49,16 +50,6 @@ class Handles:
         if not isinstance(handle, Foreign) or handle._slot >= len(self._caps):
             raise KeyError(handle)
         return self._caps[handle._slot]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What a host took on a channel of a client, told when it is durable."""
-
-    client: bytes
-    receiver: bytes
-    taken: int
-    verdicts: dict[int, list[Any]]
 
 
 class Client:
@@ -101,10 +92,7 @@ class Client:
         self.outgoing.clear()
         self.unmarked = set(self.senders)
         for receiver in self.senders:
-            channel = core.host.channels.get((self.address, receiver))
-            taken = channel.taken if channel is not None else 0
-            verdicts = dict(channel.verdicts) if channel is not None else {}
-            core.host.group.after.append(Mark(self.address, receiver, taken, verdicts))
+            core.do(ask_mark, self.address, 0, receiver)
 
     def marked(self, mark: Mark) -> None:
         """The host tells the mark of a channel: what is not taken is offered again."""

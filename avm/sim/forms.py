@@ -23,7 +23,7 @@ from avm.nat.tunnels import Tunnels
 from avm.sim import coming, plan, scene
 from avm.sim.agenda import Agenda
 from avm.sim.chance import Chance
-from avm.sim.client import Client, Handles, Mark
+from avm.sim.client import Client, Handles
 from avm.sim.code import Codes
 from avm.sim.entropy import Entropy
 from avm.sim.files import Files
@@ -123,7 +123,7 @@ _WORLD = (
     *(coming.KnockAgain, coming.Answered, coming.GiveUp, coming.Down, coming.Idle, coming.Tell),
     *(coming.Begin, coming.Finish, plan.Plan, *plan.FAULTS, Agenda, Chance, Entropy, Weather),
     *(Router, finding.Finder, finding.LookUp, finding.Try, finding.Meet, finding.At),
-    *(finding.NoLink, SimHost, Core, Client, Handles, Mark, Sender, MemoryStore, Transaction),
+    *(finding.NoLink, SimHost, Core, Client, Handles, Sender, MemoryStore, Transaction),
     *(LinkLimits, Files),
 )
 
@@ -229,7 +229,8 @@ def _handle(_given: Given, reference: int | str) -> Capability:
 
 _VALUES = (Map, Failed, Linear, Affine, Relevant)
 _MADE = (
-    saved.IDENTITY._replace(alike=True),
+    saved.IDENTITY,
+    saved.DEADLINES,
     Made(Keyring, lambda keys: (keys.address, *keys.known()), _keyring),
     Made(RootKey, lambda key: (key.public_key,), _root),
     Made(Codes, lambda codes: (), lambda given: given.codes),

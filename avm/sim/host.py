@@ -22,6 +22,7 @@ from avm.host.effects import (
     Frozen,
     Kill,
     Load,
+    Mark,
     Publish,
     Say,
     Seek,
@@ -39,7 +40,7 @@ from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.bundle import Bundle
 from avm.machine.live import Code
-from avm.sim.client import Client, Handles, Mark
+from avm.sim.client import Client, Handles
 from avm.sim.code import Codes
 from avm.sim.entropy import Entropy
 from avm.sim.files import Files

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from avm.host import carrying, journal
 from avm.host.chain import Fault
 from avm.host.journal import hash_of_code
-from avm.host.rebuild import WENT_ON, Rebuild, rebuild
+from avm.host.rebuild import WENT_ON, rebuild
 from avm.machine.prepared import load_bytes
 from avm.run import candidate
 from avm.run.audit import Audit
@@ -63,8 +63,8 @@ def kept(found: Rebuilt) -> Candidate:
 def switch(world: SimHost, one: Candidate) -> Any:
     world.codes[one.bundle] = load_bytes(one.bundle, LIMITS.printed_bytes)
     machine = world.machine("counter")
-    put = (one.code, one.bundle, one.body, one.references, one.head, one.chain)
-    return world.ask(lambda request: rebuild(world.core.host, machine, Rebuild(request, *put)))
+    put = (one.code, one.bundle, (one.body, one.references), (one.head, one.chain))
+    return world.ask(lambda request: world.core.do(rebuild, request, machine, *put))
 
 
 def read(world: SimHost) -> object:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.mutants import crashes, travel
+from tests.mutants import crashes, recording, travel
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.shells import SHELL_FAULTS
@@ -18,7 +18,15 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = ("caps", "dht", "avm", "tests", "examples", "pyproject.toml")
 WHOLE = ("tests/sim", "tests/avm/test_host_units.py")
 PATIENCE_S = 300
-ALL = (*FAULTS, *SHELL_FAULTS, *SPEED, *travel.FAULTS, *CARRYING, *crashes.FAULTS)
+ALL = (
+    *FAULTS,
+    *SHELL_FAULTS,
+    *SPEED,
+    *travel.FAULTS,
+    *CARRYING,
+    *crashes.FAULTS,
+    *recording.FAULTS,
+)
 
 
 def broken_copy(fault: Fault | None, into: Path) -> None:

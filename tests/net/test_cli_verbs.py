@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,11 +45,11 @@ class Shell:
         assert code == 0, err
         return out
 
-    def start(self, *settings: str) -> None:
+    def start(self, *settings: str, options: Sequence[str] = ()) -> None:
         log = (self.path / "host.log").open("ab")
         with log:
             self.host = subprocess.Popen(
-                [*COMMAND, "run", *(f"--set={one}" for one in settings)],
+                [*COMMAND, "run", *options, *(f"--set={one}" for one in settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

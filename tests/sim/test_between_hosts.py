@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avm.host import channel, links
+from avm.host import channel, deciding, links
 from avm.host.capability import Cap, address_of
 from avm.host.channel import OPEN, Again, End, Gone, Mark, Offer, Open, Part, Told
 from avm.host.effects import Say
@@ -351,11 +351,11 @@ def test_c08_a_frozen_channel_goes_on_when_both_operators_decide_so() -> None:
     pair = Pair()
     pair.goes_back()
     ends = (pair.client.address, pair.made.machine.address)
-    pair.here.ask(lambda request: pair.here.core.restart_channel(request, *ends))
+    pair.here.ask(lambda request: pair.here.core.do(deciding.restart_channel, request, *ends))
     pair.net.advance(60)
     assert len(pair.net.frozen) == 2, "one operator alone cannot"
-    pair.there.ask(lambda request: pair.there.core.restart_channel(request, *ends))
-    pair.here.ask(lambda request: pair.here.core.restart_channel(request, *ends))
+    pair.there.ask(lambda request: pair.there.core.do(deciding.restart_channel, request, *ends))
+    pair.here.ask(lambda request: pair.here.core.do(deciding.restart_channel, request, *ends))
     pair.net.advance(60)
     assert pair.tokens() == (1, 3), "what was lost stays lost, and the rest goes on"
     assert not pair.here.core.host.outbox

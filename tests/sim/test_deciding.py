@@ -3,7 +3,7 @@
 import cbor2
 import pytest
 
-from avm.host import journal
+from avm.host import deciding, journal
 from avm.host.cases import Claim
 from avm.host.deciding import contradicted
 from avm.host.operate import Created
@@ -45,9 +45,8 @@ class Gone(Pair):
         return [one.why for one in self.net.frozen if (one.sender, one.receiver) == self.ends]
 
     def decide(self, world: SimHost, act: str) -> None:
-        core = world.core
-        decide = core.accept_channel if act == "accept" else core.restart_channel
-        world.ask(lambda request: decide(request, *self.ends))
+        decide = deciding.accept_channel if act == "accept" else deciding.restart_channel
+        world.ask(lambda request: world.core.do(decide, request, *self.ends))
         self.net.advance(5)
 
 
@@ -174,7 +173,7 @@ def test_a_clients_channel_is_restarted_and_not_accepted() -> None:
     ends = (pair.client.address, pair.made.machine.address)
     pair.here.core.host.channels[ends].frozen = BACK_HERE
     with pytest.raises(Refusal, match="its sender is a client"):
-        pair.here.ask(lambda request: pair.here.core.accept_channel(request, *ends))
+        pair.here.ask(lambda request: pair.here.core.do(deciding.accept_channel, request, *ends))
 
 
 def test_w18_two_hosts_that_claim_one_address_are_kept_once_where_it_matters_here() -> None:

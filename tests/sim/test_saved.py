@@ -8,7 +8,6 @@ from avm.graph import BadGraph
 from avm.host.core import Core
 from avm.host.keys import Keyring
 from avm.host.saved import dump_host, load_core_untrusted
-from avm.sim.client import Mark
 from avm.sim.host import SimHost
 from tests.avm.store_dump import dump
 from tests.sim.orchard import Orchard
@@ -18,9 +17,9 @@ STEPS = 500
 
 def go_on_elsewhere(world: SimHost) -> None:
     """Saves the core of a host and puts one that was loaded from the bytes in its place."""
-    body = dump_host(world.core.host, [Mark])
-    world.core = load_core_untrusted(body, Keyring(*world.keyring_seeds), [Mark])
-    assert dump_host(world.core.host, [Mark]) == body
+    body = dump_host(world.core.host)
+    world.core = load_core_untrusted(body, Keyring(*world.keyring_seeds))
+    assert dump_host(world.core.host) == body
     for client in world.clients.values():
         if client.core is not None:
             client.core = world.core

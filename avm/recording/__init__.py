@@ -1,0 +1,1 @@
+"""What a running host was told and what it answered, kept so that it can be told again. Pure."""

@@ -1,0 +1,244 @@
+"""Everything that can be told to a host core, by name: the one list of its inputs. Pure.
+
+Beside the journey, at its only door: the shells change a host by these methods and functions and by
+nothing else, so what is told here again comes to the same.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from avm.host import acquaintance, carrying, clients, deciding, doubt, links, operate, peering
+from avm.host import rebuild as rebuilding
+from avm.host.core import Core
+from avm.host.state import Host, Mode
+from avm.recording import parts
+from avm.recording.packing import of_array
+from avm.recording.parts import (
+    BOOL,
+    BYTES,
+    CAPS,
+    CLAIM,
+    CONTENTS,
+    ENDPOINT,
+    FETCH,
+    FLOAT,
+    FOUND,
+    HEAD,
+    IDENTITY,
+    INT,
+    LEAVING,
+    LINK,
+    MACHINE,
+    MODE,
+    SAID,
+    SPAN,
+    STATE,
+    TEXT,
+    UNPACKED,
+    Part,
+)
+from caps import shape
+
+REQUIRED = object()
+MAYBE_INT, MAYBE_BYTES = parts.optional(INT), parts.optional(BYTES)
+MAYBE_ENDPOINT, MAYBE_CONTENTS = parts.optional(ENDPOINT), parts.optional(CONTENTS)
+Does = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """An argument by its name; `default` is REQUIRED where there is none."""
+
+    name: str
+    part: Part
+    default: Any = REQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One way to tell a core something: a method of it, or a function over its host."""
+
+    name: str
+    params: tuple[Param, ...]
+    function: Does | None = None
+
+    def packed(self, args: tuple[Any, ...], more: dict[str, Any]) -> bytes:
+        """The arguments of a call, packed."""
+        found = [param.part.packed(one) for param, one in zip(self.params, args, strict=False)]
+        for param in self.params[len(args) :]:
+            found.append(param.part.packed(more.get(param.name, param.default)))
+        return of_array(found)
+
+    def arguments(self, host: Host, plain: object) -> list[Any]:
+        """The arguments again; raises Malformed, or Absent."""
+        row = shape.array(plain, len(self.params), f"arguments of {self.name}")
+        return [param.part.again(host, one) for param, one in zip(self.params, row, strict=True)]
+
+    def prepared(self, core: Core, plain: object) -> Callable[[], Any]:
+        """Has it at hand to be told to a core; raises Malformed or Absent."""
+        arguments = self.arguments(core.host, plain)
+        if self.function is not None:
+            return partial(self.function, core.host, *arguments)
+        named = {param.name: one for param, one in zip(self.params, arguments, strict=True)}
+        return partial(getattr(core, self.name), **named)
+
+
+def _method(name: str, *params: Param) -> Input:
+    return Input(name, params)
+
+
+def _function(name: str, function: Does, *params: Param) -> Input:
+    return Input(name, params, function)
+
+
+def _of(part: Part, *names: str) -> tuple[Param, ...]:
+    return tuple(Param(name, part) for name in names)
+
+
+REQUEST, ADDRESS, ENDPOINT_AT = (
+    Param("request", INT),
+    Param("address", BYTES),
+    Param("endpoint", ENDPOINT),
+)
+ON = Param("machine", MACHINE)
+PAIR = (REQUEST, *_of(BYTES, "sender", "receiver"))
+
+METHODS = (
+    _method("take_commit"),
+    _method("committed"),
+    _method("refused"),
+    _method("tick", Param("now_ms", INT)),
+    _method("hear_clock", Param("now_ms", INT)),
+    _method("worker_up", Param("number", INT)),
+    _method("worker_down", Param("number", INT), Param("why", TEXT)),
+    _method("answer", Param("number", INT), Param("frame", BYTES)),
+    _method("pump"),
+    _method("join"),
+    _method(
+        "link_up",
+        Param("number", INT),
+        Param("identity", IDENTITY),
+        Param("room", INT),
+        Param("endpoint", MAYBE_ENDPOINT, None),
+        Param("round_trip_ms", FLOAT, 0.0),
+    ),
+    _method("link_down", Param("number", INT), Param("fouled", BOOL, False)),
+    _method("link_room", *_of(INT, "number", "room")),
+    _method("found", *_of(BYTES, "address", "where")),
+    _method("not_found", ADDRESS),
+    _method("no_link", ADDRESS),
+    _method(
+        "move",
+        REQUEST,
+        ON,
+        Param("to", BYTES),
+        Param("name", TEXT),
+        Param("endpoint", MAYBE_ENDPOINT, None),
+    ),
+    _method("take_back", REQUEST, Param("left", LEAVING)),
+    _method(
+        "carried",
+        Param("link", INT),
+        Param("fetch", FETCH),
+        Param("item", BYTES),
+        Param("following", INT),
+    ),
+    _method("frame", Param("number", INT), Param("body", BYTES)),
+    _method(
+        "open_client",
+        ADDRESS,
+        Param("durable", BOOL, False),
+        Param("name", TEXT, ""),
+        Param("tag", BYTES, b""),
+    ),
+    _method(
+        "offer",
+        *_of(BYTES, "client", "receiver"),
+        Param("seq", INT),
+        Param("messages", SAID),
+        Param("deadline_ms", MAYBE_INT, None),
+        Param("position", BYTES, b""),
+        Param("splits", BOOL, False),
+    ),
+    _method("refuse_offer", *_of(BYTES, "client", "receiver"), *_of(INT, "seq", "index")),
+    _method("received", *_of(BYTES, "client", "sender"), Param("seq", INT)),
+    _method("confirm", *_of(BYTES, "client", "receiver"), Param("seq", INT)),
+    _method("close_client", ADDRESS, Param("ended", BOOL)),
+    _method(
+        "create",
+        REQUEST,
+        Param("sender", BYTES),
+        Param("name", TEXT),
+        *_of(BYTES, "code", "bundle", "content"),
+        Param("caps", CAPS),
+        Param("entropy", BYTES),
+    ),
+    _method("upgrade", REQUEST, ON, *_of(BYTES, "code", "bundle")),
+    _method("edit", REQUEST, ON, Param("body", BYTES), Param("caps", CAPS)),
+    _method("change", REQUEST, ON, Param("verb", TEXT), Param("mode", MODE, Mode.HOLD)),
+    _method(
+        "retry",
+        REQUEST,
+        ON,
+        Param("n", INT),
+        Param("row", MAYBE_BYTES),
+        Param("edited", MAYBE_CONTENTS, None),
+    ),
+    _method("drop_failed", REQUEST, ON, Param("n", INT)),
+    _method("prune", REQUEST, ON, Param("keep_from", INT)),
+    _method("drain"),
+)
+FUNCTIONS = (
+    _function("restart_channel", deciding.restart_channel, *PAIR),
+    _function("accept_channel", deciding.accept_channel, *PAIR),
+    _function(
+        "contradicted",
+        deciding.contradicted,
+        ADDRESS,
+        Param("incarnation", INT),
+        *_of(CLAIM, "first", "second"),
+    ),
+    _function("learn", acquaintance.learn, ADDRESS, ENDPOINT_AT),
+    _function("dial", acquaintance.dial, REQUEST, ADDRESS, ENDPOINT_AT),
+    _function("drop", acquaintance.drop, REQUEST, ADDRESS),
+    _function("ban", acquaintance.ban, REQUEST, ADDRESS),
+    _function("unban", acquaintance.unban, REQUEST, ADDRESS),
+    _function("trust", acquaintance.trust, REQUEST, ADDRESS, Param("trusted", BOOL, True)),
+    _function("distrust", acquaintance.distrust, REQUEST, ADDRESS),
+    _function("seen", peering.seen, ADDRESS, ENDPOINT_AT),
+    _function("retire", peering.close, Param("link", LINK), Param("why", TEXT)),
+    _function("hide", peering.hide, Param("link", LINK), ENDPOINT_AT),
+    _function("keep_node", peering.keep_node, Param("saved", BYTES)),
+    _function("mark", clients.mark, Param("client", BYTES), REQUEST, Param("receiver", BYTES)),
+    _function("ear", clients.ear, Param("client", BYTES), REQUEST, Param("context", BYTES)),
+    _function("prove", links.prove, ADDRESS),
+    _function("run_again", doubt.run_again, Param("share", INT)),
+    _function("next_span", doubt.next_span),
+    _function("refuse", operate.refuse, REQUEST, Param("why", TEXT), Param("code", INT, 1)),
+    _function("export", carrying.export, REQUEST, ON, Param("file", TEXT), Param("whole", BOOL)),
+    _function("written", carrying.written, ADDRESS),
+    _function("unwritten", carrying.unwritten, ADDRESS, Param("why", TEXT)),
+    _function("named", carrying.named, ADDRESS, REQUEST),
+    _function("number_for", carrying.number_for),
+    _function(
+        "take_up", carrying.take_up, REQUEST, Param("unpacked", UNPACKED), Param("name", TEXT, "")
+    ),
+    _function(
+        "rebuild",
+        rebuilding.rebuild,
+        REQUEST,
+        ON,
+        *_of(BYTES, "code", "bundle"),
+        Param("state", STATE),
+        Param("made_of", HEAD),
+    ),
+    _function("concluded", doubt.concluded, Param("span", SPAN), Param("found", FOUND)),
+)
+
+INPUTS = {one.name: one for one in (*METHODS, *FUNCTIONS)}
+BY_FUNCTION = {one.function: one for one in FUNCTIONS}
+# Read and never change what the core decides: told again, they would say the same.
+READS: tuple[str, ...] = ("host", "load", "do", "seal", "unseal_untrusted", "next_wake_ms")
+READS += ("until_ms", "owes", "is_busy", "is_drained")
