@@ -148,7 +148,7 @@ def _announce(scene: Scene, site: Site) -> None:
 def _ask(scene: Scene, site: Site, effect: Any) -> None:
     match effect:
         case Say(link, lane, frame):
-            wires.say(scene, site, link, lane, frame)
+            wires.say(scene, site, link, lane % wires.LANES, frame)
         case Seek(address):
             scene.counts["address sought"] += 1
             site.finder.seek(address)
