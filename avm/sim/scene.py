@@ -115,7 +115,7 @@ class Site:
     asked: Asked
     entropy: Entropy
     endpoint: Endpoint
-    bootstrap: tuple[Route, ...]
+    bootstrap: tuple[Route, ...] = ()
     life: int = 0
     node: Node | None = None
     finder: Finder = field(default_factory=Finder)

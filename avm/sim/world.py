@@ -26,14 +26,12 @@ from avm.sim.forms import Given, world_form
 from avm.sim.host import SimHost
 from avm.sim.plan import Fault, Plan
 from avm.sim.scene import Asked, Scene, Site
-from caps.identity import Route
 from caps.value import Capability
 from dht.proofs import Proofs
 from dht.settings import Settings
 
 SECOND_US = 1_000_000
 ACT_S = 120.0
-BOOTSTRAPS = 2
 QUIET_US = 100_000
 
 
@@ -116,14 +114,11 @@ class World:
         host = SimHost(seed, limits=self.limits, workers=self.workers, network=asked, name=name)
         host.handles, host.codes, host.driver = self.handles, self.codes, _Driver(self, name)
         assert name not in state.names, "a host has a name of its own"
-        first = tuple(_route(state, one) for one in state.sites[:BOOTSTRAPS])
         ip = post.outer_ip(state)
-        site = Site(number, host, asked, entropy, post.endpoint_at(ip), first)
+        site = Site(number, host, asked, entropy, post.endpoint_at(ip))
         state.sites.append(site)
         state.names[name] = number
         state.addresses[host.core.host.address] = number
-        if number == 1:  # the first knew nobody, and is told of the second for when it starts again
-            state.sites[0].bootstrap = (Route(site.address, post.endpoint_at(ip)),)
         post.settle_at(state, site, ip)
         passes.start(state, site)
         self._settle()
@@ -274,10 +269,6 @@ _DRIVER = Made(
 )
 _FORM = world_form(_DRIVER)
 _HEAD = Form((Limits,))
-
-
-def _route(state: Scene, site: Site) -> Route:
-    return Route(site.address, post.outer_endpoint(state, site))
 
 
 def _never() -> bool:
