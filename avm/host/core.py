@@ -13,6 +13,7 @@ from avm.host import (
     capability,
     carrying,
     clients,
+    clock,
     dispatch,
     due,
     failed,
@@ -44,13 +45,12 @@ from caps.identity import Endpoint, Identity, RootKey
 P = ParamSpec("P")
 T = TypeVar("T")
 ENTROPY_BYTES = 88
-CATCH_UP = 8
 
 
 class Core:
     """A host, driven by events; see the module."""
 
-    __slots__ = ("__dict__", "host")  # those who record it put themselves before its methods
+    __slots__ = ("__dict__", "host")
 
     def __init__(
         self, keys: Keyring, limits: Limits, *, now_ms: int, python: str = "", version: str = ""
@@ -124,20 +124,8 @@ class Core:
         self.pump()
 
     def hear_clock(self, now_ms: int) -> None:
-        """Takes the time from a clock. When that goes back the host's goes on from where it was.
-
-        Otherwise no deadline would come, and no turn be over time, until the clock is there again.
-        The host's time runs slower until the clock has made up for it.
-        """
-        host = self.host
-        passed_ms = now_ms - host.clock_ms
-        if passed_ms < 0:
-            host.ahead_ms -= passed_ms
-            host.clock_ms = now_ms
-        elif passed_ms >= CATCH_UP:
-            host.ahead_ms -= min(host.ahead_ms, passed_ms // CATCH_UP)
-            host.clock_ms = now_ms
-        host.now_ms = max(host.now_ms, now_ms + host.ahead_ms)
+        """Takes the time from a clock; see `clock.hear`."""
+        clock.hear(self.host, now_ms)
 
     def until_ms(self, due_ms: int, now_ms: int) -> int:
         """How long it is from a clock's `now_ms` until a moment of the host's time."""

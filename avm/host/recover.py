@@ -7,6 +7,7 @@ import cbor2
 
 from avm.host import journal
 from avm.host.effects import Load
+from avm.host.history import Reads
 from avm.machine import frames
 
 CHUNK_BYTES = 256 * 1024
@@ -30,6 +31,14 @@ def recovery(
     for chunk in again(entries):
         yield frames.pack([frames.AGAIN, load.machine, chunk])
     yield frames.pack([frames.LOADED, load.machine, load.token, ""])
+
+
+def recovered(store: Reads, load: Load) -> Iterator[bytes]:
+    """The frames that give a machine to a worker, out of a store."""
+    snapshot = store.snapshot(load.machine)
+    start = 0 if snapshot is None else snapshot[0] + 1
+    bundle = store.get(("code", load.code))
+    return recovery(load, bundle, snapshot, store.entries(load.machine, start))
 
 
 def unrecovered(load: Load, why: str) -> bytes:

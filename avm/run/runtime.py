@@ -5,7 +5,6 @@ are made by the writer's thread, and while one is under way the next group gathe
 """
 
 import gc
-import json
 import os
 import signal
 import sys
@@ -49,6 +48,7 @@ from avm.run.door import Door
 from avm.run.figures import Figures
 from avm.run.filing import Filing
 from avm.run.loading import load_core
+from avm.run.noting import note
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
 from avm.run.reactor import Reactor
@@ -118,11 +118,6 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def note(event: str, **fields: Any) -> None:
-    """A structured line about the host's own life, on standard error."""
-    print(json.dumps({"event": event, **fields}), file=sys.stderr, flush=True)
 
 
 class Runtime:

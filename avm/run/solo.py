@@ -13,7 +13,7 @@ from avm.host.capability import Cap, Local, Reply
 from avm.host.core import Core
 from avm.host.effects import Deliver, Kill, Load, SendCode, ToWorker, Verdict
 from avm.host.keys import Keyring
-from avm.host.recover import recovery
+from avm.host.recover import recovered
 from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.worker import Interior, MakeInside
@@ -154,11 +154,7 @@ class Solo:
                 self._sessions[client].came.extend(batch.messages)
 
     def _load(self, load: Load) -> None:
-        snapshot = self.store.snapshot(load.machine)
-        start = 0 if snapshot is None else snapshot[0] + 1
-        bundle = self.store.get(("code", load.code))
-        entries = self.store.entries(load.machine, start)
-        self._frames.extend(recovery(load, bundle, snapshot, entries))
+        self._frames.extend(recovered(self.store, load))
 
     # Who asks.
 

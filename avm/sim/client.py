@@ -90,6 +90,7 @@ class Client:
         self.core = core
         core.open_client(self.address, self.durable, tag=self.tag)
         self.outgoing.clear()
+        self.waits_until_ms = 0
         self.unmarked = set(self.senders)
         for receiver in self.senders:
             core.do(ask_mark, self.address, 0, receiver)

@@ -34,7 +34,7 @@ from avm.host.effects import (
 from avm.host.journal import hash_of_code
 from avm.host.keys import Keyring
 from avm.host.operate import Created
-from avm.host.recover import recovery
+from avm.host.recover import recovered
 from avm.host.state import Machine, Mode
 from avm.limits import Limits
 from avm.machine import frames
@@ -320,14 +320,8 @@ class SimHost:
                 self.network(self, effect)
 
     def _load(self, load: Load) -> None:
-        if load.worker not in self.workers:
-            return
-        snapshot = self.store.snapshot(load.machine)
-        start = 0 if snapshot is None else snapshot[0] + 1
-        bundle = self.store.get(("code", load.code))
-        entries = self.store.entries(load.machine, start)
-        for frame in recovery(load, bundle, snapshot, entries):
-            self.workers[load.worker].frames.append(frame)
+        if load.worker in self.workers:
+            self.workers[load.worker].frames.extend(recovered(self.store, load))
 
     # The operator.
 

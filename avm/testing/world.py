@@ -14,7 +14,7 @@ from avm.errors import AvmError
 from avm.host.batch import Said
 from avm.host.capability import Cap, Local, address_of
 from avm.host.effects import Load
-from avm.host.recover import recovery
+from avm.host.recover import recovered
 from avm.host.refer import from_reference
 from avm.host.state import Flight
 from avm.limits import Limits
@@ -180,12 +180,9 @@ class Machine:
         sim = self._world._sim
         machine = sim.machine(self.name)
         load = Load(0, machine.id, machine.code, True, machine.next_slot, machine.generation, 0)
-        snapshot = sim.store.snapshot(machine.id)
-        start = 0 if snapshot is None else snapshot[0] + 1
         bundle = sim.store.get(("code", machine.code))
         inside = Inside(sim.limits, sim.codes.__getitem__)
-        entries = sim.store.entries(machine.id, start)
-        for frame in recovery(load, bundle, snapshot, entries):
+        for frame in recovered(sim.store, load):
             for answer in inside.receive(frame):
                 why_not = frames.unpack(answer)[3]
                 assert not why_not, f"{self.name} does not come back: {why_not}"
