@@ -11,6 +11,7 @@ from avm.host.cases import Claim
 from avm.host.effects import Dial, Publish, Say, Seek, Unlink
 from avm.host.links import prove
 from avm.host.nodesave import pack_saved, unpack_saved
+from avm.host.peering import keep_node
 from avm.nat import finding
 from avm.nat.packets import is_ours
 from avm.sim import dials, post, routes, wires
@@ -106,7 +107,7 @@ def save(site: Site) -> None:
     """Keeps what the node knows with the next commit."""
     assert site.node is not None
     site.saves = False
-        site.host.core.do(keep_node, pack_saved(site.node.saved()))
+    site.host.core.do(keep_node, pack_saved(site.node.saved()))
 
 
 def receive(scene: Scene, site: Site, datagram: bytes, source: Endpoint) -> None:
