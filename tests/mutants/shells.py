@@ -9,7 +9,7 @@ ELSEWHERE = "test_p01_a_run_of_whole_hosts_is_the_same_in_another_process_under_
 SHELL_FAULTS = [
     Fault(
         "a host is dialed where it was",
-        "avm/run/dialing.py",
+        "avm/nat/finding.py",
         "            for place in reversed(where.location.where):\n"
         "                self.learn(host, place)\n",
         "            pass\n",
@@ -46,9 +46,9 @@ SHELL_FAULTS = [
     ),
     Fault(
         "the places of a host are tried in the order of a set",
-        "avm/run/dialing.py",
-        "list(self._routes.get(host, {}))[::-1]",
-        "list(set(self._routes.get(host, {})))",
+        "avm/nat/finding.py",
+        "tuple(self._routes.get(host, {}))[::-1]",
+        "tuple(set(self._routes.get(host, {})))",
         f"{SHELLS}::{ELSEWHERE}",
     ),
     Fault(
