@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.mutants.__main__ import catches
-from tests.mutants.faults import FAULTS, Fault
+from tests.mutants.__main__ import FAULTS, catches
+from tests.mutants.faults import Fault
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))

@@ -1,6 +1,6 @@
 """How each thing in a world is kept: the classes whose objects are their fields, and those made anew. Pure.
 
-Secrets, code and what is only remembered to save work are not kept: the one who loads has them.
+Code and what is only remembered to save work are not kept, and keys stand beside the graph: `Given` has them.
 """
 
 from typing import Any

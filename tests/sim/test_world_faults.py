@@ -68,9 +68,11 @@ def answered_ms(made: Grove, asker: int, machine: int, limit_s: float = 60.0) ->
 
 def test_a_partition_stops_all_between_its_sides_and_nothing_else() -> None:
     made = grove(Partition(0, 20_000, ("h0",)))
+    began_ms = made.world.now_ms
     assert answered_ms(made, 0, 1, 5) == -1
     assert 0 <= answered_ms(made, 1, 2, 5) < 1_000
     assert made.world.run_until(lambda: 1 in made.clients[0].outcomes, 30)
+    assert 20_000 <= made.world.now_ms - began_ms < 21_000
 
 
 def test_a_link_on_which_nothing_comes_for_long_is_given_up_at_both_ends() -> None:
@@ -167,6 +169,21 @@ def test_a_crash_keeps_what_was_committed_and_nothing_else() -> None:
     assert replayed(made.world.host("h1"), "pouch").heard["y"] == 1
     kinds = [type(event) for _, event in diary.events if event.host == "h1"]  # type: ignore[union-attr]
     assert kinds.index(Crashed) < kinds.index(Committed)
+
+
+def test_what_was_under_way_when_a_host_died_is_not_done_in_its_next_life() -> None:
+    made = grove(SlowDisk(0, 60_000, "h1", 700))
+    client, diary = made.clients[1], Diary(Committed)
+    made.world.watch(diary)
+    client.send(made.go[1], ("y", 1, 1, 1))
+    made.world.run(0.1)
+    assert made.world.host("h1").is_writing
+    made.world.inject(Crash(0, "h1", 10))
+    made.world.run(0.65)
+    assert made.world.host("h1").is_writing
+    assert not diary.events
+    assert made.world.run_until(lambda: bool(diary.events), 1)
+    made.world.run(5)
 
 
 def test_a_crash_after_a_commit_finds_it_done_and_the_client_hears_of_it() -> None:
