@@ -8,10 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.mutants import faults, world
+from tests.mutants import campaign, faults, world
 from tests.mutants.faults import Fault
 
-FAULTS = [*faults.FAULTS, *world.FAULTS]
+FAULTS = [*faults.FAULTS, *world.FAULTS, *campaign.FAULTS]
 ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = ("caps", "dht", "avm", "tests", "examples", "pyproject.toml")
 WHOLE = ("tests/sim", "tests/avm/test_host_units.py")

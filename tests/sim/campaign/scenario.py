@@ -15,7 +15,7 @@ from avm.sim.drawing import draw
 from avm.sim.events import Committed, Event
 from avm.sim.host import SimHost
 from avm.sim.invariants import Broken, Invariants
-from avm.sim.plan import ClockJump, Plan
+from avm.sim.plan import BadPlan, ClockJump, Plan
 from avm.sim.world import World
 from caps.capability import SealedCapability, parse_wire_untrusted
 from caps.value import Capability
@@ -227,7 +227,7 @@ class Scenario:
         client, caps = self.clients[c], self.caps[c][m]
         match self.chance.below(40):
             case 0:
-                client.send(caps["look"], *[None] * min(left, 5))
+                client.send(caps["look"], *[client.ear(n) for n in range(min(left, 5))])
                 return min(left, 5)
             case 1:
                 fail = self.chance.below(12)
@@ -366,6 +366,8 @@ def run(
         why = str(broken)
     except AssertionError as broken:
         why = f"an assertion of the code: {broken}"
+    except BadPlan:
+        raise
     except Exception as raised:  # one seed of many: the others go on
         why = f"the code raised {type(raised).__name__}: {raised}"
     world = scenario.world
