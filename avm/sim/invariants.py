@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from avm.errors import AvmError
-from avm.host import channel, journal, rows
+from avm.host import channel, journal, moves, passage, rows
 from avm.host.batch import Batch
 from avm.host.header import parse_header_untrusted
 from avm.host.journal import Entry
@@ -46,6 +46,8 @@ TOLD = {
 FOUL = ("malformed", "unproven", "frozen")
 # How the bytes of a frame begin that offers a batch: see `avm.host.channel`.
 OFFER = bytes((0x88, channel.OFFER))
+# And of one that says that a machine's end here is committed, or that it lives here now.
+READY, LANDED = bytes((0x84, passage.READY)), bytes((0x85, passage.LANDED))
 
 Pair = tuple[bytes, bytes]
 Place = tuple[bytes, bytes, int]
@@ -96,6 +98,8 @@ class Invariants:
                 self._committed(world, event)
             case Said(frame=frame) if frame.startswith(OFFER):
                 self._said(world, event)
+            case Said(frame=frame) if frame.startswith((READY, LANDED)):
+                self._moved(world, event)
             case ClientHeard():
                 self._heard(world, event)
             case ClientTook():
@@ -182,6 +186,19 @@ class Invariants:
         if place not in self._kept:
             host = world.host(event.host)
             self._fail(world, host, f"{_named(*place)} leaves before it is durable")
+
+    def _moved(self, world: World, event: Said) -> None:
+        """What a host says of a machine that moves is durable there."""
+        host, frame = world.host(event.host), channel.unpack_frame_untrusted(event.frame)
+        match frame:
+            case passage.Ready(address=address):
+                if host.store.get(moves.key_of(moves.LEAVING, address)) is None:
+                    what = f"{_short(address)} is said to have left before that is durable"
+                    self._fail(world, host, what)
+            case passage.Landed(address=address):
+                if (host.name, address) not in {(at, one) for (at, _n), one in self._ids.items()}:
+                    what = f"{_short(address)} is said to have landed before that is durable"
+                    self._fail(world, host, what)
 
     def _slotted(
         self, world: World, event: Committed, number: int, slot: int, there: bool

@@ -154,6 +154,8 @@ class Scenario:
             left -= said
             if self.chance.hits(self.setting.acts):
                 self._operate()
+            if self.setting.dht and self.chance.hits(0.2):
+                self._locate()
             self.world.run(said * A_MESSAGE_S * self.chance.below(9) / 4)
         self._rest()
         self.check()
@@ -201,6 +203,13 @@ class Scenario:
             case _:
                 self._come_and_go()
         self.world.scene.touched[self.world.scene.names[home.name]] = None
+
+    def _locate(self) -> None:
+        """Some host asks the network where a purse lives, or another host."""
+        hosts = self.world.hosts
+        purses = [address for host in hosts for address in host.core.host.machines]
+        wanted = self.chance.choice([*purses, *(host.core.host.address for host in hosts)])
+        self.world.locate(self.chance.choice(hosts), wanted)
 
     def _come_and_go(self) -> None:
         """A client loses its connection, or comes back."""
