@@ -27,12 +27,13 @@ def differs(host: SimHost) -> str:
 
 
 def _rows(host: Host) -> dict[Key, object]:
-    """All that a host's memory would write, by its key."""
+    """All that a host's memory would write, by its key, and how far its channels have come."""
     found: dict[Key, object] = {}
     for pair, channel in host.channels.items():
         row = rows.encode(channel)
         if row != rows.encode(Channel(*pair)):  # of one that says nothing there need be no row
             found[("channel", *pair)] = row
+            found[("received", *pair)] = channel.received
     for place in host.outbox:
         found[("outbox", *place)] = True
     for place in host.inbox:
