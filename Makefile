@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # A peer whose requirements are not ours; the bench goes on without it where it cannot be had.
 LIBP2P := $(VENV)/libp2p
 
-.PHONY: demo test test-all lint bench dht-sim mutants crashes lock clean
+.PHONY: demo test test-all lint bench dht-sim sim mutants crashes lock clean
 
 $(STAMP): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
@@ -38,6 +38,13 @@ bench: $(STAMP)
 
 dht-sim: $(STAMP)
 	$(BIN)/python -m bench.dht_sim
+
+# Whole worlds from seeds, with all that can go wrong; SEEDS=1000 HOURS=100 MESSAGES=500 for a long campaign.
+sim: SEEDS ?= 100
+sim: HOURS ?= 0
+sim: MESSAGES ?= 500
+sim: $(STAMP)
+	$(BIN)/python -m tests.sim.campaign --seeds $(SEEDS) --hours $(HOURS) --messages $(MESSAGES)
 
 mutants: $(STAMP)
 	$(BIN)/python -m tests.mutants

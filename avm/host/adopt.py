@@ -295,6 +295,8 @@ def _sending(
     told, channel.verdicts = channel.verdicts, {}
     channel.sent, channel.sent_ordinal = number, ordinal
     channel.taken, channel.taken_ordinal = taken, taken_ordinal
+    if channel.received < taken:  # as after a start
+        channel.received, channel.received_ordinal = taken, taken_ordinal
     channel.epoch = epoch if owner is None else 0
     channel.digest, channel.base = digest, base
     batches = [_away(host, machine, one) for one in sent]

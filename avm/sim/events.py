@@ -119,6 +119,15 @@ class Located:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """The network told a host of a location: of which key, of which incarnation and sequence number."""
+
+    host: str
+    key: bytes
+    order: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLost:
     """A worker of a host is gone, with so many frames that it was given."""
 
@@ -175,6 +184,7 @@ Event: TypeAlias = (
     | Unlinked
     | ChannelFrozen
     | Located
+    | Looked
     | WorkerLost
     | ClientHeard
     | ClientTook

@@ -10,20 +10,44 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from avm.errors import AvmError
-from avm.host import channel, journal, rows
+from avm.host import channel, journal, moves, passage, rows
 from avm.host.batch import Batch
 from avm.host.header import parse_header_untrusted
 from avm.host.journal import Entry
 from avm.host.state import Status
 from avm.machine import frames
-from avm.sim.events import ChannelFrozen, ClientHeard, ClientTook, Committed, Event, Folded, Said
+from avm.sim.books import differs
+from avm.sim.events import (
+    ChannelFrozen,
+    ClientHeard,
+    ClientTook,
+    Committed,
+    Crashed,
+    Event,
+    Folded,
+    Looked,
+    Said,
+    Started,
+)
+from avm.sim.fairness import Fairness
 from avm.sim.host import SimHost
 from avm.sim.replaying import replay
 from avm.sim.world import World
 
 VERDICTS = (journal.TURN, journal.FAILED, journal.REFUSED, journal.VOID)
+# What a client is told of a batch, and the entry that its machine then has of it.
+TOLD = {
+    "applied": journal.TURN,
+    "refused": journal.REFUSED,
+    "rejected": journal.FAILED,
+    "undelivered": journal.VOID,
+}
+# Counted by hosts: frames that are none of a host that keeps to the rules.
+FOUL = ("malformed", "unproven", "frozen")
 # How the bytes of a frame begin that offers a batch: see `avm.host.channel`.
 OFFER = bytes((0x88, channel.OFFER))
+# And of one that says that a machine's end here is committed, or that it lives here now.
+READY, LANDED = bytes((0x84, passage.READY)), bytes((0x85, passage.LANDED))
 
 Pair = tuple[bytes, bytes]
 Place = tuple[bytes, bytes, int]
@@ -39,13 +63,18 @@ class Chain:
 
     hashes: list[bytes] = field(default_factory=list)
     taken: dict[bytes, int] = field(default_factory=dict)
+    ordinals: dict[bytes, int] = field(default_factory=dict)
+    slots: dict[int, bool] = field(default_factory=dict)
     now_ms: int = 0
 
 
 class Invariants:
     """Watches a world, and raises `Broken` where something does not hold."""
 
-    __slots__ = ("_applied", "_chains", "_ids", "_kept", "batches", "frozen", "messages")
+    __slots__ = (
+        "_applied", "_chains", "_fairness", "_ids", "_kept", "_seen", "_told",
+        "batches", "frozen", "messages"
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._chains: dict[bytes, Chain] = {}
@@ -53,6 +82,10 @@ class Invariants:
         self._applied: dict[Place, int] = {}
         self._kept: set[Place] = set()
         self._ids: dict[tuple[str, int], bytes] = {}
+        # What clients were told, and what the network told hosts since they started.
+        self._told: dict[Place, int] = {}
+        self._seen: dict[str, dict[bytes, tuple[int, int]]] = {}
+        self._fairness = Fairness()
         self.frozen: list[ChannelFrozen] = []
         self.batches = self.messages = 0
 
@@ -65,7 +98,9 @@ class Invariants:
                 self._committed(world, event)
             case Said(frame=frame) if frame.startswith(OFFER):
                 self._said(world, event)
-            case ClientHeard(verdict=["applied", *_]):
+            case Said(frame=frame) if frame.startswith((READY, LANDED)):
+                self._moved(world, event)
+            case ClientHeard():
                 self._heard(world, event)
             case ClientTook():
                 self._took(world, event)
@@ -73,6 +108,13 @@ class Invariants:
                 self._folded(world, event)
             case ChannelFrozen():
                 self.frozen.append(event)
+            case Looked():
+                self._looked(world, event)
+            case Started():
+                self._fairness.forget(event.host)
+                self._seen[event.host] = {}
+            case Crashed():
+                self._fouled(world, world.host(event.host))
 
     def _committed(self, world: World, event: Committed) -> None:
         host = world.host(event.host)
@@ -84,6 +126,8 @@ class Invariants:
             elif table == "machine" and body is not None and (host.name, place[0]) not in self._ids:
                 address = rows.decode_machine(place[0], body).address
                 self._ids[(host.name, place[0])] = address
+            elif table == "slot":
+                self._slotted(world, event, place[0], place[1], body is not None)
         for number, n, entry, _printed in written.journal:
             whose = self._ids.get((host.name, number))
             if whose is not None:
@@ -109,10 +153,16 @@ class Invariants:
             self._fail(world, host, f"{_named(sender, address, seq)} is {what}")
         chain.taken[sender] = seq
         self._applied[(sender, address, seq)] = entry.form
+        told = self._told.get((sender, address, seq))
+        if told is not None and told != entry.form:
+            self._fail(world, host, f"{_named(sender, address, seq)} had another verdict before")
         self.batches += 1
         if entry.form == journal.TURN:
-            now_ms, _channel, _ordinal, _from_host, messages = frames.unpack(entry["input"])
+            now_ms, _channel, ordinal, _from_host, messages = frames.unpack(entry["input"])
             self.messages += len(messages)
+            if ordinal < chain.ordinals.get(sender, 0):
+                self._fail(world, host, f"{_named(sender, address, seq)} has message ids again")
+            chain.ordinals[sender] = ordinal + len(messages)
             if now_ms < chain.now_ms:
                 self._fail(world, host, f"the time of {_short(address)} goes back at {entry.n}")
             chain.now_ms = now_ms
@@ -139,12 +189,59 @@ class Invariants:
             host = world.host(event.host)
             self._fail(world, host, f"{_named(*place)} leaves before it is durable")
 
+    def _moved(self, world: World, event: Said) -> None:
+        """What a host says of a machine that moves is durable there."""
+        host, frame = world.host(event.host), channel.unpack_frame_untrusted(event.frame)
+        match frame:
+            case passage.Ready(address=address):
+                if host.store.get(moves.key_of(moves.LEAVING, address)) is None:
+                    what = f"{_short(address)} is said to have left before that is durable"
+                    self._fail(world, host, what)
+            case passage.Landed(address=address):
+                if (host.name, address) not in {(at, one) for (at, _n), one in self._ids.items()}:
+                    what = f"{_short(address)} is said to have landed before that is durable"
+                    self._fail(world, host, what)
+
+    def _slotted(self, world: World, event: Committed, number: int, slot: int, there: bool) -> None:
+        """A slot is given a capability, or none: its number is not used again for another."""
+        host = world.host(event.host)
+        address = self._ids.get((host.name, number))
+        if address is None:
+            return
+        slots = self._chains.setdefault(address, Chain()).slots
+        if there and slots.get(slot) is False:
+            self._fail(world, host, f"slot {slot} of {_short(address)} is used again")
+        # A machine that leaves takes its slots along: they are not given up.
+        if there or event.transaction.puts.get(("machine", number), b"") is not None:
+            slots[slot] = there
+
     def _heard(self, world: World, event: ClientHeard) -> None:
-        """A client is told that its batch was applied: it was, and that is durable."""
+        """A client is told what became of its batch: it did, and that is durable."""
         place = (event.client, event.receiver, event.seq)
-        if self._applied.get(place) != journal.TURN:
-            host = world.host(event.host)
+        host, told = world.host(event.host), TOLD.get(str(event.verdict[0]))
+        if told is None:
+            return
+        became = self._applied.get(place)
+        if told == journal.TURN and became != told:
             self._fail(world, host, f"{_named(*place)} is acknowledged, and not applied")
+        if became is not None and became != told:
+            self._fail(world, host, f"{_named(*place)} is {event.verdict[0]}, and was not so")
+        self._told[place] = told
+
+    def _looked(self, world: World, event: Looked) -> None:
+        """A host is told where something lives: never of what was so before the last it heard."""
+        seen = self._seen.setdefault(event.host, {})
+        if event.order < seen.get(event.key, event.order):
+            host, known = world.host(event.host), seen[event.key]
+            what = f"the location of {_short(event.key)} goes back from {known} to {event.order}"
+            self._fail(world, host, what)
+        seen[event.key] = event.order
+
+    def _fouled(self, world: World, host: SimHost) -> None:
+        """No host is told nonsense: all keep to the rules here."""
+        for name in FOUL:
+            if count := host.core.host.counts[name]:
+                self._fail(world, host, f"{count} frames were {name}")
 
     def _took(self, world: World, event: ClientTook) -> None:
         """A client is given a batch: it is durable at its sender's host."""
@@ -158,6 +255,8 @@ class Invariants:
         """Memory stays within its limits."""
         host = world.host(event.host)
         core, limits = host.core.host, host.core.host.limits
+        if waits := self._fairness.look(host):
+            self._fail(world, host, waits)
         for machine in core.machines.values():
             # What is sent here stands in its senders' outboxes, and is bounded there.
             waiting = Counter(one.sender for one in machine.queue or () if one.digest)
@@ -184,6 +283,9 @@ class Invariants:
                 why = replay(host, machine)
                 if why:
                     self._fail(world, host, f"replay of {machine.name} is not as it lived: {why}")
+            self._fouled(world, host)
+            if other := differs(host):
+                self._fail(world, host, f"a host that starts now would not be the same: {other}")
         for host, sender, seq in _unsettled(world):
             self._fail(world, host, f"a client's batch {seq} to {_short(sender)} has no verdict")
         if self.frozen:

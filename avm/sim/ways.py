@@ -16,7 +16,7 @@ from avm.nat import finding
 from avm.nat.packets import is_ours
 from avm.sim import dials, post, routes, wires
 from avm.sim.coming import Renew, SaveNode, Tell
-from avm.sim.events import ChannelFrozen, Located
+from avm.sim.events import ChannelFrozen, Located, Looked
 from avm.sim.scene import Scene, Site
 from caps.certificate import parse_certificate_untrusted
 from caps.identity import Endpoint, Route, parse_identity_untrusted
@@ -230,6 +230,7 @@ def tell(scene: Scene, site: Site, wanted: finding.LookUp) -> None:
 def _hear(scene: Scene, site: Site, effect: Any) -> None:
     match effect:
         case Found(number, record):
+            scene.note(Looked(site.name, record.key, record.order))
             for wanted in site.lookups.get(number, ()):
                 if wanted.first:
                     _located(site, wanted, record)
@@ -238,6 +239,8 @@ def _hear(scene: Scene, site: Site, effect: Any) -> None:
                 site.lookups[number] = left
         case Ended(number):
             newest = effect.records[0] if effect.records else None
+            if newest is not None:
+                scene.note(Looked(site.name, newest.key, newest.order))
             for wanted in site.lookups.pop(number, ()):
                 _located(site, wanted, newest)
         case Seen(observer, seen):

@@ -8,6 +8,7 @@ any other: the same seed and plan give the same trace, in any process.
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from avm.graph import BadGraph, Form, Made
@@ -27,6 +28,7 @@ from avm.sim.host import SimHost
 from avm.sim.plan import Fault, Plan
 from avm.sim.scene import Asked, Scene, Site
 from caps.value import Capability
+from dht.errors import NodeBusy
 from dht.proofs import Proofs
 from dht.settings import Settings
 
@@ -133,6 +135,14 @@ class World:
     def outside(self, host: SimHost, cap: Cap) -> Capability:
         """A capability of a host as it is outside of it: a handle that any client may send to."""
         return self.handles.hold(Sealed(address_of(cap), host.core.seal(cap)))
+
+    def locate(self, host: SimHost, address: bytes) -> None:
+        """Has a host ask the network of nodes where an address lives; `Looked` tells what it hears."""
+        site = self.scene.sites[self.scene.names[host.name]]
+        if host.up and site.node is not None:
+            self.scene.enter(site)
+            with suppress(NodeBusy):
+                self.scene.enter_node(site).locate(site.node_ms(self.scene.now_us), address)
 
     def inject(self, fault: Fault) -> None:
         """Has something go wrong that is not in the plan; at once if its time is over."""

@@ -149,10 +149,9 @@ FAULTS = [
         "mark and state in two transactions",
         "avm/host/core.py",
         "        for key, thing in group.dirty.items():\n",
-        "        moved = getattr(self, 'moved', set())\n"
-        "        for key in [key for key in group.dirty if key[0] == 'channel' and key not in moved]:\n"
-        "            host.group.dirty[key] = group.dirty.pop(key)\n"
-        "        self.moved = {key for key in host.group.dirty if key[0] == 'channel'}\n"
+        "        marks = [key for key in group.dirty if key[0] == 'channel']\n"
+        "        if len(marks) < len(group.dirty):\n"
+        "            host.group.dirty.update({key: group.dirty.pop(key) for key in marks})\n"
         "        for key, thing in group.dirty.items():\n",
         f"{APPLES}::test_c02_tokens_are_conserved_under_crashes",
     ),
@@ -476,6 +475,7 @@ FAULTS = [
         "a machine is said to have left before its end is committed",
         "avm/host/parting.py",
         "        say_passage_after(host, link, Ready(left.address, left.incarnation, left.name_there))\n",
+        "        from avm.host.links import say_passage\n\n"
         "        say_passage(host, link, Ready(left.address, left.incarnation, left.name_there))\n",
         f"{MOVING}::test_c01_a_move_is_all_or_nothing_at_every_step_at_which_a_host_crashes[old-host-noticed]",
     ),

@@ -11,7 +11,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from tests.sim.campaign.bugs import BUGS, install
+from tests.sim.campaign.bugs import BUGS
+from tests.sim.campaign.installing import install
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from avm import Cancel, Capability, Event, Failed, Map, Me, Message, Refused, Send, Step, record
 from avm.sim.worker import Dies, Hangs
 
-NAMES = ("go", "take", "meet", "bell", "drop", "look", "bulk")
+NAMES = ("go", "take", "meet", "bell", "drop", "look", "bulk", "greet")
 PADDING = "a state of some size, so that snapshots come now and then " * 4
 
 
@@ -35,6 +35,7 @@ class Purse:
     set: int = 0
     rung: tuple[int, ...] = ()
     kept: tuple[Capability, ...] = ()
+    greeted: int = 0
     events: Map[str, int] = Map()
     padding: str = ""
 
@@ -53,6 +54,10 @@ def step(message: Message, state: Purse) -> Step[Purse]:
     match message.context, message.content:
         case "meet", tuple(peers):
             return [], replace(state, peers=peers)
+        case "greet", None:
+            return [Send(peer, "hello") for peer in state.peers], state
+        case "take", "hello":
+            return [], replace(state, greeted=state.greeted + 1)
         case "look", _:
             return message.answer(len(state.tokens)), state
         case "go", (str(client), int(number), int(way), Capability() as ear):

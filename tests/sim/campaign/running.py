@@ -14,8 +14,8 @@ from time import monotonic
 from typing import Any
 
 from avm.sim.plan import BadPlan, Plan, parse_plan_untrusted
-from tests.sim.campaign.bugs import install_named
 from tests.sim.campaign.happenings import WANTED
+from tests.sim.campaign.installing import install_named
 from tests.sim.campaign.picture import Picture
 from tests.sim.campaign.scenario import Outcome, run
 
@@ -27,14 +27,12 @@ def main(options: argparse.Namespace) -> int:
     """Runs a campaign, or one seed of it; 1 when something that must hold did not."""
     if options.seed is None:
         return many(options)
-    plan = None
-    if options.plan:
-        try:
-            plan = parse_plan_untrusted(options.plan.read_text(encoding="utf-8"))
-        except (BadPlan, OSError, UnicodeDecodeError) as error:
-            print(f"{options.plan} is no plan of faults: {error}", file=sys.stderr)
-            return 2
-    return one(options, plan)
+    try:
+        text = options.plan.read_text(encoding="utf-8") if options.plan else None
+        return one(options, None if text is None else parse_plan_untrusted(text))
+    except (BadPlan, OSError, UnicodeDecodeError) as error:
+        print(f"{options.plan} is no plan of faults: {error}", file=sys.stderr)
+        return 2
 
 
 def one(options: argparse.Namespace, plan: Plan | None) -> int:
@@ -44,7 +42,11 @@ def one(options: argparse.Namespace, plan: Plan | None) -> int:
         options.seed, options.messages, plan, lambda scenario: scenario.world.watch(picture)
     )
     if options.picture:
-        options.picture.write_text(picture.page(options.seed, found.why), encoding="utf-8")
+        try:
+            options.picture.write_text(picture.page(options.seed, found.why), encoding="utf-8")
+        except OSError as error:
+            print(f"the picture cannot be written: {error}", file=sys.stderr)
+            return 2
     print(
         f"seed {found.seed}: {found.messages} messages in {found.virtual_s:.0f} s, {found.digest}"
     )

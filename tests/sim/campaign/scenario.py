@@ -4,17 +4,18 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from avm.host import acquaintance
-from avm.host.capability import Sealed
+from avm.host import acquaintance, journal
+from avm.host.capability import Sealed, address_of
 from avm.host.journal import hash_of_code
 from avm.host.state import Mode, Status
 from avm.limits import KIB, Limits
 from avm.sim.chance import Chance
 from avm.sim.client import Client
 from avm.sim.drawing import draw
+from avm.sim.events import Committed, Event
 from avm.sim.host import SimHost
 from avm.sim.invariants import Broken, Invariants
-from avm.sim.plan import ClockJump, Plan
+from avm.sim.plan import BadPlan, ClockJump, Plan
 from avm.sim.world import World
 from caps.capability import SealedCapability, parse_wire_untrusted
 from caps.value import Capability
@@ -29,6 +30,9 @@ A_MESSAGE_S = 0.01
 QUIET_S = 600.0
 A_WHILE_S = 120.0
 AFTER_S = 200.0
+# Within this what is said after quiet has its verdict, on every channel.
+AT_ONCE_S = 30.0
+A_FLOOD = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ class Scenario:
         world = self.world
         world.watch(self.happenings)
         world.watch(self.invariants)
+        world.watch(self)
         hosts = [world.add_host(name) for name in self.names]
         for host in hosts:
             for other in hosts:
@@ -149,11 +154,22 @@ class Scenario:
             left -= said
             if self.chance.hits(self.setting.acts):
                 self._operate()
+            if self.setting.dht and self.chance.hits(0.2):
+                self._locate()
             self.world.run(said * A_MESSAGE_S * self.chance.below(9) / 4)
         self._rest()
         self.check()
         for host in self.world.hosts:
             self.happenings.ended(host)
+
+    def happened(self, world: World, event: Event) -> None:
+        """A step whose own assertion fails has found what must not be."""
+        if isinstance(event, Committed):
+            for _machine, n, body, _printed in event.transaction.journal:
+                if journal.form_of(body) == journal.FAILED:
+                    detail = str(journal.decode(n, body)["detail"])
+                    _, found, what = detail.partition("AssertionError: ")
+                    _hold(not found, f"a step on {event.host} asserts: {what.strip()}")
 
     # What operators do.
 
@@ -188,6 +204,13 @@ class Scenario:
                 self._come_and_go()
         self.world.scene.touched[self.world.scene.names[home.name]] = None
 
+    def _locate(self) -> None:
+        """Some host asks the network where a purse lives, or another host."""
+        hosts = self.world.hosts
+        purses = [address for host in hosts for address in host.core.host.machines]
+        wanted = self.chance.choice([*purses, *(host.core.host.address for host in hosts)])
+        self.world.locate(self.chance.choice(hosts), wanted)
+
     def _come_and_go(self) -> None:
         """A client loses its connection, or comes back."""
         client = self.chance.choice(self.clients)
@@ -213,12 +236,16 @@ class Scenario:
         client, caps = self.clients[c], self.caps[c][m]
         match self.chance.below(40):
             case 0:
-                client.send(caps["look"], *[None] * min(left, 5))
+                client.send(caps["look"], *[client.ear(n) for n in range(min(left, 5))])
                 return min(left, 5)
             case 1:
                 fail = self.chance.below(12)
                 client.send(caps["bulk"], *[(fail, n) for n in range(min(left, 8))])
                 return min(left, 8)
+            case 2:
+                for _ in range(min(left, A_FLOOD)):
+                    client.send(caps["go"], self._go(c, m, client))
+                return min(left, A_FLOOD)
         count = min(left, self.chance.choice((1, 1, 1, 2, 10)))
         if client.core is not None and self.chance.hits(0.2):
             client.ask(caps["go"], self._go(c, m, client), self.chance.choice((0.5, 5.0, 60.0)))
@@ -252,6 +279,22 @@ class Scenario:
         jumped_ms = sum(abs(one.by_ms) for one in self.plan.faults if isinstance(one, ClockJump))
         world.run(AFTER_S + jumped_ms / 1000)
         self._quiet()
+        self._greet()
+
+    def _greet(self) -> None:
+        """Every channel has room once all is quiet: what is said now is taken at once."""
+        said = []
+        for client, caps in zip(self.clients, self.caps, strict=True):
+            for n, one in enumerate(caps):
+                cap = client.held_as(one["look"])
+                said.append((client, n, (address_of(cap), client.send(one["look"], None))))
+        for one in self.caps[0]:
+            self.clients[0].send(one["greet"], None)
+        if not self.world.quiet(AT_ONCE_S):
+            raise Broken(f"what is said after quiet is not taken in {AT_ONCE_S:.0f} s")
+        for client, n, place in said:
+            became = client.settled.get(place)
+            _hold(became == ["applied"], f"purse{n} does not take what is said to it: {became}")
 
     def _quiet(self) -> None:
         if not self.world.quiet(QUIET_S):
@@ -265,6 +308,7 @@ class Scenario:
         for n, home in enumerate(self.homes):
             state = self._state(home, f"purse{n}")
             tokens += state.tokens
+            _hold(state.greeted == PURSES - 1, f"purse{n} was greeted by {state.greeted} others")
             unknown += state.outcomes.get("unknown", 0)
             _hold(not state.open, f"purse{n} has an ask without outcome: {state.open}")
             rung = sorted(state.rung)
@@ -312,7 +356,7 @@ def _sealed(wire: bytes) -> Sealed:
 
 def _hold(holds: bool, what: str) -> None:
     if not holds:
-        raise Broken(f"after quiet: {what}")
+        raise Broken(what)
 
 
 def run(
@@ -331,6 +375,10 @@ def run(
         why = str(broken)
     except AssertionError as broken:
         why = f"an assertion of the code: {broken}"
+    except BadPlan:
+        raise
+    except Exception as raised:  # one seed of many: the others go on
+        why = f"the code raised {type(raised).__name__}: {raised}"
     world = scenario.world
     return Outcome(
         seed,

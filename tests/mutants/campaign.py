@@ -1,0 +1,31 @@
+"""Seeded faults by which the campaign's finds would come back, and in how it looks."""
+
+from tests.mutants.faults import Fault
+
+FOUND = "tests/sim/test_campaign_found.py"
+BOOKS = "tests/sim/test_books.py"
+
+FAULTS = [
+    Fault(
+        "a client's ask stays open beside the verdict",
+        "avm/host/outbox.py",
+        "        close_asks(host, client, batch)\n",
+        "",
+        f"{FOUND}::test_w28_an_ask_has_one_outcome_though_its_machine_came_to_the_client_and_took_it_not",
+    ),
+    Fault(
+        "what is voided at once does not count as received",
+        "avm/host/outbox.py",
+        "    if channel.received <= channel.taken:  # also what never waited: see `void`\n"
+        "        channel.received, channel.received_ordinal = channel.taken, channel.taken_ordinal\n",
+        "",
+        f"{FOUND}::test_w05_a_channel_goes_on_from_elsewhere_after_a_batch_that_was_voided_at_once",
+    ),
+    Fault(
+        "a simulated client waits by the time of a host that is gone",
+        "avm/sim/client.py",
+        "        self.waits_until_ms = 0  # by the time of a host that may have started anew, with another\n",
+        "",
+        f"{FOUND}::test_a_simulated_client_that_was_busy_speaks_to_a_host_that_started_an_hour_back",
+    ),
+]

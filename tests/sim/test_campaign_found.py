@@ -1,0 +1,72 @@
+"""What the campaign found, in the product and in the simulator: each a story of its own, told once."""
+
+from dataclasses import replace
+
+from avm.host.state import Mode
+from avm.limits import Limits
+from avm.sim.client import BUSY_MS
+from avm.sim.plan import ClockJump, Crash
+from avm.sim.world import World
+from caps.value import Failed
+from tests.sim import apple
+from tests.sim.code import ModuleCode, replayed
+from tests.sim.test_moving import Town
+from tests.sim.test_moving_meanwhile import is_leaving, step_until
+
+
+def test_w28_an_ask_has_one_outcome_though_its_machine_came_to_the_client_and_took_it_not() -> None:
+    """A client asked a machine elsewhere, which came to the client's host and failed what came:
+    beside the verdict the ask had a second outcome at its deadline."""
+    town = Town()
+    client = town.clients[town.there]
+    town.give(town.there, 1)
+    town.net.settle()
+    town.here.suspend("pouch", Mode.FAIL)
+    town.begin()
+    step_until(town, lambda: is_leaving(town))
+    ask = client.ask(town.cap(town.there, "go"), ("0", 1, 0, 3), 5.0)
+    town.net.settle()
+    assert town.home() is town.there
+    town.net.advance(100)
+    (outcome,) = client.outcomes[ask]
+    assert isinstance(outcome, Failed) and outcome.why == "undelivered"
+    assert not town.there.core.host.clients[client.address].asks
+
+
+def test_w05_a_channel_goes_on_from_elsewhere_after_a_batch_that_was_voided_at_once() -> None:
+    """A machine's batch to a suspended neighbour that fails what comes was taken and not received:
+    when the sender had moved away its next one was expected to be the one before, for ever."""
+    town = Town()
+    client = town.clients[town.here]
+    client.send(town.cap(town.here, "meet"), (town.cap(town.here, "take", "other"),))
+    for token in (1, 2):
+        town.give(town.here, token)
+    town.here.suspend("other", Mode.FAIL)
+    client.send(town.cap(town.here, "go"), ("0", 1, 0, 3))
+    town.net.settle()
+    town.here.resume("other")
+    town.move()
+    client.send(town.cap(town.here, "go"), ("0", 2, 0, 3))
+    town.net.advance(30)
+    outcomes = dict(replayed(town.there, "pouch").outcomes.items())
+    assert outcomes == {"undelivered": 1, "thanks": 1}
+    assert len(replayed(town.here, "other").tokens) == 1
+
+
+def test_a_simulated_client_that_was_busy_speaks_to_a_host_that_started_an_hour_back() -> None:
+    """A client was told that its host is busy, and left it alone until a time of a clock that was then
+    set back: it said nothing to the host that started after that for an hour."""
+    world = World(1, limits=replace(Limits(), inbox_batches=1), dht=False)
+    host = world.add_host("h0")
+    take = world.outside(host, host.create("pouch", ModuleCode(apple), ()).names["take"])
+    host.suspend("pouch")
+    client = world.client(host)
+    for token in (1, 2, 3):
+        client.send(take, (token, 1))
+    world.run(1)
+    assert client.waits_until_ms > host.core.host.now_ms - BUSY_MS
+    world.inject(ClockJump(0, "h0", -3_600_000))
+    world.inject(Crash(0, "h0", down_ms=1))
+    world.run(1)
+    host.resume("pouch")
+    assert world.quiet(60) and replayed(host, "pouch").tokens == (1, 2, 3)
