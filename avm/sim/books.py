@@ -3,7 +3,7 @@
 from avm.host import rows
 from avm.host.core import Core
 from avm.host.keys import Keyring
-from avm.host.state import Channel, Host, Key
+from avm.host.state import Channel, Client, Host, Key, Machine
 from avm.sim.host import SimHost
 
 
