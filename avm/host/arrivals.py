@@ -5,6 +5,8 @@ the channel is opened; then each batch is held against the mark, the chain of he
 there is, its capabilities are opened, and it waits for its turn. The sender keeps it until then.
 """
 
+from collections.abc import Sequence
+
 from avm.host.away import hear_hints, outgoing_of, wake
 from avm.host.batch import Batch, Said
 from avm.host.capability import INVALID, Cap
@@ -111,10 +113,11 @@ def _last_digest(host: Host, pair: Pair) -> bytes:
     return b"" if last is None else last.digest
 
 
-def closed(host: Host, link: Link, pair: Pair) -> None:
+def closed(host: Host, link: Link, pair: Pair, others: Sequence[Link]) -> None:
     """The link of a channel is gone; it is remembered as long as something of it is under way.
 
-    The sender's end may believe it open on another one: the two were taken in another order there.
+    The sender's end may believe it open on any of the others: they were taken in another order there,
+    or what was said on this one came late, out of a life that has ended.
     """
     incoming, channel = host.arriving.get(pair), host.channels.get(pair)
     if incoming is None or incoming.link != link.number:
@@ -122,8 +125,7 @@ def closed(host: Host, link: Link, pair: Pair) -> None:
     incoming.partial = None
     if channel is None or channel.received == channel.taken:
         del host.arriving[pair]
-    other = host.links.get(host.peers[link.peer].link)
-    if other is not None:
+    for other in others:
         say(host, other, Again(*pair, 1, "closed"))
 
 

@@ -128,12 +128,12 @@ def unlinked(host: Host, number: int) -> Link | None:
     link = host.links.pop(number, None)
     if link is None:
         return None
-    others = [one.number for one in host.links.values() if one.peer == link.peer]
+    others = [one for one in host.links.values() if one.peer == link.peer]
     peer = host.peers[link.peer]
     if peer.link == number:
-        peer.link = others[0] if others else 0
+        peer.link = others[0].number if others else 0
     for pair in link.incoming:
-        closed(host, link, pair)
+        closed(host, link, pair, others)
     link_lost(host, link)
     if peer.link:
         ending.tell(host, host.links[peer.link])

@@ -95,4 +95,11 @@ FAULTS = [
         "        self.try_next(host, tuple(self._routes.get(host, {})))\n",
         f"{FINDING}::test_what_the_record_says_is_tried_before_what_was_known",
     ),
+    Fault(
+        "that a link is gone is said on one other alone",
+        "avm/host/arrivals.py",
+        "    for other in others:\n",
+        "    for other in others[-1:]:\n",
+        "tests/sim/test_late_opens.py",
+    ),
 ]
