@@ -1,6 +1,12 @@
-"""A run as a picture: who said, committed and died when, as a page of HTML that needs nothing else."""
+"""A run as a picture: who said, committed and died when, as a page of HTML that needs nothing else.
 
+Time is drawn by what happens in it: where nothing does it is short, and a second of quiet is hardly
+wider than a millisecond of work.
+"""
+
+from bisect import bisect_right
 from html import escape
+from math import log1p
 
 from avm.sim.events import (
     CommitRefused,
@@ -17,25 +23,51 @@ from avm.sim.events import (
 )
 from avm.sim.world import World
 
-WIDTH, LANE, TOP, LEFT = 1_600, 90, 60, 90
+WIDTH, LANE, TOP, LEFT, FAULT = 1_600, 90, 40, 90, 15
+TICKS = 12
 EVENTS_MAX = 6_000
 STYLE = """
 body{font:14px system-ui,sans-serif;margin:24px;color:#222}
 svg{border:1px solid #ddd;background:#fff}
 .why{color:#a00;font-weight:600}
-text{font:12px system-ui,sans-serif}
+text{font:11px system-ui,sans-serif}
 .said{stroke:#3a6ea5;stroke-width:.7;opacity:.55}
-.fault{fill:#d9822b;opacity:.22}
+.fault{fill:#d9822b;opacity:.35}
 .host{stroke:#bbb}
-.down{stroke:#a00;stroke-width:5}
+.down{stroke:#a00;stroke-width:4;opacity:.4}
 """
 MARKS = {
     Committed: ("#2a7", 5, "commit"),
     CommitRefused: ("#d9822b", 6, "commit refused"),
-    Crashed: ("#a00", 9, "crash"),
-    Started: ("#222", 7, "start"),
-    WorkerLost: ("#a0a", 6, "worker lost"),
+    Crashed: ("#a00", 10, "crash"),
+    Started: ("#222", 8, "start"),
+    WorkerLost: ("#a0a", 7, "worker lost"),
 }
+
+Seen = list[tuple[float, Event]]
+
+
+class Scale:
+    """Where a time stands in the picture."""
+
+    def __init__(self, times: list[float]) -> None:
+        self._times = sorted(set(times)) or [0.0]
+        at = 0.0
+        self._at = [0.0]
+        for before, after in zip(self._times, self._times[1:], strict=False):
+            at += log1p(1_000 * (after - before))
+            self._at.append(at)
+
+    def x(self, time: float) -> float:
+        """Its place from the left."""
+        place = max(0, bisect_right(self._times, time) - 1)
+        return LEFT + WIDTH * self._at[place] / (self._at[-1] or 1.0)
+
+    def ticks(self) -> list[tuple[float, float]]:
+        """Places and times evenly over the picture."""
+        step = max(1.0, len(self._times) / TICKS)
+        chosen = [self._times[int(n * step)] for n in range(TICKS) if n * step < len(self._times)]
+        return [(self.x(time), time) for time in chosen]
 
 
 class Picture:
@@ -43,7 +75,7 @@ class Picture:
 
     def __init__(self) -> None:
         self._hosts: list[str] = []
-        self._seen: list[tuple[float, Event]] = []
+        self._seen: Seen = []
         self._peer: dict[tuple[str, int], str] = {}
 
     def happened(self, world: World, event: Event) -> None:
@@ -61,27 +93,26 @@ class Picture:
     def page(self, seed: int, why: str) -> str:
         """The whole page."""
         shown = self._seen[-EVENTS_MAX:]
-        first = shown[0][0] if shown else 0.0
-        last = max(shown[-1][0] if shown else 1.0, first + 0.001)
-        height = TOP + LANE * max(1, len(self._hosts)) + 20
-        parts = [
-            *self._lanes(),
-            *self._faults(shown, first, last),
-            *self._marks(shown, first, last),
-        ]
+        scale = Scale([at for at, _event in shown])
+        faults = self._faults(shown, scale)
+        parts = [*self._lanes(), *self._downs(shown, scale), *self._marks(shown, scale)]
         ticks = [
-            f'<text x="{_x(first + (last - first) * n / 10, first, last):.0f}" y="20">'
-            f"{first + (last - first) * n / 10:.3f} s</text>"
-            for n in range(11)
+            f'<line class="host" x1="{x:.0f}" x2="{x:.0f}" y1="22" y2="{TOP}"/>'
+            f'<text x="{x:.0f}" y="18">{time:.3f} s</text>'
+            for x, time in scale.ticks()
         ]
+        height = TOP + LANE * max(1, len(self._hosts)) + FAULT * len(faults) + 20
+        colours = ((colour, name) for colour, _size, name in MARKS.values())
         legend = ", ".join(
-            f'<span style="color:{colour}">{name}</span>' for colour, _, name in MARKS.values()
+            f'<span style="color:{colour}">{name}</span>' for colour, name in colours
         )
         said = f'<p class="why">{escape(why)}</p>' if why else "<p>Everything held.</p>"
         return (
             f"<!doctype html><meta charset=utf-8><title>Seed {seed}</title><style>{STYLE}</style>"
-            f"<h1>Seed {seed}</h1>{said}<p>{legend}; lines: frames from host to host; shaded: faults.</p>"
-            f'<svg width="{WIDTH + LEFT + 20}" height="{height}">{"".join([*ticks, *parts])}</svg>'
+            f"<h1>Seed {seed}</h1>{said}<p>{legend}; lines: frames from host to host; "
+            "below: what went wrong. Quiet is drawn short; each mark tells its time.</p>"
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH + LEFT + 90}" height="{height}">'
+            f"{''.join([*ticks, *parts, *faults])}</svg>"
         )
 
     def _y(self, host: str) -> float:
@@ -89,26 +120,40 @@ class Picture:
 
     def _lanes(self) -> list[str]:
         return [
-            f'<line class="host" x1="{LEFT}" x2="{WIDTH + LEFT}" y1="{self._y(one)}" y2="{self._y(one)}"/>'
-            f'<text x="8" y="{self._y(one) + 4}">{escape(one)}</text>'
+            f'<line class="host" x1="{LEFT}" x2="{WIDTH + LEFT}" y1="{self._y(one)}" '
+            f'y2="{self._y(one)}"/><text x="8" y="{self._y(one) + 4}">{escape(one)}</text>'
             for one in self._hosts
         ]
 
-    def _faults(self, shown: list[tuple[float, Event]], first: float, last: float) -> list[str]:
-        drawn = []
-        begun = {event.fault: at for at, event in shown if isinstance(event, FaultBegan)}
+    def _downs(self, shown: Seen, scale: Scale) -> list[str]:
+        """While a host is down its lane is red."""
+        drawn: list[str] = []
+        since: dict[str, float] = {}
         for at, event in shown:
-            if isinstance(event, FaultEnded):
-                start = _x(begun.get(event.fault, first), first, last)
-                name = type(event.fault).__name__
-                drawn.append(
-                    f'<rect class="fault" x="{start:.1f}" y="30" width="{_x(at, first, last) - start:.1f}" '
-                    f'height="{LANE * len(self._hosts) + TOP - 30}"><title>{escape(repr(event.fault))}</title>'
-                    f'</rect><text x="{start:.1f}" y="42">{name}</text>'
-                )
+            if isinstance(event, Crashed):
+                since[event.host] = at
+            elif isinstance(event, Started) and event.host in since:
+                ends = f'x1="{scale.x(since.pop(event.host)):.1f}" x2="{scale.x(at):.1f}"'
+                y = self._y(event.host)
+                drawn.append(f'<line class="down" {ends} y1="{y}" y2="{y}"/>')
         return drawn
 
-    def _marks(self, shown: list[tuple[float, Event]], first: float, last: float) -> list[str]:
+    def _faults(self, shown: Seen, scale: Scale) -> list[str]:
+        """What went wrong, a line for each, from when to when."""
+        until = {event.fault: at for at, event in shown if isinstance(event, FaultEnded)}
+        begun = [(at, event.fault) for at, event in shown if isinstance(event, FaultBegan)]
+        drawn = []
+        for row, (at, fault) in enumerate(begun):
+            x, y = scale.x(at), TOP + LANE * len(self._hosts) + FAULT * row
+            width = max(3.0, scale.x(until.get(fault, at)) - x)
+            drawn.append(
+                f'<rect class="fault" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{FAULT - 3}">'
+                f"<title>{escape(repr(fault))}</title></rect>"
+                f'<text x="{x + width + 4:.1f}" y="{y + 10}">{type(fault).__name__}</text>'
+            )
+        return drawn
+
+    def _marks(self, shown: Seen, scale: Scale) -> list[str]:
         drawn: list[str] = []
         said: dict[tuple[str, bytes], float] = {}
         for at, event in shown:
@@ -118,20 +163,14 @@ class Picture:
                 source = self._peer.get((event.host, event.link), "")
                 begun = said.get((source, event.frame))
                 if begun is not None:
-                    ends = f'x1="{_x(begun, first, last):.1f}" x2="{_x(at, first, last):.1f}"'
-                    drawn.append(
-                        f'<line class="said" {ends} y1="{self._y(source)}" y2="{self._y(event.host)}"/>'
-                    )
-            elif type(event) in MARKS:
+                    ends = f'x1="{scale.x(begun):.1f}" x2="{scale.x(at):.1f}"'
+                    heights = f'y1="{self._y(source)}" y2="{self._y(event.host)}"'
+                    drawn.append(f'<line class="said" {ends} {heights}/>')
+            elif isinstance(event, Committed | CommitRefused | Crashed | Started | WorkerLost):
                 colour, size, name = MARKS[type(event)]
-                where = f'cx="{_x(at, first, last):.1f}" cy="{self._y(event.host)}"'  # type: ignore[union-attr]
                 why = f": {event.why}" if isinstance(event, Crashed | WorkerLost) else ""
                 drawn.append(
-                    f'<circle {where} r="{size / 2}" fill="{colour}">'
-                    f"<title>{at:.6f} s {name}{escape(why)}</title></circle>"
+                    f'<circle cx="{scale.x(at):.1f}" cy="{self._y(event.host)}" r="{size / 2}" '
+                    f'fill="{colour}"><title>{at:.6f} s {name}{escape(why)}</title></circle>'
                 )
         return drawn
-
-
-def _x(at: float, first: float, last: float) -> float:
-    return LEFT + WIDTH * (at - first) / (last - first)
