@@ -3,7 +3,7 @@
 from avm.host import rows
 from avm.host.core import Core
 from avm.host.keys import Keyring
-from avm.host.state import Channel, Host, Key
+from avm.host.state import Channel, Client, Host, Key, Machine
 from avm.sim.host import SimHost
 
 
@@ -47,7 +47,8 @@ def _rows(host: Host) -> dict[Key, object]:
     for client in host.clients.values():
         if client.stored:
             found[("client", client.address)] = rows.encode(client)
-    for owner in (*host.machines.values(), *host.clients.values()):
+    owners: list[Machine | Client] = [*host.machines.values(), *host.clients.values()]
+    for owner in owners:
         for number, ask in (owner.asks or {}).items():
             found[("ask", owner.id, number)] = rows.encode(ask)
     return found

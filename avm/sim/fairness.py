@@ -44,7 +44,9 @@ class Fairness:
                 for other, count in given.items():
                     ahead = count - since[1].setdefault(other, count)
                     if other != sender and ahead > OVERTAKEN_MAX:
-                        return f"batch {seq} to {machine.name} waits while {ahead} of another go ahead"
+                        return (
+                            f"batch {seq} to {machine.name} waits while {ahead} of another go ahead"
+                        )
         return ""
 
 

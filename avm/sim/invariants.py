@@ -46,6 +46,8 @@ TOLD = {
 FOUL = ("malformed", "unproven", "frozen")
 # How the bytes of a frame begin that offers a batch: see `avm.host.channel`.
 OFFER = bytes((0x88, channel.OFFER))
+# Of one that says how far a channel is taken, and of a verdict.
+MARK, VERDICT = bytes((0x89, channel.MARK)), bytes((0x86, channel.VERDICT))
 # And of one that says that a machine's end here is committed, or that it lives here now.
 READY, LANDED = bytes((0x84, passage.READY)), bytes((0x85, passage.LANDED))
 
@@ -98,6 +100,8 @@ class Invariants:
                 self._committed(world, event)
             case Said(frame=frame) if frame.startswith(OFFER):
                 self._said(world, event)
+            case Said(frame=frame) if frame.startswith((MARK, VERDICT)):
+                self._acknowledged(world, event)
             case Said(frame=frame) if frame.startswith((READY, LANDED)):
                 self._moved(world, event)
             case ClientHeard():
@@ -120,19 +124,23 @@ class Invariants:
         host = world.host(event.host)
         written = event.transaction
         for key, body in written.puts.items():
-            if key[0] == "outbox" and body is not None:
-                self._kept.add((key[1], key[2], key[3]))  # type: ignore[arg-type]
-            elif key[0] == "machine" and body is not None and (host.name, key[1]) not in self._ids:
-                self._ids[(host.name, key[1])] = rows.decode_machine(key[1], body).address  # type: ignore[arg-type, index]
-            elif key[0] == "slot":
-                self._slotted(world, event, key[1], key[2], body is not None)  # type: ignore[arg-type]
+            match key:
+                case ("outbox", bytes(sender), bytes(receiver), int(seq)) if body is not None:
+                    self._kept.add((sender, receiver, seq))
+                case ("machine", int(number)) if body is not None:
+                    if (host.name, number) not in self._ids:
+                        address = rows.decode_machine(number, body).address
+                        self._ids[(host.name, number)] = address
+                case ("slot", int(number), int(slot)):
+                    self._slotted(world, event, number, slot, body is not None)
         for number, n, body, _printed in written.journal:
-            address = self._ids.get((host.name, number))
-            if address is not None:
-                self._entered(world, host, address, journal.decode(n, body))
+            machine = self._ids.get((host.name, number))
+            if machine is not None:
+                self._entered(world, host, machine, journal.decode(n, body))
         for key, body in written.puts.items():
-            if key[0] == "channel" and body is not None:
-                self._marked(world, host, key[1], key[2], body)  # type: ignore[arg-type]
+            match key:
+                case ("channel", bytes(sender), bytes(receiver)) if body is not None:
+                    self._marked(world, host, sender, receiver, body)
 
     def _entered(self, world: World, host: SimHost, address: bytes, entry: Entry) -> None:
         """An entry is durable: the chain goes on, and no batch is taken twice or out of its order."""
@@ -187,6 +195,22 @@ class Invariants:
             host = world.host(event.host)
             self._fail(world, host, f"{_named(*place)} leaves before it is durable")
 
+    def _acknowledged(self, world: World, event: Said) -> None:
+        """What a host tells another that its machine took is durable, and became of it."""
+        frame = channel.unpack_frame_untrusted(event.frame)
+        assert isinstance(frame, channel.Mark | channel.Told)
+        chain, host = self._chains.get(frame.receiver), world.host(event.host)
+        if chain is None:
+            return  # to a client, which has no journal
+        verdicts = frame.verdicts if isinstance(frame, channel.Mark) else [frame[2:4]]
+        if isinstance(frame, channel.Mark) and frame.taken > chain.taken.get(frame.sender, 0):
+            place = (frame.sender, frame.receiver, frame.taken)
+            self._fail(world, host, f"{_named(*place)} is said to be taken, and is not yet")
+        for seq, verdict in verdicts:
+            place = (frame.sender, frame.receiver, seq)
+            if verdict[-1] != "stranger" and self._applied.get(place) != TOLD[str(verdict[0])]:
+                self._fail(world, host, f"{_named(*place)} is said to be {verdict[0]}, and is not")
+
     def _moved(self, world: World, event: Said) -> None:
         """What a host says of a machine that moves is durable there."""
         host, frame = world.host(event.host), channel.unpack_frame_untrusted(event.frame)
@@ -200,9 +224,7 @@ class Invariants:
                     what = f"{_short(address)} is said to have landed before that is durable"
                     self._fail(world, host, what)
 
-    def _slotted(
-        self, world: World, event: Committed, number: int, slot: int, there: bool
-    ) -> None:
+    def _slotted(self, world: World, event: Committed, number: int, slot: int, there: bool) -> None:
         """A slot is given a capability, or none: its number is not used again for another."""
         host = world.host(event.host)
         address = self._ids.get((host.name, number))
