@@ -44,7 +44,7 @@ CATCH_UP = 8
 class Core:
     """A host, driven by events; see the module."""
 
-    __slots__ = ("host",)
+    __slots__ = ("__dict__", "host")  # those who watch put their own in the place of a method
 
     def __init__(
         self, keys: Keyring, limits: Limits, *, now_ms: int, python: str = "", version: str = ""

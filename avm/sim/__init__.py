@@ -9,6 +9,7 @@
     host = world.add_host("a")                     a `SimHost`: .name .core .store .clients .up
     host.create("counter", code, content, caps)    acts let the world's time pass until they are done
     client = world.client(host, durable=False)     a `Client`: send, ask, inbox, outcomes
+    world.outside(host, cap)                       a capability as any client may send to it
     world.run(seconds), world.run_until(done, limit_s), world.quiet(limit_s), world.step()
     world.inject(fault), world.watch(watcher)
     world.save() -> bytes, World.load_untrusted(body, codes), world.fork() -> World

@@ -100,6 +100,7 @@ class Client:
         self.waits_until_ms = 0  # by the time of a host that may have started anew, with another
         core.open_client(self.address, self.durable, tag=self.tag)
         self.outgoing.clear()
+        self.waits_until_ms = 0
         self.unmarked = set(self.senders)
         for receiver in self.senders:
             channel = core.host.channels.get((self.address, receiver))

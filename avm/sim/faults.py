@@ -36,7 +36,7 @@ def begin(scene: Scene, fault: Fault, number: int) -> None:
     if isinstance(fault, Partition | Asymmetric):
         wires.look_at_paths(scene)
     elif isinstance(fault, ClockDrift):
-        _site(scene, fault.host).drift(fault.ppm, scene.now_us)
+        _drift(scene, fault.host)
 
 
 def end(scene: Scene, fault: Fault) -> None:
@@ -48,13 +48,14 @@ def end(scene: Scene, fault: Fault) -> None:
     if isinstance(fault, Partition | Asymmetric):
         wires.look_at_paths(scene)
     elif isinstance(fault, ClockDrift):
-        _site(scene, fault.host).drift(0, scene.now_us)
+        _drift(scene, fault.host)
 
 
 def heal(scene: Scene) -> None:
     """All that lasts is over, what hangs is killed, what is down starts, and nothing else is to come."""
     for fault in list(scene.weather.now):
         end(scene, fault)
+    scene.over = len(scene.plan.faults)
     for site in scene.sites:
         site.armed.clear()
         if not site.host.up:
@@ -76,7 +77,8 @@ def _happen(scene: Scene, fault: Fault) -> None:
         case ClockJump():
             scene.counts["clock set back" if fault.by_ms < 0 else "clock set ahead"] += 1
             site.jumped_us += MS_US * fault.by_ms
-            scene.touched[site.number] = None
+            if site.host.up:
+                scene.enter(site)
         case FsyncError() | CrashAtCommit():
             site.armed.append((site.commits + 1 + fault.commit, fault))
         case KillWorker():
@@ -88,6 +90,14 @@ def _happen(scene: Scene, fault: Fault) -> None:
                 worker.hangs = True
         case Nat():
             _reroute(scene, site, fault.kind)
+
+
+def _drift(scene: Scene, host: str) -> None:
+    """A clock goes as fast as all that is wrong with it makes it go."""
+    wrong = [
+        one.ppm for one in scene.weather.now if isinstance(one, ClockDrift) and one.host == host
+    ]
+    _site(scene, host).drift(sum(wrong), scene.now_us)
 
 
 def _crash(scene: Scene, site: Site, fault: Crash) -> None:

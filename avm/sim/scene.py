@@ -115,7 +115,7 @@ class Site:
     asked: Asked
     entropy: Entropy
     endpoint: Endpoint
-    bootstrap: tuple[Route, ...]
+    bootstrap: tuple[Route, ...] = ()
     life: int = 0
     node: Node | None = None
     finder: Finder = field(default_factory=Finder)
@@ -168,7 +168,7 @@ class Site:
 
 @dataclass(slots=True, eq=False)
 class Scene:
-    """A whole world; see the module."""
+    """A whole world; see the module. The first `over` faults of the plan are over, or will not be."""
 
     seed: int
     plan: Plan
@@ -178,6 +178,7 @@ class Scene:
     chance: Chance
     agenda: Agenda
     now_us: int = 0
+    over: int = 0
     sites: list[Site] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
     addresses: dict[bytes, int] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from avm.sim.coming import Renew, SaveNode, Tell
 from avm.sim.events import ChannelFrozen, Located, Looked
 from avm.sim.scene import Scene, Site
 from caps.certificate import parse_certificate_untrusted
-from caps.identity import Endpoint, parse_identity_untrusted
+from caps.identity import Endpoint, Route, parse_identity_untrusted
 from dht.effects import Ended, Evidence, Found, Seen, Send, TableChanged
 from dht.errors import DhtError, NodeBusy
 from dht.node import Node
@@ -28,6 +28,7 @@ SECOND_US = 1_000_000
 SAVE_US = SECOND_US
 RENEW_US = 24 * 60 * 60 * SECOND_US
 TELL_US = 20_000
+BOOTSTRAPS = 2
 
 
 def begin(scene: Scene, site: Site) -> None:
@@ -38,6 +39,7 @@ def begin(scene: Scene, site: Site) -> None:
     site.nat = None
     if not scene.dht:
         return
+    site.bootstrap = _bootstrap(scene, site)
     routes.begin(scene, site)
     core, keys = site.host.core, site.host.core.host.keys
     now_ms = site.node_ms(scene.now_us)
@@ -55,6 +57,12 @@ def begin(scene: Scene, site: Site) -> None:
     for route in site.bootstrap:
         site.finder.learn(route.address, route.endpoint)
     publish_all(scene, site)
+
+
+def _bootstrap(scene: Scene, site: Site) -> tuple[Route, ...]:
+    """The first others that can be reached unasked, where they are now: its operator knows of them."""
+    others = [one for one in scene.sites if one is not site and one.router is None]
+    return tuple(Route(one.address, post.outer_endpoint(scene, one)) for one in others[:BOOTSTRAPS])
 
 
 def publish_all(scene: Scene, site: Site) -> None:

@@ -95,7 +95,7 @@ def _hear(scene: Scene, site: Site, link: int, frame: bytes) -> None:
     try:
         site.nat.hear_untrusted(link, frame, site.endpoint, scene.now_s)
     except Malformed:
-        scene.counts["malformed frame of a control lane"] += 1
+        raise AssertionError("hosts of a world say nothing malformed of their ways") from None
 
 
 def path_us(scene: Scene, end: End) -> int:

@@ -27,7 +27,6 @@ from avm.sim.forms import Given, world_form
 from avm.sim.host import SimHost
 from avm.sim.plan import Fault, Plan
 from avm.sim.scene import Asked, Scene, Site
-from caps.identity import Route
 from caps.value import Capability
 from dht.errors import NodeBusy
 from dht.proofs import Proofs
@@ -35,8 +34,7 @@ from dht.settings import Settings
 
 SECOND_US = 1_000_000
 ACT_S = 120.0
-BOOTSTRAPS = 2
-QUIET_US = 100_000
+LOOK_S = 0.1
 
 
 class Watcher(Protocol):
@@ -111,21 +109,18 @@ class World:
     def add_host(self, name: str) -> SimHost:
         """Adds a host, which starts at once."""
         state = self.scene
+        assert name not in state.names, "a host has a name of its own"
         number = len(state.sites)
         entropy = Entropy((state.seed << 24 | number) & ((1 << 120) - 1))
         asked = Asked()
         seed = int.from_bytes(entropy.bytes(8), "big")
         host = SimHost(seed, limits=self.limits, workers=self.workers, network=asked, name=name)
         host.handles, host.codes, host.driver = self.handles, self.codes, _Driver(self, name)
-        assert name not in state.names, "a host has a name of its own"
-        first = tuple(_route(state, one) for one in state.sites[:BOOTSTRAPS])
         ip = post.outer_ip(state)
-        site = Site(number, host, asked, entropy, post.endpoint_at(ip), first)
+        site = Site(number, host, asked, entropy, post.endpoint_at(ip))
         state.sites.append(site)
         state.names[name] = number
         state.addresses[host.core.host.address] = number
-        if number == 1:  # the first knew nobody, and is told of the second for when it starts again
-            state.sites[0].bootstrap = (Route(site.address, post.endpoint_at(ip)),)
         post.settle_at(state, site, ip)
         passes.start(state, site)
         self._settle()
@@ -249,9 +244,15 @@ class World:
 
     def quiet(self, limit_s: float) -> bool:
         """Heals all faults, and lets time pass until nobody owes anybody anything."""
-        self.scene.plan = Plan()
         faults.heal(self.scene)
-        return self.run_until(self._is_quiet, limit_s)
+        end_us = self.scene.now_us + round(limit_s * SECOND_US)
+        self._settle()
+        while not self._is_quiet():
+            left_s = (end_us - self.scene.now_us) / SECOND_US
+            if left_s <= 0:
+                return False
+            self.run(min(LOOK_S, left_s))
+        return True
 
     def _is_quiet(self) -> bool:
         return not any(end.coming for end in self.scene.ends.values()) and all(
@@ -286,10 +287,6 @@ _FORM = world_form(_DRIVER)
 _HEAD = Form((Limits,))
 
 
-def _route(state: Scene, site: Site) -> Route:
-    return Route(site.address, post.outer_endpoint(state, site))
-
-
 def _never() -> bool:
     return False
 
@@ -306,12 +303,12 @@ def _owes_nothing(host: SimHost) -> bool:
 
 
 def _begin(state: Scene, what: coming.Begin) -> None:
-    if what.fault < len(state.plan.faults):
+    if what.fault >= state.over:
         faults.begin(state, state.plan.faults[what.fault], what.fault)
 
 
 def _finish(state: Scene, what: coming.Finish) -> None:
-    if what.fault < len(state.plan.faults):
+    if what.fault >= state.over:
         faults.end(state, state.plan.faults[what.fault])
 
 

@@ -138,6 +138,17 @@ def test_a_world_is_quiet_when_nobody_owes_anybody_anything() -> None:
     assert len(tokens) == len(set(tokens))
 
 
+def test_what_was_planned_does_not_come_after_quiet_and_what_is_added_then_does() -> None:
+    world = World(1, Plan((Crash(5_000, "a"), Crash(9_000, "a"))), dht=False)
+    world.add_host("a")
+    assert world.quiet(1)
+    world.inject(Crash(7_000, "a"))
+    world.run(6)
+    assert world.counts["crash"] == 0
+    world.run(10)
+    assert world.counts["crash"] == 1
+
+
 def test_who_watches_is_told_of_each_event_when_it_is_so() -> None:
     grove = Grove(1, plan=Plan((Crash(2_000, "h2", 300),)))
     diary = Diary(Crashed, Started, LinkUp)
