@@ -53,11 +53,11 @@ def test_p05_there_are_many_bugs_each_with_a_seed_that_is_soon_reached() -> None
 
 
 def test_p01_a_campaign_is_the_same_in_other_processes_and_under_other_hash_seeds() -> None:
-    options = ("--from", 4, "--seeds", 3, "--messages", 150, "--jobs", 1, "--json")
+    options = ("--from", 4, "--seeds", 2, "--messages", 100, "--jobs", 1, "--json")
     first, second = (campaign(*options, hash_seed=one) for one in ("1", "77"))
     told, again = json.loads(first.stdout), json.loads(second.stdout)
     assert first.returncode == 0 and told["digest"] == again["digest"]
-    assert told["seeds"] == 3 and told["counts"] == again["counts"]
+    assert told["seeds"] == 2 and told["counts"] == again["counts"]
 
 
 # What is told of a seed that breaks.
@@ -65,8 +65,6 @@ def test_p01_a_campaign_is_the_same_in_other_processes_and_under_other_hash_seed
 
 class Page(HTMLParser):
     """A page of HTML, and which of its elements are open."""
-
-    VOID = ("meta", "br", "line", "rect", "circle")
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,8 +81,6 @@ class Page(HTMLParser):
         self.elements += 1
 
     def handle_endtag(self, tag: str) -> None:
-        while self.open[-1] == "p" != tag:
-            self.open.pop()
         assert self.open.pop() == tag
 
 
