@@ -116,8 +116,8 @@ OWN = [
         "avm/host/rows.py",
         '        host.deadlines.put(("timer", number, key), timer.due_ms)\n',
         "        pass\n",
-        3,
-        300,
+        9,
+        100,
         "bells",
     ),
     Bug(
@@ -143,9 +143,9 @@ OWN = [
         "avm/host/links.py",
         "    say_after(host, link, Told(channel.sender",
         "    say(host, link, Told(channel.sender",
-        7,
-        300,
-        "is acknowledged, and not applied",
+        1,
+        100,
+        "said to be applied, and is not",
     ),
     Bug(
         "a client's ask stays open beside the verdict",
@@ -172,7 +172,7 @@ OWN = [
         "if seq <= header.seq]",
         31,
         300,
-        "said to be applied, and is not",
+        "is acknowledged, and not applied",
     ),
     Bug(
         "message ids are used again",
