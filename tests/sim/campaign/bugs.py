@@ -98,9 +98,9 @@ OWN = [
         "avm/host/outbox.py",
         "            sender.outbox_bytes -= batch.size\n",
         "            sender.outbox_bytes -= 0\n",
-        1,
-        300,
-        "something is still owed",
+        37,
+        100,
+        "still waits",
     ),
     Bug(
         "a stale record is accepted",
@@ -125,8 +125,8 @@ OWN = [
         "avm/host/rows.py",
         '            host.deadlines.put(("ask", number, ask_number), ask.deadline_ms)\n',
         "            pass\n",
-        4,
-        300,
+        12,
+        100,
         "has an open ask",
     ),
     Bug(
