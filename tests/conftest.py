@@ -1,10 +1,13 @@
 """Options shared by all tests."""
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # A machine that is busy with other work is no failure.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Of a seeded fault it is enough that it is found: no smaller example is looked for.
+unshrunk = (Phase.explicit, Phase.generate)
+settings.register_profile("mutants", parent=settings.get_profile("busy"), phases=unshrunk)
 settings.load_profile("busy")
 
 

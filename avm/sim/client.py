@@ -88,7 +88,6 @@ class Client:
     def connect(self, core: Core) -> None:
         """Meets a host, for the first time or after a crash."""
         self.core = core
-        self.waits_until_ms = 0  # by the time of a host that may have started anew, with another
         core.open_client(self.address, self.durable, tag=self.tag)
         self.outgoing.clear()
         self.waits_until_ms = 0

@@ -4,7 +4,7 @@ Looks at the queues of a host's machines, and counts for each sender's first bat
 other sender have been given out since it waits. `avm.host.scheduler` promises one at equal size.
 """
 
-from avm.host.state import Host, Machine
+from avm.host.state import Host, Machine, Status
 from avm.sim.host import SimHost
 
 # A batch of ten messages costs twice one of a single message, and a sender may be one batch ahead.
@@ -53,6 +53,8 @@ class Fairness:
 def _heads(machine: Machine) -> dict[bytes, int]:
     """The first batch of each sender that waits."""
     heads: dict[bytes, int] = {}
+    if machine.status is not Status.RUNNING:
+        return heads  # nothing is given out; what its deadline ends there overtakes nobody
     for batch in machine.queue or ():
         heads.setdefault(batch.sender, batch.seq)
     return heads if len(heads) > 1 else {}

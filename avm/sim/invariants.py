@@ -7,7 +7,7 @@ commit by commit, and compares with that what left the host and what clients wer
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from avm.errors import AvmError
 from avm.host import channel, journal, moves, passage, rows
@@ -46,6 +46,8 @@ TOLD = {
 FOUL = ("malformed", "unproven", "frozen")
 # How the bytes of a frame begin that offers a batch: see `avm.host.channel`.
 OFFER = bytes((0x88, channel.OFFER))
+# Of one that says how far a channel is taken, and of a verdict.
+MARK, VERDICT = bytes((0x89, channel.MARK)), bytes((0x86, channel.VERDICT))
 # And of one that says that a machine's end here is committed, or that it lives here now.
 READY, LANDED = bytes((0x84, passage.READY)), bytes((0x85, passage.LANDED))
 
@@ -98,6 +100,8 @@ class Invariants:
                 self._committed(world, event)
             case Said(frame=frame) if frame.startswith(OFFER):
                 self._said(world, event)
+            case Said(frame=frame) if frame.startswith((MARK, VERDICT)):
+                self._acknowledged(world, event)
             case Said(frame=frame) if frame.startswith((READY, LANDED)):
                 self._moved(world, event)
             case ClientHeard():
@@ -119,22 +123,24 @@ class Invariants:
     def _committed(self, world: World, event: Committed) -> None:
         host = world.host(event.host)
         written = event.transaction
-        changed: list[tuple[Any, bytes | None]] = list(written.puts.items())
-        for (table, *place), body in changed:
-            if table == "outbox" and body is not None:
-                self._kept.add((place[0], place[1], place[2]))
-            elif table == "machine" and body is not None and (host.name, place[0]) not in self._ids:
-                address = rows.decode_machine(place[0], body).address
-                self._ids[(host.name, place[0])] = address
-            elif table == "slot":
-                self._slotted(world, event, place[0], place[1], body is not None)
-        for number, n, entry, _printed in written.journal:
-            whose = self._ids.get((host.name, number))
-            if whose is not None:
-                self._entered(world, host, whose, journal.decode(n, entry))
-        for (table, *place), body in changed:
-            if table == "channel" and body is not None:
-                self._marked(world, host, place[0], place[1], body)
+        for key, body in written.puts.items():
+            match key:
+                case ("outbox", bytes(sender), bytes(receiver), int(seq)) if body is not None:
+                    self._kept.add((sender, receiver, seq))
+                case ("machine", int(number)) if body is not None:
+                    if (host.name, number) not in self._ids:
+                        address = rows.decode_machine(number, body).address
+                        self._ids[(host.name, number)] = address
+                case ("slot", int(number), int(slot)):
+                    self._slotted(world, event, number, slot, body is not None)
+        for number, n, body, _printed in written.journal:
+            machine = self._ids.get((host.name, number))
+            if machine is not None:
+                self._entered(world, host, machine, journal.decode(n, body))
+        for key, body in written.puts.items():
+            match key:
+                case ("channel", bytes(sender), bytes(receiver)) if body is not None:
+                    self._marked(world, host, sender, receiver, body)
 
     def _entered(self, world: World, host: SimHost, address: bytes, entry: Entry) -> None:
         """An entry is durable: the chain goes on, and no batch is taken twice or out of its order."""
@@ -188,6 +194,22 @@ class Invariants:
         if place not in self._kept:
             host = world.host(event.host)
             self._fail(world, host, f"{_named(*place)} leaves before it is durable")
+
+    def _acknowledged(self, world: World, event: Said) -> None:
+        """What a host tells another that its machine took is durable, and became of it."""
+        frame = channel.unpack_frame_untrusted(event.frame)
+        assert isinstance(frame, channel.Mark | channel.Told)
+        chain, host = self._chains.get(frame.receiver), world.host(event.host)
+        if chain is None:
+            return  # to a client, which has no journal
+        verdicts = frame.verdicts if isinstance(frame, channel.Mark) else [frame[2:4]]
+        if isinstance(frame, channel.Mark) and frame.taken > chain.taken.get(frame.sender, 0):
+            place = (frame.sender, frame.receiver, frame.taken)
+            self._fail(world, host, f"{_named(*place)} is said to be taken, and is not yet")
+        for seq, verdict in verdicts:
+            place = (frame.sender, frame.receiver, seq)
+            if verdict[-1] != "stranger" and self._applied.get(place) != TOLD[str(verdict[0])]:
+                self._fail(world, host, f"{_named(*place)} is said to be {verdict[0]}, and is not")
 
     def _moved(self, world: World, event: Said) -> None:
         """What a host says of a machine that moves is durable there."""

@@ -52,7 +52,8 @@ def outcome(fault: Fault | None, *tests: str, timeout_s: float) -> str:
     """What these tests do on a copy with the fault: "pass", "fail" or "do not end"."""
     with tempfile.TemporaryDirectory() as name:
         broken_copy(fault, Path(name))
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+        options = ["-q", "-x", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
+        command = [sys.executable, "-m", "pytest", *options, *tests]
         environ = {**os.environ, "PYTHONPATH": name, "PYTHONDONTWRITEBYTECODE": "1"}
         pipe = subprocess.PIPE
         with subprocess.Popen(

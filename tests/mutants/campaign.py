@@ -3,7 +3,7 @@
 from tests.mutants.faults import Fault
 
 FOUND = "tests/sim/test_campaign_found.py"
-BOOKS = "tests/sim/test_books.py"
+CAUGHT = "tests/sim/test_campaign.py::test_p05_a_seeded_bug_is_caught"
 
 FAULTS = [
     Fault(
@@ -24,8 +24,22 @@ FAULTS = [
     Fault(
         "a simulated client waits by the time of a host that is gone",
         "avm/sim/client.py",
-        "        self.waits_until_ms = 0  # by the time of a host that may have started anew, with another\n",
-        "",
+        "        self.waits_until_ms = 0\n        self.unmarked = set(self.senders)\n",
+        "        self.unmarked = set(self.senders)\n",
         f"{FOUND}::test_a_simulated_client_that_was_busy_speaks_to_a_host_that_started_an_hour_back",
+    ),
+    Fault(
+        "what a host that starts would find is not looked at",
+        "avm/sim/invariants.py",
+        "            if other := differs(host):\n",
+        "            if other := '':\n",
+        f"{CAUGHT}[an-answered-ask-stays-in-the-store]",
+    ),
+    Fault(
+        "a sender may be overtaken for ever",
+        "avm/sim/fairness.py",
+        "OVERTAKEN_MAX = 6\n",
+        "OVERTAKEN_MAX = 6_000\n",
+        f"{CAUGHT}[unfair-queue]",
     ),
 ]

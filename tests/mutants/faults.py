@@ -26,6 +26,7 @@ BETWEEN = "tests/sim/test_between_hosts.py"
 NODE = "tests/dht/test_node.py"
 MOVING = "tests/sim/test_moving.py"
 MOVES = "tests/sim/test_moves.py"
+WORLDS = "tests/sim/test_campaign.py"
 MEANWHILE = "tests/sim/test_moving_meanwhile.py"
 PASSAGE = "tests/avm/test_passage.py"
 DECIDING = "tests/sim/test_deciding.py"
@@ -477,7 +478,7 @@ FAULTS = [
         "        say_passage_after(host, link, Ready(left.address, left.incarnation, left.name_there))\n",
         "        from avm.host.links import say_passage\n\n"
         "        say_passage(host, link, Ready(left.address, left.incarnation, left.name_there))\n",
-        f"{MOVING}::test_c01_a_move_is_all_or_nothing_at_every_step_at_which_a_host_crashes[old-host-noticed]",
+        f"{WORLDS}::test_p05_a_world_holds_whatever_goes_wrong_in_it[13]",
     ),
     Fault(
         "a machine is said to have landed before it is committed",

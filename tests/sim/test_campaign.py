@@ -15,7 +15,7 @@ from tests.sim.campaign.bugs import BUGS, Bug
 from tests.sim.campaign.scenario import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SEEDS = (1, 2, 7, 11, 23, 42, 77, 101, 256, 1_000, 31_337, 999_983)
+SEEDS = (1, 4, 7, 13, 23, 42, 77, 103, 256, 1_000, 31_337, 999_983)
 BUGS_MIN = 25
 EASY = BUGS["output before commit"]
 
@@ -24,7 +24,9 @@ def campaign(*options: object, hash_seed: str = "0") -> subprocess.CompletedProc
     """`python -m tests.sim.campaign`, in a process of its own."""
     command = [sys.executable, "-m", "tests.sim.campaign", *map(str, options)]
     environ = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+    return subprocess.run(
+        command, check=False, cwd=ROOT, env=environ, capture_output=True, text=True
+    )
 
 
 def with_bug(bug: Bug) -> Sequence[object]:
@@ -51,11 +53,11 @@ def test_p05_there_are_many_bugs_each_with_a_seed_that_is_soon_reached() -> None
 
 
 def test_p01_a_campaign_is_the_same_in_other_processes_and_under_other_hash_seeds() -> None:
-    options = ("--from", 4, "--seeds", 3, "--messages", 150, "--jobs", 1, "--json")
+    options = ("--from", 4, "--seeds", 2, "--messages", 100, "--jobs", 1, "--json")
     first, second = (campaign(*options, hash_seed=one) for one in ("1", "77"))
     told, again = json.loads(first.stdout), json.loads(second.stdout)
     assert first.returncode == 0 and told["digest"] == again["digest"]
-    assert told["seeds"] == 3 and told["counts"] == again["counts"]
+    assert told["seeds"] == 2 and told["counts"] == again["counts"]
 
 
 # What is told of a seed that breaks.
@@ -63,8 +65,6 @@ def test_p01_a_campaign_is_the_same_in_other_processes_and_under_other_hash_seed
 
 class Page(HTMLParser):
     """A page of HTML, and which of its elements are open."""
-
-    VOID = ("meta", "br", "line", "rect", "circle")
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,8 +81,6 @@ class Page(HTMLParser):
         self.elements += 1
 
     def handle_endtag(self, tag: str) -> None:
-        while self.open[-1] == "p" != tag:
-            self.open.pop()
         assert self.open.pop() == tag
 
 

@@ -31,7 +31,9 @@ def arguments() -> argparse.ArgumentParser:
         "--plan", type=Path, help="with the faults of this file, not the seed's own"
     )
     parser.add_argument("--picture", type=Path, help="draw the one seed as a page of HTML")
-    parser.add_argument("--bug", help="with one of the seeded bugs: " + "; ".join(sorted(BUGS)))
+    parser.add_argument(
+        "--bug", help="with one of the seeded bugs, until it is caught: " + "; ".join(sorted(BUGS))
+    )
     parser.add_argument("--json", action="store_true", help="the summary as JSON")
     return parser
 

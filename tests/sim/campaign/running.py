@@ -87,6 +87,8 @@ def many(options: argparse.Namespace) -> int:
         if found.why:
             broken.append(found)
             print(f"seed {found.seed}: {found.why}", file=sys.stderr, flush=True)
+            if options.bug:
+                break  # it is caught
         if sys.stderr.isatty():
             print(
                 f"\r{total['seeds']} seeds, {total['messages']} messages", end="", file=sys.stderr

@@ -377,7 +377,7 @@ def run(
         why = f"an assertion of the code: {broken}"
     except BadPlan:
         raise
-    except Exception as raised:  # one seed of many: the others go on
+    except Exception as raised:  # noqa: BLE001 - one seed of many: the others go on
         why = f"the code raised {type(raised).__name__}: {raised}"
     world = scenario.world
     return Outcome(
