@@ -80,11 +80,12 @@ FAULTS = [
     Fault(
         "expiry before deduplication",
         "avm/host/clients.py",
-        "    if seq <= channel.taken:\n",
+        "    if seq != channel.received + 1:\n",
         "    if deadline_ms <= host.now_ms:\n"
-        "        after.append(Verdict(client.address, receiver, seq, ['undelivered']))\n"
+        "        late = Verdict(client.address, receiver, seq, ['undelivered'])\n"
+        "        host.group.after.append(late)\n"
         "        return\n"
-        "    if seq <= channel.taken:\n",
+        "    if seq != channel.received + 1:\n",
         f"{ROWS}::test_a_late_offer_of_what_was_taken_is_answered_as_before",
     ),
     Fault(

@@ -14,7 +14,7 @@ FAULTS = [
         "avm/run/paths.py",
         "            yield from changes(was[key], now[new[place]], name, there)\n",
         "            pass\n",
-        f"{PATHS}::test_x05_a_path_is_python_that_leads_to_what_differs",
+        f"{PATHS}::test_x05_each_kind_of_value_has_its_path",
     ),
     Fault(
         "what was added is told with its index before",

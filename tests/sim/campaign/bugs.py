@@ -52,7 +52,7 @@ KNOWN = {
     ),
     "an answered ask stays in the store": (1, 100, "is in the store alone"),
     "slot numbers reused": (1, 100, "is used again"),
-    "failed and read-only turns intern": (13, 300, "is not as it lived"),
+    "failed and read-only turns intern": (1, 300, "is not as it lived"),
     "unfair queue": (1, 100, "of another go ahead"),
     "a timer fires twice": (7, 300, "rings twice"),
     "marks stay behind when a machine moves": (13, 100, "is taken, marked 0"),
