@@ -74,7 +74,7 @@ FAULTS = [
         "    output = flight.output + b''.join(\n"
         "        host.keys(cap.address).seal(b'x' + cap.context, generation=0, priority=0, kind=0,\n"
         "                                    expires_ms=None).sealed\n"
-        "        for cap in flight.fresh if isinstance(cap, Local))\n",
+        "        for cap in flight.fresh if type(cap).__name__ == 'Local')\n",
         f"{ROWS}::test_t01_local_traffic_needs_no_cryptography",
     ),
     Fault(
@@ -108,7 +108,7 @@ FAULTS = [
         "a second reply is taken",
         "avm/host/outbox.py",
         "        ask = client.asks.pop(said.to.ask, None)\n",
-        "        ask = client.asks.get(said.to.ask) or Ask(said.to.ask, None, 0, b'', 0)\n",
+        "        ask = client.asks.get(said.to.ask)\n",
         f"{ROWS}::test_s01_a_second_reply_is_inert_and_counted",
     ),
     Fault(
