@@ -7,7 +7,9 @@ from hypothesis import HealthCheck, Phase, settings
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Of a seeded fault it is enough that it is found: no smaller example is looked for.
 unshrunk = (Phase.explicit, Phase.generate)
-settings.register_profile("mutants", parent=settings.get_profile("busy"), phases=unshrunk)
+settings.register_profile(
+    "mutants", parent=settings.get_profile("busy"), phases=unshrunk, derandomize=True
+)
 settings.load_profile("busy")
 
 

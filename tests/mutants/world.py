@@ -26,7 +26,7 @@ FAULTS = [
         "avm/sim/forms.py",
         "    worker.hangs, worker.is_planned = hangs, is_planned\n",
         "    worker.hangs = hangs\n",
-        f"{WORLD}::test_p02_a_world_saved_at_any_instant_goes_on_as_if_it_had_not_been",
+        f"{WORLD}::test_p02_what_is_planned_for_a_worker_is_so_in_the_loaded_world",
     ),
     Fault(
         "a saved worker forgets the states of its machines",

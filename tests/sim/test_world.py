@@ -78,6 +78,21 @@ def test_p02_a_world_saved_at_any_instant_goes_on_as_if_it_had_not_been(
     assert loaded.world.save() == grove.world.save()
 
 
+def test_p02_what_is_planned_for_a_worker_is_so_in_the_loaded_world() -> None:
+    grove = Grove(1).play(1, 0.0)
+
+    def planned(world: World) -> list[bool]:
+        return [one.is_planned for host in world.hosts for one in host.workers.values()]
+
+    while not any(planned(grove.world)):
+        assert grove.world.step()
+    loaded = grove.on(World.load_untrusted(grove.world.save(), code_of))
+    assert planned(loaded.world) == planned(grove.world)
+    for one in (grove, loaded):
+        one.play(2, 0.3)
+    assert loaded.world.digest == grove.world.digest
+
+
 def test_p02_a_fork_goes_its_own_way() -> None:
     grove = Grove(1).play(6)
     before = grove.world.save()
