@@ -68,7 +68,7 @@ def outcome(fault: Fault | None, *tests: str, timeout_s: float) -> str:
     return "fail" if run.returncode else "pass"
 
 
-def catches(fault: Fault, *tests: str, timeout_s: float = 60) -> bool:
+def catches(fault: Fault, *tests: str, timeout_s: float = 40) -> bool:
     """Whether these tests fail, or do not end, on a copy with the fault."""
     return outcome(fault, *tests, timeout_s=timeout_s) != "pass"
 
