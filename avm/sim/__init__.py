@@ -1,4 +1,4 @@
-"""Simulation: the cores of production in a world whose clock, disk and workers are made up. Pure.
+"""Simulation: the cores of production in a world whose clock, disk and workers are made up. Pure, but for `disk`.
 
     from avm.sim.world import World, Watcher       a network of whole hosts in virtual time
     from avm.sim.plan import Plan, Crash, Loss     what goes wrong, as data
