@@ -2,11 +2,14 @@
 
 import argparse
 import os
+from importlib import import_module
 from pathlib import Path
 
 from avm.cli.errors import CliError
-from avm.run import forks
 from avm.run.directory import Directory
+
+# Most commands are not about a fork, and need not wait for what forks are made of.
+FORKS = "avm.run.forks"
 
 
 def find(args: argparse.Namespace) -> Directory:
@@ -17,4 +20,7 @@ def find(args: argparse.Namespace) -> Directory:
         raise CliError("the folder that you are in is gone: `cd` to another") from None
     found = Directory.find(getattr(args, "dir", None), os.environ, here)
     fork = getattr(args, "fork", None)
-    return found if fork is None else forks.find(found, fork)
+    if fork is None:
+        return found
+    of_fork: Directory = import_module(FORKS).find(found, fork)
+    return of_fork

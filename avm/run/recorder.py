@@ -168,6 +168,11 @@ class Recorder:
             self._tape = None
         self._files.close()
 
+    @property
+    def where(self) -> str:
+        """Where the recording is, and what to mind, as a person is told."""
+        return f"in {self.place}: keys and all that is said are in it"
+
     def status(self) -> dict[str, object]:
         """Where it goes and how far it is, for `status`."""
         tape = self._tape

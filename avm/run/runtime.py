@@ -1,7 +1,7 @@
 """The runtime: the one place where the rooms of a host are wired together.
 
-Every event goes into the core; what the core asks for is carried out before the next one. Commits
-are made by the writer's thread, and while one is under way the next group gathers.
+Every event goes into the core; what the core asks for is carried out before the next one. Commits are made
+by the writer's thread, and while one is under way the next group gathers.
 """
 
 import gc
@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -52,7 +52,6 @@ from avm.run.noting import note
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
 from avm.run.reactor import Reactor
-from avm.run.recorder import Recorder
 from avm.run.reruns import Reruns
 from avm.run.spawn import Prepared
 from avm.run.writer import Writer
@@ -62,8 +61,12 @@ from avm.store.sqlite import SqliteStore
 from avm.version import VERSION
 from caps.capability import parse_wire_untrusted, to_text
 
+if TYPE_CHECKING:
+    from avm.run.recorder import Recorder
+
 HASH_SEED = 0
-NETWORK, OUTSIDE = "avm.run.over_udp", "avm.run.outside"
+# What a host seldom needs is imported when it does.
+NETWORK, OUTSIDE, RECORDER = "avm.run.over_udp", "avm.run.outside", "avm.run.recorder"
 # New objects between two looks for circles, of which a host makes few.
 GARBAGE = 20_000
 RETRY_S = 0.2
@@ -95,7 +98,7 @@ def run(directory: Directory, config: Config, record: Path | None = None) -> int
             recorder = None
             if record is not None:
                 about = (config.record, time.time_ns(), note)
-                recorder = Recorder(record, core, store, *about)
+                recorder = import_module(RECORDER).Recorder(record, core, store, *about)
             runtime = Runtime(directory, config, core, store, prepared, recorder)
             code: int = trio.run(runtime.main)
             return code
@@ -130,7 +133,7 @@ class Runtime:
         core: Core,
         store: SqliteStore,
         prepared: Prepared,
-        recorder: Recorder | None = None,
+        recorder: "Recorder | None" = None,
     ) -> None:
         self._directory = directory
         self._recorder = recorder
@@ -201,8 +204,7 @@ class Runtime:
                 if self._network is not None:
                     print(f"avm-host is reached at {self._network.route}", flush=True)
                 if self._recorder is not None:
-                    what = "keys and all that is said are in it"
-                    print(f"avm-host is recorded in {self._recorder.place}: {what}", flush=True)
+                    print(f"avm-host is recorded {self._recorder.where}", flush=True)
                 print(f"avm-host {VERSION} is ready in {self._directory.path}", flush=True)
                 await self._stopping.wait()
                 await self._drain()
@@ -322,8 +324,7 @@ class Runtime:
             if not self._core.host.full:
                 note("store.full", text=str(error))
             self._core.refused()
-            assert self._nursery is not None
-            self._nursery.start_soon(self._write_again)
+            self._beside(self._write_again)
         else:
             self._fatal = error
             self._stopping.set()
@@ -394,7 +395,6 @@ class Runtime:
         self, verb: str, params: dict[str, Any], request: Callable[[], int], answer: Answer
     ) -> Any:
         if self._outside is None:
-            raise NotDone(
-                "this host is in no network: start it with `avm-host run --listen IP:PORT`"
-            )
+            remedy = "start it with `avm-host run --listen IP:PORT`"
+            raise NotDone(f"this host is in no network: {remedy}")
         return self._outside.act(verb, params, request, answer)

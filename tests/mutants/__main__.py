@@ -1,16 +1,20 @@
 """`python -m tests.mutants [NAME ..]`: applies each seeded fault to a copy, and runs the tests."""
 
+import compileall
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from typing import Self
 
 from tests.mutants import campaign, crashes, recording, travel, world
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
+from tests.mutants.prepared import Prepared
 from tests.mutants.shells import SHELL_FAULTS
 from tests.mutants.speed import SPEED
 
@@ -31,46 +35,60 @@ ALL = (
 )
 
 
-def broken_copy(fault: Fault | None, into: Path) -> None:
-    """The tree with one fault in it, or with none."""
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "*.db*")
-            shutil.copytree(source, into / name, ignore=ignored)
-        else:
-            shutil.copy(source, into / name)
-    if fault is None:
-        return
-    file = into / fault.file
-    text = file.read_text()
-    assert text.count(fault.old) == 1, f"{fault.name}: its place in {fault.file} has changed"
-    file.write_text(text.replace(fault.old, fault.new))
+class Trees:
+    """A copy of the tree, compiled once, into which one fault after the other is put, and taken out again."""
 
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory()
+        self.root = Path(self._directory.name)
+        self._prepared = Prepared()
+        self._turns = count(1)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__", "*.db*")
+                shutil.copytree(source, self.root / name, ignore=ignored)
+            else:
+                shutil.copy2(source, self.root / name)
+        compileall.compile_dir(self.root, quiet=2)
 
-def outcome(fault: Fault | None, *tests: str, timeout_s: float) -> str:
-    """What these tests do on a copy with the fault: "pass", "fail" or "do not end"."""
-    with tempfile.TemporaryDirectory() as name:
-        broken_copy(fault, Path(name))
-        options = ["-q", "-x", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
-        command = [sys.executable, "-m", "pytest", *options, *tests]
-        environ = {**os.environ, "PYTHONPATH": name, "PYTHONDONTWRITEBYTECODE": "1"}
-        pipe = subprocess.PIPE
-        with subprocess.Popen(
-            command, cwd=name, env=environ, stdout=pipe, stderr=pipe, start_new_session=True
-        ) as run:
-            try:
-                output, errors = run.communicate(timeout=timeout_s)
-            except subprocess.TimeoutExpired:
-                os.killpg(run.pid, signal.SIGKILL)  # the hosts of its tests too
-                return "do not end"
-    assert run.returncode in (0, 1), output.decode() + errors.decode()
-    return "fail" if run.returncode else "pass"
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._prepared.close()
+        self._directory.cleanup()
 
-def catches(fault: Fault, *tests: str, timeout_s: float = 40) -> bool:
-    """Whether these tests fail, or do not end, on a copy with the fault."""
-    return outcome(fault, *tests, timeout_s=timeout_s) != "pass"
+    def outcome(self, fault: Fault | None, *tests: str, timeout_s: float) -> str:
+        """What these tests do with the fault: "pass", "fail" or "do not end"."""
+        with self._broken(fault):
+            code, output = self._prepared.run(self.root, tests, timeout_s)
+        if code is None:
+            return "do not end"
+        assert code in (0, 1), output
+        return "fail" if code else "pass"
+
+    def catches(self, fault: Fault, *tests: str, timeout_s: float = 40) -> bool:
+        """Whether these tests fail, or do not end, with the fault."""
+        return self.outcome(fault, *tests, timeout_s=timeout_s) != "pass"
+
+    @contextmanager
+    def _broken(self, fault: Fault | None) -> Iterator[None]:
+        if fault is None:
+            yield
+            return
+        file = self.root / fault.file
+        text, was = file.read_text(), file.stat()
+        assert text.count(fault.old) == 1, f"{fault.name}: its place in {fault.file} has changed"
+        file.write_text(text.replace(fault.old, fault.new))
+        # Of its own time: what was compiled of another fault's file is not taken for it.
+        at_s = was.st_mtime + next(self._turns)
+        os.utime(file, (at_s, at_s))
+        try:
+            yield
+        finally:
+            file.write_text(text)
+            os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
 def suite(fault: Fault | None) -> tuple[str, ...]:
@@ -81,8 +99,13 @@ def suite(fault: Fault | None) -> tuple[str, ...]:
 
 def main() -> int:
     """Runs each fault against the simulated suites; 1 when one is not caught."""
-    wanted = sys.argv[1:]
-    without = outcome(None, *suite(None), timeout_s=PATIENCE_S)
+    with Trees() as trees:
+        return hold(trees, sys.argv[1:])
+
+
+def hold(trees: Trees, wanted: list[str]) -> int:
+    """Holds all faults, or those of these names, against the suites."""
+    without = trees.outcome(None, *suite(None), timeout_s=PATIENCE_S)
     if without != "pass":
         print(f"the suites {without} without a fault: nothing can be told")
         return 1
@@ -90,7 +113,7 @@ def main() -> int:
     for fault in ALL:
         if wanted and fault.name not in wanted:
             continue
-        found = outcome(fault, *suite(fault), timeout_s=PATIENCE_S)
+        found = trees.outcome(fault, *suite(fault), timeout_s=PATIENCE_S)
         slow = f" (the tests do not end in {PATIENCE_S} s)" if found == "do not end" else ""
         print(f"{'MISSED' if found == 'pass' else 'caught'}  {fault.name}{slow}", flush=True)
         if found == "pass":

@@ -56,7 +56,7 @@ SHELL_FAULTS = [
         "tests/sim/shells.py",
         "    core._ALLOW_DETERMINISTIC_SCHEDULING = True\n",
         "    core._ALLOW_DETERMINISTIC_SCHEDULING = False\n",
-        REPEATS,
+        f"{SHELLS}::test_p01_tasks_that_are_ready_together_go_on_in_an_order_of_the_seed",
     ),
     Fault(
         "a reset outweighs the last word that came before it",

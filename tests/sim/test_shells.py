@@ -112,6 +112,28 @@ def test_an_ask_outlives_links_that_break_and_hosts_that_are_parted_for_a_while(
     tell(story)
 
 
+def test_p01_tasks_that_are_ready_together_go_on_in_an_order_of_the_seed() -> None:
+    assert _order(1) == _order(1) != _order(2)
+
+
+def _order(seed: int) -> list[int]:
+    """In which order two tasks go on, a hundred times."""
+    order: list[int] = []
+
+    async def task(number: int) -> None:
+        for _ in range(100):
+            order.append(number)
+            await trio.lowlevel.checkpoint()
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(task, 1)
+            nursery.start_soon(task, 2)
+
+    run(seed, main)
+    return order
+
+
 def test_other_seeds_give_other_runs() -> None:
     """A trace that does not see the run could not fail to repeat."""
     first, second = tell(_ask, 1), tell(_ask, 2)
