@@ -37,6 +37,12 @@ FIRST_SEED = 7
 SPANS_A_SEED = 8
 
 
+def hash_seeds(spans: int) -> tuple[int, int]:
+    """Those of the two runs of a span, after so many; the workers of a host have 0."""
+    seed = FIRST_SEED + 2 * (spans // SPANS_A_SEED)
+    return seed, seed + 1
+
+
 @dataclass(slots=True)
 class Rerunner:
     """Runs spans again; each few spans under other hash seeds, of which two may agree by chance."""
@@ -49,7 +55,7 @@ class Rerunner:
     def take(self, number: int, start: int, stop: int) -> Found:
         """The verdict on one span."""
         if self.spans % SPANS_A_SEED == 0:
-            self._prepare(FIRST_SEED + 2 * (self.spans // SPANS_A_SEED))
+            self._prepare(*hash_seeds(self.spans))
         self.spans += 1
         machine = self.reader.machine_now(number)
         if machine is None:
@@ -68,9 +74,9 @@ class Rerunner:
             return Found(Verdict.NONE, again.turns, f"resumed though {why}")
         return Found(Verdict.DIFFERENT, again.turns, why)
 
-    def _prepare(self, seed: int) -> None:
+    def _prepare(self, *seeds: int) -> None:
         self.close()
-        self.prepared = [Prepared.start(one, self.limits, quiet=True) for one in (seed, seed + 1)]
+        self.prepared = [Prepared.start(one, self.limits, quiet=True) for one in seeds]
 
     @contextmanager
     def _worker(self, which: int) -> Iterator[Worker]:

@@ -18,6 +18,7 @@ from avm.run.difference import Difference
 from avm.run.reading import Reader
 from avm.run.replaying import replay
 from avm.run.rerun import PYTHON, Agreed, OtherPython
+from avm.run.rerunner import SPANS_A_SEED, hash_seeds
 from avm.run.worker import InProcess, Worker, WorkerLost, forked
 from avm.sim.host import SimHost
 from tests.avm.journals import CONSTANT, LIMITS, in_process, make, tell
@@ -118,6 +119,13 @@ def test_w01_a_state_that_shows_what_failed_turns_did_to_it_is_found() -> None:
     text = "    object.__setattr__(state, 'total', state.total + 1)\n    raise ValueError"
     found = taken(text, "read", "go", "read")
     assert found is not None and found.path.startswith("state.total")
+
+
+def test_w01_no_two_runs_are_under_one_hash_seed_nor_under_the_workers() -> None:
+    seeds = [hash_seeds(spans) for spans in range(0, 10 * SPANS_A_SEED, SPANS_A_SEED)]
+    every = [seed for both in seeds for seed in both]
+    assert 0 not in every and len(set(every)) == len(every)
+    assert hash_seeds(SPANS_A_SEED - 1) == seeds[0]
 
 
 def test_w01_the_order_of_a_set_kept_in_the_state_is_found_with_its_turn() -> None:

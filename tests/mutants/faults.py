@@ -20,7 +20,6 @@ LIVES = "tests/sim/test_lives.py"
 ONCE = "tests/sim/test_regressions.py"
 AGAIN = "tests/avm/test_again.py"
 SPANS = "tests/avm/test_spans.py"
-SHARE = "tests/net/test_rerun_share.py"
 PEERS = "tests/sim/test_peers.py"
 BETWEEN = "tests/sim/test_between_hosts.py"
 NODE = "tests/dht/test_node.py"
@@ -244,9 +243,9 @@ FAULTS = [
     Fault(
         "spans are run again under the workers' own hash seed",
         "avm/run/rerunner.py",
-        "(seed, seed + 1)",
-        "(0, 0)",
-        f"{SHARE}::test_w01_a_machine_that_is_not_pure_is_suspended_and_its_value_named",
+        "    return seed, seed + 1\n",
+        "    return 0, 0\n",
+        f"{AGAIN}::test_w01_no_two_runs_are_under_one_hash_seed_nor_under_the_workers",
     ),
     Fault(
         "a limit of this configuration counts as a difference",
