@@ -65,6 +65,7 @@ VERBS = (
     ),
     Verb("call", "avm.cli.call", "send a message that asks, and print the answer", MESSAGES, ("call counter.add 5", "call counter.add -5.5e3", "call greeter.hello --text world", "call counter.add 5 --at 3")),
     Verb("listen", "avm.cli.listen", "print a capability, then each message sent to it", MESSAGES, ("listen", "listen inbox --json")),
+    Verb("caps", "avm.cli.caps", "show who holds which capability, and who can reach what", MACHINES, ("caps", "caps ls counter", "caps who-can counter.add", "caps path ann counter", "caps revoke counter.add --dry-run")),
     Verb("log", "avm.cli.log", "print a machine's journal, an entry a line", JOURNAL, ("log counter --follow", "log counter --since 10m")),
     Verb("replay", "avm.cli.replay", "take a machine's turns again and compare", JOURNAL, ("replay counter", "replay counter --code counter.py")),
     Verb("diff", "avm.cli.diff", "show what two turns of a machine's state differ in", JOURNAL, ("diff counter --from 3 --to 7", "diff counter --to 7")),

@@ -1,0 +1,151 @@
+"""What the acts of `caps` that read have in common: the graph, the parties and capabilities meant, chains."""
+
+import argparse
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import time
+from typing import Any
+
+from avm.authority.holding import OPERATOR, Holding, How
+from avm.authority.reach import Chain
+from avm.cli.errors import CliError, Usage
+from avm.cli.output import counted
+from avm.cli.show import host_of, keys_of
+from avm.cli.times import utc
+from avm.host.capability import Cap, Named
+from avm.run.authority import Authority
+from avm.run.directory import Directory
+from avm.run.reading import NoSuchMachine, Reader
+from caps.capability import CommonName, parse_text
+from caps.errors import InvalidCapability
+
+NAMED = re.compile(r"([a-z0-9][a-z0-9-]*)\.(.+)")
+
+
+@contextmanager
+def authority(
+    args: argparse.Namespace, directory: Directory, journals: bool = True
+) -> Iterator[Authority]:
+    """The graph of the store, open to read within the block."""
+    with Reader.open(directory) as reader, reader.reading():
+        yield Authority.read(reader, host_of(directory), round(time() * 1000), journals)
+
+
+def words_of(args: argparse.Namespace, count: int, use: str) -> list[str]:
+    """The words after the act, of which there are to be so many."""
+    if len(args.words) != count:
+        raise Usage(f"`avm-host caps {use}`")
+    words: list[str] = args.words
+    return words
+
+
+def party_of(found: Authority, word: str) -> bytes:
+    """A party by its label, a machine by its name, or any by a unique start of its address."""
+    if word == "operator":
+        return OPERATOR
+    try:
+        return found.reader.machine(word).address
+    except NoSuchMachine as error:
+        everyone = found.graph.everyone()
+        exact = [one.address for one in everyone if one.label == word]
+        starts = [one.address for one in everyone if one.address.hex().startswith(word)]
+        meant = exact or starts
+        if len(meant) != 1 or not word:
+            if len(meant) > 1:
+                raise CliError(f"{word} is several: give more of the address") from None
+            raise CliError(f"{error}; `caps ls` shows clients and other hosts' addresses") from None
+        return meant[0]
+
+
+def cap_of(found: Authority, directory: Directory, word: str) -> Cap | None:
+    """A capability by its text or MACHINE.name; None where the word is a party's."""
+    if word.startswith("avm:") or word.endswith("~"):
+        parsed = parse_text(word)
+        if isinstance(parsed, CommonName):
+            return Named(parsed.name)
+        try:
+            return keys_of(found.reader, directory).open_untrusted(parsed.wire())
+        except InvalidCapability:
+            raise CliError("the capability is not valid here: it opens nothing") from None
+    match = NAMED.fullmatch(word)
+    if match is None:
+        return None
+    machine = found.reader.machine(match[1])
+    names = found.reader.names(machine)
+    if match[2] not in names:
+        known = ", ".join(f"{machine.name}.{name}" for name in sorted(names)) or "none"
+        raise CliError(f"{machine.name} has no name {match[2]}: {known}")
+    return names[match[2]]
+
+
+def terms_text(one: dict[str, Any]) -> str:
+    """What stands on a capability, in a few words; empty where nothing does."""
+    said = [f"generation {one['generation']}"] if one["generation"] else []
+    said += [one["kind"]] if one["kind"] and not one["reply"] else []
+    said += [f"until {utc(one['expires_ms'])}"] if one["expires_ms"] is not None else []
+    said += [counted(one["caveats"], "caveat")] if one["caveats"] else []
+    said += [one["dead"]] if one["dead"] else []
+    return ", ".join(said)
+
+
+def place_text(one: dict[str, Any]) -> str:
+    """Where a capability is held."""
+    match How(one["how"]):
+        case How.SLOT:
+            return f"slot {one['place']}"
+        case How.NAME:
+            return "by its name"
+        case How.CONTEXT:
+            return "in a context"
+        case How.TIMER:
+            return f"a timer due {utc(one['place'])}"
+        case How.COMING:
+            return f"on its way, batch {one['place']}"
+        case How.ASK:
+            return f"ask {one['place']}"
+        case How.GIVEN:
+            return "given"
+        case How.FAILED:
+            return f"failed batch {one['place']}"
+
+
+def given_text(given: dict[str, Any] | None) -> str:
+    """Who gave a capability, and in which turns."""
+    if given is None:
+        return ""
+    by = given["by"] or "nobody known"
+    turn = f"in turn {given['turn']} " if given["turn"] is not None else ""
+    by_turn = f" (its turn {given['by_turn']})" if given["by_turn"] is not None else ""
+    return f"{turn}from {by}{by_turn}"
+
+
+def chain_json(found: Authority, chain: Chain) -> list[dict[str, Any]]:
+    """A chain as JSON, each capability with who holds it and who gave it."""
+    return [hop_json(found, one) for one in chain]
+
+
+def hop_json(found: Authority, one: Holding) -> dict[str, Any]:
+    """A holding as JSON, with its holder and who gave it."""
+    told = {"holder": found.label(one.holder), **found.json(one)}
+    return {**told, "given": found.given_json(found.given(one))}
+
+
+def hop_line(one: dict[str, Any]) -> str:
+    """A hop of a chain as a line."""
+    said = [place_text(one), given_text(one["given"]), terms_text(one)]
+    return f"{one['holder']} holds {one['to']} ({'; '.join(part for part in said if part)})"
+
+
+__all__ = [
+    "authority",
+    "cap_of",
+    "chain_json",
+    "given_text",
+    "hop_json",
+    "hop_line",
+    "party_of",
+    "place_text",
+    "terms_text",
+    "words_of",
+]

@@ -1,0 +1,54 @@
+"""`caps who-can`: everyone who can reach a machine or use a capability, each by a shortest chain."""
+
+import argparse
+from typing import Any
+
+from avm.authority.holding import target_of
+from avm.authority.reach import who_can
+from avm.cli.caps_read import authority, cap_of, chain_json, hop_line, party_of, words_of
+from avm.cli.output import counted, print_json, say
+from avm.run.directory import Directory
+
+USE = "who-can CAP"
+OPTIONS: tuple[str, ...] = ()
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """No options of its own."""
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Prints a holder and its chain each."""
+    (word,) = words_of(args, 1, USE)
+    with authority(args, directory) as found:
+        cap = cap_of(found, directory, word)
+        address = party_of(found, word) if cap is None else target_of(cap)
+        told = [
+            {"name": party.label, "what": party.what.value, "chain": chain_json(found, chain)}
+            for party, chain in who_can(found.graph, address, cap)
+        ]
+        ended = found.ended
+    if args.json:
+        print_json(told)
+        return 0
+    _show(told, word)
+    if ended:
+        said = f"{counted(ended, 'client')} that ended had capabilities too"
+        say(f"{said}: what was written down of them still works, see `caps ls N`")
+    return 0
+
+
+def _show(told: list[dict[str, Any]], word: str) -> None:
+    if not told:
+        say(f"nobody can reach {word}")
+    for one in told:
+        if len(one["chain"]) == 1:
+            say(hop_line(one["chain"][0]))
+            continue
+        through = " -> ".join(hop["machine"] for hop in one["chain"][:-1])
+        say(f"{one['name']} through {through}")
+        for hop in one["chain"]:
+            say(f"  {hop_line(hop)}")
+
+
+__all__ = ["run"]
