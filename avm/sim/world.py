@@ -247,14 +247,15 @@ class World:
         faults.heal(self.scene)
         end_us = self.scene.now_us + round(limit_s * SECOND_US)
         self._settle()
-        while not self._is_quiet():
+        while not self.is_quiet():
             left_s = (end_us - self.scene.now_us) / SECOND_US
             if left_s <= 0:
                 return False
             self.run(min(LOOK_S, left_s))
         return True
 
-    def _is_quiet(self) -> bool:
+    def is_quiet(self) -> bool:
+        """Whether nobody owes anybody anything now."""
         return not any(end.coming for end in self.scene.ends.values()) and all(
             _owes_nothing(one) for one in self.hosts
         )

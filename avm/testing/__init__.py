@@ -5,16 +5,20 @@ for the second (`World`): the same core as a real host's, without processes, fil
 """
 
 from avm.testing.alone import answer_of, cap, me, message, sends_to
-from avm.testing.world import Asked, Client, Heard, Machine, NoAnswer, NotApplied, NotCreated, World
+from avm.testing.ground import NotCreated, NotHere
+from avm.testing.network import Network
+from avm.testing.world import Asked, Client, Heard, Machine, NoAnswer, NotApplied, World
 
 __all__ = [
     "Asked",
     "Client",
     "Heard",
     "Machine",
+    "Network",
     "NoAnswer",
     "NotApplied",
     "NotCreated",
+    "NotHere",
     "World",
     "answer_of",
     "cap",
