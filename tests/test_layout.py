@@ -23,6 +23,7 @@ FLOORS = [
     ("avm.store", "avm.link", "avm.nat", "avm.recording"),
     ("avm.sim",),
     ("avm.testing",),
+    ("avm.kit",),
     ("avm.run",),
     ("avm.cli",),
 ]
@@ -45,6 +46,7 @@ PURE: tuple[str, ...] = (
     "avm.machine.live",
     "avm.machine.inside",
     "avm.testing",
+    "avm.kit",
     "avm.run.candidate",
     "avm.run.numbering",
 )

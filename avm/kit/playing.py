@@ -1,9 +1,9 @@
 """Plays the scenes of the patterns on a bench, and tells what does not hold. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from avm.kit.scenes import forwarding, sealing
+from avm.kit.scenes import finding, forwarding, handing, limiting, money, sealing
 from avm.kit.stage import Bench, NoAnswer, NotHeld, Stage
 
 Scene = Callable[[Stage], None]
@@ -27,14 +27,44 @@ SCENES: MappingProxyType[str, tuple[Scene, ...]] = MappingProxyType(
             sealing.a_box_is_opened_by_its_own_unsealer_alone,
             sealing.a_box_carries_a_capability_past_somebody_who_cannot_use_it,
         ),
+        "mint": (
+            money.money_moves_and_is_neither_made_nor_lost,
+            money.a_purse_of_another_mint_is_no_money,
+        ),
+        "escrow": (
+            money.an_escrow_exchanges_what_two_sides_have_paid,
+            money.an_escrow_gives_back_what_only_one_side_has_paid,
+        ),
+        "matcher": (
+            handing.gifts_go_out_when_both_givers_mean_the_same,
+            handing.gifts_stay_when_the_givers_mean_two,
+            handing.gifts_come_back_when_the_receiver_does_not_take_them,
+        ),
+        "powerbox": (
+            handing.a_powerbox_gives_what_its_user_chooses_and_takes_it_back,
+            handing.a_powerbox_gives_nothing_that_was_not_chosen,
+        ),
+        "petnames": (finding.names_are_ones_own_and_nobody_takes_anothers,),
+        "registry": (
+            finding.at_least_so_many_that_offer_it_are_found,
+            finding.what_a_provider_says_of_itself_is_its_own_word,
+            finding.who_waits_is_answered_when_there_are_enough,
+            finding.an_offer_ends_when_its_time_is_over,
+        ),
+        "ratelimit": (limiting.so_many_go_through_in_so_much_time,),
+        "once": (
+            limiting.once_is_once,
+            limiting.once_is_not_used_up_by_what_did_not_happen,
+        ),
+        "logged": (limiting.each_use_is_written_down,),
     }
 )
 
 
-def play(scene: Scene, bench: Bench, pattern: str, puppet: str) -> str:
+def play(scene: Scene, bench: Bench, pattern: str, props: Mapping[str, str]) -> str:
     """Plays one scene; what does not hold, or nothing."""
     try:
-        scene(Stage(bench, pattern, puppet))
+        scene(Stage(bench, pattern, props))
     except (NotHeld, NoAnswer, KeyError, AssertionError) as error:
         return f"{sentence(scene)}: {error}" if str(error) else sentence(scene)
     return ""

@@ -11,6 +11,8 @@ TIMEOUT_S = 60.0
 class Process:
     """One world of the test kit and a client in it."""
 
+    unit_s = 600.0
+
     def __init__(self, seed: int = 0) -> None:
         self.world = testing.World(seed)
         self._client = self.world.client()

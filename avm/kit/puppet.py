@@ -2,14 +2,15 @@
 
     answers {"order": CAP, "ear": CAP}
 
-To `order`: {"to": CAP, "say": VALUE} has it send that, the answer going to who gave the order; {"ear":
+To `order`: {"to": CAP, "say": VALUE} has it send that, the answer going to who gave the order, or with
+{"hear": NAME} to its ear of that name; {"ear":
 NAME} makes another ear; {"answer": VALUE} and {"refuse": WORD} are what it says from then on to what it
 hears; "heard" tells what it has heard since it was last asked, its own ears named as ("ear", NAME).
 """
 
 from dataclasses import replace
 
-from avm import Capability, Map, Me, Message, Refused, Step, Value, record
+from avm import Capability, Failed, Map, Me, Message, Refused, Send, Step, Value, record
 from caps.patterns.passing import Passed, answer, forward
 
 
@@ -32,6 +33,8 @@ def init(message: Message, me: Me) -> Step[Puppet]:
 
 def step(message: Message, state: Puppet) -> Step[Puppet]:
     match message.context, message.content:
+        case "order", {"to": Capability() as to, "say": said, "hear": str(name)}:
+            return [*message.answer(None), Send(to, said, reply=state.me(Ear(name)))], state
         case "order", {"to": Capability() as to, "say": said}:
             return [forward(message, to, state.me, said)], state
         case Passed(reply), outcome:
@@ -56,6 +59,8 @@ def _named(value: Value, me: Me) -> Value:
         case Capability():
             ear = me.open(value)
             return ("ear", ear.name) if isinstance(ear, Ear) else value
+        case Failed(why, detail):
+            return (why, detail)
         case tuple():
             return tuple(_named(part, me) for part in value)
         case Map():

@@ -12,6 +12,7 @@ from caps.map import Map
 from caps.value import Capability, Value, freeze
 
 HERE, THERE = "here", "there"
+POLLS = 20
 
 
 class NotHeld(AvmError):
@@ -28,7 +29,12 @@ class NoAnswer(AvmError):
 
 
 class Bench(Protocol):
-    """Two places with a host each, which may be one and the same."""
+    """Two places with a host each, which may be one and the same.
+
+    `unit_s` is a time in which a few asks are made for certain, and that can be waited for.
+    """
+
+    unit_s: float
 
     def machine(self, source: str, place: str, environment: Value) -> Value:
         """Creates a machine from a file; what its `init` answered."""
@@ -43,22 +49,27 @@ class Bench(Protocol):
 class Stage:
     """A scene's pattern, parties and asks."""
 
-    def __init__(self, bench: Bench, pattern: str, puppet: str) -> None:
-        """`pattern` is the file of the machine in question, `puppet` that of the parties."""
+    def __init__(self, bench: Bench, pattern: str, props: Mapping[str, str]) -> None:
+        """`pattern` is the file of the machine in question, `props` those of others in scenes."""
         self._bench = bench
         self._pattern = pattern
-        self._puppet = puppet
+        self._props = props
+        self.unit_s = bench.unit_s
 
     def pattern(
         self, params: Mapping[str, object] | None = None, **grants: Capability
     ) -> Mapping[str, Capability]:
         """A machine of the pattern, here; the capabilities that it answered, by name."""
         environment = freeze({**(params or {}), **grants}) if params or grants else None
-        return self._names(self._bench.machine(self._pattern, HERE, environment))
+        return self.names(self._bench.machine(self._pattern, HERE, environment))
+
+    def prop(self, name: str, place: str = THERE) -> Mapping[str, Capability]:
+        """Another machine that the scene needs, as the pattern of that name is."""
+        return self.names(self._bench.machine(self._props[name], place, None))
 
     def party(self, place: str = THERE) -> "Party":
         """A party that does what it is told."""
-        return Party(self, self._names(self._bench.machine(self._puppet, place, None)), place)
+        return Party(self, self.prop("puppet", place), place)
 
     def call(self, to: Capability, content: object = None, place: str = HERE) -> Value:
         """Asks, and returns the answer; `NotHeld` when there is none."""
@@ -90,14 +101,14 @@ class Stage:
 
     def same(self, found: object, wanted: object, what: str) -> None:
         """Says that two values are the same."""
-        if found != freeze(wanted):
+        if freeze(found) != freeze(wanted):
             raise NotHeld(f"{what}: {found!r}, not {wanted!r}")
 
-    def _names(self, answer: Value) -> Mapping[str, Capability]:
+    def names(self, answer: Value) -> Mapping[str, Capability]:
         if not isinstance(answer, Map) or not all(
             isinstance(name, str) and isinstance(cap, Capability) for name, cap in answer.items()
         ):
-            raise NotHeld(f"`init` was to answer names of capabilities, not {answer!r}")
+            raise NotHeld(f"the answer was to be names of capabilities, not {answer!r}")
         return answer
 
 
@@ -117,6 +128,10 @@ class Party:
     def asks(self, to: Capability, content: object = None) -> Value:
         """Asks from its own machine; the answer."""
         return self._stage.call(self._order, {"to": to, "say": content}, self._place)
+
+    def asks_and_goes_on(self, to: Capability, content: object = None) -> None:
+        """Asks from its own machine; what becomes of it comes to its ear "later"."""
+        self._stage.call(self._order, {"to": to, "say": content, "hear": "later"}, self._place)
 
     def is_refused(self, to: Capability, content: object = None) -> str:
         """Asks from its own machine, and is refused; the word."""
@@ -139,3 +154,13 @@ class Party:
     def hears(self, *contents: object) -> None:
         """Says that it has heard exactly this since it was last asked."""
         self._stage.same(self.heard(), contents, "heard")
+
+    def hears_soon(self) -> Value:
+        """Waits until it hears something, and nothing else with it."""
+        for _ in range(POLLS):
+            heard = self.heard()
+            if heard:
+                self._stage.same(len(heard), 1, "how much was heard")
+                return heard[0]
+            self._stage.wait(self._stage.unit_s / POLLS)
+        raise NotHeld("nothing was heard")

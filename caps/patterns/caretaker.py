@@ -5,7 +5,7 @@
 
 What is sent to `access` goes on to the target until somebody sends to `revoke`: from the next batch
 on it is refused, and the caretaker itself has let go of the target. What a target answers with is
-not in its care: for that, see the membrane. (Redell 1974; Miller 2006, section 9.3.)
+not in its care: for that, see the membrane. (Redell 1974; Miller 2006)
 """
 
 from dataclasses import replace

@@ -4,7 +4,7 @@
     answers {"reader": CAP, "adder": CAP}
 
 What is let through is named by words: null, a text itself, or the keys of a map, all of them. Who
-holds the reader cannot add, whatever it says. (The attenuating forwarder, Miller 2006, section 9.3.)
+holds the reader cannot add, whatever it says. (The attenuating forwarder, Miller 2006)
 """
 
 from avm import Capability, Map, Me, Message, Refused, Step, record

@@ -4,7 +4,7 @@
 
 To `seal` any value is sent, capabilities in it too, and a box comes back: a capability that does nothing
 by itself and can be handed to anybody. To `unseal` the box is sent, and the value comes back: neither
-has it without the other (rights amplification; Morris 1973, Miller 2006, section 6.3). The value is
+has it without the other (rights amplification; Morris 1973, Miller 2006). The value is
 within the box, so a box takes no room here, and no more than a context's 1 KiB goes into it.
 """
 

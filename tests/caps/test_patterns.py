@@ -8,11 +8,12 @@ from avm.kit import puppet
 from avm.kit.playing import SCENES, Scene, play
 from avm.kit.process import Process
 
-ROOT = Path(__file__).parents[2]
+PATTERNS = Path(__file__).parents[2] / "caps" / "patterns"
+PROPS = {"puppet": puppet.__file__, "mint": str(PATTERNS / "mint.py")}
 ALL = [(pattern, scene) for pattern, scenes in SCENES.items() for scene in scenes]
 
 
 @pytest.mark.parametrize(("pattern", "scene"), ALL, ids=lambda one: getattr(one, "__name__", one))
 def test_x03_a_pattern_keeps_what_its_scene_says(pattern: str, scene: Scene) -> None:
-    file = ROOT / "caps" / "patterns" / f"{pattern}.py"
-    assert play(scene, Process(), str(file), puppet.__file__) == ""
+    file = PATTERNS / f"{pattern}.py"
+    assert play(scene, Process(), str(file), PROPS) == ""
