@@ -13,6 +13,8 @@ from dataclasses import replace
 from avm import Capability, Failed, Map, Me, Message, Refused, Send, Step, Value, record
 from caps.patterns.passing import Passed, answer, forward
 
+WAIT_S = 3_600
+
 
 @record
 class Ear:
@@ -34,7 +36,7 @@ def init(message: Message, me: Me) -> Step[Puppet]:
 def step(message: Message, state: Puppet) -> Step[Puppet]:
     match message.context, message.content:
         case "order", {"to": Capability() as to, "say": said, "hear": str(name)}:
-            return [*message.answer(None), Send(to, said, reply=state.me(Ear(name)))], state
+            return [*message.answer(None), Send(to, said, reply=state.me(Ear(name)), deadline_s=WAIT_S)], state
         case "order", {"to": Capability() as to, "say": said}:
             return [forward(message, to, state.me, said)], state
         case Passed(reply), outcome:

@@ -85,6 +85,23 @@ class Stage:
             raise NotHeld(f"{content!r} was to be answered by a capability, not by {answer!r}")
         return answer
 
+    def same_soon(self, to: Capability, content: object, wanted: object, what: str) -> None:
+        """Asks until the answer is this."""
+        for _ in range(POLLS):
+            if self.call(to, content) == freeze(wanted):
+                return
+            self.wait(self.unit_s / POLLS)
+        self.same(self.call(to, content), wanted, what)
+
+    def cap_soon(self, to: Capability, content: object = None, place: str = HERE) -> Capability:
+        """Asks for a capability until it is not refused any more."""
+        for _ in range(POLLS):
+            try:
+                return self.cap(to, content, place)
+            except NotHeld:
+                self.wait(self.unit_s / POLLS)
+        return self.cap(to, content, place)
+
     def refused(self, to: Capability, content: object = None, place: str = HERE) -> str:
         """Asks, and is refused; the word that was said."""
         try:

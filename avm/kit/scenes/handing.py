@@ -41,8 +41,7 @@ def gifts_come_back_when_the_receiver_does_not_take_them(stage: Stage) -> None:
     receiver.refuses("no")
     for side in ("first", "second"):
         _gives(here, made[side], here.ear, receiver)
-    stage.wait(stage.unit_s / 20)
-    stage.call(stage.cap(made["first"], "withdraw"), "back")
+    stage.call(stage.cap_soon(made["first"], "withdraw"), "back")
     here.hears("back")
 
 
@@ -50,13 +49,14 @@ def a_powerbox_gives_what_its_user_chooses_and_takes_it_back(stage: Stage) -> No
     """The application has what was chosen, and not any more when that is revoked."""
     made, application, chosen = stage.pattern(), stage.party(), stage.party(HERE)
     application.asks_and_goes_on(made["ask"], {"want": "a file to read"})
-    stage.same(_asked(stage, made["desk"]), [(1, "a file to read")], "what the desk lists")
+    listed = [{"number": 1, "want": "a file to read"}]
+    stage.same_soon(made["desk"], None, listed, "what the desk lists")
     stage.call(made["desk"], {"grant": 1, "cap": chosen.ear})
     granted = application.hears_soon()
     assert isinstance(granted, Capability)
     application.asks(granted, "hello")
     chosen.hears("hello")
-    stage.same(_asked(stage, made["desk"]), [], "what the desk lists")
+    stage.same(stage.call(made["desk"]), [], "what the desk lists")
     stage.refused(made["desk"], {"grant": 1, "cap": chosen.ear})
     stage.call(made["desk"], {"revoke": 1})
     application.is_refused(granted, "again")
@@ -69,7 +69,8 @@ def a_powerbox_gives_nothing_that_was_not_chosen(stage: Stage) -> None:
     for said in (None, {"grant": 1, "cap": application.ear}, {"revoke": 1}, "want"):
         application.is_refused(made["ask"], said)
     application.asks_and_goes_on(made["ask"], {"want": "everything"})
-    stage.same(_asked(stage, made["desk"]), [(1, "everything")], "what the desk lists")
+    listed = [{"number": 1, "want": "everything"}]
+    stage.same_soon(made["desk"], None, listed, "what the desk lists")
     stage.call(made["desk"], {"deny": 1})
     stage.same(application.hears_soon(), ("refused", "denied"), "what the application hears")
 
@@ -81,9 +82,3 @@ def _gives(giver: Party, side: Capability, gift: Capability, receiver: Party) ->
 def _two(gifts: object) -> tuple[Capability, Capability]:
     assert isinstance(gifts, tuple) and len(gifts) == 2, f"two gifts, not {gifts!r}"
     return gifts
-
-
-def _asked(stage: Stage, desk: Capability) -> tuple[object, ...]:
-    wishes = stage.call(desk)
-    assert isinstance(wishes, tuple)
-    return tuple((wish["number"], wish["want"]) for wish in wishes)
