@@ -65,8 +65,10 @@ def play(scene: Scene, bench: Bench, pattern: str, props: Mapping[str, str]) -> 
     """Plays one scene; what does not hold, or nothing."""
     try:
         scene(Stage(bench, pattern, props))
-    except (NotHeld, NoAnswer, KeyError, AssertionError) as error:
-        return f"{sentence(scene)}: {error}" if str(error) else sentence(scene)
+    except (NotHeld, NoAnswer) as error:
+        return f"{sentence(scene)}: {error}"
+    except (AssertionError, LookupError, TypeError, ValueError) as error:
+        return f"{sentence(scene)}: an answer is not what it was to be: {error!r}"
     return ""
 
 

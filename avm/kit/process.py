@@ -19,7 +19,10 @@ class Process:
 
     def machine(self, source: str, place: str, environment: Value) -> Value:
         """Creates a machine; see `Bench`."""
-        return self.world.machine(source, params=environment).answer
+        try:
+            return self.world.machine(source, params=environment).answer
+        except testing.NotCreated as error:
+            raise NoAnswer("refused", str(error)) from None
 
     def call(self, to: Capability, content: Value, place: str) -> Value:
         """Asks; see `Bench`."""

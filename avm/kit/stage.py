@@ -37,7 +37,7 @@ class Bench(Protocol):
     unit_s: float
 
     def machine(self, source: str, place: str, environment: Value) -> Value:
-        """Creates a machine from a file; what its `init` answered."""
+        """Creates a machine from a file; what its `init` answered. Raises `NoAnswer`."""
 
     def call(self, to: Capability, content: Value, place: str) -> Value:
         """Asks, from a place, and waits for the outcome; raises `NoAnswer`."""
