@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from avm.kit.scenes import finding, forwarding, handing, limiting, money, sealing
+from avm.kit.scenes import blaming, finding, forwarding, handing, limiting, money, sealing
 from avm.kit.stage import Bench, NoAnswer, NotHeld, Stage
 
 Scene = Callable[[Stage], None]
@@ -39,6 +39,10 @@ SCENES: MappingProxyType[str, tuple[Scene, ...]] = MappingProxyType(
             handing.gifts_go_out_when_both_givers_mean_the_same,
             handing.gifts_stay_when_the_givers_mean_two,
             handing.gifts_come_back_when_the_receiver_does_not_take_them,
+        ),
+        "horton": (
+            blaming.it_is_known_who_asks_and_each_is_blocked_alone,
+            blaming.a_parcel_is_for_one_party_and_from_one_party,
         ),
         "powerbox": (
             handing.a_powerbox_gives_what_its_user_chooses_and_takes_it_back,

@@ -57,11 +57,14 @@ class Stage:
         self.unit_s = bench.unit_s
 
     def pattern(
-        self, params: Mapping[str, object] | None = None, **grants: Capability
+        self,
+        params: Mapping[str, object] | None = None,
+        place: str = HERE,
+        **grants: Capability,
     ) -> Mapping[str, Capability]:
-        """A machine of the pattern, here; the capabilities that it answered, by name."""
+        """A machine of the pattern; the capabilities that it answered, by name."""
         environment = freeze({**(params or {}), **grants}) if params or grants else None
-        return self.names(self._bench.machine(self._pattern, HERE, environment))
+        return self.names(self._bench.machine(self._pattern, place, environment))
 
     def prop(self, name: str, place: str = THERE) -> Mapping[str, Capability]:
         """Another machine that the scene needs, as the pattern of that name is."""

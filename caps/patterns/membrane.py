@@ -11,9 +11,9 @@ answers under way included. (Donnelley 1976; Miller 2006)
 
 from dataclasses import replace
 
-from avm import NULL, Affine, Capability, Failed, Linear, Map, Me, Message, Refused, Relevant, Send
-from avm import Step, Value, record
+from avm import NULL, Capability, Failed, Map, Me, Message, Refused, Send, Step, Value, record
 from caps.patterns.passing import answer
+from caps.patterns.walking import capabilities_in, replaced
 
 WRAPPED_MAX = 10_000
 
@@ -75,26 +75,10 @@ def step(message: Message, state: Membrane) -> Step[Membrane]:
 
 def _across(value: Value, outside: bool, state: Membrane) -> tuple[Value, Membrane]:
     """A value that comes from this side, as the other side is to have it."""
-    match value:
-        case Capability():
-            return _cap_across(value, outside, state)
-        case tuple():
-            parts = []
-            for part in value:
-                crossed, state = _across(part, outside, state)
-                parts.append(crossed)
-            return tuple(parts), state
-        case Map():
-            made: Map[Value, Value] = Map()
-            for key, part in value.items():
-                name, state = _across(key, outside, state)
-                crossed, state = _across(part, outside, state)
-                made = made.put(name, crossed)
-            return made, state
-        case Linear(inner) | Affine(inner) | Relevant(inner):
-            crossed, state = _across(inner, outside, state)
-            return type(value)(crossed), state
-    return value, state
+    crossed: dict[Capability, Value] = {}
+    for cap in capabilities_in(value):
+        crossed[cap], state = _cap_across(cap, outside, state)
+    return replaced(value, crossed), state
 
 
 def _cap_across(cap: Capability, outside: bool, state: Membrane) -> tuple[Value, Membrane]:
