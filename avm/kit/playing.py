@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from avm.kit.scenes import blaming, finding, forwarding, handing, limiting, money, sealing
+from avm.kit.scenes import blaming, finding, forwarding, handing, limiting, making, money, sealing
 from avm.kit.stage import Bench, NoAnswer, NotHeld, Stage
 
 Scene = Callable[[Stage], None]
@@ -54,6 +54,10 @@ SCENES: MappingProxyType[str, tuple[Scene, ...]] = MappingProxyType(
             finding.what_a_provider_says_of_itself_is_its_own_word,
             finding.who_waits_is_answered_when_there_are_enough,
             finding.an_offer_ends_when_its_time_is_over,
+        ),
+        "factory": (
+            making.who_was_granted_a_factory_makes_machines_that_are_apart,
+            making.a_factory_makes_nothing_of_what_is_refused,
         ),
         "ratelimit": (limiting.so_many_go_through_in_so_much_time,),
         "once": (

@@ -2,7 +2,6 @@
 
 from avm import testing
 from avm.kit.stage import NoAnswer
-from caps.map import Map
 from caps.value import Capability, Value
 
 TIMEOUT_S = 60.0

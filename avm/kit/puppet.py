@@ -36,7 +36,10 @@ def init(message: Message, me: Me) -> Step[Puppet]:
 def step(message: Message, state: Puppet) -> Step[Puppet]:
     match message.context, message.content:
         case "order", {"to": Capability() as to, "say": said, "hear": str(name)}:
-            return [*message.answer(None), Send(to, said, reply=state.me(Ear(name)), deadline_s=WAIT_S)], state
+            return [
+                *message.answer(None),
+                Send(to, said, reply=state.me(Ear(name)), deadline_s=WAIT_S),
+            ], state
         case "order", {"to": Capability() as to, "say": said}:
             return [forward(message, to, state.me, said)], state
         case Passed(reply), outcome:

@@ -155,5 +155,3 @@ class Storm(Between):
         for fault in gust.faults:
             self.world.inject(replace(fault, at_ms=now_ms + fault.at_ms))
         return super().call(to, content, place)
-
-

@@ -194,7 +194,7 @@ def _stub(message: Message, who: Capability, cap: Capability, state: Horton) -> 
 
 
 def _proxy(message: Message, stub: Capability, maker: Capability, state: Horton) -> Step[Horton]:
-    """This party uses what it was given."""
+    """The party itself uses what it was given."""
     left = capabilities_in(message.content)
     if not all(isinstance(state.me.open(cap), Proxy) for cap in left):
         raise Refused("only proxies cross")

@@ -39,7 +39,7 @@ def step(message: Message, state: Matcher) -> Step[Matcher]:
             return [], replace(state, given=why not in NOTHING_HAPPENED)
         case "given", _:
             return [], state
-        case ("first" | "second"), _ if state.given:
+        case (("first" | "second"), _) if state.given:
             raise Refused("given already")
         case "first" | "second" as side, {"give": Capability() as gift, "to": Capability() as to}:
             state = replace(state, offers=state.offers.put(side, Offer(gift, to)))

@@ -26,7 +26,9 @@ class Limited:
 def init(message: Message, me: Me) -> Step[Limited]:
     match message.content:
         case {
-            "target": Capability() as target, "calls": int(calls), "per_s": int() | float() as per_s
+            "target": Capability() as target,
+            "calls": int(calls),
+            "per_s": int() | float() as per_s,
         } if calls > 0 and per_s > 0:
             state = Limited(me, target, calls, per_s, calls, message.now)
             return message.answer({"access": me("access")}), state

@@ -40,7 +40,10 @@ def init(message: Message, me: Me) -> Step[Sealers]:
 def step(message: Message, state: Sealers) -> Step[Sealers]:
     match message.context, message.content:
         case "make", None:
-            pair = {"seal": state.me(Sealer(state.pairs)), "unseal": state.me(Unsealer(state.pairs))}
+            pair = {
+                "seal": state.me(Sealer(state.pairs)),
+                "unseal": state.me(Unsealer(state.pairs)),
+            }
             return message.answer(pair), Sealers(state.me, state.pairs + 1)
         case Sealer(pair), value:
             return message.answer(state.me(Box(pair, value))), state
