@@ -132,6 +132,22 @@ class Stage:
         return answer
 
 
+def cap_in(value: Value, *path: Value) -> Capability:
+    """The capability in a value, at a path of keys and indices; `NotHeld` when there is none."""
+    found = value
+    for part in path:
+        match found, part:
+            case Map(), _ if part in found:
+                found = found[part]
+            case tuple(), int(index) if index < len(found):
+                found = found[index]
+            case _:
+                raise NotHeld(f"{value!r} was to have something at {part!r}")
+    if not isinstance(found, Capability):
+        raise NotHeld(f"{found!r} was to be a capability")
+    return found
+
+
 class Party:
     """Somebody in a scene: `ear` is a capability to it, and it sends what it is told to."""
 

@@ -29,8 +29,10 @@ GUST_S = 0.6
 FAULT_S = 0.2
 # What goes wrong in a storm. What lasts longer than an ask waits for, or turns back the time, would have
 # scenes fail that are right.
-STORM = ("Crash", "CrashAtCommit", "FsyncError", "KillWorker", "SlowWorker", "SlowDisk")
-STORM += ("Duplicate", "Reorder", "Latency")
+STORM = (
+    *("Crash", "CrashAtCommit", "FsyncError", "KillWorker", "SlowWorker", "SlowDisk"),
+    *("Duplicate", "Reorder", "Latency"),
+)
 
 
 class Between:

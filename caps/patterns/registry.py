@@ -66,8 +66,8 @@ def step(message: Message, state: Registry) -> Step[Registry]:
             return message.answer(state.me(Provider(name))), admitted
         case "admit", {"as": str()}:
             raise Refused("another has that name")
-        case Provider(name), {"offer": str(what), "cap": Capability() as cap, **rest}:
-            return _offered(message, name, what, cap, Map(rest), state)
+        case Provider(name), {"offer": str(what), "cap": Capability() as cap}:
+            return _offered(message, name, what, cap, state)
         case Provider(name), {"withdraw": str(what)}:
             left = state.offers.get(what, Map()).drop(name) if _has(name, what, state) else None
             if left is None:
@@ -75,7 +75,8 @@ def step(message: Message, state: Registry) -> Step[Registry]:
             offers = state.offers.put(what, left) if left else state.offers.drop(what)
             return message.answer(None), replace(state, offers=offers)
         case "find", {"offer": str(what), **rest}:
-            return _sought(message, _query(what, Map(rest)), rest.get("wait") is True, state)
+            least, where = rest.get("least", 1), rest.get("where", Map())
+            return _sought(message, _query(what, least, where), rest.get("wait") is True, state)
     raise Refused("admit takes {as}; a provider {offer, cap} or {withdraw}; find takes {offer}")
 
 
@@ -83,17 +84,18 @@ def _has(name: str, what: str, state: Registry) -> bool:
     return name in state.offers.get(what, Map())
 
 
-def _query(what: str, rest: Map[str, Value]) -> Query:
-    match rest.get("least", 1), rest.get("where", Map()):
-        case int(least), Map() as where if least > 0:
-            return Query(what, least, where)
+def _query(what: str, least: Value, where: Value) -> Query:
+    if isinstance(least, int) and least > 0 and isinstance(where, Map):
+        return Query(what, least, where)
     raise Refused("least is a number above 0, where is a map")
 
 
 def _offered(
-    message: Message, name: str, what: str, cap: Capability, rest: Map[str, Value], state: Registry
+    message: Message, name: str, what: str, cap: Capability, state: Registry
 ) -> Step[Registry]:
-    match rest.get("about", Map()), rest.get("for_s", OFFER_S):
+    said = message.content
+    assert isinstance(said, Map)
+    match said.get("about", Map()), said.get("for_s", OFFER_S):
         case Map() as about, (int() | float()) as for_s if for_s > 0:
             offer = Offer(cap, about, message.now + for_s)
         case _:

@@ -1,6 +1,6 @@
 """Scenes of patterns by which something is found: petnames and the registry. Pure."""
 
-from avm.kit.stage import HERE, Stage
+from avm.kit.stage import HERE, Stage, cap_in
 from caps.map import Map
 from caps.value import Capability
 
@@ -39,7 +39,7 @@ def at_least_so_many_that_offer_it_are_found(stage: Stage) -> None:
     stage.refused(made["find"], {"offer": "scan"})
     least = {"pages": {"most": 10}, "colour": True}
     (found,) = _found(stage, made["find"], {"offer": "print", "where": least})
-    stage.call(_cap(found["cap"]), "a page")
+    stage.call(cap_in(found, "cap"), "a page")
     printers[1].hears("a page")
 
 
@@ -93,8 +93,3 @@ def _found(stage: Stage, find: Capability, query: object) -> tuple[Map[str, obje
 
 def _by(stage: Stage, find: Capability, query: object) -> tuple[object, ...]:
     return tuple(one["by"] for one in _found(stage, find, query))
-
-
-def _cap(value: object) -> Capability:
-    assert isinstance(value, Capability)
-    return value

@@ -1,7 +1,6 @@
 """Scenes of the patterns that stand before one capability: facet, caretaker, membrane, and so on. Pure."""
 
-from avm.kit.stage import HERE, Stage
-from caps.value import Capability
+from avm.kit.stage import HERE, Stage, cap_in
 
 
 def a_facet_lets_its_own_words_through_and_no_others(stage: Stage) -> None:
@@ -11,11 +10,13 @@ def a_facet_lets_its_own_words_through_and_no_others(stage: Stage) -> None:
     made = stage.pattern({"facets": facets}, target=target.ear)
     target.answers(7)
     stage.same(stage.call(made["reader"]), 7, "the answer through the reader")
-    for said in ("add", "list", {"add": 1}, 5, (None,), {}, True):
+    others: tuple[object, ...] = ("add", "list", {"add": 1}, 5, (None,), {}, True)
+    for said in others:
         stage.refused(made["reader"], said)
     stage.call(made["adder"], {"add": 1})
     stage.call(made["adder"], "list")
-    for said in ("drop", {"add": 1, "drop": 2}, {"drop": 1}, ("add",)):
+    others = ("drop", {"add": 1, "drop": 2}, {"drop": 1}, ("add",))
+    for said in others:
         stage.refused(made["adder"], said)
     target.hears(None, {"add": 1}, "list")
 
@@ -59,16 +60,17 @@ def a_membrane_wraps_what_crosses_it_either_way(stage: Stage) -> None:
     inside, outside = stage.party(), stage.party(HERE)
     made = stage.pattern(target=inside.ear)
     inside.answers({"other": inside.another_ear("other")})
-    other = _in(outside.asks(made["access"], ("meet", {"me": outside.ear})), "other")
+    other = cap_in(outside.asks(made["access"], ("meet", {"me": outside.ear})), "other")
     (met,) = inside.heard()
-    wrapped = _in(met, 1, "me")
+    wrapped = cap_in(met, 1, "me")
     inside.asks(wrapped, "hello")
     outside.asks(other, "good day")
     outside.hears("hello")
     inside.hears("good day")
     inside.asks(wrapped, (wrapped, inside.ear))
-    ((home, strange),) = outside.heard()
-    stage.same(home, ("ear", ""), "what came home to the outside")
+    (came,) = outside.heard()
+    strange = cap_in(came, 1)
+    stage.same(came, (("ear", ""), strange), "what came home to the outside")
     outside.asks(strange, other)
     inside.hears(("ear", "other"))
 
@@ -82,8 +84,8 @@ def one_revocation_of_a_membrane_cuts_all(stage: Stage) -> None:
     (wrapped,) = inside.heard()
     stage.call(made["revoke"])
     outside.is_refused(made["access"], "in")
-    outside.is_refused(_cap(other), "in")
-    inside.is_refused(_cap(wrapped), "out")
+    outside.is_refused(cap_in(other), "in")
+    inside.is_refused(cap_in(wrapped), "out")
     inside.hears()
     outside.hears()
     inside.asks(outside.ear, "direct")
@@ -100,14 +102,3 @@ def the_two_sides_of_a_membrane_hold_nothing_of_each_other(stage: Stage) -> None
     stage.same(first == second and first != ("ear", ""), True, "one and the same wrapped one")
     inside.refuses("no")
     stage.same(outside.is_refused(made["access"]), "no", "the word from inside")
-
-
-def _in(value: object, *path: object) -> Capability:
-    for part in path:
-        value = value[part]  # type: ignore[index]
-    return _cap(value)
-
-
-def _cap(value: object) -> Capability:
-    assert isinstance(value, Capability), f"{value!r} is no capability"
-    return value

@@ -31,7 +31,7 @@ def _deal(stage: Stage) -> tuple[dict[str, Capability], dict[str, Capability]]:
     issues = {"a": stage.prop("mint")["issue"], "b": stage.prop("mint")["issue"]}
     purses = {side: stage.cap(issue, 10) for side, issue in issues.items()}
     brands = {side: stage.cap(purse, "sprout") for side, purse in purses.items()}
-    return purses, dict(stage.pattern({"prices": (7, 3)}, **brands))
+    return purses, dict(stage.pattern({"prices": (7, 3), **brands}))
 
 
 def an_escrow_exchanges_what_two_sides_have_paid(stage: Stage) -> None:
