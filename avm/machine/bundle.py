@@ -1,4 +1,4 @@
-"""Code bundles: a machine's file with every module of its directory that it imports. Pure.
+"""Code bundles: a machine's file with every module of its directory, or pattern, that it imports. Pure.
 
 Before the journey: `collect` makes the bundle that is stored by its hash, and that a worker loads.
 Files are read through a function that the caller gives; no code of the machine is run.
@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import avm
 from avm.errors import AvmError
-from avm.machine.allowed import OURS, PATTERNS, hidden, permitted, refusal
+from avm.machine.allowed import OURS, PATTERNS, hidden, permitted, refusal, within_patterns
+from avm.machine.library import source_of
 from avm.machine.source import Import, NotParsed, Parsed, parse
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed
@@ -149,6 +150,12 @@ class _Collector:
         return self._seen[name]
 
     def _look(self, name: str, package: bool) -> Source | None:
+        if name.partition(".")[0] in OURS:
+            found = source_of(name)
+            if found is None:
+                return None
+            source = Source(name, found[0], "")
+            return source._replace(text=self._text(source, found[1]))
         for kind in (True, False):
             source = Source(name, kind, "")
             body = self._read(self._directory + source.path) if package or not kind else None
@@ -196,7 +203,9 @@ class _Collector:
         if hidden(top):
             if not wanted.later:
                 self._check_permitted(source, wanted)
-            hiding = None if top in OURS else self.locate(top)
+            if top in OURS:
+                return self._own(wanted)
+            hiding = self.locate(top)
             if hiding:
                 why = f"hides Python's own module `{top}`, which is imported: rename it"
                 raise self._refused(hiding, 0, why)
@@ -225,6 +234,8 @@ class _Collector:
             module = PATTERNS
         if not permitted(module):
             raise self._refused(source, wanted.line, refusal(wanted.statement, module))
+        if within_patterns(module) and self.locate(module) is None:
+            raise self._refused(source, wanted.line, f"there is no pattern `{module}`")
         for name in wanted.names:
             if module == "avm" and name not in (*avm.__all__, "*"):
                 why = f"`{wanted.statement}` is not allowed in a step: avm has no {name} for it"

@@ -5,14 +5,13 @@ own, never in `sys.modules`; imports are guarded when they run, those inside fun
 """
 
 import builtins
-import importlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from traceback import format_exception_only
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
-from avm.machine.allowed import PATTERNS, refusal, within_patterns
+from avm.machine.allowed import OURS, refusal, within_patterns
 from avm.machine.builtin import ImportRefused, NotAllowed, Printed, builtins_of, face_of
 from avm.machine.bundle import (
     EXPECTATION,
@@ -205,9 +204,13 @@ class _Modules:
             return builtins.__import__(name)
         absolute = _absolute(name, globals or {}, level)
         wanted = tuple(fromlist or ())
-        if absolute.partition(".")[0] in self._tops:
+        if self._is_own(absolute):
             return self._import_own(absolute, wanted, level)
         return self._import_face(absolute, wanted)
+
+    def _is_own(self, name: str) -> bool:
+        top = name.partition(".")[0]
+        return top in self._tops and (top not in OURS or name == top or within_patterns(name))
 
     def _import_own(self, name: str, wanted: tuple[str, ...], level: int) -> ModuleType:
         if name not in self._sources:
@@ -225,11 +228,6 @@ class _Modules:
         return module
 
     def _import_face(self, name: str, wanted: tuple[str, ...]) -> ModuleType:
-        if name == "caps" and wanted == ("patterns",):
-            return self._pattern_parent()
-        if within_patterns(name):
-            module = importlib.import_module(name)
-            return module if wanted else self._pattern_parent()
         face = self._face(name)
         if face is None:
             statement = f"from {name} import {', '.join(wanted)}" if wanted else f"import {name}"
@@ -238,11 +236,6 @@ class _Modules:
             if one != "*" and not hasattr(face, one):
                 raise ImportRefused(f"cannot import name '{one}' from '{name}' in a step")
         return face if wanted or "." not in name else self._faces[name.partition(".")[0]]
-
-    def _pattern_parent(self) -> ModuleType:
-        parent = ModuleType("caps")
-        vars(parent)["patterns"] = importlib.import_module(PATTERNS)
-        return parent
 
     def _face(self, name: str) -> ModuleType | None:
         if name not in self._faces:
