@@ -26,6 +26,7 @@ FLOORS = [
     ("avm.kit",),
     ("avm.run",),
     ("avm.cli",),
+    ("avm.plugin",),
 ]
 PURE: tuple[str, ...] = (
     "caps",

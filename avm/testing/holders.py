@@ -16,7 +16,7 @@ from avm.authority.tables import graph_of
 from avm.host import capability
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.chain import walk
-from avm.host.rows import decode_machine
+from avm.host.rows import Rows, decode_machine
 from avm.host.state import Machine
 from avm.testing.ground import Ground, Sight
 from caps.codec import decode_state
@@ -89,7 +89,7 @@ class Holders:
             self.graph.add(Holding(address, target_of(cap), cap, How.GIVEN) for cap in caps)
 
     def _home(self, sight: Sight) -> None:
-        rows = sight.store.rows
+        rows: Rows = sight.store.rows
         for (number,), body in rows("machine"):
             machine = decode_machine(number, body)
             known = self._homes.get(machine.address)
@@ -256,9 +256,10 @@ class Holders:
         if known is None:
             sight, machine = self._homes[address]
             entries = sight.store.entries(machine.id)
+            rows: Rows = sight.store.rows
             slots = {
                 slot: self.opened(capability.from_bytes(body))
-                for (number, slot), body in sight.store.rows("slot")
+                for (number, slot), body in rows("slot")
                 if number == machine.id
             }
             known = past_of(address, walk(entries), slots, 0, self._homes.keys())

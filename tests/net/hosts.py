@@ -14,7 +14,7 @@ from typing import Any
 from avm.machine.bundle import collect
 from avm.run.directory import Directory
 from caps.capability import parse_text
-from tests.net.client import Client
+from avm.plugin.session import Client
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENTRY = Path(__file__).resolve().parent / "entry.py"

@@ -8,7 +8,7 @@ from typing import Any
 
 from caps.slots import NULL
 from caps.value import Capability, Failed
-from tests.net.client import Client, HostGone
+from avm.plugin.session import Client, HostGone
 from tests.net.hosts import PATIENCE_S, RunningHost, wait_until
 from tests.net.judge import Judged, judge
 

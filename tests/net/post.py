@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-from tests.net.client import HostGone
+from avm.plugin.session import HostGone
 from tests.net.hosts import wait_until
 from tests.net.weather import Front
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.net.client import OperatorRefused
+from avm.plugin.session import OperatorRefused
 from tests.net.hosts import RunningHost
 
 

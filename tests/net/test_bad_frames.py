@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from avm.run import protocol
-from tests.net.client import Client, HostGone, address_in
+from avm.plugin.session import Client, HostGone, address_in
 from tests.net.hosts import RunningHost
 
 pytestmark = pytest.mark.net

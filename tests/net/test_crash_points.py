@@ -6,7 +6,7 @@ with. Points that come with a start are reached by starting again, the others by
 
 import pytest
 
-from tests.net.client import HostGone
+from avm.plugin.session import HostGone
 from tests.net.entry import POINTS
 from tests.net.hosts import RunningHost, wait_until
 from tests.net.orchards import Orchards

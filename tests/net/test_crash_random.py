@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.net.client import HostGone
+from avm.plugin.session import HostGone
 from tests.net.hosts import RunningHost, wait_until
 from tests.net.orchards import Orchards
 

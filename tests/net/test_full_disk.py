@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.net.client import Client
+from avm.plugin.session import Client
 from tests.net.hosts import RunningHost
 from tests.net.judge import judge
 

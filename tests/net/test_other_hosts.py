@@ -15,7 +15,7 @@ from avm.host.verdicts import BACK_HERE, BACK_THERE, TWO_VERSIONS
 from avm.store.sqlite import SqliteStore
 from caps.identity import Endpoint
 from caps.value import Failed
-from tests.net.client import Client
+from avm.plugin.session import Client
 from tests.net.hosts import wait_until
 from tests.net.judge import judge
 from tests.net.post import Post

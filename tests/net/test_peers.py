@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from caps.map import Map
-from tests.net.client import Client, OperatorRefused
+from avm.plugin.session import Client, OperatorRefused
 from tests.net.hosts import RunningHost, wait_until
 from tests.net.spread import free_endpoint, listening, route_of
 from tests.net.test_cli_verbs import Shell, one_line

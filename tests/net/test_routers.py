@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.net.client import Client
+from avm.plugin.session import Client
 from tests.net.hosts import RunningHost, wait_until
 from tests.net.routers import IDLE_S, Router, World, wait_until_introduced, ways_to, world
 from tests.net.spread import route_of

@@ -1,4 +1,7 @@
-"""A blocking client of a host's control socket, which outlives the host and resends exactly once."""
+"""A blocking client of a host's control socket, which outlives the host and resends exactly once. Shell.
+
+Step 1 of the journey, for tests: what the command line does in one go is done piece by piece here.
+"""
 
 import select
 import socket
@@ -7,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from avm.errors import AvmError
 from avm.host.sender import Sender
 from avm.run import protocol
 from avm.run.directory import Directory
@@ -22,11 +26,11 @@ ASK_MS = 60_000
 _MARK, VERDICT, DELIVER, DONE, ERROR, BYE = range(1, 7)
 
 
-class HostGone(Exception):
+class HostGone(AvmError):
     """The connection to the host is broken."""
 
 
-class OperatorRefused(Exception):
+class OperatorRefused(AvmError):
     """The host refused what the operator asked: exit code and line."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -45,9 +49,18 @@ class Offered:
 
 
 class Client:
-    """A client of one host; its capabilities are handles, as in a step."""
+    """A client of one host; its capabilities are handles, as in a step.
 
-    def __init__(self, directory: Directory, key: str, durable: bool = False) -> None:
+    Clients that are given the same `held` have the same handles for the same capabilities.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        key: str,
+        durable: bool = False,
+        held: list[bytes] | None = None,
+    ) -> None:
         self.directory = directory
         self.key = key
         self.durable = durable
@@ -61,7 +74,7 @@ class Client:
         self._taken: set[tuple[bytes, int]] = set()
         self._asks_of: dict[tuple[bytes, int], list[tuple[int, int]]] = {}
         self._retry: dict[bytes, tuple[float, int]] = {}
-        self._held: list[bytes] = []
+        self._held: list[bytes] = [] if held is None else held
         self._requests: dict[int, list[Any]] = {}
         self._next_request = 0
         self._sock: socket.socket | None = None
@@ -71,6 +84,9 @@ class Client:
 
     def hold(self, wire: bytes) -> Capability:
         """A handle for a capability; the same for the same bytes."""
+        parsed = parse_wire_untrusted(wire)
+        if isinstance(parsed, CommonName):
+            return Common(parsed.name)
         if wire not in self._held:
             self._held.append(wire)
         return Foreign(self._held.index(wire))
