@@ -66,11 +66,34 @@ class Promises(TestCase):
         self.assertEqual(machine.state.total, 0)
 '''
 
+DELEGATION = '''"""Who can do what to {name}; run it with pytest, or `pytest --avm-hosts 3` for hosts that run."""
+
+from pathlib import Path
+
+from avm.testing import World
+from caps.patterns import caretaker
+
+FILE = Path(__file__).with_name("{name}.py")
+
+
+def test_whoever_has_access_can_add_until_it_is_taken_back(world: World) -> None:
+    alice, bob = world.client("alice"), world.client("bob")
+    machine = world.machine(FILE)
+    care = world.machine(caretaker, grants={{"target": machine.cap("add")}})
+    alice.send(bob.cap(), care.cap("access"))
+    world.assert_can_reach(bob, machine.cap("add"))
+    world.assert_cannot_reach(bob, machine.cap("read"))
+    alice.call(care.cap("revoke"))
+    world.assert_cannot_reach(bob, machine)
+'''
+
 README = """# {name}
 
-A machine for `avm-host`: `{name}.py` is its state and its step, `{test}` its test.
+A machine for `avm-host`: `{name}.py` is its state and its step, `{test}` its test, and
+`{delegation}` says who can do what to it.
 
-    python -m unittest        # the test, in a world of memory (pytest runs it too)
+    python -m unittest        # the test, in a world of memory
+    pytest                    # with the test of who can do what, where pytest is installed
     avm-host check {name}.py  # what would go wrong on a host
     avm-host dev {name}.py    # a host in .avm with a prompt: try `add 5`
 
@@ -97,9 +120,11 @@ def run(args: argparse.Namespace, directory: object) -> int:
     except FileExistsError:
         raise CliError(f"{name} exists: choose another name, or remove it first") from None
     test = f"test_{name.replace('-', '_')}.py"  # a name that unittest finds
-    texts = {f"{name}.py": MACHINE, test: TEST, "README.md": README}
+    delegation = test.replace(".py", "_delegation.py")
+    texts = {f"{name}.py": MACHINE, test: TEST, delegation: DELEGATION, "README.md": README}
     for file, text in texts.items():
-        body = text.format(name=name, test=test, title=name.capitalize())
+        words = {"name": name, "test": test, "delegation": delegation}
+        body = text.format(**words, title=name.capitalize())
         (folder / file).write_text(body, encoding="utf-8")
     if args.json:
         print_json({"folder": name, "files": [f"{name}/{file}" for file in texts]})

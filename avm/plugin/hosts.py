@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Self, TypeVar
 
 from avm.cli.link import ask
@@ -315,8 +316,10 @@ class RealHosts:
 
 def _file_of(source: object) -> str:
     path = files.path_of(source)
+    if isinstance(path, ModuleType):
+        path = path.__file__
     if not isinstance(path, str):
-        raise NotHere("hosts that run take a machine's file: give world.machine() its path")
+        raise NotHere("hosts that run take a file or a module: give world.machine() one of them")
     return path
 
 

@@ -272,10 +272,10 @@ def test_a_new_machine_passes_its_test_at_once_and_its_check(
     monkeypatch.chdir(tmp_path)
     assert main(["new", "my-shop", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
-    names = ["my-shop.py", "test_my_shop.py", "README.md"]
+    names = ["my-shop.py", "test_my_shop.py", "test_my_shop_delegation.py", "README.md"]
     assert made == {"folder": "my-shop", "files": [f"my-shop/{name}" for name in names]}
     assert sorted(path.name for path in (tmp_path / "my-shop").iterdir()) == sorted(names)
-    for words, said in ((["unittest"], "Ran 2 tests"), (["pytest", "-q"], "2 passed")):
+    for words, said in ((["unittest"], "Ran 2 tests"), (["pytest", "-q"], "3 passed")):
         tested = subprocess.run(
             [sys.executable, "-W", "error", "-m", *words],
             cwd=tmp_path / "my-shop",

@@ -1,0 +1,79 @@
+"""The pytest plugin as a user has it: in a folder of their own, with the page's own test."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "how-to" / "test-who-can-do-what.md"
+BLOCK = re.compile(r"<!-- file: (\S+) -->\n```python\n(.*?)```", re.DOTALL)
+MORE = """
+
+import pytest
+
+
+def test_carol_has_nothing(world):
+    counter = world.machine(COUNTER)
+    alice, carol = world.client("alice"), world.client("carol")
+    alice.send(carol.cap(), counter.cap("add"))
+    world.assert_cannot_reach(carol, counter)
+
+
+@pytest.mark.avm(hosts=2, seed=3)
+def test_two_hosts(world):
+    counter = world.machine(COUNTER, on="host-2")
+    assert world.client(on="host-1").call(counter.cap("add"), 5) == 5
+    world.assert_conserved(lambda: counter.state.total)
+    world.ground.part(1.0, "host-1")
+    world.advance(5)
+
+
+def test_kept_to_the_end(world):
+    counter = world.machine(COUNTER)
+    world.assert_conserved(lambda: counter.state.total)
+    world.client().offer(counter.cap("add"), 1)
+
+
+@pytest.mark.avm(host=2)
+def test_misspelt(world): ...
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    ((name, text),) = BLOCK.findall(PAGE.read_text())
+    (tmp_path / name).write_text(text + MORE)
+    shutil.copy(ROOT / "examples" / "counter.py", tmp_path)
+    return tmp_path
+
+
+def run(folder: Path, *words: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *words]
+    done = subprocess.run(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.net
+def test_x04_the_test_of_the_page_holds_in_memory_and_on_hosts_that_run(folder: Path) -> None:
+    code, said = run(folder, "--avm-hosts", "2", "-k", "alice or carol")
+    assert code == 1 and "1 failed, 1 passed" in said, said
+    assert "the world was 2 hosts that ran" in said
+    code, said = run(folder)
+    assert code == 1 and "2 failed, 2 passed, 1 error" in said, said
+    assert "carol can reach counter:\nE         carol holds counter.add" in said
+    (picture,) = re.findall(r"drawn in (\S+\.svg)", said)
+    assert Path(picture).read_text().startswith("<svg ")
+    assert "the world was one host in memory, seed 0" in said
+    assert "not conserved: 0 has become 1" in said
+    assert "the mark is avm" in said and "what is 'host'?" in said
+
+
+def test_a_nonsense_number_of_hosts_is_one_line(folder: Path) -> None:
+    code, said = run(folder, "--avm-hosts", "-1")
+    assert code == 4 and "--avm-hosts is a number of hosts, like --avm-hosts 3" in said
