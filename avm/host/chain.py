@@ -38,6 +38,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "body": (bytes,),
     "references": (list,),
     "generation": (int,),
+    "from_ms": (int,),
     "mode": (str,),
     "slots": (list,),
     "sent": (list,),

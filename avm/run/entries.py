@@ -23,6 +23,7 @@ PLAIN: dict[int, tuple[str, ...]] = {
     journal.COLLECT: ("slots",),
     journal.INCARNATION: ("incarnation",),
     journal.RUNTIME: ("python", "version"),
+    journal.REVOKE: ("generation", "from_ms"),
 }
 HASHED: dict[int, tuple[str, ...]] = {
     journal.INIT: ("code",),
