@@ -77,6 +77,8 @@ VERBS = (
     Verb("failed", "avm.cli.failed", "list, show, retry, edit or drop batches that broke a machine", JOURNAL, ("failed", "failed show counter 12", "failed retry counter 12", "failed edit counter 12 '[5]'", "failed drop counter 12")),
     Verb("backup", "avm.cli.backup", "copy the store and its keys into one file, while running", JOURNAL, ("backup monday.avm",)),
     Verb("prune", "avm.cli.prune", "forget the oldest turns of a machine", JOURNAL, ("prune counter --keep 1000",)),
+    Verb("keys", "avm.cli.keys", "list, begin or end the key generations of a machine's capabilities", MACHINES, ("keys ls counter", "keys rotate counter --grace 7d", "keys revoke counter --generation 0")),
+    Verb("caps", "avm.cli.caps", "narrow a capability, or make one that can be taken back", MACHINES, ("caps narrow counter.add --until 7d --uses 10", "caps narrow counter.add --only '[\"int\", 0, 10]'", "caps forward counter.add --name loan", "caps revoke loan.access")),
     Verb("export", "avm.cli.carry", "carry a suspended machine away in a file; it ends here", MACHINES, ("export counter counter.machine", "export counter counter.machine --from-snapshot")),
     Verb("import", "avm.cli.carry", "have a machine out of a file live here", MACHINES, ("import counter.machine", "import counter.machine --name counter2")),
     Verb("links", "avm.cli.outside", "list the links to other hosts", NETWORK, ("links", "links --json")),

@@ -1,0 +1,50 @@
+"""`caps revoke`: ends what a forwarder passes on, whoever holds its capability."""
+
+import argparse
+
+from avm.cli.call import Call
+from avm.cli.caps_forward import ACCESS, REVOKE
+from avm.cli.errors import CliError
+from avm.cli.outcomes import fail
+from avm.cli.output import print_json, say
+from avm.cli.values import Holder, receiver_of
+from avm.run.directory import Directory
+from avm.run.reading import Reader
+from caps.value import Failed
+
+TIMEOUT_S = 60.0
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Asks the forwarder to let go of what it passes on to."""
+    (text,) = args.words
+    holder = Holder(directory)
+    name = _forwarder(directory, receiver_of(holder.resolve(text)))
+    revoke = holder.resolve(f"{name}.{REVOKE}")
+    body, wires = Call(directory, revoke, holder.encode(None), TIMEOUT_S).run()
+    answer = holder.decode(body, wires)
+    if isinstance(answer, Failed):
+        fail(answer.why, answer.detail)
+    if args.json:
+        print_json({"machine": name, "revoked": True})
+    else:
+        say(f"{name} passes on nothing any more; `avm-host halt {name}` and `rm {name}` remove it")
+    return 0
+
+
+def _forwarder(directory: Directory, address: bytes) -> str:
+    """The name of the forwarder that a capability goes to."""
+    with Reader.open(directory) as reader, reader.reading():
+        for machine in reader.machines():
+            if machine.address != address:
+                continue
+            if {ACCESS, REVOKE} <= reader.names(machine).keys():
+                return machine.name
+            ends = f"`avm-host keys rotate {machine.name}` and `keys revoke {machine.name}` end all"
+            raise CliError(
+                f"that goes to {machine.name} itself, which is no forwarder: {ends} "
+                "of its older ones; `caps forward CAP` makes one that can be ended by itself"
+            )
+    raise CliError(
+        "the forwarder of this capability is not here: `ls` shows the machines there are"
+    )
