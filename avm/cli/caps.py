@@ -18,6 +18,7 @@ ACTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "ls": ("avm.cli.caps_ls", "[N]"),
         "who-can": ("avm.cli.caps_who", "CAP"),
         "path": ("avm.cli.caps_path", "A B"),
+        "graph": ("avm.cli.caps_graph", "[N..]"),
         "narrow": ("avm.cli.caps_narrow", "CAP"),
         "forward": ("avm.cli.caps_forward", "CAP"),
         "revoke": ("avm.cli.caps_revoke", "CAP"),
@@ -28,7 +29,8 @@ LOOKING = (
     ("check", ("ls",)),
     ("dry_run", ("revoke",)),
     ("generation", ("revoke",)),
-    ("fork", ("ls", "who-can", "path", "revoke")),
+    ("svg", ("graph",)),
+    ("fork", ("ls", "who-can", "path", "graph", "revoke")),
 )
 OPTIONS = (*caps_narrow.OPTIONS, *caps_forward.OPTIONS, *LOOKING)
 
@@ -46,6 +48,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help=dry_text)
     generation_text = "revoke --dry-run: of machine N this key generation and those before"
     parser.add_argument("--generation", metavar="G", help=generation_text)
+    svg_text = "graph: draw it into this file"
+    parser.add_argument("--svg", metavar="FILE", help=svg_text)
     add_fork(parser)
     add_json(parser)
 
