@@ -12,13 +12,19 @@ from avm.authority.holding import Holding, How, What
 from avm.authority.layout import Layout, Line, Spot
 
 MARGIN = 170.0
-LEGEND_WIDTH = 230.0
+LEGEND_WIDTH = 290.0
 LEGEND_ROW = 22.0
 NODE = 9.0
 LABEL_CHARS_MAX = 22
 TITLES_MAX = 20
 # With more lines than these only generations above the first are written at the lines.
 FEW_LINES = 40
+# Of so few parties the labels are level; of more each leads away from the centre.
+FEW_PARTIES = 16
+HEAD = 8.0
+FONT = 'font-family="system-ui, sans-serif" font-size="13"'
+# Where on its line a generation is written: nearer to who holds it, where lines part.
+ALONG = 0.38
 GREY = "#b9bdc5"
 INK = "#1f2937"
 KINDS = {"": "#3b6fb6", "linear": "#c2410c", "affine": "#0f766e", "relevant": "#7c3aed"}
@@ -57,48 +63,39 @@ def drawn(layout: Layout, called: Called) -> str:
     width = 2 * side + LEGEND_WIDTH
     top = -height / 2
     box = f"{_n(-side)} {_n(top)} {_n(width)} {_n(height)}"
+    size = f'width="{_n(width)}" height="{_n(height)}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" width="{_n(width)}" '
-        f'height="{_n(height)}" font-family="system-ui, sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" {size} {FONT}>',
         "<title>who holds what</title>",
         f'<rect x="{_n(-side)}" y="{_n(top)}" width="100%" height="100%" fill="#ffffff"/>',
-        *_heads(),
     ]
     order = sorted(layout.lines, key=lambda line: not line.dead)
     parts += [_line(line, called) for line in order]
     parts += [label for line in order if (label := _generation(line, len(layout.lines)))]
-    parts += [_spot(spot) for spot in layout.spots]
+    level = len(layout.spots) <= FEW_PARTIES
+    parts += [_spot(spot, level) for spot in layout.spots]
     parts += legend
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _heads() -> Iterable[str]:
-    """The heads of arrows, one a colour: a head has not the colour of its line by itself."""
-    for name, colour in _colours():
-        yield (
-            f'<marker id="{name}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
-            f'markerHeight="7" orient="auto"><path d="M0 0.8 L10 5 L0 9.2 z" fill="{colour}"/></marker>'
-        )
-
-
-def _colours() -> Iterable[tuple[str, str]]:
-    yield "dead", GREY
-    for kind, colour in KINDS.items():
-        yield kind or "plain", colour
-
-
 def _line(line: Line, called: Called) -> str:
-    head = "dead" if line.dead else line.kind or "plain"
     colour = GREY if line.dead else KINDS[line.kind]
     dash = DASHES.get(line.how, "")
     dashed = f' stroke-dasharray="{dash}"' if dash else ""
     width = 1.1 if line.dead else min(1.4 + 0.4 * (len(line.holdings) - 1), 3.4)
     x, y = line.at
-    start, end = _edge(line.start, x, y, NODE), _edge(line.end, x, y, NODE + 3)
+    start, end = _edge(line.start, x, y, NODE), _edge(line.end, x, y, NODE + HEAD)
     way = f"M{_n(start[0])} {_n(start[1])} Q{_n(x)} {_n(y)} {_n(end[0])} {_n(end[1])}"
+    tip, far = (
+        _edge(line.end, x, y, NODE),
+        HEAD * 0.42 / (hypot(x - line.end.x, y - line.end.y) or 1),
+    )
+    aside, down = (y - line.end.y) * far, (x - line.end.x) * far
+    head = f"M{_n(tip[0])} {_n(tip[1])} L{_n(end[0] + aside)} {_n(end[1] - down)} "
+    head += f"L{_n(end[0] - aside)} {_n(end[1] + down)} z"
     return (
-        f'<path d="{way}" fill="none" stroke="{colour}" stroke-width="{_n(width)}"{dashed} '
-        f'stroke-opacity="0.85" marker-end="url(#{head})"><title>{_title(line, called)}</title></path>'
+        f'<g><title>{_title(line, called)}</title><path d="{way}" fill="none" stroke="{colour}" stroke-width="{_n(width)}"{dashed} '
+        f'stroke-opacity="0.85"/><path d="{head}" fill="{colour}"/></g>'
     )
 
 
@@ -122,32 +119,35 @@ def _generation(line: Line, lines: int) -> str:
     """The generation, written at the middle of a line; of few lines also the first."""
     if lines > FEW_LINES and not line.generation:
         return ""
-    x = 0.25 * line.start.x + 0.5 * line.at[0] + 0.25 * line.end.x
-    y = 0.25 * line.start.y + 0.5 * line.at[1] + 0.25 * line.end.y
+    shares = ((1 - ALONG) ** 2, 2 * ALONG * (1 - ALONG), ALONG**2)
+    x = shares[0] * line.start.x + shares[1] * line.at[0] + shares[2] * line.end.x
+    y = shares[0] * line.start.y + shares[1] * line.at[1] + shares[2] * line.end.y
     count = f" \u00d7{len(line.holdings):,}" if len(line.holdings) > 1 else ""
     colour = "#8a909c" if line.dead else KINDS[line.kind]
-    return (
-        f'<text x="{_n(x)}" y="{_n(y)}" font-size="10" text-anchor="middle" fill="{colour}" stroke="#ffffff" '
-        f'stroke-width="3" paint-order="stroke" dominant-baseline="middle">g{line.generation}{count}</text>'
-    )
+    place = f'x="{_n(x)}" y="{_n(y + 3.5)}" font-size="10" text-anchor="middle"'
+    said = f"g{line.generation}{count}"
+    around = f'<text {place} stroke="#ffffff" stroke-width="3">{said}</text>'
+    return f'{around}<text {place} fill="{colour}">{said}</text>'
 
 
-def _spot(spot: Spot) -> str:
+def _spot(spot: Spot, level: bool) -> str:
     party = spot.party
     fill, rim = (GREY, "#8a909c") if party.ended else PARTIES[party.what]
     dash = ' stroke-dasharray="3 2"' if party.what in (What.ELSEWHERE, What.HOST) else ""
     ended = ", halted" if party.ended else ""
     title = _text(f"{party.label}: {PARTY_WORDS[party.what]}{ended}")
     left = cos(spot.angle) < -1e-9
-    turn = degrees(spot.angle) + (180 if left else 0)
+    turn = 0.0 if level else degrees(spot.angle) + (180 if left else 0)
+    anchor = "end" if left else "start"
+    if level and abs(cos(spot.angle)) < 0.2:
+        anchor = "middle"
     away = NODE + 7
     at = f"{_n(spot.x + away * cos(spot.angle))} {_n(spot.y + away * sin(spot.angle))}"
     colour = "#8a909c" if party.ended else INK
     return (
         f'<g><title>{title}</title><circle cx="{_n(spot.x)}" cy="{_n(spot.y)}" r="{_n(NODE)}" fill="{fill}" '
         f'stroke="{rim}" stroke-width="1.6"{dash}/><text transform="translate({at}) rotate({_n(turn)})" '
-        f'text-anchor="{"end" if left else "start"}" dominant-baseline="middle" fill="{colour}">'
-        f"{_text(_short(party.label))}</text></g>"
+        f'text-anchor="{anchor}" fill="{colour}"><tspan dy="4.5">{_text(_short(party.label))}</tspan></text></g>'
     )
 
 

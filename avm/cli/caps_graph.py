@@ -17,18 +17,20 @@ from avm.run.directory import Directory
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints or draws the graph, of all parties, or of these and their neighbours."""
     with authority(args, directory) as found:
+        count = 0
         asked = [party_of(found, word) for word in args.words]
         parties = [one for one in found.graph.everyone() if _wanted(found.graph, one, asked)]
         if args.svg is not None:
-            _draw(found, parties, args.svg)
+            count = _draw(found, parties, args.svg)
         told = _json(found, parties) if args.json else {}
-        lines = [] if args.json or args.svg is not None else list(_lines(found, parties))
+        lines = [] if args.json else _lines(found, parties)
     if args.json:
         print_json(told)
         return 0
     if args.svg is not None:
-        say(f"{args.svg}: {counted(len(parties), 'party', 'parties')}")
-    for line in lines or ([] if args.svg is not None else ["nobody holds anything yet"]):
+        say(f"{args.svg}: {counted(count, 'party', 'parties')}")
+        return 0
+    for line in lines or ["nobody holds anything yet"]:
         say(line)
     return 0
 
@@ -41,12 +43,13 @@ def _wanted(graph: Graph, party: Party, asked: list[bytes]) -> bool:
     return any(one in asked for one in beside)
 
 
-def _draw(found: Authority, parties: list[Party], file: str) -> None:
+def _draw(found: Authority, parties: list[Party], file: str) -> int:
     if len(parties) > PARTIES_MAX:
         why = f"{len(parties):,} parties are more than a picture can show ({PARTIES_MAX})"
         raise CliError(f"{why}: name some, `avm-host caps graph N.. --svg {file}`")
     layout = laid_out(found.graph, [one for one in parties if _drawn(found.graph, one)])
     Path(file).write_text(drawn(layout, lambda one: found.called(one.cap)), encoding="utf-8")
+    return len(layout.spots)
 
 
 def _drawn(graph: Graph, party: Party) -> bool:
