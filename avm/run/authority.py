@@ -97,7 +97,8 @@ class Authority:
             assert kept is not None, "the journal does not begin at init"
             start, begins = kept.n + 1, kept.next_slot
         links = self.reader.walk(machine, start)
-        slots = self.reader.slots(machine)
+        held = self.graph.held.get(machine.address, ())
+        slots = {one.place: one.cap for one in held if one.how is How.SLOT}
         return past_of(machine.address, links, slots, begins, self.machines.keys())
 
     def given(self, one: Holding) -> Given | None:
