@@ -8,6 +8,7 @@ from caps.value import Affine, Capability, Failed, Linear, Record, Relevant, Val
 
 if TYPE_CHECKING:
     from avm.cases import Cases
+    from caps.narrowing import narrow
     from caps.record import record
 
 __all__ = [
@@ -28,11 +29,12 @@ __all__ = [
     "Send",
     "Step",
     "Value",
+    "narrow",
     "record",
 ]
 
-# These two need `dataclasses` and `typing`, which take longer to import than all the rest.
-_LATER = {"Cases": "avm.cases", "record": "caps.record"}
+# These need `dataclasses` and `typing`, which take longer to import than all the rest.
+_LATER = {"Cases": "avm.cases", "narrow": "caps.narrowing", "record": "caps.record"}
 
 if not TYPE_CHECKING:  # a checker would take every name for one of ours
 

@@ -31,6 +31,7 @@ class Limits:
     outbox_bytes: int = 64 * MIB
     failed_batches: int = 10_000
     timers: int = 10_000
+    uses: int = 100_000
     asks: int = 100_000
     traceback_bytes: int = 8 * KIB
     printed_bytes: int = 64 * KIB

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from bench import onehost, peers, primitives, recording, throughput, transport, twohosts
+from bench import authority, onehost, peers, primitives, recording, throughput, transport, twohosts
 from bench.figures import Figure, Section, page, write
 from bench.scale import FULL, QUICK, Scale
 
@@ -22,6 +22,7 @@ OWN: list[Callable[[Path, Scale], Section]] = [
     onehost.many_machines,
     onehost.recovery,
     recording.measure,
+    authority.measure,
     twohosts.measure,
     transport.links,
     transport.dht,

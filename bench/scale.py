@@ -27,6 +27,7 @@ class Scale:
     link: LinkScale
     dht_s: float
     primitives: int
+    holders: int
 
 
 FULL = Scale(
@@ -45,6 +46,7 @@ FULL = Scale(
     link=LinkScale(trips=2_000, seconds=1.0, handshakes=100, idle=50, rounds=3),
     dht_s=1.9,
     primitives=200,
+    holders=1_000,
 )
 QUICK = Scale(
     messages=(2_000, 4_000, 20_000),
@@ -62,5 +64,6 @@ QUICK = Scale(
     link=LinkScale(trips=50, seconds=0.1, handshakes=5, idle=5, rounds=1),
     dht_s=0.2,
     primitives=50,
+    holders=20,
 )
 BATCHES = (1, 10, 100)

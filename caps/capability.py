@@ -8,20 +8,24 @@ proof is replaced by its keyed hash over the caveat (the macaroon construction, 
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from caps import shape
+from caps.caveats import (
+    CAVEAT_BYTES_MAX,
+    CAVEAT_NUMBER_MAX,
+    CAVEATS_MAX,
+    Caveat,
+    freeze_value,
+    thaw_value,
+)
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed, Mistyped, NotAValue, TooBig
 from caps.identity import ADDRESS_BYTES
 
 PROOF_BYTES = 16
-CAVEATS_MAX = 16
-CAVEAT_BYTES_MAX = 256
-CAVEAT_DEPTH_MAX = 8
-CAVEAT_NUMBER_MAX = shape.U32_MAX
 GENERATION_MAX = shape.U32_MAX
 PRIORITY_MAX = 1000
 NAME_BYTES_MAX = 32
@@ -41,46 +45,6 @@ _CHECKSUM_BYTES = 4
 _PREFIX = "avm:"
 _COMMON_NAME = re.compile(r"[a-z][a-z0-9-]*~")
 _STRAY = re.compile(r"[^A-Za-z0-9_-]")
-
-Plain: TypeAlias = Union[bool, int, bytes, str, tuple["Plain", ...], None]  # noqa: UP007
-
-
-@dataclass(frozen=True, slots=True)
-class Caveat:
-    """A condition on the use of a capability: its number says which kind, its value the rest.
-
-    The value is None, bool, int, bytes, str or tuples of them; lists are taken as tuples. Two are
-    equal when their bytes are. Raises `NotAValue` for another value, `TooBig` over
-    `CAVEAT_BYTES_MAX` encoded bytes.
-    """
-
-    number: int = field(compare=False)
-    value: Plain = field(compare=False)
-    encoded: bytes = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if type(self.number) is not int or not 0 <= self.number <= CAVEAT_NUMBER_MAX:
-            raise NotAValue("a caveat's number is an integer of 32 bits", ".number")
-        object.__setattr__(self, "value", _freeze(self.value))
-        object.__setattr__(self, "encoded", dumps_plain([self.number, _thaw(self.value)]))
-        if len(self.encoded) > CAVEAT_BYTES_MAX:
-            raise TooBig(f"a caveat is at most {CAVEAT_BYTES_MAX} bytes", ".value")
-
-
-def _freeze(value: object, depth: int = CAVEAT_DEPTH_MAX) -> Plain:
-    if isinstance(value, list | tuple):
-        if depth == 0:
-            raise NotAValue(f"a caveat is at most {CAVEAT_DEPTH_MAX} deep", ".value")
-        return tuple(_freeze(item, depth - 1) for item in value)
-    if type(value) is int and not -(2**64) <= value < 2**64:
-        raise NotAValue("an integer in a caveat has at most 64 bits", ".value")
-    if value is None or isinstance(value, bool | int | bytes | str):
-        return value
-    raise NotAValue(f"a caveat cannot hold a {type(value).__name__}", ".value")
-
-
-def _thaw(value: Plain) -> object:
-    return [_thaw(item) for item in value] if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -112,7 +76,7 @@ class SealedCapability:
             self.kind,
             self.expires_ms,
             self.sealed,
-            [[caveat.number, _thaw(caveat.value)] for caveat in self.caveats],
+            [[caveat.number, thaw_value(caveat.value)] for caveat in self.caveats],
             self.proof,
         ]
         return b"\x01" + dumps_plain(fields)
@@ -170,7 +134,7 @@ def _caveat(plain: object) -> Caveat:
     number, value = shape.array(plain, 2, "capability: caveat")
     number = shape.integer(number, 0, CAVEAT_NUMBER_MAX, "capability: caveat number")
     try:
-        return Caveat(number, _freeze(value))
+        return Caveat(number, freeze_value(value))
     except NotAValue:
         shape.refuse("capability: caveat value")
 

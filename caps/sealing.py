@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from caps import shape
 from caps.capability import (
-    CAVEATS_MAX,
     GENERATION_MAX,
     NONE,
     PRIORITY_MAX,
@@ -29,6 +28,7 @@ from caps.capability import (
     SealedCapability,
     extend_proof,
 )
+from caps.caveats import CAVEATS_MAX
 from caps.errors import InvalidCapability, TooBig
 from caps.identity import ADDRESS_BYTES
 

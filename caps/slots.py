@@ -112,6 +112,37 @@ class Own(Capability):
         return self._place
 
 
+class Narrowed(Capability):
+    """A capability of the machine with caveats more, which the host adds where it leaves the worker.
+
+    It is equal to what is narrowed in the same way, and to nothing else; when it comes back it is a slot.
+    """
+
+    __slots__ = ("_caveats", "_inner", "_place")
+    _inner: Foreign | Own
+    _caveats: tuple[bytes, ...]
+    _place: bytes | None
+
+    def __init__(self, inner: Foreign | Own, caveats: tuple[bytes, ...]) -> None:
+        """`caveats` are the encoded ones, in the order in which they were added."""
+        self._inner = inner
+        self._caveats = caveats
+        self._place = None
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Narrowed:
+            return NotImplemented
+        return self is other or self._order() == other._order()
+
+    def __hash__(self) -> int:
+        return hash(self._order())
+
+    def _order(self) -> bytes:
+        if self._place is None:
+            self._place = _HEAD + b"\x03" + order_of((self._inner, self._caveats))
+        return self._place
+
+
 class Common(Capability):
     """A commons, which every machine can reach by its name."""
 

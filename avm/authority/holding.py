@@ -10,7 +10,10 @@ from enum import Enum
 from typing import NamedTuple
 
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
+from avm.host.revoking import is_revoked
+from avm.host.state import Machine
 from caps.capability import SealedCapability, parse_wire_untrusted
+from caps.caveats import Caveat, parse_caveat_untrusted
 
 OPERATOR = b"operator"
 KINDS = ("", "linear", "affine", "relevant")
@@ -24,6 +27,7 @@ class What(Enum):
     ELSEWHERE = "elsewhere"  # a machine or client of another host
     COMMONS = "commons"
     OPERATOR = "operator"
+    HOST = "host"  # its own word: outcomes, timers, what it creates
 
 
 class How(Enum):
@@ -43,12 +47,15 @@ class How(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Who can hold a capability, or be reached by one; `ended` is that it is halted."""
+    """Who can hold a capability, or be reached by one; a machine of this host has its row.
+
+    `ended` is that it is halted.
+    """
 
     address: bytes
     label: str
     what: What
-    generation: int = 0
+    machine: Machine | None = None
     ended: bool = False
 
 
@@ -76,6 +83,7 @@ class Terms(NamedTuple):
     expires_ms: int | None = None
     caveats: int = 0
     reply: bool = False
+    only: tuple[bytes, ...] = ()
 
 
 def target_of(cap: Cap) -> bytes:
@@ -87,17 +95,42 @@ def terms_of(cap: Cap) -> Terms:
     """What stands on a capability; of one from another host what its sealed form says openly."""
     match cap:
         case Local():
-            return Terms(cap.generation, KINDS[cap.kind], cap.priority, cap.expires_ms)
+            stands = (cap.generation, KINDS[cap.kind], cap.priority)
+            caveats = tuple(parse_caveat_untrusted(one) for one in cap.caveats)
+            return _narrowed(Terms(*stands, cap.expires_ms), caveats)
         case Reply():
             return Terms(kind="affine", expires_ms=cap.deadline_ms, reply=True)
         case Sealed():
             parsed = parse_wire_untrusted(cap.wire)
             if isinstance(parsed, SealedCapability):
                 stands = (parsed.generation, KINDS[parsed.kind], parsed.priority)
-                return Terms(*stands, parsed.expires_ms, len(parsed.caveats))
+                return _narrowed(Terms(*stands, parsed.expires_ms), parsed.caveats)
         case Named():
             pass
     return Terms()
+
+
+def _narrowed(terms: Terms, caveats: tuple[Caveat, ...]) -> Terms:
+    """The terms with what the caveats add: the earliest time, and the only holder."""
+    for caveat in caveats:
+        value, until_ms = caveat.value, terms.expires_ms
+        match caveat.number:
+            case 1 if type(value) is int:
+                until_ms = value
+            case 2 if type(value) is tuple and type(value[-1]) is int:
+                until_ms = value[-1]
+            case 4 if type(value) is bytes:
+                terms = terms._replace(only=(*terms.only, value))
+        if until_ms is not None and (terms.expires_ms is None or until_ms < terms.expires_ms):
+            terms = terms._replace(expires_ms=until_ms)
+    return terms._replace(caveats=len(caveats))
+
+
+def within(one: Cap, cap: Cap) -> bool:
+    """Whether a capability is another one, or is narrowed from it."""
+    if type(one) is Local and type(cap) is Local:
+        return one[:7] == cap[:7] and one.caveats[: len(cap.caveats)] == cap.caveats
+    return one == cap
 
 
 @dataclass(slots=True)
@@ -105,6 +138,7 @@ class Graph:
     """Parties by address, and what each holds; `now_ms` is the time by which what expired is told."""
 
     now_ms: int = 0
+    open_asks: set[tuple[bytes, int]] = field(default_factory=set)
     parties: dict[bytes, Party] = field(default_factory=dict)
     held: dict[bytes, list[Holding]] = field(default_factory=dict)
     to: dict[bytes, list[Holding]] = field(default_factory=dict)
@@ -129,7 +163,8 @@ class Graph:
 
     def everyone(self) -> list[Party]:
         """All parties of the graph: machines, then the others, by label."""
-        addresses = dict.fromkeys((*self.parties, *self.held, *self.to))
+        known = [one for one, party in self.parties.items() if party.what is not What.HOST]
+        addresses = dict.fromkeys((*known, *self.held, *self.to))
         order = list(What)
         found = [self.party(one) for one in addresses]
         return sorted(found, key=lambda one: (order.index(one.what), one.label, one.address))
@@ -139,9 +174,20 @@ class Graph:
         party = self.parties.get(one.target)
         if party is not None and party.ended:
             return "halted"
-        expires_ms = terms_of(one.cap).expires_ms
-        if expires_ms is not None and expires_ms <= self.now_ms:
+        if type(one.cap) is Named:
+            return ""
+        terms = terms_of(one.cap)
+        if terms.expires_ms is not None and terms.expires_ms <= self.now_ms:
             return "expired"
+        if any(holder != one.holder for holder in terms.only):
+            return "good for another holder alone"
+        if party is None:
+            return ""
+        if type(one.cap) is Reply:
+            return "" if (one.target, one.cap.ask) in self.open_asks else "used"
+        machine = party.machine
+        if machine is not None and is_revoked(machine, terms.generation, self.now_ms):
+            return "revoked"
         return ""
 
 
@@ -165,4 +211,5 @@ __all__ = [
     "stranger",
     "target_of",
     "terms_of",
+    "within",
 ]

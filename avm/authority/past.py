@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 from avm.authority.holding import OPERATOR
 from avm.host import journal
-from avm.host.capability import Cap, Local, Named, address_of
+from avm.host.capability import Cap, Local, Named, address_of, narrowed
 from avm.host.chain import Fault, Link, changes, given_references, input_of, output_of
 from avm.host.journal import Entry
 from avm.host.refer import slots_in
+from avm.machine.reference import plain_of
+from caps.caveats import parse_caveat_untrusted
 
 UNKNOWN = b""
 TO, CAPS, REPLY, WHOLE = 0, 2, 3, 7  # the places in a send's row
@@ -124,6 +126,7 @@ class _Walk:
                             self.past.handed.append(Handed(entry.n, to, cap, slot))
 
     def _slot(self, reference: Any, interned: bool) -> int:
+        reference = plain_of(reference)
         if type(reference) is not int:
             return -1
         if reference >= 0:
@@ -136,6 +139,10 @@ class _Walk:
             return Named(reference)
         if type(reference) is int:
             return self.slots.get(self._slot(reference, interned))
+        if len(reference) == 2:
+            cap = self._cap(reference[0], interned)
+            caveats = [parse_caveat_untrusted(one) for one in reference[1]]
+            return None if cap is None else narrowed(cap, caveats)
         generation, priority, kind, expires, context, inner = reference
         caps = [self._cap(one, interned) for one in inner]
         known = tuple(cap for cap in caps if cap is not None)
@@ -146,6 +153,7 @@ class _Walk:
 
         A client is not named there, but a client's ask is answered where the turn that took it answers.
         """
+        reference = plain_of(reference)
         if type(reference) is list:
             return self.address
         cap = self._cap(reference, interned)
@@ -154,7 +162,7 @@ class _Walk:
         sender: bytes = entry.fields.get("sender", UNKNOWN)
         others = {row[0] for row in entry.fields.get("sent", ())}
         given = input_of(entry)
-        if given and any(len(one) == 5 and one[2] == reference for one in given.messages):
+        if given and any(len(one) >= 5 and one[2] == reference for one in given.messages):
             passed_on = sender not in others and sender in self.machines
             return UNKNOWN if passed_on else sender
         return others.pop() if len(others) == 1 else UNKNOWN

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from avm.authority.holding import Graph, Holding, How, Party
+from avm.authority.holding import Graph, Holding, How, Party, within
 from avm.host.capability import Cap, Local
 
 Chain = tuple[Holding, ...]
@@ -43,7 +43,11 @@ def who_can(graph: Graph, address: bytes, cap: Cap | None = None) -> list[tuple[
     chains: dict[bytes, Chain] = {}
     waiting: deque[bytes] = deque()
     for one in graph.to.get(address, ()):
-        if one.holder == address or one.holder in chains or not (cap is None or one.cap == cap):
+        if (
+            one.holder == address
+            or one.holder in chains
+            or not (cap is None or within(one.cap, cap))
+        ):
             continue
         if _carries(graph, one):
             chains[one.holder] = (one,)
@@ -71,7 +75,7 @@ def path(graph: Graph, start: bytes, end: bytes, cap: Cap | None = None) -> Chai
         for one in graph.held.get(at, ()):
             if not _carries(graph, one):
                 continue
-            if one.target == end and (cap is None or one.cap == cap):
+            if one.target == end and (cap is None or within(one.cap, cap)):
                 return _back(came, start, one)
             if one.target not in came and one.target != start:
                 came[one.target] = one
@@ -137,8 +141,8 @@ def _upstream(graph: Graph, holders: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def one_capability(cap: Cap) -> Cut:
-    """The cut of one capability, wherever it is held."""
-    return lambda one: one.cap == cap
+    """The cut of one capability and of those narrowed from it, wherever they are held."""
+    return lambda one: within(one.cap, cap)
 
 
 def a_generation(address: bytes, generation: int) -> Cut:

@@ -16,9 +16,11 @@ from avm.host.rows import Rows, decode_ask, decode_machine, decode_timer
 from avm.host.state import Status
 
 
-def graph_of(rows: Rows, now_ms: int = 0) -> Graph:
-    """The graph of what is held, as the tables say it."""
+def graph_of(rows: Rows, now_ms: int = 0, host: bytes = b"") -> Graph:
+    """The graph of what is held, as the tables say it; `host` is the host's own address."""
     graph = Graph(now_ms)
+    if host:
+        graph.parties[host] = Party(host, "host", What.HOST)
     owners = _parties(graph, rows)
     found = list(_direct(rows, graph, owners))
     graph.add(found)
@@ -32,7 +34,7 @@ def _parties(graph: Graph, rows: Rows) -> dict[int, bytes]:
     for (number,), body in rows("machine"):
         machine = decode_machine(number, body)
         ended = machine.status is Status.HALTED
-        known = Party(machine.address, machine.name, What.MACHINE, machine.generation, ended)
+        known = Party(machine.address, machine.name, What.MACHINE, machine, ended)
         graph.parties[machine.address] = known
         owners[number] = machine.address
     for (address,), body in rows("client"):
@@ -58,6 +60,7 @@ def _direct(rows: Rows, graph: Graph, owners: dict[int, bytes]) -> Iterator[Hold
     for (number, ask_number), body in rows("ask"):
         ask = decode_ask(ask_number, body)
         owner, receiver = owners[number], graph.parties.get(ask.receiver)
+        graph.open_asks.add((owner, ask_number))
         if ask.to is not None:
             yield from _foreign(owner, ask.to, How.CONTEXT, ask_number)
         if not ask.closing and (receiver is None or receiver.what is What.CLIENT):

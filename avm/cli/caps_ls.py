@@ -17,21 +17,13 @@ from avm.run.directory import Directory
 from avm.run.states import state_at
 from avm.run.worker import forked
 
-USE = "ls [N]"
-OPTIONS: tuple[str, ...] = ("--check",)
 HANDED_MAX = 1_000
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """The options of its own."""
-    text = "ls: look at the state itself for what it still refers to"
-    parser.add_argument("--check", action="store_true", help=text)
 
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints one machine's capabilities, or everyone's in a line each."""
-    if len(args.words) > 1 or (args.check and not args.words):
-        raise Usage(f"`avm-host caps {USE}`: --check goes with a machine")
+    if args.check and not args.words:
+        raise Usage("--check goes with a machine: `avm-host caps ls N --check`")
     with authority(args, directory) as found:
         if args.words:
             machine = found.reader.machine(args.words[0])

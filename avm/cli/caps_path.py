@@ -4,22 +4,15 @@ import argparse
 
 from avm.authority.holding import target_of
 from avm.authority.reach import path
-from avm.cli.caps_read import authority, cap_of, chain_json, hop_line, party_of, words_of
+from avm.cli.caps_read import authority, cap_of, chain_json, hop_line, party_of
 from avm.cli.errors import CliError
 from avm.cli.output import print_json, say
 from avm.run.directory import Directory
 
-USE = "path A B"
-OPTIONS: tuple[str, ...] = ()
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """No options of its own."""
-
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints the chain; 1 where there is none."""
-    start, end = words_of(args, 2, USE)
+    start, end = args.words
     with authority(args, directory) as found:
         cap = cap_of(found, directory, end)
         address = party_of(found, end) if cap is None else target_of(cap)

@@ -9,7 +9,7 @@ from typing import Any
 
 from avm.authority.holding import OPERATOR, Holding, How
 from avm.authority.reach import Chain
-from avm.cli.errors import CliError, Usage
+from avm.cli.errors import CliError
 from avm.cli.output import counted
 from avm.cli.show import host_of, keys_of
 from avm.cli.times import utc
@@ -30,14 +30,6 @@ def authority(
     """The graph of the store, open to read within the block."""
     with Reader.open(directory) as reader, reader.reading():
         yield Authority.read(reader, host_of(directory), round(time() * 1000), journals)
-
-
-def words_of(args: argparse.Namespace, count: int, use: str) -> list[str]:
-    """The words after the act, of which there are to be so many."""
-    if len(args.words) != count:
-        raise Usage(f"`avm-host caps {use}`")
-    words: list[str] = args.words
-    return words
 
 
 def party_of(found: Authority, word: str) -> bytes:
@@ -147,5 +139,4 @@ __all__ = [
     "party_of",
     "place_text",
     "terms_text",
-    "words_of",
 ]

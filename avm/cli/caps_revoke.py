@@ -1,83 +1,56 @@
-"""`caps revoke --dry-run`: which holders would lose what, before anything is done."""
+"""`caps revoke`: ends what a forwarder passes on, whoever holds its capability."""
 
 import argparse
-import re
-from typing import Any
 
-from avm.authority.holding import target_of
-from avm.authority.reach import Cut, a_generation, losses, one_capability
-from avm.cli.caps_read import authority, cap_of, hop_json, hop_line, words_of
+from avm.cli import caps_losses
+from avm.cli.call import Call
+from avm.cli.caps_forward import ACCESS, REVOKE
 from avm.cli.errors import CliError, Usage
-from avm.cli.output import counted, print_json, say
-from avm.run.authority import Authority
+from avm.cli.outcomes import fail
+from avm.cli.output import print_json, say
+from avm.cli.values import Holder, receiver_of
 from avm.run.directory import Directory
+from avm.run.reading import Reader
+from caps.value import Failed
 
-USE = "revoke CAP --dry-run, or revoke N --generation G --dry-run"
-OPTIONS: tuple[str, ...] = ("--dry-run", "--generation")
-GENERATION = re.compile(r"0|[1-9][0-9]{0,9}")
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """The options of its own."""
-    text = "revoke: only show who would lose what"
-    parser.add_argument("--dry-run", action="store_true", help=text)
-    generation_text = "revoke: of machine N all of this key generation and of those before"
-    parser.add_argument("--generation", metavar="G", help=generation_text)
+TIMEOUT_S = 60.0
 
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
-    """Prints who would lose what."""
-    (word,) = words_of(args, 1, USE)
-    if not args.dry_run:
-        raise Usage(f"`avm-host caps revoke {word} --dry-run` shows what would be lost")
-    with authority(args, directory) as found:
-        address, cut = _meant(args, found, directory, word)
-        lost = losses(found.graph, address, cut)
-        told = [
-            {
-                "name": one.party.label,
-                "what": one.party.what.value,
-                "loses": [hop_json(found, holding) for holding in one.holdings],
-                "no_longer_reaches": [party.label for party in one.unreached],
-            }
-            for one in lost.found
-        ]
+    """Asks the forwarder to let go of what it passes on to."""
+    if args.dry_run:
+        return caps_losses.run(args, directory)
+    (text,) = args.words
+    if args.generation is not None:
+        ends = f"`avm-host keys revoke {text} --generation {args.generation}` ends it"
+        raise Usage(f"--generation goes with --dry-run; {ends}")
+    holder = Holder(directory)
+    name = _forwarder(directory, receiver_of(holder.resolve(text)))
+    revoke = holder.resolve(f"{name}.{REVOKE}")
+    body, wires = Call(directory, revoke, holder.encode(None), TIMEOUT_S).run()
+    answer = holder.decode(body, wires)
+    if isinstance(answer, Failed):
+        fail(answer.why, answer.detail)
     if args.json:
-        print_json({"would_lose": told, "not_looked_at": lost.left_out})
-        return 0
-    _show(told, lost.left_out)
+        print_json({"machine": name, "revoked": True})
+    else:
+        say(f"{name} passes on nothing any more; `avm-host halt {name}` and `rm {name}` remove it")
     return 0
 
 
-def _meant(
-    args: argparse.Namespace, found: Authority, directory: Directory, word: str
-) -> tuple[bytes, Cut]:
-    if args.generation is not None:
-        if not GENERATION.fullmatch(args.generation):
-            raise Usage(f"--generation {args.generation}: a generation is a number, 0 the first")
-        machine = found.reader.machine(word)
-        generation = int(args.generation)
-        if generation > machine.generation:
+def _forwarder(directory: Directory, address: bytes) -> str:
+    """The name of the forwarder that a capability goes to."""
+    with Reader.open(directory) as reader, reader.reading():
+        for machine in reader.machines():
+            if machine.address != address:
+                continue
+            if {ACCESS, REVOKE} <= reader.names(machine).keys():
+                return machine.name
+            ends = f"`avm-host keys rotate {machine.name}` and `keys revoke {machine.name}` end all"
             raise CliError(
-                f"{machine.name} is at generation {machine.generation}, not {generation}"
+                f"that goes to {machine.name} itself, which is no forwarder: {ends} "
+                "of its older ones; `caps forward CAP` makes one that can be ended by itself"
             )
-        return machine.address, a_generation(machine.address, generation)
-    cap = cap_of(found, directory, word)
-    if cap is None:
-        raise Usage(f"{word!r} is no capability: write avm:..., or MACHINE.name like counter.add")
-    return target_of(cap), one_capability(cap)
-
-
-def _show(told: list[dict[str, Any]], left_out: int) -> None:
-    if not told:
-        say("nobody would lose anything")
-    for one in told:
-        for holding in one["loses"]:
-            say(f"lost: {hop_line(holding)}")
-        if one["no_longer_reaches"]:
-            say(f"{one['name']} could no longer reach {', '.join(one['no_longer_reaches'])}")
-    if left_out:
-        say(f"{counted(left_out, 'party', 'parties')} further away not looked at")
-
-
-__all__ = ["run"]
+    raise CliError(
+        "the forwarder of this capability is not here: `ls` shows the machines there are"
+    )

@@ -5,21 +5,14 @@ from typing import Any
 
 from avm.authority.holding import target_of
 from avm.authority.reach import who_can
-from avm.cli.caps_read import authority, cap_of, chain_json, hop_line, party_of, words_of
+from avm.cli.caps_read import authority, cap_of, chain_json, hop_line, party_of
 from avm.cli.output import counted, print_json, say
 from avm.run.directory import Directory
-
-USE = "who-can CAP"
-OPTIONS: tuple[str, ...] = ()
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """No options of its own."""
 
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints a holder and its chain each."""
-    (word,) = words_of(args, 1, USE)
+    (word,) = args.words
     with authority(args, directory) as found:
         cap = cap_of(found, directory, word)
         address = party_of(found, word) if cap is None else target_of(cap)

@@ -193,6 +193,8 @@ def _became(told: dict[str, Any]) -> list[str]:
             return [f"{len(told['slots'])} slots"]
         case "incarnation" | "generation":
             return [str(told[told["form"]])]
+        case "revoke":
+            return [f"{told['generation']} and older, from {utc(told['from_ms'])} on"]
         case "runtime":
             return [f"Python {told['python']}, version {told['version']}"]
     return []

@@ -13,7 +13,8 @@ from avm.host import journal
 from avm.host.effects import Load, ToWorker
 from avm.host.entry import append
 from avm.host.fold import fold, suspend
-from avm.host.refer import BadReference, ContextTooLarge, collect, from_reference, slots_in
+from avm.host.judging import drop_expired
+from avm.host.refer import BadReference, collect, resolve, slots_in
 from avm.host.state import Flight, Host, Machine, Mode, Status
 from avm.machine import frames
 from caps.codec import encode_content
@@ -149,6 +150,7 @@ class Snapshot:
         gone = collect(host, machine, slots_in(references))
         if gone:
             append(host, machine, journal.COLLECT, gone)
+        drop_expired(host, machine, machine.now_ms)
         return True
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
@@ -159,8 +161,8 @@ def holds_references(host: Host, flight: Flight, references: list[Any]) -> bool:
     """Whether a state refers only to what the machine holds."""
     try:
         for reference in references:
-            from_reference(host, flight.machine, flight, reference)
-    except (BadReference, ContextTooLarge):
+            resolve(host, flight.machine, flight, reference)
+    except BadReference:
         return False
     return True
 

@@ -30,7 +30,7 @@ from avm.host.outbox import (
 from avm.host.parcel import Parcel, Row, Sent
 from avm.host.peers import Outgoing, Pair
 from avm.host.recast import opened, opening, recast
-from avm.host.state import Ask, Channel, Client, Host, Machine, Mode, Status, Timer
+from avm.host.state import Ask, Channel, Client, End, Host, Machine, Mode, Status, Timer, Use
 from avm.host.verdicts import end_batch
 from caps.errors import Malformed
 
@@ -160,6 +160,7 @@ def _machine(
     machine.head, machine.chain, machine.now_ms = parcel.head, parcel.chain, parcel.now_ms
     machine.next_slot, machine.next_ask = parcel.next_slot, parcel.next_ask
     machine.snapshot_at, machine.state_bytes = parcel.snapshot_at, parcel.state_bytes
+    machine.revoked, machine.ends = parcel.revoked, tuple(End(*one) for one in parcel.ends)
     machine.failed = parcel.failed
     machine.refused = parcel.refused
     if parcel.has_signal:
@@ -177,6 +178,9 @@ def _holdings(host: Host, machine: Machine, parcel: Parcel) -> None:
             machine.slots[slot] = cap
             machine.slot_of.setdefault(cap, slot)
             dirty[("slot", number, slot)] = cap
+    for proof, count, expires_ms in parcel.uses:
+        machine.uses = machine.uses or {}
+        machine.uses[proof] = dirty[("use", number, proof)] = Use(count, expires_ms)
     for name, wire in parcel.names:
         host.bound[(number, name)] = dirty[("name", number, name)] = to_bytes(opened(host, wire))
     for ask_number, to, deadline_ms, receiver, seq, closing in parcel.asks:

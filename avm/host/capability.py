@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import cbor2
 
-from caps.capability import AFFINE, CommonName, SealedCapability, parse_wire_untrusted
+from caps.capability import AFFINE, CommonName, SealedCapability, narrow, parse_wire_untrusted
+from caps.caveats import CAVEATS_MAX, KNOWN, Caveat, check_caveat_untrusted, parse_caveat_untrusted
 from caps.errors import InvalidCapability, Malformed
 from caps.sealing import (
     MachineKeys,
@@ -24,8 +25,15 @@ ADDRESS_BYTES = 32
 DEPTH_MAX = 64
 
 
+class NotNarrowed(Exception):
+    """A capability that cannot be narrowed; the text says why."""
+
+
 class Local(NamedTuple):
-    """A capability to a machine on this host: what its sealed form would hold."""
+    """A capability to a machine on this host: what its sealed form would hold.
+
+    `caveats` are those that a holder added, each encoded, in their order.
+    """
 
     address: bytes
     generation: int
@@ -34,6 +42,7 @@ class Local(NamedTuple):
     expires_ms: int | None
     context: bytes
     caps: "tuple[Cap, ...]"
+    caveats: tuple[bytes, ...] = ()
 
 
 class Reply(NamedTuple):
@@ -87,7 +96,8 @@ def to_row(cap: Cap) -> list[Any]:
     """A capability as the store keeps it."""
     match cap:
         case Local():
-            return [0, *cap[:6], [to_row(inner) for inner in cap.caps]]
+            row = [0, *cap[:6], [to_row(inner) for inner in cap.caps]]
+            return [*row, list(cap.caveats)] if cap.caveats else row
         case Reply():
             return [1, *cap]
         case Sealed():
@@ -100,9 +110,10 @@ def from_row(row: list[Any]) -> Cap:
     """The capability that `to_row` made."""
     form = row[0]
     if form == 0:
-        _form, address, generation, priority, kind, expires_ms, context, inner = row
+        _form, address, generation, priority, kind, expires_ms, context, inner, *more = row
         caps = tuple(map(from_row, inner)) if inner else ()
-        return Local(address, generation, priority, kind, expires_ms, context, caps)
+        caveats = tuple(more[0]) if more else ()
+        return Local(address, generation, priority, kind, expires_ms, context, caps, caveats)
     if form == 1:
         return Reply(*row[1:])
     return Sealed(*row[1:]) if form == 2 else Named(*row[1:])
@@ -122,15 +133,9 @@ def to_wire(cap: Cap, keys: Keys) -> bytes:
     """Seals a capability for the outside; the same capability gives the same bytes."""
     match cap:
         case Local():
-            inner = [to_wire(inside, keys) for inside in cap.caps]
-            plain = pack_context(cap.context, inner)
-            sealed = _keys(keys, cap.address).seal(
-                plain,
-                generation=cap.generation,
-                priority=cap.priority,
-                kind=cap.kind,
-                expires_ms=cap.expires_ms,
-            )
+            sealed = seal(cap, keys)
+            for encoded in cap.caveats:
+                sealed = narrow(sealed, parse_caveat_untrusted(encoded))
             return sealed.wire()
         case Reply():
             plain = pack_reply(cap.ask, cap.deadline_ms)
@@ -143,6 +148,35 @@ def to_wire(cap: Cap, keys: Keys) -> bytes:
             return cap.wire
         case Named():
             return CommonName(cap.name).wire()
+
+
+def seal(cap: Local, keys: Keys) -> SealedCapability:
+    """A local capability sealed, without its caveats."""
+    inner = [to_wire(inside, keys) for inside in cap.caps]
+    return _keys(keys, cap.address).seal(
+        pack_context(cap.context, inner),
+        generation=cap.generation,
+        priority=cap.priority,
+        kind=cap.kind,
+        expires_ms=cap.expires_ms,
+    )
+
+
+def narrowed(cap: Cap, caveats: list[Caveat]) -> Cap:
+    """The capability with caveats more, as its holder may do it; `NotNarrowed` when that cannot be."""
+    if isinstance(cap, Reply | Named):
+        raise NotNarrowed("a reply capability or a common one cannot be narrowed")
+    if isinstance(cap, Local):
+        if len(cap.caveats) + len(caveats) > CAVEATS_MAX:
+            raise NotNarrowed(f"a capability has at most {CAVEATS_MAX} caveats")
+        return cap._replace(caveats=(*cap.caveats, *(one.encoded for one in caveats)))
+    sealed = parse_wire_untrusted(cap.wire)
+    assert isinstance(sealed, SealedCapability), "a common one has no sealed form here"
+    if len(sealed.caveats) + len(caveats) > CAVEATS_MAX:
+        raise NotNarrowed(f"a capability has at most {CAVEATS_MAX} caveats")
+    for caveat in caveats:
+        sealed = narrow(sealed, caveat)
+    return Sealed(cap.address, sealed.wire())
 
 
 def from_wire_untrusted(wire: bytes, keys: Keys, depth: int = 0) -> Cap:
@@ -162,9 +196,13 @@ def from_wire_untrusted(wire: bytes, keys: Keys, depth: int = 0) -> Cap:
 
 
 def _open(parsed: SealedCapability, machine: MachineKeys, keys: Keys, depth: int) -> Cap:
-    plain = machine.unseal(parsed)
+    plain = machine.unseal(parsed, known_caveats=KNOWN)
     try:
+        for caveat in parsed.caveats:
+            check_caveat_untrusted(caveat)
         if is_reply(plain):
+            if parsed.caveats:
+                raise InvalidCapability
             return Reply(parsed.address, *unpack_reply(plain))
         context, inner = unpack_context(plain)
     except Malformed:
@@ -178,6 +216,7 @@ def _open(parsed: SealedCapability, machine: MachineKeys, keys: Keys, depth: int
         parsed.expires_ms,
         context,
         caps,
+        tuple([caveat.encoded for caveat in parsed.caveats]),
     )
 
 

@@ -38,6 +38,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "body": (bytes,),
     "references": (list,),
     "generation": (int,),
+    "from_ms": (int,),
     "mode": (str,),
     "slots": (list,),
     "sent": (list,),
@@ -153,7 +154,7 @@ def input_of(entry: Entry) -> Input | None:
     if not body:
         return None
     now_ms, channel, ordinal, from_host, messages = cbor2.loads(body)
-    if not all(type(message) is list and len(message) in (0, 2, 5) for message in messages):
+    if not all(type(message) is list and len(message) in (0, 2, 5, 6) for message in messages):
         raise ValueError("not messages")
     return Input(now_ms, channel, ordinal, from_host, messages)
 
@@ -187,7 +188,7 @@ def given_references(given: Input | None) -> list[Any]:
     """All references in an input."""
     found: list[Any] = []
     for message in given.messages if given is not None else ():
-        if len(message) == 5:
+        if len(message) >= 5:
             found += [message[2], *message[3], *message[4]]
     return found
 

@@ -137,14 +137,14 @@ def _start(host: Host, machine: Machine, worker: Worker, act: Act) -> None:
 def _may_pipeline(machine: Machine, batch: Batch) -> bool:
     """Whether a batch may be given out before the one ahead of it is folded.
 
-    Not when it brings capabilities that the one ahead brings too, or answers an ask: what those
-    amount to depends on the fold.
+    Not when it brings capabilities that the one ahead brings too, comes by one with caveats, or
+    answers an ask: what those amount to depends on the fold.
     """
     ahead = machine.flights
     if not ahead:
         return True
     for to, _content, caps, reply in batch.messages:
-        if type(to) is not Local or to.caps or caps:
+        if type(to) is not Local or to.caps or to.caveats or caps:
             return False
         if reply is not None and (
             type(reply) is not Reply or any(reply in flight.fresh_of for flight in ahead)

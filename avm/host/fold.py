@@ -13,12 +13,13 @@ from avm.host.batch import Batch, set_aside
 from avm.host.capability import Reply
 from avm.host.clients import open_ask as open_client_ask
 from avm.host.entry import append, append_entry
+from avm.host.judging import note_uses
 from avm.host.outbox import hold, outcome, outcomes, take_mark, tell, void
 from avm.host.plan import Plan, Unfit, carry_out, plan_sends, sent_by
 from avm.host.refer import BadReference, ContextTooLarge, intern
 from avm.host.state import Flight, Host, Machine, Mode, Status
 from avm.machine import pack
-from avm.machine.turn import APPLIED, REFUSED
+from avm.machine.turn import APPLIED, BARRED, REFUSED
 
 
 class BadAnswer(Exception):
@@ -50,6 +51,8 @@ def fold(host: Host, flight: Flight) -> bool:
         _fold_applied(host, flight, plan)
     elif verdict == REFUSED:
         _fold_refused(host, flight, place_of(flight, answer[1]), str(answer[2]))
+    elif verdict == BARRED:
+        _fold_failed(host, flight, "capability", place_of(flight, answer[1]), "")
     else:
         detail = str(answer[3]) or str(answer[2])
         _fold_failed(host, flight, "exception", place_of(flight, answer[1]), detail)
@@ -84,6 +87,8 @@ def _fold_applied(host: Host, flight: Flight, plan: Plan | None) -> None:
     if changed and flight.fresh:
         intern(host, machine, flight)
     _close_claimed(host, flight)
+    if flight.uses:
+        note_uses(host, flight)
     if plan is not None:
         carry_out(host, machine, plan, flight.now_ms)
     if batch is None:

@@ -6,6 +6,7 @@ reply finds its open ask, and what is not valid is judged without a worker.
 
 from avm.host.batch import Batch
 from avm.host.capability import NULL, Local, Reply
+from avm.host.judging import is_good, patterns_of
 from avm.host.outbox import withdraw
 from avm.host.refer import to_reference
 from avm.host.state import Flight, Host
@@ -24,9 +25,7 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
     places: list[int] = []
     for index, (to, content, caps, back) in enumerate(batch.messages):
         if type(to) is Local:
-            if to.generation > machine.generation or (
-                to.expires_ms is not None and to.expires_ms <= flight.now_ms
-            ):
+            if not is_good(host, flight, batch.sender, to):
                 flight.judged = ("capability", index)
                 return False
             context, context_caps = to.context, to.caps
@@ -40,14 +39,16 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
             flight.judged = ("capability", index)
             return False
         places.append(index)
-        if not caps and not context_caps and (back is None or back == NULL):
+        patterns = patterns_of(to) if type(to) is Local and to.caveats else None
+        if patterns is None and not caps and not context_caps and (back is None or back == NULL):
             given.append(pack.plain_message(context, content))
             continue
         flight.replies = flight.replies or type(back) is Reply
         reply = to_reference(machine, back or NULL, flight)
         inner = [to_reference(machine, cap, flight) for cap in caps]
         context_inner = [to_reference(machine, cap, flight) for cap in context_caps]
-        given.append(frames.pack([context, content, reply, inner, context_inner]))
+        message = [context, content, reply, inner, context_inner]
+        given.append(frames.pack([*message, patterns] if patterns else message))
     if len(places) < len(batch.messages):
         flight.places = places
     channel, from_host = channel_text(host, batch), batch.sender == host.address

@@ -12,7 +12,7 @@ from typing import Any
 import cbor2
 
 (INIT, TURN, FAILED, REFUSED, VOID, SIGNAL, CODE, EDIT, GENERATION) = range(9)
-(SUSPEND, RESUME, HALT, COLLECT, SNAPSHOT, INCARNATION, RUNTIME) = range(9, 16)
+(SUSPEND, RESUME, HALT, COLLECT, SNAPSHOT, INCARNATION, RUNTIME, REVOKE) = range(9, 17)
 
 FORMS: tuple[str, ...] = (
     "init",
@@ -26,6 +26,7 @@ FORMS: tuple[str, ...] = (
     "generation",
 )
 FORMS += ("suspend", "resume", "halt", "collect", "snapshot", "incarnation", "runtime")
+FORMS += ("revoke",)
 
 # The fields of each form after [form, before].
 FIELDS: dict[int, tuple[str, ...]] = {
@@ -45,6 +46,7 @@ FIELDS: dict[int, tuple[str, ...]] = {
     SNAPSHOT: ("digest",),
     INCARNATION: ("now_ms", "incarnation"),
     RUNTIME: ("now_ms", "python", "version"),
+    REVOKE: ("now_ms", "generation", "from_ms"),
 }
 # After these a turn that sent batches to others than clients says which: [receiver, the first's
 # number, how many] for each receiver.

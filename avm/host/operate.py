@@ -338,6 +338,8 @@ def _remove(host: Host, machine: Machine, _mode: Mode) -> str:
     dirty = host.group.dirty
     for number in machine.slots or ():
         dirty[("slot", machine.id, number)] = None
+    for proof in machine.uses or ():
+        dirty[("use", machine.id, proof)] = None
     for bound, name in [key for key in host.bound if key[0] == machine.id]:
         del host.bound[(bound, name)]
         dirty[("name", bound, name)] = None

@@ -7,9 +7,10 @@ noted as dirty, and what leaves the host waits for the commit.
 from avm.host import journal
 from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
-from avm.host.capability import INVALID, Cap, Reply
+from avm.host.capability import INVALID, Cap, Local, Reply
 from avm.host.effects import Deliver, Verdict
 from avm.host.entry import append
+from avm.host.judging import good_for_client
 from avm.host.links import tell_away
 from avm.host.scheduler import Queue
 from avm.host.state import RUNNING, SUSPENDED, Client, Host, Machine, Mode, Status
@@ -54,7 +55,11 @@ def route(host: Host, batch: Batch) -> None:
     """Brings a batch to where its receiver lives."""
     owner = host.owner(batch.receiver)
     if isinstance(owner, Client):
-        to_client(host, owner, batch)
+        if _barred(host, batch) is None:
+            to_client(host, owner, batch)
+        else:
+            outcomes(host, batch, "rejected", "")
+            _count_taken(host, batch)
         return
     if owner is None and (host.networked or batch.seq > 1 or has_moved(host, batch.receiver)):
         # Numbers that another host has seen are not used again: the batch waits for a network.
@@ -185,11 +190,21 @@ def make_ready(host: Host, machine: Machine) -> None:
 
 def give_client(host: Host, client: Client, batch: Batch) -> list[object]:
     """Has a client take a batch of another one, or of another host; the verdict."""
-    for index, said in enumerate(batch.messages):
-        if said.to == INVALID:
-            return ["rejected", index]
+    index = _barred(host, batch)
+    if index is not None:
+        return ["rejected", index]
     to_client(host, client, batch)
     return ["applied"]
+
+
+def _barred(host: Host, batch: Batch) -> int | None:
+    """The place of a client's first message whose capability is not valid, or not good for it."""
+    for index, said in enumerate(batch.messages):
+        good = type(said.to) is not Local or good_for_client(said.to, batch.sender, host.now_ms)
+        if said.to == INVALID or not good:
+            host.counts["invalid"] += 1
+            return index
+    return None
 
 
 def to_client(host: Host, client: Client, batch: Batch) -> None:

@@ -4,7 +4,7 @@ Beside the journey. Capabilities are in wire form: sealed, as they would leave t
 The journal, its snapshots, failed batches and code follow item by item.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from avm.host.channel import verdict_untrusted
@@ -15,11 +15,15 @@ from caps.codec import dumps_plain, loads_shape_untrusted
 from caps.errors import Malformed
 from caps.identity import IDENTITY_BYTES_MAX
 
-_VERSION = 1
+# From version 2 on there may be what is revoked and what is counted; without these it is of version 1.
+_VERSION, _MORE = 1, 3
 _DEPTH = 6
 COUNT_MAX = 2**56
 TEXT_MAX = 64 * 1024
 ITEMS_MAX = 10_000_000
+PROOF_BYTES = 16
+# So many times of grace run at once; the next rotation says that one is to be revoked before.
+ENDS_MAX = 16
 WIRE_BYTES_MAX = 8 * 1024
 
 # Number in the slot table or name, and the capability.
@@ -33,6 +37,10 @@ Waiting = tuple[bytes, bytes, list[bytes], bytes | None, int, int, bool]
 Row = tuple[bytes, bytes, int, int, int, int, bytes, int, int, list[tuple[int, list[Any]]]]
 # Receiver, seq, ordinal, count, deadline, size, header, body, own replies in their places, hints.
 Sent = tuple[bytes, int, int, int, int, int, bytes, bytes, list[bytes | None], list[bytes]]
+# Up to which generation, and from when: capabilities that are refused.
+Ending = tuple[int, int]
+# The proof after a caveat that counts, how many it let through, and until when that is counted.
+Used = tuple[bytes, int, int]
 # What the old host itself had to tell the machine: target and content, message by message.
 Word = list[tuple[bytes, bytes]]
 
@@ -67,18 +75,29 @@ class Parcel:
     channels: list[Row]
     outbox: list[Sent]
     words: list[Word]
+    revoked: int = -1
+    ends: list[Ending] = field(default_factory=list)
+    uses: list[Used] = field(default_factory=list)
 
 
 def to_bytes(parcel: Parcel) -> bytes:
     """The one encoding."""
-    return dumps_plain([_VERSION, *(getattr(parcel, one.name) for one in fields(Parcel))])
+    row = [getattr(parcel, one.name) for one in fields(Parcel)]
+    if parcel.revoked < 0 and not parcel.ends and not parcel.uses:
+        return dumps_plain([_VERSION, *row[:-_MORE]])
+    return dumps_plain([_VERSION + 1, *row])
 
 
 def from_bytes_untrusted(body: bytes) -> Parcel:
     """Reads a parcel from another host; raises `Malformed` only."""
     plain = loads_shape_untrusted(body, max_bytes=ITEM_BYTES_MAX, depth=_DEPTH)
-    version, *rest = shape.array(plain, 1 + len(fields(Parcel)), "parcel")
-    shape.version(version, _VERSION, "parcel")
+    version, *rest = shape.items(plain, 1 + len(fields(Parcel)), "parcel")
+    more = [-1, [], []]
+    if version == _VERSION + 1:
+        rest, more = rest[:-_MORE], rest[-_MORE:]
+    else:
+        shape.version(version, _VERSION, "parcel")
+    rest = shape.array(rest, len(fields(Parcel)) - _MORE, "parcel")
     (identity, incarnation, generation, status, mode, why, code, has_signal) = rest[:8]
     (python, runtime, head, chain, now_ms, next_slot, next_ask, snapshot_at, state_bytes) = rest[
         8:17
@@ -111,6 +130,9 @@ def from_bytes_untrusted(body: bytes) -> Parcel:
         [_row(one) for one in _items(channels)],
         [_sent(one) for one in _items(outbox)],
         [_word(one) for one in _items(words)],
+        shape.integer(more[0], -1, shape.U32_MAX, "parcel: revoked"),
+        [_end(one) for one in shape.items(more[1], ENDS_MAX, "parcel: ends")],
+        [_used(one) for one in _items(more[2])],
     )
     if to_bytes(parcel) != body:
         raise Malformed("parcel: not the one encoding of what it says")
@@ -182,6 +204,18 @@ def _timer(value: object) -> Waiting:
     wires = [_wire(one) for one in _items(caps)]
     times = shape.time_ms(due_ms, "parcel: timer"), shape.time_ms(deadline_ms, "parcel: timer")
     return _wire(to), _octets(content), wires, _wire_or_none(reply), *times, _truth(apart)
+
+
+def _end(value: object) -> Ending:
+    generation, from_ms = shape.array(value, 2, "parcel: end")
+    number = shape.integer(generation, 0, shape.U32_MAX, "parcel: end")
+    return number, shape.time_ms(from_ms, "parcel: end")
+
+
+def _used(value: object) -> Used:
+    proof, count, expires_ms = shape.array(value, 3, "parcel: uses")
+    known = shape.octets(proof, PROOF_BYTES, "parcel: uses")
+    return known, _count(count), shape.time_ms(expires_ms, "parcel: uses")
 
 
 def _row(value: object) -> Row:

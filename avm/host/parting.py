@@ -330,6 +330,9 @@ def _pack(
         channels=rows,
         outbox=sent,
         words=words,
+        revoked=machine.revoked,
+        ends=[(end.generation, end.from_ms) for end in machine.ends],
+        uses=[(proof, *use) for proof, use in (machine.uses or {}).items()],
     )
 
 
@@ -338,6 +341,8 @@ def _erase(host: Host, machine: Machine) -> None:
     dirty, number = host.group.dirty, machine.id
     for slot in machine.slots or ():
         dirty[("slot", number, slot)] = None
+    for proof in machine.uses or ():
+        dirty[("use", number, proof)] = None
     for key in [key for key in host.bound if key[0] == number]:
         del host.bound[key]
         dirty[("name", *key)] = None
@@ -345,6 +350,7 @@ def _erase(host: Host, machine: Machine) -> None:
         for one in keys:
             dirty[(kind, number, one)] = None
             host.deadlines.drop((kind, number, one))
+    machine.uses = None
     machine.slots = machine.slot_of = machine.timers = machine.asks = machine.signals = None
     machine.queue = None
     host.machines.pop(machine.address, None)

@@ -1,13 +1,17 @@
 """From capabilities to a machine's own references and back: its slot table.
 
-A reference is a slot number, an own capability as a literal, a common name, or the place of a
-capability that is new to the machine in this turn's input (-1, -2, ..).
+A reference is a slot number, an own capability as a literal, a common name, the place of a capability
+that is new to the machine in this turn's input (-1, -2, ..), or one of these with caveats more.
 """
 
 from typing import Any
 
-from avm.host.capability import Cap, Local, Named, Reply, Sealed
+from avm.host.capability import Cap, Local, Named, NotNarrowed, Reply, Sealed, narrowed
+from avm.host.revoking import is_revoked
 from avm.host.state import Flight, Host, Machine
+from avm.machine.reference import inner_of
+from caps.caveats import CAVEATS_MAX, parse_caveat_untrusted
+from caps.errors import Malformed
 
 DEPTH_MAX = 64
 COMMONS = frozenset({"null~"})
@@ -26,7 +30,7 @@ def to_reference(machine: Machine, cap: Cap, flight: Flight) -> Any:
     """The reference of a capability that comes to a machine; a new one is noted as fresh."""
     if type(cap) is Named:
         return cap.name
-    if type(cap) is Local and cap.address == machine.address:
+    if type(cap) is Local and cap.address == machine.address and _is_literal(machine, cap, flight):
         inner = [to_reference(machine, one, flight) for one in cap.caps]
         return [cap.generation, cap.priority, cap.kind, cap.expires_ms, cap.context, inner]
     if machine.slot_of is not None:
@@ -40,12 +44,26 @@ def to_reference(machine: Machine, cap: Cap, flight: Flight) -> Any:
     return place
 
 
+def _is_literal(machine: Machine, cap: Local, flight: Flight) -> bool:
+    """Whether an own capability that comes back is what the machine sealed: else it stays opaque."""
+    return not cap.caveats and not is_revoked(machine, cap.generation, flight.now_ms)
+
+
 def from_reference(host: Host, machine: Machine, flight: Flight, reference: Any) -> Cap:
     """The capability that a worker's reference stands for; `BadReference` when there is none."""
-    cap = _resolve(host, machine, flight, reference, 0)
-    if type(cap) is Local and cap.caps and wire_bytes(cap) > host.limits.context_bytes:
+    cap = resolve(host, machine, flight, reference)
+    if type(cap) is Local and cap.caps and _context_bytes(cap) > host.limits.context_bytes:
         raise ContextTooLarge
     return cap
+
+
+def _context_bytes(cap: Local) -> int:
+    return wire_bytes(cap._replace(caveats=()))
+
+
+def resolve(host: Host, machine: Machine, flight: Flight, reference: Any) -> Cap:
+    """The same, though it may be too large to be sent; `BadReference`."""
+    return _resolve(host, machine, flight, reference, 0)
 
 
 def _resolve(host: Host, machine: Machine, flight: Flight, reference: Any, depth: int) -> Cap:
@@ -60,7 +78,11 @@ def _resolve(host: Host, machine: Machine, flight: Flight, reference: Any, depth
         if reference not in COMMONS:
             raise BadReference(f"no common capability {reference[:20]!r}")
         return Named(reference)
-    if type(reference) is not list or len(reference) != 6 or depth > DEPTH_MAX:
+    if type(reference) is not list or depth > DEPTH_MAX:
+        raise BadReference("not a reference")
+    if len(reference) == 2:
+        return _narrowed(_resolve(host, machine, flight, reference[0], depth + 1), reference[1])
+    if len(reference) != 6:
         raise BadReference("not a reference")
     generation, priority, kind, expires, context, inner = reference
     if (
@@ -80,11 +102,27 @@ def _resolve(host: Host, machine: Machine, flight: Flight, reference: Any, depth
     return Local(machine.address, generation, priority, kind, expires, context, caps)
 
 
+def _narrowed(cap: Cap, caveats: Any) -> Cap:
+    if type(caveats) is not list or not 0 < len(caveats) <= CAVEATS_MAX:
+        raise BadReference("not the caveats of a capability")
+    try:
+        return narrowed(cap, [parse_caveat_untrusted(_octets(one)) for one in caveats])
+    except (Malformed, NotNarrowed) as error:
+        raise BadReference(str(error)) from None
+
+
+def _octets(value: Any) -> bytes:
+    if type(value) is not bytes:
+        raise BadReference("not a caveat")
+    return value
+
+
 def wire_bytes(cap: Cap) -> int:
     """At most how many bytes a capability's context takes when it is sealed."""
     match cap:
         case Local():
-            return LOCAL_BYTES + len(cap.context) + sum(wire_bytes(one) for one in cap.caps)
+            inside = len(cap.context) + sum(map(len, cap.caveats))
+            return LOCAL_BYTES + inside + sum(wire_bytes(one) for one in cap.caps)
         case Reply():
             return LOCAL_BYTES + 32
         case Sealed():
@@ -124,5 +162,5 @@ def slots_in(references: list[Any]) -> set[int]:
         if type(reference) is int:
             found.add(reference)
         elif type(reference) is list:
-            found |= slots_in(reference[5])
+            found |= slots_in(inner_of(reference))
     return found

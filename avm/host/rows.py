@@ -15,7 +15,19 @@ from avm.host.away import outgoing_of
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.operate import REMOVE_ALL
 from avm.host.outbox import enqueue
-from avm.host.state import Ask, Channel, Client, Ending, Host, Machine, Mode, Status, Timer
+from avm.host.state import (
+    Ask,
+    Channel,
+    Client,
+    End,
+    Ending,
+    Host,
+    Machine,
+    Mode,
+    Status,
+    Timer,
+    Use,
+)
 
 MARKS = Struct(">4Q")
 STATUSES = {one.value: one for one in Status}
@@ -41,6 +53,8 @@ def encode(thing: Any) -> bytes | None:
             return cbor2.dumps(row)
         case Timer():
             return _timer(thing)
+        case Use():
+            return cbor2.dumps(list(thing))
         case Client():
             return cbor2.dumps([thing.id, thing.durable, thing.name, thing.tag])
         case roster.Roster():
@@ -90,10 +104,13 @@ def _lasting(machine: Machine) -> bytes:
     """What seldom changes of a machine, encoded once."""
     state = (machine.status, machine.mode, machine.why)
     code = (machine.code, machine.has_signal, machine.python, machine.version)
-    about = (*state, *code, machine.generation, machine.incarnation)
+    keys_end = (machine.revoked, machine.ends)
+    about = (*state, *code, machine.generation, machine.incarnation, *keys_end)
     if machine.lasting is None or machine.lasting[0] != about:
         life = [machine.address, machine.name, machine.status.value, machine.mode.value]
         keys = [machine.identity, machine.sealed_keys, machine.generation, machine.incarnation]
+        if keys_end != (-1, ()):
+            keys += [machine.revoked, list(map(list, machine.ends))]
         machine.lasting = (about, cbor2.dumps([life, [machine.why, *code], keys]))
     return machine.lasting[1]
 
@@ -106,7 +123,9 @@ def decode_machine(number: int, body: bytes) -> Machine:
     machine = Machine(number, life[0], life[1], status, code[1], keys[1], keys[0], bool(code[2]))
     machine.mode, machine.why = mode, code[0]
     machine.python, machine.version = code[3], code[4]
-    machine.generation, machine.incarnation = keys[2:]
+    machine.generation, machine.incarnation = keys[2:4]
+    if len(keys) > 4:
+        machine.revoked, machine.ends = keys[4], tuple(End(*row) for row in keys[5])
     machine.head, machine.chain, machine.now_ms = chain[:3]
     machine.next_slot, machine.next_ask = chain[3:]
     machine.snapshot_at, machine.bytes_since, machine.turns_since, machine.state_bytes = since
@@ -140,6 +159,7 @@ def decode_ask(number: int, body: bytes) -> Ask:
 def load(host: Host, rows: Rows) -> None:
     """Fills a new host with what the store holds; nothing is decided here."""
     _load_machines(host, rows)
+    _load_uses(host, rows)
     _load_clients(host, rows)
     for (sender, receiver), body in rows("channel"):
         host.channels[(sender, receiver)] = decode_channel(sender, receiver, body)
@@ -187,6 +207,13 @@ def _load_machines(host: Host, rows: Rows) -> None:
         cap = capability.from_bytes(body)
         machine.slots[slot] = cap
         machine.slot_of[cap] = slot
+
+
+def _load_uses(host: Host, rows: Rows) -> None:
+    for (number, proof), body in rows("use"):
+        machine = host.by_id[number]
+        machine.uses = machine.uses or {}
+        machine.uses[proof] = Use(*cbor2.loads(body))
 
 
 def _load_clients(host: Host, rows: Rows) -> None:

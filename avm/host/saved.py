@@ -16,6 +16,7 @@ from avm.host import (
     channel,
     effects,
     exchange,
+    generations,
     moves,
     operate,
     passage,
@@ -43,7 +44,16 @@ from caps.certificate import Certificate, Terms
 from caps.identity import Endpoint, Identity, parse_identity_untrusted
 
 _STATE = (
-    *(state.Status, state.Mode, state.Ask, state.Timer, state.Channel, state.Flight),
+    *(
+        state.Status,
+        state.Mode,
+        state.End,
+        state.Use,
+        state.Ask,
+        state.Timer,
+        state.Channel,
+        state.Flight,
+    ),
     *(state.Machine, state.Client, state.Ending, state.Worker, state.Group, Host),
     *(Batch, Said, Queue, Span, Spans, Known, Roster, Limits, Plan, Header),
     *(capability.Local, capability.Reply, capability.Sealed, capability.Named),
@@ -61,7 +71,7 @@ _OTHERS = (
     ),
     *(cases.Decision, cases.Claim, cases.Contradiction, cases.Cases),
     *(moves.Asked, moves.Leaving, moves.Redirect, moves.Landing, moves.Moves, Parcel, Leave),
-    *(moves.Carried, Rebuild),
+    *(moves.Carried, Rebuild, generations.Rotate, generations.Revoke),
     *(passage.Move, passage.Willing, passage.Ready, passage.Fetch, passage.Piece),
     *(passage.Landed, passage.Moved, exchange.Want, exchange.Peers),
     *(channel.Open, channel.Mark, channel.Offer, channel.Part, channel.Told, channel.Again),

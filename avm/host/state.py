@@ -7,7 +7,7 @@ as dirty there, and encoded once when the store takes the next group.
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from avm.host.batch import Batch
 from avm.host.capability import Cap, Local
@@ -44,6 +44,20 @@ class Mode(Enum):
 
     HOLD = 0
     FAIL = 1
+
+
+class End(NamedTuple):
+    """Capabilities of this generation and of older ones are refused from this time on."""
+
+    generation: int
+    from_ms: int
+
+
+class Use(NamedTuple):
+    """How many messages a caveat has let through, and until when that is counted."""
+
+    taken: int
+    expires_ms: int
 
 
 @dataclass(slots=True)
@@ -123,11 +137,16 @@ class Flight:
     dropped: bool = False
     replies: bool = False
     act: Any = None
+    uses: dict[bytes, Use] | None = None
 
 
 @dataclass(slots=True)
 class Machine:
-    """A machine of this host."""
+    """A machine of this host.
+
+    Capabilities of generations up to `revoked` are refused, and by each of `ends` those up to a
+    generation from a time on. `uses` counts, by the proof, what caveats count.
+    """
 
     id: int
     address: bytes
@@ -154,6 +173,9 @@ class Machine:
     refused: int = 0
     python: str = ""
     version: str = ""
+    revoked: int = -1
+    ends: tuple[End, ...] = ()
+    uses: dict[bytes, Use] | None = None
     slots: dict[int, Cap] | None = None
     slot_of: dict[Cap, int] | None = None
     asks: dict[int, Ask] | None = None

@@ -16,7 +16,8 @@ Both ends are of one version, so the arrays are positional. To a worker:
                                                            machine, token, index; then as TURN
 
 An input is [now in ms, channel, ordinal, from the host, messages], a message [context, content]
-or [context, content, reply, references, the context's references]. An output is
+or [context, content, reply, references, the context's references], with the patterns that the content
+has to fit where there are some. An output is
 [0, changed, sends by message up to the last that sends] or [verdict, index, why, traceback].
 """
 
@@ -92,7 +93,7 @@ def unpack_output_untrusted(body: bytes) -> list[Any]:
         for said in output[2]:
             if type(said) is not list or not all(map(_is_send, said)):
                 raise BadFrame("not a list of sends")
-    elif verdict not in (1, 2, 3) or [type(one) for one in output] != [int, int, str, str]:
+    elif verdict not in (1, 2, 3, 4) or [type(one) for one in output] != [int, int, str, str]:
         raise BadFrame("not a verdict")
     return output
 

@@ -153,6 +153,7 @@ class Inside:
     def _renew(self, live: Live, generation: int) -> None:
         """A new key generation: the machine's `Me` is in its state, which is decoded with the new one."""
         live.me = Me(generation)
+        live.contexts.clear()  # There may be a `Me` in one.
         body, caps = encode_state(live.state, max_bytes=self._limits.state_bytes)
         live.state = decode_state(body, caps, records=live.code.records, me=live.me)
 

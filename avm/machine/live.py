@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from avm.limits import Limits
-from avm.machine.turn import KINDS
+from avm.machine.turn import KINDS, Barred
 from avm.message import Event, Message, Refused
 from caps.codec import decode_content_untrusted, decode_state
-from caps.slots import NULL, Common, Foreign, Me, Own
+from caps.pattern import fits
+from caps.slots import NULL, Common, Foreign, Me, Narrowed, Own
 from caps.value import Capability, Failed, Value
 
 CONTEXTS_MAX = 4096
@@ -86,6 +87,8 @@ class Live:
             content = decode_content_untrusted(
                 message[1], inner, max_bytes=most, depth=limits.depth
             )
+            if len(message) > 5 and not all(fits(pattern, content) for pattern in message[5]):
+                raise Barred
             if type(content) is Failed and not from_host:
                 content = Failed("refused", content.detail)
             yield Message(context, content, reply, f"{channel}.{ordinal}", now)
@@ -114,10 +117,20 @@ class Live:
             return Foreign(self.next_slot - reference - 1)
         if type(reference) is str:
             return Common(reference)
+        if len(reference) == 2:
+            return narrowed(self.capability(reference[0], fresh), reference[1])
         generation, priority, kind, expires, body, inner = reference
         caps = [self.capability(one, fresh) for one in inner]
         context = self.context(body, caps)
         return Own(generation, context, priority, KINDS[kind], expires)
+
+
+def narrowed(inner: Capability, caveats: list[bytes]) -> Capability:
+    """The handle that stands for a capability of the machine with caveats more."""
+    if type(inner) is Narrowed:
+        return Narrowed(inner._inner, (*inner._caveats, *caveats))
+    assert isinstance(inner, Foreign | Own), "a common capability is never narrowed"
+    return Narrowed(inner, tuple(caveats))
 
 
 class NoCode:

@@ -15,13 +15,14 @@ from avm.message import Cancel, Message, Refused, Send
 from caps.codec import encode_content, encode_state
 from caps.errors import CapsError, TooBig
 from caps.frozen import weight_of
-from caps.slots import Common, Foreign, Own
+from caps.slots import Common, Foreign, Narrowed, Own
 from caps.value import Capability, Failed, Value, freeze
 
-APPLIED, REFUSED, REJECTED, EXHAUSTED = 0, 1, 2, 3
+APPLIED, REFUSED, REJECTED, EXHAUSTED, BARRED = 0, 1, 2, 3, 4
 
 # A reference: a slot number (from 0), the input's fresh capability (-1, -2, ..), the name of a
-# common capability, or an own capability as [generation, priority, kind, expires, context, [..]].
+# common capability, an own capability as [generation, priority, kind, expires, context, [..]], or
+# one of these with its caveats: [reference, [caveat, ..]].
 Reference = int | str | list[Any]
 Call = Callable[[Message, Any], Any]
 SCALARS = frozenset((type(None), bool, int, float))
@@ -32,6 +33,10 @@ FRAMES_READ, FRAMES_MAX = 256, 8
 PACKAGES = ("avm.", "caps.")
 ROOT = __file__.removesuffix("avm/machine/turn.py")
 OURS = (f"{ROOT}avm/", f"{ROOT}caps/")
+
+
+class Barred(Exception):
+    """A content does not fit the pattern of the capability by which it came."""
 
 
 class NotASend(Exception):
@@ -81,6 +86,8 @@ class References:
                 inner = [self.of(inside) for inside in caps]
                 kind = KINDS.index(cap._kind)
                 return [cap._generation, cap._priority, kind, cap._expires_ms, body, inner]
+            case Narrowed():
+                return [self.of(cap._inner), list(cap._caveats)]
             case Common():
                 return cap._name
             case _:
@@ -116,6 +123,8 @@ def take_turn(
             raise TooLarge(f"the state: {size:,} bytes, more than {limits.state_bytes:,}")
     except Refused as no:
         return Taken(REFUSED, [], state, False, len(taken.sends), _cut(no.word, limits.word_bytes))
+    except Barred:
+        return Taken(BARRED, [], state, False, len(taken.sends))
     except (RecursionError, MemoryError) as limit:
         return Taken(EXHAUSTED, [], state, False, len(taken.sends), type(limit).__name__)
     except (Exception, SystemExit) as error:  # noqa: BLE001 the step's own code runs here

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from avm.host import acquaintance, carrying, clients, deciding, doubt, links, operate, peering
+from avm.host import (
+    acquaintance,
+    carrying,
+    clients,
+    deciding,
+    doubt,
+    generations,
+    links,
+    operate,
+    peering,
+)
 from avm.host import rebuild as rebuilding
 from avm.host.core import Core
 from avm.host.state import Host, Mode
@@ -233,6 +243,10 @@ FUNCTIONS = (
         *_of(BYTES, "code", "bundle"),
         Param("state", STATE),
         Param("made_of", HEAD),
+    ),
+    _function("rotate", generations.rotate, REQUEST, ON, Param("grace_ms", MAYBE_INT)),
+    _function(
+        "revoke_generation", generations.revoke_generation, REQUEST, ON, Param("generation", INT)
     ),
     _function("concluded", doubt.concluded, Param("span", SPAN), Param("found", FOUND)),
 )

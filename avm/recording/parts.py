@@ -24,6 +24,7 @@ from avm.host.state import Host, Machine, Mode
 from avm.limits import MIB
 from avm.recording.packing import of_array, of_bytes, of_int, packed
 from caps import shape
+from caps.caveats import CAVEAT_BYTES_MAX, CAVEATS_MAX, parse_caveat_untrusted
 from caps.errors import Malformed
 from caps.identity import Endpoint, parse_identity_untrusted
 
@@ -117,6 +118,10 @@ def optional(part: Part) -> Part:
     )
 
 
+def _octets(plain: Any) -> bytes:
+    return shape.some_octets(plain, 1, CAVEAT_BYTES_MAX, "caveat")
+
+
 def cap_untrusted(plain: Any, depth: int = 0) -> Cap:
     """A capability of its row; Malformed for what is none."""
     if type(plain) is not list or not plain or depth > DEPTH_MAX:
@@ -124,14 +129,16 @@ def cap_untrusted(plain: Any, depth: int = 0) -> Cap:
     form, *rest = plain
     number: Callable[[Any], int] = lambda one: shape.integer(one, -INT_MAX, INT_MAX, "capability")
     address: Callable[[Any], bytes] = lambda one: shape.octets(one, ADDRESS_BYTES, "capability")
-    if form == 0 and len(rest) == 7:
-        where, generation, priority, kind, expires_ms, context, inner = rest
+    if form == 0 and len(rest) in (7, 8):
+        where, generation, priority, kind, expires_ms, context, inner, *more = rest
+        narrowed = shape.items(more[0], CAVEATS_MAX, "capability") if more else []
+        caveats = tuple(parse_caveat_untrusted(_octets(one)).encoded for one in narrowed)
         numbers = (number(generation), number(priority), number(kind))
         until_ms = None if expires_ms is None else number(expires_ms)
         said = shape.some_octets(context, 0, PART_BYTES_MAX, "capability")
         within = shape.items(inner, ROWS_MAX, "capability")
         caps = tuple(cap_untrusted(one, depth + 1) for one in within)
-        return Local(address(where), *numbers, until_ms, said, caps)
+        return Local(address(where), *numbers, until_ms, said, caps, caveats)
     if form == 1 and len(rest) == 3:
         return Reply(address(rest[0]), number(rest[1]), number(rest[2]))
     if form == 2 and len(rest) == 2:

@@ -101,6 +101,8 @@ def _check_then(moment: Moment, to: Local) -> None:
         raise NotThen(f"rejected: the capability is newer than turn {moment.turn}")
     if to.expires_ms is not None and to.expires_ms <= moment.now_ms:
         raise NotThen(f"rejected: the capability had expired by turn {moment.turn}")
+    if to.caveats:
+        raise NotThen("rejected: the capability is narrowed: ask by the one it was made of")
 
 
 def _input(machine: Machine, lens: Lens, moment: Moment, question: Question) -> bytes:
@@ -130,7 +132,7 @@ class _References:
         """The reference of a capability that comes with the message."""
         if isinstance(cap, Named):
             return cap.name
-        if isinstance(cap, Local) and cap.address == self._address:
+        if isinstance(cap, Local) and cap.address == self._address and not cap.caveats:
             inner = [self.of(one) for one in cap.caps]
             return [cap.generation, cap.priority, cap.kind, cap.expires_ms, cap.context, inner]
         if cap not in self._slot_of:

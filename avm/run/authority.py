@@ -52,7 +52,7 @@ class Authority:
     @classmethod
     def read(cls, reader: Reader, host: bytes, now_ms: int, journals: bool = True) -> "Authority":
         """The graph of a store; with its journals also of what left this host's sight."""
-        graph = graph_of(reader.store.rows, now_ms)
+        graph = graph_of(reader.store.rows, now_ms, host)
         machines = {one.address: one for one in reader.machines()}
         found = cls(reader, graph, reader.labels(host), machines)
         if journals:
@@ -70,6 +70,8 @@ class Authority:
         for address in self.machines:
             for one in self.past(address).handed:
                 if one.cap is None or one.to in self.machines or (one.to, one.cap) in seen:
+                    continue
+                if one.to == self.labels.host:
                     continue
                 known = one.to in self.graph.parties or one.to in elsewhere
                 if not known:
@@ -95,7 +97,8 @@ class Authority:
             assert kept is not None, "the journal does not begin at init"
             start, begins = kept.n + 1, kept.next_slot
         links = self.reader.walk(machine, start)
-        slots = self.reader.slots(machine)
+        held = self.graph.held.get(machine.address, ())
+        slots = {one.place: one.cap for one in held if one.how is How.SLOT}
         return past_of(machine.address, links, slots, begins, self.machines.keys())
 
     def given(self, one: Holding) -> Given | None:
@@ -145,8 +148,6 @@ class Authority:
             return "operator"
         if address in self.graph.parties:
             return self.graph.parties[address].label
-        if address == self.labels.host:
-            return "host"
         return self.graph.party(address).label
 
     def called(self, cap: Cap) -> str:
@@ -154,6 +155,8 @@ class Authority:
         known = self.labels.named.get(cap)
         if known is not None:
             return known
+        if type(cap) is Local and cap.caveats:
+            return f"{self.called(cap._replace(caveats=()))} narrowed"
         if type(cap) is Local:
             return f"{self.label(cap.address)} {self.shape(cap)}"
         return self.labels.of_cap(cap)

@@ -12,6 +12,7 @@ from avm.host.capability import Local
 from avm.host.chain import Input
 from avm.host.state import Ask, Machine, Timer
 from avm.machine import frames
+from avm.machine.reference import plain_of
 from avm.run.labels import Lens
 from avm.run.shadow import NewCode, asked, output_in
 from avm.run.worker import Worker
@@ -73,7 +74,7 @@ class Contexts:
         for place, message in enumerate(given.messages):
             if not message:
                 continue
-            shape = self._shape(message[0], message[4] if len(message) == 5 else [])
+            shape = self._shape(message[0], message[4] if len(message) >= 5 else [])
             if place != index:
                 if len(self.taken) < KNOWN_MAX:
                     self.taken.add(shape)
@@ -89,9 +90,10 @@ class Contexts:
     def gave_out(self, turn: int, references: Iterable[Any]) -> None:
         """A turn that sent capabilities; those of the machine's own are noted."""
         for reference in references:
-            if type(reference) is list:
+            literal = plain_of(reference)
+            if type(literal) is list:
                 where = f"given out in turn {turn}"
-                self._note(where, reference[4], reference[5], replaces=False)
+                self._note(where, literal[4], literal[5], replaces=False)
 
     def open(self, asks: Iterable[Ask], timers: Iterable[Timer], address: bytes) -> None:
         """What waits for the machine's own capabilities now."""

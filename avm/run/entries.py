@@ -23,6 +23,7 @@ PLAIN: dict[int, tuple[str, ...]] = {
     journal.COLLECT: ("slots",),
     journal.INCARNATION: ("incarnation",),
     journal.RUNTIME: ("python", "version"),
+    journal.REVOKE: ("generation", "from_ms"),
 }
 HASHED: dict[int, tuple[str, ...]] = {
     journal.INIT: ("code",),
@@ -81,13 +82,13 @@ class Narrator:
     def _message(self, message: list[Any]) -> dict[str, Json]:
         if not message:
             return {"inert": True}
-        inner = message[3] if len(message) == 5 else []
-        context_inner = message[4] if len(message) == 5 else []
+        inner = message[3] if len(message) >= 5 else []
+        context_inner = message[4] if len(message) >= 5 else []
         told = {
             "context": self.lens.context_json(message[0], context_inner),
             "content": self.lens.content_json(message[1], inner),
         }
-        if len(message) == 5 and message[2] != "null~":
+        if len(message) >= 5 and message[2] != "null~":
             told["reply"] = self.lens.reference(message[2])
         return told
 

@@ -108,6 +108,9 @@ class Copy:
         copy.head, copy.chain = moment.turn + 1, last.hash
         copy.now_ms, copy.next_slot, copy.code = moment.now_ms, moment.next_slot, moment.code
         copy.generation = moment.generation
+        # Keys are new ones in a fork: what is revoked here is so there, but for what begins later.
+        copy.revoked = min(copy.revoked, moment.generation - 1)
+        copy.ends = tuple(end for end in copy.ends if end.generation < moment.generation)
         copy.sealed_keys = self.keys.close_machine(entropy[:32], entropy[32:64], entropy[64:])
         copy.status, copy.mode, copy.why, copy.has_signal = Status.RUNNING, Mode.HOLD, "", False
         kept = self.reader.kept(machine, moment.turn)

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
+from avm.host.capability import narrowed as narrowed_cap
+from avm.machine.live import narrowed
 from avm.machine.turn import KINDS
+from caps.caveats import parse_caveat_untrusted
 from caps.codec import decode_content_untrusted, decode_state, encode_state
 from caps.errors import CapsError
 from caps.jsonform import Json, to_json
-from caps.slots import Common, Foreign, Own
+from caps.slots import Common, Foreign, Narrowed, Own
 from caps.value import Capability, Value
 
 SHOWN = 8
@@ -43,6 +46,8 @@ class Labels:
         known = self.named.get(cap)
         if known is not None:
             return known
+        if isinstance(cap, Local) and cap.caveats:
+            return f"{self.of_cap(cap._replace(caveats=()))} narrowed"
         match cap:
             case Named():
                 return cap.name
@@ -72,6 +77,8 @@ class Lens:
             return Foreign(reference if reference >= 0 else self.next_slot - reference - 1)
         if type(reference) is str:
             return Common(reference)
+        if len(reference) == 2:
+            return narrowed(self.handle(reference[0]), reference[1])
         generation, priority, kind, expires, body, inner = reference
         return Own(generation, self.state(body, inner), priority, KINDS[kind], expires)
 
@@ -101,6 +108,10 @@ class Lens:
                 kind = KINDS.index(handle._kind)
                 place = (handle._generation, handle._priority, kind, handle._expires_ms)
                 return Local(self.address, *place, body, known)
+            case Narrowed():
+                cap = self.cap_of(handle._inner)
+                caveats = [parse_caveat_untrusted(one) for one in handle._caveats]
+                return None if cap is None else narrowed_cap(cap, caveats)
             case Common():
                 return Named(handle._name)
         return None
@@ -112,6 +123,8 @@ class Lens:
             return self.labels.of_cap(cap)
         if isinstance(handle, Own):
             return self.labels.of_address(self.address)
+        if isinstance(handle, Narrowed):
+            return f"{self.label(handle._inner)} narrowed"
         assert isinstance(handle, Foreign)
         if handle._slot >= self.next_slot and not self.interned:
             return f"new {handle._slot - self.next_slot + 1}"

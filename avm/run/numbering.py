@@ -8,6 +8,8 @@ from there on the two count differently.
 from dataclasses import dataclass, field
 from typing import Any
 
+from avm.machine.reference import inner_of, with_inner
+
 
 @dataclass(slots=True)
 class Numbering:
@@ -44,7 +46,7 @@ class Numbering:
 
         def turned(reference: Any) -> Any:
             if type(reference) is list:
-                return [*reference[:5], [turned(one) for one in reference[5]]]
+                return with_inner(reference, [turned(one) for one in inner_of(reference)])
             if type(reference) is not int:
                 return reference
             slot = self._slot(reference)
@@ -54,10 +56,10 @@ class Numbering:
 
         shown: list[list[Any]] = []
         for message in messages:
-            if len(message) == 5:
+            if len(message) >= 5:
                 inner = [turned(one) for one in message[3]]
                 about = [turned(one) for one in message[4]]
-                message = [*message[:2], turned(message[2]), inner, about]
+                message = [*message[:2], turned(message[2]), inner, about, *message[5:]]
             shown.append(message)
         return shown, list(brought)
 
@@ -69,7 +71,7 @@ class Numbering:
     def told(self, reference: Any, brought: list[int]) -> Any:
         """A reference of the run as the record calls it; one that it does not have, by a name."""
         if type(reference) is list:
-            return [*reference[:5], [self.told(one, brought) for one in reference[5]]]
+            return with_inner(reference, [self.told(one, brought) for one in inner_of(reference)])
         if type(reference) is not int:
             return reference
         if reference < 0:

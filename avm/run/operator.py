@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from avm.host.capability import INVALID, Cap, Local, from_bytes
 from avm.host.clients import OPERATOR, ear
 from avm.host.core import ENTROPY_BYTES, Core
+from avm.host.generations import GRACE_MS_MAX, revoke_generation, rotate
 from avm.host.journal import hash_of_code
 from avm.host.moves import gone_by
 from avm.host.rebuild import rebuild
@@ -34,6 +35,14 @@ def _rebuild(core: Core, request: int, machine: Machine, params: dict[str, Any])
     made_of = number_in(params["head"]), bytes_in(params["chain"])
     code = hash_of_code(bundle)
     core.do(rebuild, request, machine, code, bundle, (body, references), made_of)
+
+
+def _grace(value: object) -> int | None:
+    if value is None:
+        return None
+    if not 0 <= number_in(value) <= GRACE_MS_MAX:
+        raise BadFrame("no such grace")
+    return number_in(value)
 
 
 class Files(Protocol):
@@ -150,6 +159,10 @@ class Operator:
             case "suspend":
                 mode = Mode.FAIL if params.get("mode") == "fail" else Mode.HOLD
                 core.change(request(), machine, verb, mode)
+            case "rotate":
+                core.do(rotate, request(), machine, _grace(params["grace_ms"]))
+            case "revoke":
+                core.do(revoke_generation, request(), machine, number_in(params["generation"]))
             case "resume" | "halt" | "rm":
                 core.change(request(), machine, verb)
             case "retry":

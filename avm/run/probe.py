@@ -12,6 +12,7 @@ from typing import Any
 from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.bundle import Bundle
+from avm.machine.reference import inner_of, plain_of, with_inner
 from avm.machine.turn import APPLIED, EXHAUSTED, REFUSED
 from avm.run.findings import Finding
 from avm.run.samples import contents, contexts, environments
@@ -188,12 +189,13 @@ def _follow(probing: Probe, output: list[Any], fresh: int) -> None:
     """Notes the contexts of the machine's own capabilities in what it sends."""
     for send in (send for said in output[2] for send in said):
         asked: Any = send[3] if len(send) > 3 else None
-        for reference in (send[0], *(send[2] if len(send) > 2 else ()), asked):
+        for given in (send[0], *(send[2] if len(send) > 2 else ()), asked):
+            reference = plain_of(given)
             if type(reference) is not list or reference[4] in probing.contexts:
                 continue
             inner = [_kept(one, probing.next_slot) for one in reference[5]]
             probing.contexts[reference[4]] = inner
-            if reference is asked:
+            if given is asked:
                 probing.replies.add(reference[4])
     probing.next_slot += fresh if output[1] else 0
 
@@ -223,7 +225,7 @@ def _kept(reference: Any, next_slot: int) -> Any:
     if type(reference) is int and reference < 0:
         return next_slot - reference - 1
     if type(reference) is list:
-        return [*reference[:5], [_kept(one, next_slot) for one in reference[5]]]
+        return with_inner(reference, [_kept(one, next_slot) for one in inner_of(reference)])
     return reference
 
 

@@ -14,6 +14,7 @@ from avm.host.chain import Fault, Link, output_of
 from avm.host.journal import Entry, now_of
 from avm.host.refer import COMMONS, slots_in
 from avm.host.state import Machine
+from avm.machine.reference import inner_of
 from avm.run.candidate import Candidate
 from avm.run.difference import in_states
 from avm.run.labels import Lens
@@ -204,7 +205,7 @@ def _lost(references: list[Any]) -> set[Any]:
     found: set[Any] = set()
     for one in references:
         if type(one) is list:
-            found |= _lost(one[5])
+            found |= _lost(inner_of(one))
         elif type(one) is str and one not in COMMONS:
             found.add(one)
     return found

@@ -11,13 +11,14 @@ from typing import Any
 
 from avm.host import batch
 from avm.host.batch import Batch, Said
-from avm.host.capability import Cap, Local, Named
+from avm.host.capability import Cap, Local, Named, narrowed
 from avm.host.chain import Slots, input_of
 from avm.host.journal import Entry
 from avm.host.outbox import size_of
 from avm.host.state import Machine
 from avm.run.moments import Moment, sound
 from avm.run.reading import Reader
+from caps.caveats import parse_caveat_untrusted
 
 DEADLINE_MS = 7 * 24 * 60 * 60 * 1000
 
@@ -86,6 +87,9 @@ class UnderWay:
                 case int():
                     slot = reference if reference >= 0 else next_slot - reference - 1
                     return slots.get(slot) or self.lost(self.machine, slot)
+            if len(reference) == 2:
+                caveats = [parse_caveat_untrusted(one) for one in reference[1]]
+                return narrowed(cap(reference[0]), caveats)
             generation, priority, kind, expires_ms, context, inner = reference
             caps = tuple(map(cap, inner))
             return Local(
@@ -93,7 +97,7 @@ class UnderWay:
             )
 
         context, content, *more = message
-        reply, inner, context_inner = more if more else (None, [], [])
+        reply, inner, context_inner = more[:3] if more else (None, [], [])
         caps = tuple(map(cap, context_inner))
         to = Local(self.machine.address, self.moment.generation, 0, 0, None, context, caps)
         return Said(to, content, tuple(map(cap, inner)), None if reply is None else cap(reply))

@@ -42,6 +42,8 @@ def _rows(host: Host) -> dict[Key, object]:
         found[("machine", machine.id)] = rows.encode(machine)
         for slot, cap in (machine.slots or {}).items():
             found[("slot", machine.id, slot)] = rows.encode(cap)
+        for proof, use in (machine.uses or {}).items():
+            found[("use", machine.id, proof)] = rows.encode(use)
         for timer_key, timer in (machine.timers or {}).items():
             found[("timer", machine.id, timer_key)] = rows.encode(timer)
     for client in host.clients.values():

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from avm.host.batch import Batch, Said
-from avm.host.capability import Cap, Local, Named, Reply, Sealed, address_of
+from avm.host.capability import Cap, Local, Named, Reply, Sealed, address_of, narrowed
 from avm.host.clients import mark as ask_mark
 from avm.host.core import Core
 from avm.host.effects import Mark
 from avm.host.sender import Sender
+from caps.caveats import parse_caveat_untrusted
 from caps.codec import decode_content_untrusted, encode_content
-from caps.slots import Common, Foreign
+from caps.slots import Common, Foreign, Narrowed
 from caps.value import Capability, Failed, Value, freeze
 
 BUSY_MS = 50
@@ -47,6 +48,9 @@ class Handles:
         """The capability behind a handle; KeyError for one that is not of this world."""
         if isinstance(handle, Common):
             return Named(handle._name)
+        if isinstance(handle, Narrowed):
+            caveats = [parse_caveat_untrusted(one) for one in handle._caveats]
+            return narrowed(self.held_as(handle._inner), caveats)
         if not isinstance(handle, Foreign) or handle._slot >= len(self._caps):
             raise KeyError(handle)
         return self._caps[handle._slot]

@@ -39,6 +39,7 @@ VALUES: dict[str, Any] = {
     "body": b"\x05",
     "references": [4, "time~"],
     "generation": 1,
+    "from_ms": NOW_MS + 1000,
     "mode": "fail",
     "slots": [1, 2],
 }
@@ -93,7 +94,7 @@ def test_an_entry_with_more_or_fewer_fields_is_damaged(form: int) -> None:
     for wrong in ([*row, 0], row[: len(row) - fewer]):
         with pytest.raises(DamagedEntry):
             decode(5, cbor2.dumps(wrong))
-    rows: tuple[Any, ...] = ([16, b""], {}, [], [[], b""], [True, b""], [{}, b""])
+    rows: tuple[Any, ...] = ([17, b""], {}, [], [[], b""], [True, b""], [{}, b""])
     for no_entry in (b"", b"\xff", *map(cbor2.dumps, rows)):
         with pytest.raises(DamagedEntry):
             decode(5, no_entry)

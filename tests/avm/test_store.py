@@ -31,7 +31,7 @@ from avm.store.errors import (
 )
 from avm.store.interface import ALL, Key, Store, Transaction
 from avm.store.memory import MemoryStore
-from avm.store.schema import CREATE, SCHEMA, TABLES, Schema
+from avm.store.schema import CREATE, MIGRATIONS, SCHEMA, TABLES, Schema
 from avm.store.sqlite import SqliteStore
 from tests.avm.store_dump import dump, work
 
@@ -361,38 +361,40 @@ def test_after_kill_9_a_reader_needs_no_host_and_finds_everything(tmp_path: Path
 
 # Versions
 
-ONE = Schema(1)
 LATER = ("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",)
-FIVE = Schema(5, CREATE, {1: (), 2: (), 3: LATER, 4: ("INSERT INTO later VALUES (7)",)})
+SIX = Schema(6, CREATE, {**MIGRATIONS, 4: LATER, 5: ("INSERT INTO later VALUES (7)",)})
 
 
 def test_an_older_store_is_brought_up_to_date_step_by_step_and_keeps_everything(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "store.db"
-    store = filled(path, schema=ONE)
+    store = filled(path)
     held = dump(store)
     store.close()
+    with apsw.Connection(str(path)) as connection:
+        connection.execute('DROP TABLE "use"; PRAGMA user_version = 1')
+    connection.close()
     with pytest.raises(StoreOlder, match="run the host once"):
         SqliteStore.open_readonly(path)
     store = SqliteStore.create_or_open(path)
     assert dump(store) == held
     store.close()
-    store = SqliteStore.create_or_open(path, schema=FIVE)
+    store = SqliteStore.create_or_open(path, schema=SIX)
     assert dump(store) == held
     store.close()
     with apsw.Connection(str(path)) as connection:
         assert connection.execute("SELECT id FROM later").fetchall() == [(7,)]
-        assert connection.pragma("user_version") == 5
+        assert connection.pragma("user_version") == 6
     connection.close()
 
 
 def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    SqliteStore.create_or_open(path, schema=FIVE).close()
+    SqliteStore.create_or_open(path, schema=SIX).close()
     before = path.read_bytes()
     for opened in (SqliteStore.open_readonly, SqliteStore.create_or_open):
-        with pytest.raises(StoreNewer, match=r"schema 5, this one knows 3"):
+        with pytest.raises(StoreNewer, match=r"schema 6, this one knows 4"):
             opened(path)
     assert path.read_bytes() == before
 
@@ -400,7 +402,7 @@ def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     filled(path).close()
-    broken = Schema(5, CREATE, {1: (), 2: (), 3: LATER, 4: ("INSERT INTO absent VALUES (7)",)})
+    broken = Schema(6, CREATE, {**MIGRATIONS, 4: LATER, 5: ("INSERT INTO absent VALUES (7)",)})
     with pytest.raises(AssertionError, match="absent"):
         SqliteStore.create_or_open(path, schema=broken)
     store = SqliteStore.create_or_open(path)

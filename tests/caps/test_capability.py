@@ -10,12 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caps.capability import (
-    CAVEAT_BYTES_MAX,
-    CAVEATS_MAX,
     GENERATION_MAX,
     SEALED_BYTES_MAX,
     WIRE_BYTES_MAX,
-    Caveat,
     CommonName,
     SealedCapability,
     WireCapability,
@@ -24,6 +21,7 @@ from caps.capability import (
     parse_wire_untrusted,
     to_text,
 )
+from caps.caveats import CAVEAT_BYTES_MAX, CAVEATS_MAX, Caveat
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed, Mistyped, NotAValue, TooBig
 from caps.shape import TIME_MS_MAX

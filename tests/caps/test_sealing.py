@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caps.capability import (
-    CAVEATS_MAX,
     GENERATION_MAX,
-    Caveat,
     CommonName,
     SealedCapability,
     narrow,
     parse_wire_untrusted,
 )
+from caps.caveats import CAVEATS_MAX, Caveat
 from caps.errors import InvalidCapability, Malformed, TooBig
 from caps.sealing import (
     CONTEXT_BYTES_MAX,

@@ -1,0 +1,51 @@
+"""`caps forward`: a capability that can be taken back: a machine of its own, which passes on what comes."""
+
+import argparse
+import re
+
+from avm.cli.errors import Usage
+from avm.cli.link import ask
+from avm.cli.output import print_json, warn
+from avm.cli.values import Holder, wire_text
+from avm.host.passage import NAME
+from avm.machine import forwarder
+from avm.run.directory import Directory
+from avm.run.files import bundle_of
+from avm.run.reading import Reader
+
+OPTIONS = (("name", ("forward",)),)
+ACCESS, REVOKE = "access", "revoke"
+NUMBERED = re.compile(r"forward-(\d{1,9})")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of this act."""
+    name_text = "forward: what the machine is called (default: forward-1, forward-2, ..)"
+    parser.add_argument("--name", metavar="X", help=name_text)
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Creates the machine, and prints the text of its capability."""
+    (text,) = args.words
+    if args.name is not None and not NAME.fullmatch(args.name):
+        raise Usage(f"{args.name!r} cannot be a name: a-z, 0-9 and -, a letter first")
+    holder = Holder(directory)
+    body, caps = holder.encode({"target": holder.handle(text)})
+    name = args.name or _free(directory)
+    bundle = bundle_of(forwarder.__file__).encode()
+    made = ask(directory, "create", {"name": name, "bundle": bundle, "content": body, "caps": caps})
+    told = wire_text(made["names"][ACCESS])
+    if args.json:
+        print_json({"machine": name, "capability": {"$cap": told}})
+    else:
+        print(told, flush=True)
+        warn(f"{name} passes on what comes to it; `avm-host caps revoke {name}.{ACCESS}` ends it")
+    return 0
+
+
+def _free(directory: Directory) -> str:
+    """The first name that no machine has had."""
+    with Reader.open(directory) as reader, reader.reading():
+        taken = [NUMBERED.fullmatch(machine.name) for machine in reader.machines()]
+    numbers = [int(found[1]) for found in taken if found is not None]
+    return f"forward-{max(numbers, default=0) + 1}"

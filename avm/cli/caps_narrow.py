@@ -1,0 +1,110 @@
+"""`caps narrow`: a capability good for less, made here and now, without a host and without its issuer."""
+
+import argparse
+import os
+import shlex
+import time
+
+from avm.cli.errors import Usage
+from avm.cli.held import StoreHolder
+from avm.cli.output import print_json
+from avm.cli.show import keys_of
+from avm.cli.times import parse_until
+from avm.run.directory import Directory
+from avm.run.reading import Reader
+from caps import caveats, jsonform
+from caps.capability import (
+    CommonName,
+    WireCapability,
+    narrow,
+    parse_text,
+    parse_wire_untrusted,
+    to_text,
+)
+from caps.caveats import HOLDER_BYTES, Caveat
+from caps.errors import CapsError
+from caps.value import Capability
+
+OPTIONS = tuple((option, ("narrow",)) for option in ("until", "uses", "only", "holder"))
+NONCE_BYTES = 8
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of this act."""
+    until_text = "narrow: until then, like 7d from now or ISO 8601"
+    parser.add_argument("--until", metavar="TIME", help=until_text)
+    uses_text = "narrow: for so many messages that are applied; with --until"
+    parser.add_argument("--uses", metavar="N", type=int, help=uses_text)
+    only_text = "narrow: for contents that fit a pattern, like '[\"int\", 0, 10]'"
+    parser.add_argument("--only", metavar="PATTERN", help=only_text)
+    holder_text = "narrow: from this sender alone, a machine or a client"
+    parser.add_argument("--holder", metavar="ADDRESS", help=holder_text)
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Prints the text of the narrowed capability."""
+    (text,) = args.words
+    found = _caveats(args, text)
+    capability = _found(text, directory)
+    if isinstance(capability, CommonName):
+        raise Usage(f"{capability.name} is everybody's: there is nothing to narrow")
+    for caveat in found:
+        capability = narrow(capability, caveat)
+    narrowed = to_text(capability)
+    if args.json:
+        print_json({"$cap": narrowed})
+    else:
+        print(narrowed)
+    return 0
+
+
+def _found(text: str, directory: Directory) -> WireCapability:
+    if text.startswith("avm:") or text.endswith("~"):
+        return parse_text(text)
+    with Reader.open(directory) as reader, reader.reading():
+        holder = StoreHolder(directory, reader, keys_of(reader, directory))
+        return parse_wire_untrusted(holder.resolve(text))
+
+
+def _caveats(args: argparse.Namespace, text: str) -> list[Caveat]:
+    found: list[Caveat] = []
+    until_ms = None if args.until is None else parse_until(args.until, time.time_ns() // 1_000_000)
+    if args.uses is not None:
+        if until_ms is None:
+            words = ["avm-host", "caps", "narrow", text, "--uses", str(args.uses), "--until", "7d"]
+            raise Usage(f"uses are counted until a time: `{shlex.join(words)}`")
+        if not 0 < args.uses <= caveats.USES_MAX:
+            raise Usage(f"--uses is from 1 to {caveats.USES_MAX:,}")
+        found.append(caveats.uses(args.uses, os.urandom(NONCE_BYTES), until_ms))
+    elif until_ms is not None:
+        found.append(caveats.until(until_ms))
+    if args.only is not None:
+        found.append(_only(args.only))
+    if args.holder is not None:
+        found.append(caveats.holder(_address(args.holder)))
+    if not found:
+        raise Usage("narrow it by something: --until, --uses, --only or --holder")
+    return found
+
+
+def _only(text: str) -> Caveat:
+    try:
+        return caveats.only(jsonform.loads(text, resolve=_no_capability))
+    except CapsError as error:
+        raise Usage(f"--only {text!r}: {error}; a pattern is like '[\"int\", 0, 10]'") from None
+
+
+def _no_capability(_text: str) -> Capability:
+    raise Usage('--only: in a pattern a capability is ["cap"]')
+
+
+def _address(text: str) -> bytes:
+    try:
+        address = bytes.fromhex(text)
+    except ValueError:
+        address = b""
+    if len(address) != HOLDER_BYTES or address.hex() != text:
+        raise Usage(
+            "--holder is an address, 64 lower-case hexadecimal digits: `show N` has a machine's"
+        )
+    return address

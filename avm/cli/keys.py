@@ -1,0 +1,38 @@
+"""`keys`: the key generations of a machine's capabilities; each act is a module of its own."""
+
+import argparse
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+from avm.cli import keys_generations
+from avm.cli.arguments import add_json, add_word
+from avm.cli.errors import Usage
+
+# An act, where it is, and what stands behind it.
+ACTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "ls": ("avm.cli.keys_generations", "N"),
+        "rotate": ("avm.cli.keys_generations", "N"),
+        "revoke": ("avm.cli.keys_generations", "N"),
+    }
+)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the verb."""
+    add_word(parser, "act", tuple(ACTS), "ls")
+    parser.add_argument("words", metavar="ARGUMENT", nargs="*", help="what the act is about")
+    keys_generations.add_options(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, directory: object) -> int:
+    """Does what is asked."""
+    if args.act not in ACTS:
+        raise Usage(f"`avm-host keys {args.act}`: it is one of {', '.join(ACTS)}")
+    module, wanted = ACTS[args.act]
+    if len(args.words) != len(wanted.split()):
+        raise Usage(f"it is `{' '.join(f'avm-host keys {args.act} {wanted}'.split())}`")
+    code: int = import_module(module).run(args, directory)
+    return code

@@ -1,0 +1,28 @@
+"""The shapes of a machine's references: what stands inside one. Pure.
+
+Steps 4 and 5 of the journey. A reference is a slot number, a common name, a literal of six fields whose
+last are the references in its context, or one of these with caveats more: [reference, [caveat, ..]].
+"""
+
+from typing import Any
+
+
+def inner_of(reference: list[Any]) -> list[Any]:
+    """The references inside a literal, or the one that has caveats more."""
+    inner: list[Any] = reference[:1] if len(reference) == 2 else reference[5]
+    return inner
+
+
+def with_inner(reference: list[Any], inner: list[Any]) -> list[Any]:
+    """The same literal, or the same caveats, over other references."""
+    return [*inner, reference[1]] if len(reference) == 2 else [*reference[:5], inner]
+
+
+def plain_of(reference: Any) -> Any:
+    """A reference without the caveats that were added to it."""
+    while type(reference) is list and len(reference) == 2:
+        reference = reference[0]
+    return reference
+
+
+__all__ = ["inner_of", "plain_of", "with_inner"]

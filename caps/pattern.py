@@ -1,0 +1,119 @@
+"""Patterns of contents: what a caveat lets through, written as a plain value of at most 256 bytes.
+
+Step 4 of the journey: a worker judges by them before the step is called. An atom stands for itself, by
+its exact type; anything else is a row that begins with its form:
+
+    ["any"]                 any content            ["cap"]             a capability
+    ["bool"] ["float"]      one of the type        ["int", low, high]  between, both included; or ["int"]
+    ["text", most]          at most so long, in characters; or ["text"]; ["bytes", most] likewise
+    ["or", p, ...]          what fits one of them
+    ["list", p, most]       a list of at most so many, each of which fits p; or ["list", p]
+    ["tuple", p, ...]       a list of exactly these
+    ["map", [key, p], ...]  a map of exactly these keys; ["with", [key, p], ...] of these and others
+
+There is no repetition but `list`, so each row is held against a part of the content once at most: the
+time is the pattern's size times the content's. Low, high and most may be null.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from caps import shape
+from caps.map import Map
+from caps.value import Capability
+
+DEPTH_MAX = 8
+_ATOMS = frozenset((type(None), bool, int, str, bytes))
+_KEYS = frozenset((int, str, bytes))
+_TYPES = {"bool": bool, "float": float, "int": int, "text": str, "bytes": bytes}
+
+
+def check_untrusted(pattern: object, room: int = DEPTH_MAX) -> None:
+    """Refuse what is no pattern; raises `Malformed` only."""
+    if type(pattern) in _ATOMS:
+        return
+    if not isinstance(pattern, list | tuple) or not pattern or room == 0:
+        shape.refuse("pattern")
+    form, *rest = pattern
+    match form:
+        case "any" | "bool" | "float" | "cap":
+            good = not rest
+        case "int":
+            good = len(rest) in (0, 2) and all(_is_bound(one) for one in rest)
+        case "text" | "bytes":
+            good = len(rest) <= 1 and all(_is_most(one) for one in rest)
+        case "or" | "tuple":
+            good = bool(rest) or form == "tuple"
+            for one in rest:
+                check_untrusted(one, room - 1)
+        case "list":
+            good = len(rest) in (1, 2) and all(_is_most(one) for one in rest[1:])
+            for one in rest[:1]:
+                check_untrusted(one, room - 1)
+        case "map" | "with":
+            good = _are_fields(rest, room)
+        case _:
+            good = False
+    if not good:
+        shape.refuse("pattern")
+
+
+def _is_bound(value: object) -> bool:
+    return value is None or type(value) is int
+
+
+def _is_most(value: object) -> bool:
+    return value is None or (type(value) is int and value >= 0)
+
+
+def _are_fields(rest: Sequence[object], room: int) -> bool:
+    keys: list[object] = []
+    for one in rest:
+        if not isinstance(one, list | tuple) or len(one) != 2 or type(one[0]) not in _KEYS:
+            return False
+        check_untrusted(one[1], room - 1)
+        keys.append(one[0])
+    return len(set(keys)) == len(keys)
+
+
+def fits(pattern: Any, value: object) -> bool:
+    """Whether a frozen content fits a pattern that `check_untrusted` let pass."""
+    if type(pattern) in _ATOMS:
+        return type(value) is type(pattern) and value == pattern
+    form, *rest = pattern
+    match form:
+        case "any":
+            return True
+        case "cap":
+            return isinstance(value, Capability)
+        case "or":
+            return any(fits(one, value) for one in rest)
+        case "tuple":
+            return type(value) is tuple and len(value) == len(rest) and all(map(fits, rest, value))
+        case "list":
+            return (
+                type(value) is tuple
+                and _is_within(len(value), rest[1:])
+                and all(fits(rest[0], one) for one in value)
+            )
+        case "map" | "with":
+            return isinstance(value, Map) and _has_fields(value, rest, exactly=form == "map")
+    if type(value) is not _TYPES[form]:
+        return False
+    if form == "int":
+        low, high = rest or (None, None)
+        return (low is None or low <= value) and (high is None or value <= high)
+    return form in ("bool", "float") or _is_within(len(value), rest)  # type: ignore[arg-type]
+
+
+def _is_within(size: int, most: Sequence[int | None]) -> bool:
+    return not most or most[0] is None or size <= most[0]
+
+
+def _has_fields(value: "Map[Any, object]", fields: Sequence[Any], *, exactly: bool) -> bool:
+    if exactly and len(value) != len(fields):
+        return False
+    return all(key in value and fits(one, value[key]) for key, one in fields)
+
+
+__all__ = ["DEPTH_MAX", "check_untrusted", "fits"]

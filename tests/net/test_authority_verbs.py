@@ -1,0 +1,83 @@
+"""`keys` and `caps` against a real host: authority that is narrowed, lent, and ended."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.net.hosts import ROOT
+from tests.net.test_cli_verbs import Shell
+
+pytestmark = pytest.mark.net
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    one = Shell(tmp_path)
+    one.start()
+    try:
+        one.ok("create", str(ROOT / "examples" / "counter.py"))
+        yield one
+    finally:
+        one.kill()
+
+
+def rejected(shell: Shell, cap: str, value: str = "1") -> bool:
+    code, out, err = shell("call", cap, value)
+    assert (code, out) == (1, "") and "rejected" in err, err
+    return True
+
+
+def test_w26_a_capability_is_narrowed_with_no_host_running(shell: Shell) -> None:
+    shell.kill()
+    few = shell.ok("caps", "narrow", "counter.add", "--only", '["int", 0, 10]').strip()
+    twice = json.loads(shell.ok("caps", "narrow", few, "--uses", "2", "--until", "1h", "--json"))[
+        "$cap"
+    ]
+    shell.start()
+    assert shell.ok("call", few, "10").strip() == "10"
+    assert rejected(shell, few, "11")
+    assert [shell.ok("call", twice, "1").strip() for _ in range(2)] == ["11", "12"]
+    assert rejected(shell, twice)
+    code, _, err = shell("caps", "narrow", few, "--uses", "2")
+    assert code == 2 and "--until 7d" in err
+    for words in (["--only", '["regex", ".*"]'], ["--until", "2001-01-01"], ["--holder", "me"], []):
+        code, out, err = shell("caps", "narrow", few, *words)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_w26_generations_are_begun_listed_and_ended(shell: Shell) -> None:
+    old = json.loads(shell.ok("show", "counter", "--json"))["names"]["add"]["$cap"]
+    code, _, err = shell("keys", "revoke", "counter", "--generation", "0")
+    assert code == 1 and "keys rotate counter" in err
+    assert json.loads(shell.ok("keys", "rotate", "counter", "--json")) == {
+        "machine": "counter",
+        "generation": 1,
+        "revoked": -1,
+        "ends": [],
+    }
+    assert "generation 0 until revoked" in shell.ok("keys", "ls", "counter")
+    assert shell.ok("call", old, "1").strip() == "1"
+    shell.ok("keys", "revoke", "counter", "--generation", "0")
+    assert "generation 0 refused" in shell.ok("keys", "ls", "counter")
+    assert rejected(shell, old)
+    assert shell.ok("call", "counter.add", "1").strip() == "2"
+    shell.ok("keys", "rotate", "counter", "--grace", "7d")
+    assert "generation 1 until 20" in shell.ok("keys", "ls", "counter")
+    assert "0 and older, from" in shell.ok("log", "counter")
+    shell.ok("replay", "counter")
+    shell.ok("verify")
+
+
+def test_w26_a_forwarder_is_lent_and_ended(shell: Shell) -> None:
+    lent = shell.ok("caps", "forward", "counter.add", "--name", "loan").strip()
+    assert shell.ok("call", lent, "5").strip() == "5"
+    code, _, err = shell("call", lent, '"no number"')
+    assert code == 1 and "refused" in err
+    code, _, err = shell("caps", "revoke", "counter.add")
+    assert code == 1 and "no forwarder" in err
+    shell.ok("caps", "revoke", lent)
+    code, _, err = shell("call", lent, "1")
+    assert code == 1 and "refused" in err
+    assert shell.ok("call", "counter.add", "1").strip() == "6"
