@@ -30,7 +30,7 @@ from avm.run.worker import forked
 from avm.testing import files
 from avm.testing.ground import NotCreated, NotHere, Sight
 from caps.codec import decode_state
-from caps.slots import Common, Foreign, Me
+from caps.slots import Common, Foreign, Me, Narrowed
 from caps.value import Capability, Record, Value
 
 Answer = TypeVar("Answer")
@@ -245,7 +245,8 @@ class RealHosts:
 
     def failures_at(self, to: Capability) -> list[str]:
         """The tracebacks of the machine that a capability leads to."""
-        address = address_in(self._wires[to._slot]) if isinstance(to, Foreign) else b""
+        cap = self.cap_of(to)
+        address = cap.address if isinstance(cap, Sealed) else b""
         found = [name for name in self._homes if self.address_of(name) == address]
         return self.failures(found[0]) if found else []
 
@@ -267,9 +268,10 @@ class RealHosts:
         """What a handle of the test stands for."""
         if isinstance(handle, Common):
             return Named(handle._name)
-        if not isinstance(handle, Foreign) or handle._slot >= len(self._wires):
+        inner = handle._inner if isinstance(handle, Narrowed) else handle
+        if not isinstance(inner, Foreign) or inner._slot >= len(self._wires):
             raise ValueError("this capability is not of this world: use client.cap()")
-        wire = self._wires[handle._slot]
+        wire = next(iter(self._operators.values())).wire(handle)
         return Sealed(address_in(wire), wire)
 
     # What is behind it.

@@ -15,9 +15,16 @@ from avm.host.sender import Sender
 from avm.run import protocol
 from avm.run.directory import Directory
 from avm.run.protocol import Frames
-from caps.capability import CommonName, parse_text, parse_wire_untrusted
+from caps.capability import (
+    CommonName,
+    SealedCapability,
+    narrow,
+    parse_text,
+    parse_wire_untrusted,
+)
+from caps.caveats import parse_caveat_untrusted
 from caps.codec import decode_content_untrusted, encode_content
-from caps.slots import Common, Foreign
+from caps.slots import Common, Foreign, Narrowed
 from caps.value import Capability, Failed, Value, freeze
 
 PATIENCE_S = 30.0
@@ -95,6 +102,12 @@ class Client:
         """The bytes of a capability."""
         if isinstance(handle, Common):
             return CommonName(handle._name).wire()
+        if isinstance(handle, Narrowed):
+            found = parse_wire_untrusted(self.wire(handle._inner))
+            assert isinstance(found, SealedCapability)
+            for caveat in handle._caveats:
+                found = narrow(found, parse_caveat_untrusted(caveat))
+            return found.wire()
         assert isinstance(handle, Foreign)
         return self._held[handle._slot]
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from avm.authority.holding import OPERATOR, Graph, Holding, How, Party, What, target_of
+from avm.authority.layout import PARTIES_MAX, laid_out
 from avm.authority.past import Past, past_of
 from avm.authority.reach import Chain, path, reached_from
+from avm.authority.svg import drawn
 from avm.authority.tables import graph_of
 from avm.host import capability
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
@@ -83,6 +85,7 @@ class Holders:
                     self.graph.parties[address] = party
             every = [one for held in seen.held.values() for one in held]
             self.graph.add(self._plain(one) for one in every if self._is_kept(one))
+            self.graph.open_asks |= seen.open_asks
         for address, client in self.clients.items():
             self.graph.parties[address] = Party(address, client.name, What.CLIENT)
             caps = [self.opened(self.ground.cap_of(one)) for one in client.caps]
@@ -176,7 +179,8 @@ class Holders:
 
     def _authority(self) -> Graph:
         """The graph without replies and common capabilities, and without what the operator holds."""
-        graph = Graph(self.graph.now_ms, self.graph.parties)
+        now = self.graph
+        graph = Graph(now.now_ms, now.open_asks, now.parties)
         graph.add(one for held in self.graph.held.values() for one in held if _counts(one))
         return graph
 
@@ -270,7 +274,17 @@ class Holders:
         text = "\n".join(lines)
         if self.picture is None:
             return text
-        return f"{text}\ndrawn in {self.picture(text)}"
+        graph = self._authority()
+        parties = [
+            one
+            for one in graph.everyone()
+            if graph.held.get(one.address) or graph.to.get(one.address)
+        ]
+        if len(parties) > PARTIES_MAX:
+            near = {address for one in wrong for address in (one.holder, one.target)}
+            parties = [one for one in parties if one.address in near]
+        layout = laid_out(graph, parties)
+        return f"{text}\ndrawn in {self.picture(drawn(layout, lambda one: self._label(one.cap)))}"
 
 
 def _counts(one: Holding) -> bool:

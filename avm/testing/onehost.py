@@ -18,25 +18,25 @@ class OneHost:
     def __init__(
         self, seed: int = 0, *, shuffled: bool = False, limits: Limits | None = None
     ) -> None:
-        self._sim = SimHost(seed, limits=limits)
-        self._sim.eager = not shuffled
+        self.sim = SimHost(seed, limits=limits)
+        self.sim.eager = not shuffled
 
     @property
     def now_ms(self) -> int:
         """The time in milliseconds since 1970."""
-        return self._sim.now_ms
+        return self.sim.now_ms
 
     def names(self) -> set[str]:
         """The machines' names."""
-        return set(self._sim.core.host.names)
+        return set(self.sim.core.host.names)
 
     def create(self, source: object, name: str, environment: Value, on: str | None) -> Value:
         """Creates a machine; what its `init` answered."""
-        return simulated.create(self._sim, source, name, environment, self._show, self._take)
+        return simulated.create(self.sim, source, name, environment, self._show, self._take)
 
     def sit(self, on: str | None) -> SimSitting:
         """A new client."""
-        return SimSitting(self._sim, self._sim.client(), self._show, self._take)
+        return SimSitting(self.sim, self.sim.client(), self._show, self._take)
 
     def check(self, handle: Capability) -> None:
         """Raises ValueError for a capability that is not of this world."""
@@ -44,19 +44,19 @@ class OneHost:
 
     def settle(self) -> None:
         """Goes on until nothing is left to do now."""
-        self._sim.settle()
+        self.sim.settle()
 
     def step(self) -> bool:
         """Does one thing that could happen next; False when nothing is left to do."""
-        return self._sim.step()
+        return self.sim.step()
 
     def advance(self, seconds: float) -> None:
         """Lets time pass: timers fire, deadlines pass, each at its own time."""
-        self._sim.advance(seconds)
+        self.sim.advance(seconds)
 
     def wait(self, done: Callable[[], bool], until_ms: int) -> None:
         """Lets time pass until something is so, or that time has come."""
-        sim = self._sim
+        sim = self.sim
         sim.settle()
         while not done() and sim.now_ms <= until_ms:
             due = sim.core.next_wake_ms()
@@ -65,41 +65,41 @@ class OneHost:
 
     def crash(self, on: str | None) -> None:
         """The host and its workers die at once and start again; what was committed is there."""
-        self._sim.crash()
+        self.sim.crash()
 
     def state(self, name: str) -> Any:
         """A machine's committed state."""
-        return simulated.state_of(self._sim, name, self._show)
+        return simulated.state_of(self.sim, name, self._show)
 
     def failures(self, name: str) -> list[str]:
         """The tracebacks of the batches that broke a machine, the oldest first."""
-        return simulated.failures_of(self._sim, name)
+        return simulated.failures_of(self.sim, name)
 
     def printed(self, name: str) -> str:
         """What a machine has printed."""
-        return simulated.printed_by(self._sim, name)
+        return simulated.printed_by(self.sim, name)
 
     def upgrade(self, name: str, source: object) -> None:
         """Switches a machine to other code."""
-        simulated.upgrade(self._sim, name, source)
+        simulated.upgrade(self.sim, name, source)
 
     def failures_at(self, to: Capability) -> list[str]:
         """The tracebacks of the machine that a capability leads to."""
-        machine = self._sim.core.host.machines.get(address_of(self.cap_of(to)))
+        machine = self.sim.core.host.machines.get(address_of(self.cap_of(to)))
         return [] if machine is None else self.failures(machine.name)
 
     def address_of(self, name: str) -> bytes:
         """A machine's address."""
-        return self._sim.machine(name).address
+        return self.sim.machine(name).address
 
     def sights(self) -> list[Sight]:
         """What there is to look at for who holds what."""
-        return [simulated.sight_of(self._sim)]
+        return [simulated.sight_of(self.sim)]
 
     def cap_of(self, handle: Capability) -> Cap:
         """What a handle of the test stands for."""
         try:
-            return self._sim.handles.held_as(handle)
+            return self.sim.handles.held_as(handle)
         except KeyError:
             raise ValueError("this capability is not of this world: use client.cap()") from None
 

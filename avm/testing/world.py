@@ -136,9 +136,9 @@ class World:
         """Says that of others `a` holds capabilities of these names only: `add`, or `counter.add`."""
         self._holders().assert_only(a, frozenset(names))
 
-    def assert_confined(self, machine: "Machine") -> None:
-        """Says that a machine holds no capability to anybody else; it can answer who asks it."""
-        self._holders().assert_confined(machine)
+    def assert_confined(self, a: Holder) -> None:
+        """Says that `a` holds no capability to anybody else; a machine can still answer who asks it."""
+        self._holders().assert_confined(a)
 
     def assert_conserved(self, expression: Callable[[], object]) -> None:
         """Says that this is the same whenever all is settled, from now to the end of the test."""

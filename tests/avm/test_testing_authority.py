@@ -139,7 +139,9 @@ def test_x04_what_is_conserved_is_looked_at_whenever_all_is_settled() -> None:
 
 
 def test_x04_a_network_has_its_own_faults_and_places() -> None:
-    faults = Plan((Crash(100, "host-2", 2_000), Loss(0, 5_000, 0.1), Partition(0, 3_000, ("host-1",))))
+    faults = Plan(
+        (Crash(100, "host-2", 2_000), Loss(0, 5_000, 0.1), Partition(0, 3_000, ("host-1",)))
+    )
     network = Network(3, seed=5, plan=faults)
     world = World(ground=network)
     client = world.client(on="host-1")

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from avm.machine.bundle import collect
+from avm.plugin.session import Client
 from avm.run.directory import Directory
 from caps.capability import parse_text
-from avm.plugin.session import Client
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENTRY = Path(__file__).resolve().parent / "entry.py"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from avm.plugin.session import Client, HostGone
 from caps.slots import NULL
 from caps.value import Capability, Failed
-from avm.plugin.session import Client, HostGone
 from tests.net.hosts import PATIENCE_S, RunningHost, wait_until
 from tests.net.judge import Judged, judge
 

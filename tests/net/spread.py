@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from caps.identity import Endpoint, parse_endpoint
 from avm.plugin.session import Client, HostGone
+from caps.identity import Endpoint, parse_endpoint
 from tests.net.hosts import RunningHost
 from tests.net.orchards import APPLES, Mover, Orchards
 

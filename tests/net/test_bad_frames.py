@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from avm.run import protocol
 from avm.plugin.session import Client, HostGone, address_in
+from avm.run import protocol
 from tests.net.hosts import RunningHost
 
 pytestmark = pytest.mark.net

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from avm.host.state import Status
+from avm.plugin.session import Client, OperatorRefused, address_in
 from avm.run.reading import Reader
 from caps.capability import SealedCapability, parse_wire_untrusted
 from caps.value import Failed
-from avm.plugin.session import Client, OperatorRefused, address_in
 from tests.net.hosts import RunningHost
 from tests.net.judge import judge
 

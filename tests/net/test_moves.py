@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from caps.map import Map
 from avm.plugin.session import Client, HostGone, OperatorRefused
+from caps.map import Map
 from tests.net.hosts import RunningHost, wait_until
 from tests.net.spread import SETTINGS, Spread, listening, route_of, seeded, three_hosts
 

@@ -12,10 +12,10 @@ import pytest
 from avm.host.journal import TURN
 from avm.host.rows import decode_machine
 from avm.host.verdicts import BACK_HERE, BACK_THERE, TWO_VERSIONS
+from avm.plugin.session import Client
 from avm.store.sqlite import SqliteStore
 from caps.identity import Endpoint
 from caps.value import Failed
-from avm.plugin.session import Client
 from tests.net.hosts import wait_until
 from tests.net.judge import judge
 from tests.net.post import Post

@@ -9,8 +9,8 @@ from typing import Any
 import apsw
 import pytest
 
-from caps.map import Map
 from avm.plugin.session import Client, OperatorRefused
+from caps.map import Map
 from tests.net.hosts import RunningHost, wait_until
 from tests.net.spread import free_endpoint, listening, route_of
 from tests.net.test_cli_verbs import Shell, one_line

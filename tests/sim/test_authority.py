@@ -10,6 +10,7 @@ from avm.host import generations
 from avm.host.state import Machine as Row
 from avm.sim.host import Refusal
 from avm.testing import Client, Machine, NoAnswer, NotApplied, World
+from avm.testing.onehost import OneHost
 from tests.sim import ward
 
 
@@ -20,6 +21,9 @@ class Warded:
         self.world = World(**more)
         self.machine: Machine = self.world.machine(ward)
         self.client: Client = self.world.client()
+        ground = self.world.ground
+        assert isinstance(ground, OneHost)
+        self.sim = ground.sim
 
     def cap(self, name: str) -> Capability:
         return self.machine.cap(name)
@@ -38,10 +42,10 @@ class Warded:
         return self._do(generations.revoke_generation, generation)
 
     def row(self) -> Row:
-        return self.world._sim.machine(self.machine.name)
+        return self.sim.machine(self.machine.name)
 
     def _do(self, act: Callable[..., None], *args: object) -> dict[str, Any]:
-        sim = self.world._sim
+        sim = self.sim
         done: dict[str, Any] = sim.ask(lambda request: sim.core.do(act, request, self.row(), *args))
         return done
 
@@ -110,7 +114,7 @@ def test_w26_a_content_that_does_not_fit_is_refused_before_the_step_runs() -> No
 
 def test_w26_only_its_holder_may_use_it() -> None:
     warded = Warded()
-    mine = narrow(warded.cap("add"), holder=warded.client._client.address.hex())
+    mine = narrow(warded.cap("add"), holder=warded.client.address.hex())
     other = warded.world.client()
     assert warded.add(mine) == 1
     assert refused(lambda: other.call(mine, 1))
