@@ -95,7 +95,7 @@ def image_digest(image: Image) -> bytes:
     when = {time: n for n, time in enumerate(times)}
     for key in sorted(numbers, key=numbers.__getitem__):
         durable, pending = image.nodes[key]
-        parts.append(_body(paths[key], durable))
+        parts += [_body(paths[key], durable), str(len(pending)).encode()]
         for write in pending:
             parts += [_place(write, when[write.when]), write.body]
     for one in image.pending:
@@ -122,6 +122,7 @@ def _every_name(image: Image) -> Iterator[Iterable[tuple[str, Node | None]]]:
 def _names(image: Image, numbers: dict[int, int]) -> Iterator[bytes]:
     """Which name is which file's; files have numbers in the order in which they are met."""
     for names in _every_name(image):
+        yield b"together"
         for path, node in names:
             if node is None:
                 yield f"{path} gone".encode()

@@ -18,7 +18,7 @@ from avm.store.memory import MemoryStore
 from avm.store.schema import TABLES
 from avm.store.sqlite import SqliteStore
 from caps.identity import SEED_BYTES
-from tests.crashes.outside import Outside, Still
+from tests.crashes.outside import Still
 
 MACHINES_MAX = 16
 HOST = "host"

@@ -92,6 +92,8 @@ def quiet(host: DiskHost, known: dict[bytes, States]) -> None:
     _tokens(host, {name: states[name] for name in POUCHES if name in names})
     for name, machine in names.items():
         if machine.status is not Status.HALTED:
+            if next(host.store.entries(machine.id))[0] == 0:
+                gap_free(host, name)
             holds(not machine.asks and not machine.timers, f"{name}: something stays open")
             number = host.outside.ledger.get(("number", name))
             whole = number is None or states[name][0] == number
@@ -116,8 +118,6 @@ def _states(host: DiskHost) -> States:
             continue
         states[name] = replayed(host, name, from_start=False)
         _replays(host, name)
-        if next(host.store.entries(machine.id))[0] == 0:
-            gap_free(host, name)
     return states
 
 
