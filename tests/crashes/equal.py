@@ -2,9 +2,9 @@
 
 Files are compared byte by byte, but for SQLite's logs. Of a log an opening reads the frames up to the
 last commit before the first frame that does not fit; of what stands behind them `avm.store.log` reads
-which frames bear the log's salts and end a commit. A log that is begun anew has other salts, so no
-frame behind the first misfit comes to count again. The salts themselves are drawn by SQLite and
-differ from run to run; nothing that is kept depends on them.
+which frames bear the log's salts and the mark of a commit, and whether these fit. A log that is begun
+anew has other salts, so no frame behind the first misfit comes to count again. The salts themselves
+are drawn by SQLite and differ from run to run; nothing that is kept depends on them.
 """
 
 import hashlib
@@ -19,7 +19,6 @@ from avm.store.log import (
     SALTS,
     agrees,
     fits,
-    is_one_write,
 )
 
 FRAMES_KNOWN = 1 << 13
@@ -50,11 +49,11 @@ def log_digest(log: bytes) -> bytes:
     return digest(b"log", header[8:12], *read, repr(behind).encode())
 
 
-def _frames(log: bytes, header: bytes) -> tuple[list[bytes], list[int]]:
-    """The frames up to the last whole commit, and where the commits behind them are."""
+def _frames(log: bytes, header: bytes) -> tuple[list[bytes], list[tuple[int, bool]]]:
+    """The frames up to the last whole commit; where the heads of commits behind are, and whole ones."""
     size = FRAME_HEADER_BYTES + int.from_bytes(header[8:12], "big")
     frames: list[bytes] = []
-    behind: list[int] = []
+    behind: list[tuple[int, bool]] = []
     before, whole, fit = header, 0, True
     for at in range(HEADER_BYTES, len(log) - FRAME_HEADER_BYTES + 1, size):
         frame, page = log[at : at + FRAME_HEADER_BYTES], log[at + FRAME_HEADER_BYTES : at + size]
@@ -63,10 +62,10 @@ def _frames(log: bytes, header: bytes) -> tuple[list[bytes], list[int]]:
         if fit:
             frames.append(frame[:8] + page)
             whole = len(frames) if ends else whole
-        if ours and ends and (is_one_write(at) or _fits(header, before, frame, page)):
-            behind.append(at)
+        if ours and ends:
+            behind.append((at, _fits(header, before, frame, page)))
         before = frame
-    return frames[:whole], [at for at in behind if at >= HEADER_BYTES + whole * size]
+    return frames[:whole], [one for one in behind if one[0] >= HEADER_BYTES + whole * size]
 
 
 @lru_cache(maxsize=FILES_KNOWN)
