@@ -45,11 +45,11 @@ def log_digest(log: bytes) -> bytes:
         return digest(b"none")
     if not agrees(header):
         return digest(b"misfit")
-    read, behind = _frames(log, header)
+    read, behind = frames_of(log, header)
     return digest(b"log", header[8:12], *read, repr(behind).encode())
 
 
-def _frames(log: bytes, header: bytes) -> tuple[list[bytes], list[tuple[int, bool]]]:
+def frames_of(log: bytes, header: bytes) -> tuple[list[bytes], list[tuple[int, bool]]]:
     """The frames up to the last whole commit; where the heads of commits behind are, and whole ones."""
     size = FRAME_HEADER_BYTES + int.from_bytes(header[8:12], "big")
     frames: list[bytes] = []
