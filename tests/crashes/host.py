@@ -1,60 +1,27 @@
 """One simulated host whose directory lies on a `Disk`, as a process finds it when it starts."""
 
-import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from avm.host.keys import SECRET_BYTES
 from avm.limits import Limits
 from avm.run.backup import KEYS, drop_keys, take_keys
 from avm.run.directory import Directory
-from avm.sim.client import Client, Handles
-from avm.sim.code import Codes
 from avm.sim.disk import Disk
 from avm.sim.entropy import Entropy
-from avm.sim.host import START_MS, SimHost
+from avm.sim.host import SimHost
 from avm.store.interface import Column, Columns, Key, Store, Transaction
 from avm.store.memory import MemoryStore
 from avm.store.schema import TABLES
 from avm.store.sqlite import SqliteStore
 from caps.identity import SEED_BYTES
+from tests.crashes.outside import Still
 
 MACHINES_MAX = 16
 HOST = "host"
-
-
-@dataclass(slots=True)
-class Outside:
-    """What a crash of the host leaves alone: its clients, its operator's plan, the clock."""
-
-    seed: int = 1
-    at: int = 0
-    now_ms: int = START_MS
-    entropy: Entropy = field(default_factory=lambda: Entropy(0))
-    handles: Handles = field(default_factory=Handles)
-    clients: dict[bytes, Client] = field(default_factory=dict)
-    codes: Codes = field(default_factory=Codes)
-    ledger: dict[Any, Any] = field(default_factory=dict)
-    backups: dict[str, bytes] = field(default_factory=dict)
-
-    def copy(self) -> "Outside":
-        """Another world to go on from here; the host is not in it."""
-        cores = [(client, client.core) for client in self.clients.values()]
-        for client, _core in cores:
-            client.core = None
-        codes, self.codes = self.codes, Codes()
-        try:
-            other = copy.deepcopy(self)
-        finally:
-            self.codes = codes
-            for client, core in cores:
-                client.core = core
-        other.codes = Codes(codes)
-        return other
 
 
 def content(store: Store) -> bytes:
@@ -75,18 +42,26 @@ def content(store: Store) -> bytes:
 
 
 class Witness:
-    """A store whose commits are counted, and what it must hold after each of them."""
+    """A store whose commits are counted, and what it must hold after each of them.
 
-    def __init__(self, store: SqliteStore, model: MemoryStore, begins: Callable[[], None]) -> None:
+    `models` are one after each commit, or only the last when it `keeps` none.
+    """
+
+    def __init__(
+        self, store: SqliteStore, model: MemoryStore, begins: Callable[[], None], keeps: bool
+    ) -> None:
         self.store = store
         self.begins = begins
+        self.keeps = keeps
         self.models = [model]
         self.contents = [content(model)]
         self.returned = 0
 
     def commit(self, transactions: Sequence[Transaction]) -> None:
         self.begins()
-        if len(self.models) == self.returned + 1:
+        if not self.keeps:
+            self.models[-1].commit(transactions)
+        elif len(self.models) == self.returned + 1:
             model = self.models[-1].copy()
             model.commit(transactions)
             self.models.append(model)
@@ -148,29 +123,34 @@ def boot(disk: Disk, log_pages_max: int, name: str = HOST) -> Opened:
 
 
 class DiskHost(SimHost):
-    """A host over the real store, with clients that may know it from before."""
+    """A host over the real store, with clients that may know it from before.
+
+    While it is `watched` it notes the world outside at each commit, and what its store must hold.
+    """
 
     def __init__(
         self,
         disk: Disk,
-        outside: Outside,
+        outside: Still,
         limits: Limits,
         log_pages_max: int,
         model: MemoryStore | None = None,
+        watched: bool = True,
     ) -> None:
-        """`model` is what its store must hold to begin with."""
+        """`model` is what its store must hold to begin with; it goes on with the store."""
         self.disk = disk
-        self.outside = outside
+        self.outside = outside.copy()
         self.log_pages_max = log_pages_max
         self.model = model or MemoryStore()
-        self.seen: Outside = outside.copy()
-        super().__init__(outside.seed, limits=limits)
+        self.watched = watched
+        self.seen = outside
+        super().__init__(self.outside.seed, limits=limits)
         self.eager = False
 
     def start(self) -> None:
         opened = boot(self.disk, self.log_pages_max)
         self.directory: Directory = opened.directory
-        self.witness = Witness(opened.store, self.model, self.look)
+        self.witness = Witness(opened.store, self.model, self.look, self.watched)
         self.store = self.witness  # type: ignore[assignment]
         seed, secret = opened.keys[:SEED_BYTES], opened.keys[SEED_BYTES:][:SECRET_BYTES]
         self.keyring_seeds = (seed, secret)
@@ -185,7 +165,13 @@ class DiskHost(SimHost):
     def look(self) -> None:
         """Notes what stands outside, before something is written."""
         self.outside.now_ms = self.now_ms
-        self.seen = self.outside.copy()
+        if self.watched:
+            self.seen = self.outside.still()
+
+    def unwatch(self) -> None:
+        """What was noted until now is left alone."""
+        self.watched = self.witness.keeps = False
+        self.witness.models = [self.witness.models[-1].copy()]
 
     def stop(self) -> None:
         """The process ends as it should: the log goes into the database."""

@@ -1,6 +1,5 @@
 """A run of a workload with all its boundaries, and the crashes that there may be at each."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,14 @@ from typing import NamedTuple
 from avm.sim.disk import Disk
 from avm.sim.image import Fate, Image, Left
 from avm.store.memory import MemoryStore
-from tests.crashes.host import DiskHost, Outside
+from tests.crashes.host import DiskHost
+from tests.crashes.outside import NOTHING, Still
 from tests.crashes.play import Play
 from tests.crashes.workloads import Workload
 
 KILLED = "killed"
 """The process dies and the system goes on: nothing is lost, and nothing has become durable."""
+STILL: tuple[Fate, ...] = ("lost", "kept")
 DRAWN: tuple[Fate, ...] = ("torn", "reordered")
 SYNCS = ("sync", "syncdir", "remove", "end")
 
@@ -45,7 +46,7 @@ class Moment:
     number: int
     doing: str
     image: Image
-    outside: Outside
+    outside: Still
     returned: int
 
 
@@ -61,11 +62,11 @@ class Trail:
 class Watching:
     """Notes the boundaries of a host from before it starts; `host` is there once it has begun to."""
 
-    def __init__(self, disk: Disk, outside: Outside) -> None:
+    def __init__(self, disk: Disk, outside: Still) -> None:
         self.moments: list[Moment] = []
         self.host: DiskHost | None = None
         self._disk = disk
-        self._before = outside.copy()
+        self._before = outside
         disk.watch = lambda doing, _path: self.note(doing)
 
     def note(self, doing: str) -> None:
@@ -82,15 +83,17 @@ class Watching:
         self.note("end")
         self._disk.watch = lambda _doing, _path: None
         witness = self.host.witness
-        return Trail(self.moments, list(witness.models), list(witness.contents))
+        trail = Trail(self.moments, list(witness.models), list(witness.contents))
+        self.host.unwatch()
+        return trail
 
 
 def live(workload: Workload, root: Path) -> Trail:
     """Runs a workload to its end, with all its boundaries."""
     disk = Disk(root)
     try:
-        watching = Watching(disk, Outside())
-        host = DiskHost(disk, Outside(), workload.limits, workload.log_pages_max)
+        watching = Watching(disk, NOTHING)
+        host = DiskHost(disk, NOTHING, workload.limits, workload.log_pages_max)
         watching.host = host
         Play(host, workload.plan).run()
         host.stop()
@@ -106,22 +109,20 @@ def crashes_at(moment: Moment, draws: int) -> Iterator[Crash]:
     not be made again at the writes before. A process that dies is told from one that dies at the
     next synchronisation by nothing but what it has still to write.
     """
-    n = moment.number
-    yield Crash(n, "lost", 0)
-    yield Crash(n, "kept", 0)
-    for fate in DRAWN:
-        for draw in range(draws):
-            yield Crash(n, fate, n * draws + draw)
-    if moment.doing in SYNCS:
-        for last in range(moment.image.prefixes()):
-            yield Crash(n, "prefix", last)
+    yield from _crashes(moment.number, moment.doing, moment.image, (*STILL, *DRAWN), draws)
+
+
+def second_crashes_at(number: int, doing: str, image: Image, draws: int) -> Iterator[Crash]:
+    """Those at a boundary of a recovery."""
+    yield from _crashes(number, doing, image, (*STILL, *DRAWN), draws)
+
+
+def _crashes(
+    n: int, doing: str, image: Image, fates: tuple[str, ...], draws: int
+) -> Iterator[Crash]:
+    for fate in fates:
+        drawn = range(n * draws, n * draws + draws) if fate in DRAWN else range(1)
+        yield from (Crash(n, fate, seed) for seed in drawn)
+    if doing in SYNCS:
+        yield from (Crash(n, "prefix", last) for last in range(image.prefixes()))
         yield Crash(n, KILLED, 0)
-
-
-def hash_of(left: Left) -> bytes:
-    """A hash of a disk."""
-    whole = hashlib.blake2b(repr(sorted(left.directories)).encode(), digest_size=16)
-    for path, body in sorted(left.files.items()):
-        whole.update(f"{path} {len(body)} ".encode())
-        whole.update(body)
-    return whole.digest()

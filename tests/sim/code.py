@@ -1,5 +1,6 @@
 """A module of a test as a machine's code, and the journal of a simulated machine."""
 
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ class ModuleCode:
     """What the loader makes of a bundle, made of an imported module."""
 
     def __init__(self, module: ModuleType) -> None:
+        self.module = module.__name__
         self.step: Callable[[Message, Any], Any] = module.step
         self.init: Callable[[Message, Any], Any] = module.init
         self.signal: Callable[[Event, Any], Any] | None = getattr(module, "signal", None)
@@ -32,6 +34,14 @@ class ModuleCode:
 
     def printed(self) -> str:
         return ""
+
+    def __reduce__(self) -> tuple[Callable[[str], "ModuleCode"], tuple[str]]:
+        return code_of, (self.module,)
+
+
+def code_of(name: str) -> ModuleCode:
+    """The code of an imported module, by its name."""
+    return ModuleCode(sys.modules[name])
 
 
 def entries(world: SimHost, name: str) -> list[journal.Entry]:
