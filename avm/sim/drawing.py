@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from avm.sim.chance import Chance
+from avm.sim.lies import LIES
 from avm.sim.plan import (
     Asymmetric,
     BreakLinks,
@@ -18,6 +19,7 @@ from avm.sim.plan import (
     KillWorker,
     Latency,
     Loss,
+    LyingWorker,
     Nat,
     Partition,
     Plan,
@@ -48,6 +50,7 @@ WEIGHTS: Mapping[str, int] = {
     "ClockDrift": 1,
     "ClockJump": 2,
     "Nat": 0,
+    "LyingWorker": 0,
 }
 A_FAULT_S = 2.0
 JUMPS_MS = (-3_600_000, -1_500, -50, 50, 1_500, 3_600_000)
@@ -116,6 +119,9 @@ _DRAWN: dict[str, _Drawn] = {
     "SlowWorker": lambda c, at, of: SlowWorker(at, _lasts(c), c.choice(of), c.choice((5, 300))),
     "KillWorker": lambda c, at, of: KillWorker(at, c.choice(of)),
     "DeadWorker": lambda c, at, of: DeadWorker(at, c.choice(of)),
+    "LyingWorker": lambda c, at, of: LyingWorker(
+        at, c.choice(of), c.choice(tuple(LIES)), 1 + c.below(2)
+    ),
     "ClockDrift": lambda c, at, of: ClockDrift(
         at, _lasts(c), c.choice(of), c.choice((-50_000, -200, 200, 50_000))
     ),

@@ -138,6 +138,15 @@ class WorkerLost:
 
 
 @dataclass(frozen=True, slots=True)
+class Lied:
+    """A worker has answered for a machine what is not so; see `avm.sim.lies`."""
+
+    host: str
+    machine: bytes
+    lie: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClientHeard:
     """A client was told the verdict of a batch."""
 
@@ -186,6 +195,7 @@ Event: TypeAlias = (
     | Located
     | Looked
     | WorkerLost
+    | Lied
     | ClientHeard
     | ClientTook
     | FaultBegan

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeAlias, get_args, get_type_hints
 
 from avm.errors import AvmError
+from avm.sim.lies import LIES
 
 FAULTS_MAX = 100_000
 TEXT_BYTES_MAX = 16 * 1024 * 1024
@@ -219,6 +220,16 @@ class DeadWorker:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class LyingWorker:
+    """A worker of a host answers so many times what is not so: see `avm.sim.lies`."""
+
+    at_ms: int
+    host: str
+    lie: str
+    answers: int = 1
+
+
 Fault: TypeAlias = (
     Crash
     | ClockJump
@@ -239,9 +250,12 @@ Fault: TypeAlias = (
     | SlowWorker
     | KillWorker
     | DeadWorker
+    | LyingWorker
 )
 FAULTS: tuple[type[Fault], ...] = get_args(Fault)
 NAT_KINDS = ("none", "cone", "symmetric", "firewall")
+# Of each field that takes one of a few words.
+WORDS = {"kind": NAT_KINDS, "lie": tuple(LIES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,5 +328,5 @@ def _fits(key: str, kind: Any, value: Any) -> bool:
     if kind is bool:
         return isinstance(value, bool)
     if kind is str:
-        return isinstance(value, str) and (key != "kind" or value in NAT_KINDS)
+        return isinstance(value, str) and value in WORDS.get(key, (value,))
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
