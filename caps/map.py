@@ -43,6 +43,8 @@ Placed: TypeAlias = tuple[bytes, tree.Stored, object]
 _MISSING = object()
 _TEXTS = frozenset((str,))
 _PLAIN = frozenset((type(None), bool, bytes))
+_NUMBERS = frozenset((int,))
+_SMALL = 1 << 62
 
 
 class Map(Mapping["K", "V_co"], Settled):
@@ -265,6 +267,8 @@ def settle_tuple(
     """Return the frozen tuple of what stands in a tuple or list, and its depth."""
     if room == 0:
         raise TooDeep("nested too deeply")
+    if type(value) is tuple and _is_flat(value):
+        return value, 1
     parts: list[object] = []
     same = type(value) is tuple
     deepest = 0
@@ -278,6 +282,19 @@ def settle_tuple(
     except NotAValue as error:
         raise error.within(f"[{len(parts)}]") from None
     return cast("tuple[object, ...]", value) if same else tuple(parts), deepest + 1
+
+
+def _is_flat(value: tuple[object, ...]) -> bool:
+    """Whether a tuple is seen at a glance to be frozen, with nothing in it that is deep."""
+    kinds = set(map(type, value))
+    if kinds <= _PLAIN:
+        return True
+    if kinds == _NUMBERS:
+        numbers = cast("tuple[int, ...]", value)
+        return -_SMALL < min(numbers) and max(numbers) < _SMALL
+    if kinds == _TEXTS:
+        return all(map(str.isascii, cast("tuple[str, ...]", value)))
+    return all(issubclass(kind, Capability) for kind in kinds)
 
 
 def settle_key(key: object) -> tuple[object, tree.Stored]:

@@ -129,7 +129,7 @@ class Site:
     wake_node_us: int | None = None
     node_stirred: bool = False
     saves: bool = False
-    speaking: set[bytes] = field(default_factory=set)
+    speaking: dict[bytes, int] = field(default_factory=dict)
     commits: int = 0
     folded: int = 0
     armed: list[tuple[int, CrashAtCommit | FsyncError]] = field(default_factory=list)
