@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from avm.sim.chance import Chance
 from avm.sim.lies import LIES
 from avm.sim.plan import (
+    NAT_KINDS,
     Asymmetric,
     BreakLinks,
     ClockDrift,
@@ -54,7 +55,6 @@ WEIGHTS: Mapping[str, int] = {
 }
 A_FAULT_S = 2.0
 JUMPS_MS = (-3_600_000, -1_500, -50, 50, 1_500, 3_600_000)
-NATS = ("none", "cone", "symmetric", "firewall")
 
 
 def draw(
@@ -126,5 +126,5 @@ _DRAWN: dict[str, _Drawn] = {
         at, _lasts(c), c.choice(of), c.choice((-50_000, -200, 200, 50_000))
     ),
     "ClockJump": lambda c, at, of: ClockJump(at, c.choice(of), c.choice(JUMPS_MS)),
-    "Nat": lambda c, at, of: Nat(at, c.choice(of), c.choice(NATS)),
+    "Nat": lambda c, at, of: Nat(at, c.choice(of), c.choice(NAT_KINDS), c.choice((20_000, 60_000))),
 }

@@ -98,7 +98,7 @@ def _happen(scene: Scene, fault: Fault) -> None:
                 worker = site.host.workers[scene.chance.choice(list(site.host.workers))]
                 worker.liar = Liar(fault.lie, fault.answers, Chance(scene.chance.draw()))
         case Nat():
-            _reroute(scene, site, fault.kind)
+            _reroute(scene, site, fault)
 
 
 def _drift(scene: Scene, host: str) -> None:
@@ -118,10 +118,10 @@ def _crash(scene: Scene, site: Site, fault: Crash) -> None:
         post.settle_at(scene, site, post.outer_ip(scene))
 
 
-def _reroute(scene: Scene, site: Site, kind: str) -> None:
+def _reroute(scene: Scene, site: Site, fault: Nat) -> None:
     """A host moves behind a router, with all its links broken; it has to start anew there."""
     ip = post.outer_endpoint(scene, site).ip
-    post.put_behind(site, ip, "" if kind == "none" else kind)
+    post.put_behind(site, ip, "" if fault.kind == "none" else fault.kind, MS_US * fault.keeps_ms)
     scene.counts["router changed"] += 1
     passes.die(scene, site, "moved behind a router", 1)
 

@@ -137,11 +137,15 @@ class BreakLinks:
 
 @dataclass(frozen=True, slots=True)
 class Nat:
-    """A host is behind a router from now on: `cone`, `symmetric`, `firewall`, or `none` any more."""
+    """A host is behind a router from now on: `cone`, `symmetric`, `random`, `firewall`, or `none` any more.
+
+    The router forgets what was sent by it to an endpoint when nothing goes or comes for `keeps_ms`.
+    """
 
     at_ms: int
     host: str
     kind: str
+    keeps_ms: int = 60_000
 
 
 # Disks.
@@ -253,7 +257,7 @@ Fault: TypeAlias = (
     | LyingWorker
 )
 FAULTS: tuple[type[Fault], ...] = get_args(Fault)
-NAT_KINDS = ("none", "cone", "symmetric", "firewall")
+NAT_KINDS = ("none", "cone", "symmetric", "random", "firewall")
 # Of each field that takes one of a few words.
 WORDS = {"kind": NAT_KINDS, "lie": tuple(LIES)}
 
