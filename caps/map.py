@@ -209,17 +209,17 @@ def settle(value: object, room: int) -> tuple[object, int]:
     if kind in _PLAIN:
         return value, 0
     if kind is str:
-        return _settle_text(cast("str", value)), 0
+        return _settle_text(value), 0  # type: ignore[arg-type]
     if kind is int:
-        return _settle_int(cast("int", value)), 0
+        return _settle_int(value), 0  # type: ignore[arg-type]
     if kind is float:
-        return _settle_float(cast("float", value)), 0
+        return _settle_float(value), 0  # type: ignore[arg-type]
     if isinstance(value, Settled):
         if value._depth > room:
             raise TooDeep("nested too deeply")
         return value, value._depth
     if kind is tuple or kind is list:
-        return settle_tuple(cast("tuple[object, ...] | list[object]", value), room)
+        return settle_tuple(value, room)  # type: ignore[arg-type]
     if kind is dict:
         if room == 0:
             raise TooDeep("nested too deeply")
@@ -281,7 +281,7 @@ def settle_tuple(
                 deepest = depth
     except NotAValue as error:
         raise error.within(f"[{len(parts)}]") from None
-    return cast("tuple[object, ...]", value) if same else tuple(parts), deepest + 1
+    return value if same else tuple(parts), deepest + 1  # type: ignore[return-value]
 
 
 def _is_flat(value: tuple[object, ...]) -> bool:
@@ -290,11 +290,12 @@ def _is_flat(value: tuple[object, ...]) -> bool:
     if kinds <= _PLAIN:
         return True
     if kinds == _NUMBERS:
-        numbers = cast("tuple[int, ...]", value)
-        return -_SMALL < min(numbers) and max(numbers) < _SMALL
+        return -_SMALL < min(value) and max(value) < _SMALL  # type: ignore[type-var, operator]
     if kinds == _TEXTS:
-        return all(map(str.isascii, cast("tuple[str, ...]", value)))
-    return all(issubclass(kind, Capability) for kind in kinds)
+        return all(map(str.isascii, value))  # type: ignore[arg-type]
+    if len(kinds) > 1:
+        return False
+    return issubclass(kinds.pop(), Capability)
 
 
 def settle_key(key: object) -> tuple[object, tree.Stored]:

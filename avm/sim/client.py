@@ -169,6 +169,8 @@ class Client:
             return None
         if self.outgoing:
             return 0
+        if not self.slow:
+            return None
         return min((due for _, due, _ in self.slow.values() if due is not None), default=None)
 
     def speak(self) -> None:

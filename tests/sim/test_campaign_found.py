@@ -1,6 +1,7 @@
 """What the campaign found, in the product and in the simulator: each a story of its own, told once."""
 
 from dataclasses import replace
+from functools import partial
 
 from avm.host.state import Mode
 from avm.limits import Limits
@@ -87,7 +88,7 @@ def test_w05_what_is_withdrawn_from_somebody_who_is_gone_leaves_room_in_the_outb
     world.run(1)
     for verb in ("halt", "rm"):
         machine = there.machine("gone")
-        there.ask(lambda number, verb=verb, one=machine: there.core.change(number, one, verb))
+        there.ask(partial(there.core.change, machine=machine, verb=verb))
     for number in range(1, 6):
         client.send(caps["go"], ("0", number, 39, client.ear()))
     world.run(150)
