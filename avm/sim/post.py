@@ -57,6 +57,7 @@ def reach(
     if aside and source.router is not None:
         seen = Endpoint(source.router.ip, PORT + 1)
     elif source.router is not None:
+        _keep(scene, source, source.router)
         forgot = source.router.has_forgotten(endpoint, scene.now_us)
         scene.counts["router forgot a mapping"] += forgot
         seen = source.router.outward(source.endpoint, endpoint, scene.now_us)
@@ -65,11 +66,22 @@ def reach(
         return None, seen
     target = scene.sites[number]
     if target.router is not None:
+        _keep(scene, target, target.router)
         if not target.router.lets_in(seen, endpoint.port, scene.now_us):
             return None, seen
     elif endpoint.port != PORT:
         return None, seen
     return target, seen
+
+
+def _keep(scene: Scene, site: Site, router: Router) -> None:
+    """Links that are up are in use, and what their packets opened stays open."""
+    if router.kept_us == scene.now_us:
+        return
+    router.kept_us = scene.now_us
+    for end in scene.ends.values():
+        if end.site == site.number and end.relay is None and isinstance(end.at, Endpoint):
+            router.keep(end.at, scene.now_us)
 
 
 def send(

@@ -23,11 +23,18 @@ class Router:
     keeps_us: int = KEEPS_US
     out: dict[Endpoint, tuple[int, int]] = field(default_factory=dict)
     next_port: int = PORTS_FROM
+    kept_us: int = -1
 
     @property
     def nature(self) -> tuple[str, int]:
         """Its kind, and how long it keeps what is not used."""
         return self.kind, self.keeps_us
+
+    def keep(self, to: Endpoint, now_us: int) -> None:
+        """A link to that endpoint is in use."""
+        known = self.out.get(to)
+        if known is not None:
+            self.out[to] = (known[0], now_us)
 
     def has_forgotten(self, to: Endpoint, now_us: int) -> bool:
         """Whether it knew a port for an endpoint, and does no more."""

@@ -59,7 +59,7 @@ def setting_of(seed: int) -> Setting:
     routers: tuple[Nat, ...] = ()
     if dht and chance.hits(0.5):
         hosts, limits = 4, replace(limits, peers_dialed=0, upgrade_s=chance.choice((1.0, 10.0)))
-        keeps_ms = chance.choice((5_000, 20_000, 60_000))
+        keeps_ms = chance.choice((15_000, 60_000))
         routers = tuple(Nat(0, name, chance.choice(ROUTERS), keeps_ms) for name in NAMES[2:hosts])
     return Setting(hosts, clients, dht, limits, calm, acts, lies, guests, passers, routers)
 
