@@ -190,10 +190,10 @@ def again(host: Host, link: Link, frame: Again) -> None:
 
 
 def offer_again(host: Host, sender: bytes, receiver: bytes) -> None:
-    """A receiver that was busy is offered one batch again."""
+    """A receiver that was busy, and has not told of room since, is offered one batch again."""
     outgoing = host.outgoing.get((sender, receiver))
-    if outgoing is not None and outgoing.marked:
-        outgoing.room = max(outgoing.room, outgoing.next)
+    if outgoing is not None and outgoing.marked and not outgoing.room:
+        outgoing.room = outgoing.next
         wake(host, outgoing)
 
 

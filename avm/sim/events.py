@@ -91,6 +91,14 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Strayed:
+    """A packet has come to a host through a relay that was on its way from a host to another."""
+
+    host: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unlinked:
     """A host has closed a link because of what came by it."""
 
@@ -190,6 +198,7 @@ Event: TypeAlias = (
     | LinkDown
     | Said
     | Delivered
+    | Strayed
     | Unlinked
     | ChannelFrozen
     | Located

@@ -32,10 +32,12 @@ from avm.sim.events import (
     Looked,
     Said,
     Started,
+    Strayed,
 )
 from avm.sim.fairness import Fairness
 from avm.sim.host import SimHost
 from avm.sim.lies import TWISTS
+from avm.sim.offers import Offers
 from avm.sim.reading import place_of, read
 from avm.sim.replaying import replay
 from avm.sim.wires import CONTROL
@@ -59,7 +61,7 @@ MARK, VERDICT = bytes((0x89, channel.MARK)), bytes((0x86, channel.VERDICT))
 READY, LANDED = bytes((0x84, passage.READY)), bytes((0x85, passage.LANDED))
 
 # What is looked at by nobody here, which is most of what happens.
-UNSEEN = frozenset({Delivered, LinkUp, LinkDown, Located})
+UNSEEN = frozenset({LinkUp, LinkDown, Located})
 
 Pair = tuple[bytes, bytes]
 Place = tuple[bytes, bytes, int]
@@ -84,7 +86,7 @@ class Invariants:
     """Watches a world, and raises `Broken` where something does not hold."""
 
     __slots__ = (
-        "_applied", "_chains", "_fairness", "_ids", "_kept", "_seen", "_told",
+        "_applied", "_chains", "_fairness", "_ids", "_kept", "_offers", "_seen", "_told",
         "batches", "frozen", "messages", "twisted"
     )  # fmt: skip
 
@@ -98,6 +100,7 @@ class Invariants:
         self._told: dict[Place, int] = {}
         self._seen: dict[str, dict[bytes, tuple[int, int]]] = {}
         self._fairness = Fairness()
+        self._offers = Offers()
         self.frozen: list[ChannelFrozen] = []
         self.batches = self.messages = 0
         # Machines whose worker may have made something else of them.
@@ -107,11 +110,15 @@ class Invariants:
 
     def happened(self, world: World, event: Event) -> None:
         """Something has happened."""
-        if type(event) in UNSEEN or (type(event) is Said and event.lane == CONTROL):
+        if type(event) in UNSEEN:
+            return
+        if isinstance(event, Said | Delivered) and event.lane == CONTROL:
             return
         match event:
             case Committed():
                 self._committed(world, event)
+            case Delivered():
+                self._offers.heard(event)
             case Said(frame=frame) if frame.startswith(OFFER):
                 self._said(world, event)
             case Said(frame=frame) if frame.startswith((MARK, VERDICT)):
@@ -128,6 +135,9 @@ class Invariants:
                 self.frozen.append(event)
             case Lied(lie=lie) if lie in TWISTS:
                 self.twisted.add(event.machine)
+            case Strayed():
+                what = f"a packet from {event.source} came to it through a relay, for another"
+                self._fail(world, world.host(event.host), what)
             case Looked():
                 self._looked(world, event)
             case Started():
@@ -149,6 +159,11 @@ class Invariants:
                         self._ids[(host.name, number)] = address
                 case ("slot", int(number), int(slot)):
                     self._slotted(world, event, number, slot, body is not None)
+        for number, first in written.cuts:
+            snapshot = host.store.snapshot(number)
+            lives = host.store.get(("machine", number)) is not None
+            if lives and first > (snapshot[0] if snapshot is not None else 0):
+                self._fail(world, host, f"the journal of {number} is cut past its snapshot")
         for number, n, body, _printed in written.journal:
             machine = self._ids.get((host.name, number))
             if machine is not None:
@@ -209,6 +224,8 @@ class Invariants:
         if place not in self._kept:
             host = world.host(event.host)
             self._fail(world, host, f"{_named(*place)} leaves before it is durable")
+        if why := self._offers.why_not(world.host(event.host), event, offer):
+            self._fail(world, world.host(event.host), f"{_named(*place)} {why}")
 
     def _acknowledged(self, world: World, event: Said) -> None:
         """What a host tells another that its machine took is durable, and became of it."""
