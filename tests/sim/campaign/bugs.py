@@ -202,6 +202,15 @@ OWN = [
         300,
         "goes back at",
     ),
+    Bug(
+        "what proves a machine is not made anew",
+        "avm/host/links.py",
+        "HALF_DAY_MS = 12 * 60 * 60 * 1000\n",
+        "HALF_DAY_MS = 200 * 24 * 60 * 60 * 1000\n",
+        54,
+        100,
+        "something is still owed",
+    ),
 ]
 
 _KNOWN = [

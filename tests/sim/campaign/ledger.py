@@ -84,9 +84,13 @@ class Ledger:
     def _take(self, row: dict[str, Any], where: str) -> None:
         code, said = row.pop("code"), row.pop("said")
         if code != self._code:
-            raise BadLedger(f"{where}: it is of other code ({code[:8]}, not {self._code[:8]}): begin another")
+            raise BadLedger(
+                f"{where}: it is of other code ({code[:8]}, not {self._code[:8]}): begin another"
+            )
         if said != self._said:
-            raise BadLedger(f"{where}: it is of {said} messages a seed, not {self._said}: say so again")
+            raise BadLedger(
+                f"{where}: it is of {said} messages a seed, not {self._said}: say so again"
+            )
         if row["seed"] in self.ended:
             raise BadLedger(f"{where}: seed {row['seed']} is there twice: begin another")
         core_s = row.pop("core_s")

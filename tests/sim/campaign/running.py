@@ -78,7 +78,9 @@ def outcomes(options: argparse.Namespace, ledger: Ledger | None) -> Iterator[End
             if left <= 0 and hours >= options.hours:
                 return
             seeds = range(begin, begin + (min(left, AT_A_TIME) if left > 0 else AT_A_TIME))
-            ended = {} if ledger is None else {n: ledger.ended[n] for n in seeds if n in ledger.ended}
+            ended = (
+                {} if ledger is None else {n: ledger.ended[n] for n in seeds if n in ledger.ended}
+            )
             left_out = [seed for seed in seeds if seed not in ended]
             runs = [pool.submit(timed, seed, options.messages) for seed in left_out]
             for done in as_completed(runs):

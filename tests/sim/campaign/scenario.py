@@ -21,6 +21,7 @@ from caps.capability import SealedCapability, parse_wire_untrusted
 from caps.value import Capability
 from tests.sim.campaign import purse
 from tests.sim.campaign.happenings import Happenings
+from tests.sim.campaign.lasting import live_on, lives_on
 from tests.sim.code import ModuleCode
 
 NAMES = ("ash", "birch", "cedar", "dogwood")
@@ -158,6 +159,9 @@ class Scenario:
                 self._locate()
             self.world.run(said * A_MESSAGE_S * self.chance.below(9) / 4)
         self._rest()
+        if lives_on(self.seed):
+            live_on(self.world, self.seed, self.names, self._say, self._rest)
+        self._greet()
         self.check()
         for host in self.world.hosts:
             self.happenings.ended(host)
@@ -276,10 +280,11 @@ class Scenario:
                 home.resume(f"purse{n}")
         self._quiet()
         # A host that starts again after its clock was set back has its deadlines so much later.
-        jumped_ms = sum(abs(one.by_ms) for one in self.plan.faults if isinstance(one, ClockJump))
+        jumped_ms = sum(
+            abs(one.by_ms) for one in self.world.plan.faults if isinstance(one, ClockJump)
+        )
         world.run(AFTER_S + jumped_ms / 1000)
         self._quiet()
-        self._greet()
 
     def _greet(self) -> None:
         """Every channel has room once all is quiet: what is said now is taken at once."""
