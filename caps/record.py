@@ -94,7 +94,7 @@ def _init(made: type[Typed]) -> Callable[..., None]:
     exec(f"def make({', '.join(given)}):\n{body}\n return __init__", {"__builtins__": {}}, scope)  # noqa: S102 of names
     init = scope["make"](**given)
     init.__qualname__ = f"{made.__qualname__}.__init__"
-    init.__annotations__ = made.__init__.__annotations__  # type: ignore[misc]
+    init.__annotations__ = made.__init__.__annotations__
     return init
 
 

@@ -193,8 +193,8 @@ class Client:
     def _probe(self) -> None:
         """The first batch of a channel that was busy is to be offered again."""
         dues = [(due, receiver) for receiver, (_, due, _) in self.slow.items() if due is not None]
-        _due, receiver = min(dues)
-        first, _due, waited_ms = self.slow[receiver]
+        receiver = min(dues)[1]
+        first, _, waited_ms = self.slow[receiver]
         self.slow[receiver] = (first + 1, None, waited_ms)
         self.outgoing.append((receiver, first))
 

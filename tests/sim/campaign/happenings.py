@@ -83,6 +83,7 @@ WANTED = (
     "outcome unknown",
     "host inert",
     "host void",
+    "world has lived on",
 )
 KEPT = {"timer": "timer kept", "ask": "ask kept", "inbox": "batch held in an inbox"}
 

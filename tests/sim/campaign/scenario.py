@@ -20,6 +20,7 @@ from tests.sim.campaign import purse
 from tests.sim.campaign.guests import Guests, Passers, sealed
 from tests.sim.campaign.happenings import Happenings
 from tests.sim.campaign.judging import TOKENS, Doubts, Ending, hold, judge_clients, judge_purses
+from tests.sim.campaign.lasting import live_on, lives_on
 from tests.sim.campaign.setting import A_MESSAGE_S, plan_of, setting_of
 from tests.sim.code import ModuleCode
 
@@ -124,6 +125,9 @@ class Scenario:
             self.passers.happen(self.wires)
             self.world.run(said * A_MESSAGE_S * self.chance.below(9) / 4)
         self._rest()
+        if lives_on(self.seed):
+            live_on(self.world, self.seed, self.names, self._say, self._rest)
+        self._greet()
         self.check()
         for host in self.world.hosts:
             self.happenings.ended(host)
@@ -257,10 +261,11 @@ class Scenario:
         self._quiet()
         self.guests.end(self._quiet)
         # A host that starts again after its clock was set back has its deadlines so much later.
-        jumped_ms = sum(abs(one.by_ms) for one in self.plan.faults if isinstance(one, ClockJump))
+        jumped_ms = sum(
+            abs(one.by_ms) for one in self.world.plan.faults if isinstance(one, ClockJump)
+        )
         world.run(AFTER_S + jumped_ms / 1000)
         self._quiet()
-        self._greet()
 
     def _give_up(self, home: SimHost, n: int) -> None:
         """A purse that its worker has made something of that does not load is halted by its operator."""
