@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.mutants import campaign, crashes, fast, recording, travel, world
+from tests.mutants import campaign, crashes, fast, oracle, recording, travel, world
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.shells import SHELL_FAULTS
@@ -29,6 +29,7 @@ ALL = (
     *world.FAULTS,
     *campaign.FAULTS,
     *fast.FAULTS,
+    *oracle.FAULTS,
 )
 
 

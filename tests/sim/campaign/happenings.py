@@ -17,6 +17,7 @@ from avm.sim.events import (
     Unlinked,
 )
 from avm.sim.host import SimHost
+from avm.sim.lies import LIES
 from avm.sim.reading import place_of, read
 from avm.sim.wires import CONTROL
 from avm.sim.world import World
@@ -84,6 +85,13 @@ WANTED = (
     "host inert",
     "host void",
     "world has lived on",
+    "machine halted and removed",
+    "client ended",
+    *(f"worker lied: {lie}" for lie in LIES),
+    "link punched",
+    "link relayed",
+    "relayed link became a better one",
+    "router forgot a mapping",
 )
 KEPT = {"timer": "timer kept", "ask": "ask kept", "inbox": "batch held in an inbox"}
 

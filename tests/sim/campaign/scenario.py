@@ -125,7 +125,7 @@ class Scenario:
             self.passers.happen(self.wires)
             self.world.run(said * A_MESSAGE_S * self.chance.below(9) / 4)
         self._rest()
-        if lives_on(self.seed):
+        if lives_on(self.seed) and not self.setting.routers:
             live_on(self.world, self.seed, self.names, self._say, self._rest)
         self._greet()
         self.check()
