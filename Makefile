@@ -44,7 +44,8 @@ sim: SEEDS ?= 100
 sim: HOURS ?= 0
 sim: MESSAGES ?= 500
 sim: $(STAMP)
-	$(BIN)/python -m tests.sim.campaign --seeds $(SEEDS) --hours $(HOURS) --messages $(MESSAGES)
+	$(BIN)/python -m tests.sim.campaign --seeds $(SEEDS) --hours $(HOURS) --messages $(MESSAGES) \
+		$(if $(LEDGER),--ledger $(LEDGER))
 
 mutants: $(STAMP)
 	$(BIN)/python -m tests.mutants

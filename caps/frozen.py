@@ -28,6 +28,7 @@ INT_BITS_MAX = 4096
 NAN = float("nan")
 ATOMS = frozenset((type(None), bool, int, float, str, bytes))
 
+_NUMBERS = frozenset((int,))
 _TEXT_HEADS = tuple(bytes((0x60 + length,)) for length in range(24))
 _pack_double = Struct(">Bd").pack
 
@@ -102,7 +103,10 @@ def weight_of(value: object) -> int:
     if type(value) is float:
         return 9
     if type(value) is tuple:
-        return head_size(len(value)) + sum(map(weight_of, value))
+        size = len(value)
+        if size > 1 and set(map(type, value)) == _NUMBERS and -24 <= min(value) and max(value) < 24:
+            return head_size(size) + size
+        return head_size(size) + sum(map(weight_of, value))
     assert isinstance(value, Settled)
     weight: int = getattr(value, "_weight", -1)
     if weight < 0:

@@ -43,6 +43,8 @@ Placed: TypeAlias = tuple[bytes, tree.Stored, object]
 _MISSING = object()
 _TEXTS = frozenset((str,))
 _PLAIN = frozenset((type(None), bool, bytes))
+_NUMBERS = frozenset((int,))
+_SMALL = 1 << 62
 
 
 class Map(Mapping["K", "V_co"], Settled):
@@ -207,17 +209,17 @@ def settle(value: object, room: int) -> tuple[object, int]:
     if kind in _PLAIN:
         return value, 0
     if kind is str:
-        return _settle_text(cast("str", value)), 0
+        return _settle_text(value), 0  # type: ignore[arg-type]
     if kind is int:
-        return _settle_int(cast("int", value)), 0
+        return _settle_int(value), 0  # type: ignore[arg-type]
     if kind is float:
-        return _settle_float(cast("float", value)), 0
+        return _settle_float(value), 0  # type: ignore[arg-type]
     if isinstance(value, Settled):
         if value._depth > room:
             raise TooDeep("nested too deeply")
         return value, value._depth
     if kind is tuple or kind is list:
-        return settle_tuple(cast("tuple[object, ...] | list[object]", value), room)
+        return settle_tuple(value, room)  # type: ignore[arg-type]
     if kind is dict:
         if room == 0:
             raise TooDeep("nested too deeply")
@@ -265,6 +267,8 @@ def settle_tuple(
     """Return the frozen tuple of what stands in a tuple or list, and its depth."""
     if room == 0:
         raise TooDeep("nested too deeply")
+    if type(value) is tuple and _is_flat(value):
+        return value, 1
     parts: list[object] = []
     same = type(value) is tuple
     deepest = 0
@@ -277,7 +281,21 @@ def settle_tuple(
                 deepest = depth
     except NotAValue as error:
         raise error.within(f"[{len(parts)}]") from None
-    return cast("tuple[object, ...]", value) if same else tuple(parts), deepest + 1
+    return value if same else tuple(parts), deepest + 1  # type: ignore[return-value]
+
+
+def _is_flat(value: tuple[object, ...]) -> bool:
+    """Whether a tuple is seen at a glance to be frozen, with nothing in it that is deep."""
+    kinds = set(map(type, value))
+    if kinds <= _PLAIN:
+        return True
+    if kinds == _NUMBERS:
+        return -_SMALL < min(value) and max(value) < _SMALL  # type: ignore[type-var, operator]
+    if kinds == _TEXTS:
+        return all(map(str.isascii, value))  # type: ignore[arg-type]
+    if len(kinds) > 1:
+        return False
+    return issubclass(kinds.pop(), Capability)
 
 
 def settle_key(key: object) -> tuple[object, tree.Stored]:

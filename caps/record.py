@@ -1,7 +1,7 @@
 """`record`, which makes a class whose instances are values from their construction on."""
 
 from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import _FIELD, MISSING, Field, dataclass, field, fields  # type: ignore[attr-defined]
 from typing import TypeVar, cast, dataclass_transform, overload
 
 from caps.frozen import TAG_BYTES, Settled, order_text, weight_of
@@ -62,12 +62,40 @@ def _record(cls: type[T], name: str) -> type[T]:
         bases = (*bases, Typed)
     again: type[Typed] = type(cls)(cls.__name__, bases, body)  # type: ignore[misc]
     made = dataclass(frozen=True, slots=True)(again)
+    if "__init__" not in body and all(map(_is_plain, made.__dataclass_fields__.values())):  # type: ignore[attr-defined]
+        made.__init__ = _init(made)  # type: ignore[method-assign]
     names = (inner.name for inner in fields(made))  # type: ignore[arg-type]
     made.__record_name__ = name
     made.__record_fields__ = tuple(sorted(names, key=order_text))
     empty = Map(dict.fromkeys(made.__record_fields__))
     made.__record_weight__ = TAG_BYTES + weight_of((name, empty)) - len(empty)
     return cast("type[T]", made)
+
+
+def _is_plain(inner: Field[object]) -> bool:
+    """Whether a field is one that the constructor takes as it comes."""
+    if not inner.init or inner.kw_only or inner.default_factory is not MISSING:
+        return False
+    return inner._field_type is _FIELD and inner.name != "self"  # type: ignore[attr-defined]
+
+
+def _init(made: type[Typed]) -> Callable[..., None]:
+    """A constructor as `dataclass` makes it, but that it writes each slot by its descriptor.
+
+    That takes half the time, and a step makes a new state with nearly every message.
+    """
+    inner: dict[str, Field[object]] = made.__dataclass_fields__  # type: ignore[attr-defined]
+    given: dict[str, object] = {f"_put_{name}": getattr(made, name).__set__ for name in inner}
+    given |= {f"_else_{n}": f.default for n, f in inner.items() if f.default is not MISSING}
+    said = [f"{name}=_else_{name}" if f"_else_{name}" in given else name for name in inner]
+    lines = [*(f"_put_{name}(self, {name})" for name in inner), "self.__post_init__()"]
+    body = f" def __init__(self, {', '.join(said)}):\n  " + "\n  ".join(lines)
+    scope: dict[str, Callable[..., Callable[..., None]]] = {}
+    exec(f"def make({', '.join(given)}):\n{body}\n return __init__", {"__builtins__": {}}, scope)  # noqa: S102 of names
+    init = scope["make"](**given)
+    init.__qualname__ = f"{made.__qualname__}.__init__"
+    init.__annotations__ = made.__init__.__annotations__
+    return init
 
 
 def restore(cls: type[Typed], held: Map[str, Value]) -> Typed | None:

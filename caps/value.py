@@ -47,6 +47,7 @@ and contexts also Me and records. Records are any number of classes, so no type 
 
 _SURE = frozenset((type(None), bool, bytes))
 _SMALL = 1 << 62
+_ROOM = DEPTH_MAX - 1
 
 
 def settle_slots(whole: Settled, names: tuple[str, ...]) -> None:
@@ -57,8 +58,10 @@ def settle_slots(whole: Settled, names: tuple[str, ...]) -> None:
         kind = type(part)
         if kind in _SURE or (kind is int and -_SMALL < part < _SMALL):  # type: ignore[operator]
             continue
+        if kind is str and part.isascii():  # type: ignore[attr-defined]
+            continue
         try:
-            frozen, depth = settle(part, DEPTH_MAX - 1)
+            frozen, depth = settle(part, _ROOM)
         except NotAValue as error:
             raise error.within(path_part(name)) from None
         if frozen is not part:

@@ -50,6 +50,7 @@ class Outgoing:
 
     Batches up to `durable` may leave, up to `room` the receiver takes them, `next` is to be offered
     and `at` of its body's bytes have been. `confirmed` is the last whose verdict is durable here.
+    `waited_ms` is how long a receiver that was busy was left alone last, since it took something.
     """
 
     sender: bytes
@@ -63,6 +64,7 @@ class Outgoing:
     next: int = 0
     at: int = 0
     listed: bool = False
+    waited_ms: int = 0
 
 
 @dataclass(slots=True)

@@ -12,12 +12,13 @@ from avm.host.channel import Again, Gone, Mark, Told, Verdict
 from avm.host.effects import Frozen
 from avm.host.header import NO_DIGEST, parse_header_untrusted
 from avm.host.links import not_found, place_of, proven, set_place
-from avm.host.outbox import forget_channel, outcome, outcomes, settle, take_mark, tell
+from avm.host.outbox import bare, forget_channel, outcome, outcomes, settle, take_mark, tell
 from avm.host.passage import Moved
 from avm.host.peers import Link, Outgoing
 from avm.host.state import Channel, Host
 
-BUSY_MS = 100
+# How long a receiver that is busy is left alone: at first, and when it has been for long.
+BUSY_MS, BUSY_MS_MAX = 100, 1_600
 SEQ_BYTES = 8
 BACK_THERE = "the receiver's host has gone back in time: it took less than it had said"
 BACK_HERE = "this host has gone back in time: the receiver took more than was sent"
@@ -89,7 +90,7 @@ def marked(host: Host, link: Link, mark: Mark) -> None:
     for seq in range(channel.taken + 1, mark.taken + 1):
         if not end_batch(host, outgoing, seq, known.get(seq, ["applied"])):
             return
-    outgoing.marked, outgoing.room = True, mark.room
+    outgoing.marked, outgoing.room, outgoing.waited_ms = True, mark.room, 0
     outgoing.next, outgoing.at = mark.taken + 1, 0
     wake(host, outgoing)
 
@@ -123,6 +124,7 @@ def told(host: Host, link: Link, frame: Told) -> None:
         host.counts["stray"] += 1
         return
     if end_batch(host, outgoing, frame.seq, frame.verdict):
+        outgoing.waited_ms = 0
         outgoing.room = max(outgoing.room, frame.room)
         wake(host, outgoing)
 
@@ -180,16 +182,18 @@ def again(host: Host, link: Link, frame: Again) -> None:
     outgoing.next, outgoing.at = frame.seq, 0
     if frame.why == "busy":
         outgoing.room = 0
-        host.deadlines.put(("offer", frame.sender, frame.receiver), host.now_ms + BUSY_MS)
+        outgoing.waited_ms = min(max(BUSY_MS, 2 * outgoing.waited_ms), BUSY_MS_MAX)
+        due_ms = host.now_ms + outgoing.waited_ms
+        host.deadlines.put(("offer", frame.sender, frame.receiver), due_ms)
         return
     wake(host, outgoing)
 
 
 def offer_again(host: Host, sender: bytes, receiver: bytes) -> None:
-    """A receiver that was busy is offered one batch again."""
+    """A receiver that was busy, and has not told of room since, is offered one batch again."""
     outgoing = host.outgoing.get((sender, receiver))
-    if outgoing is not None and outgoing.marked:
-        outgoing.room = max(outgoing.room, outgoing.next)
+    if outgoing is not None and outgoing.marked and not outgoing.room:
+        outgoing.room = outgoing.next
         wake(host, outgoing)
 
 
@@ -225,6 +229,7 @@ def withdraw_away(host: Host, batch: Batch) -> None:
         return
     if batch.body:
         batch.body = b""
+        bare(host, batch)
         host.group.dirty[("outbox", *key)] = batch
         if outgoing.next == batch.seq:
             outgoing.at = 0

@@ -14,7 +14,7 @@ from avm.limits import Limits
 from avm.message import Cancel, Message, Refused, Send
 from caps.codec import encode_content, encode_state
 from caps.errors import CapsError, TooBig
-from caps.frozen import weight_of
+from caps.frozen import Settled, weight_of
 from caps.slots import Common, Foreign, Narrowed, Own
 from caps.value import Capability, Failed, Value, freeze
 
@@ -104,7 +104,8 @@ def take_turn(
         for message in messages:
             sends, after = _take_message(call, message, taken.state)
             if after is not taken.state:
-                taken.state = _state_after(after, limits)
+                is_frozen = isinstance(after, Settled) and after._depth <= limits.depth
+                taken.state = after if is_frozen else _state_after(after, limits)
             said: list[list[Any]] = []
             for send in sends:
                 entry, size = _encode_send(send, references, limits)

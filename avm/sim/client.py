@@ -1,7 +1,8 @@
 """A client in a simulated world: a sender with channels, and an inbox. Pure.
 
 It holds capabilities as a step does, as opaque handles, and survives the host's crashes: it asks
-for the mark and offers again what was not taken.
+for the mark and offers again what was not taken. A channel whose receiver is busy it leaves alone for
+a while that grows, and then offers its first batch alone, until a verdict tells that there is room.
 """
 
 from collections import deque
@@ -20,6 +21,9 @@ from caps.slots import Common, Foreign, Narrowed
 from caps.value import Capability, Failed, Value, freeze
 
 BUSY_MS = 50
+BUSY_MS_MAX = 1_600
+# For each verdict that comes of a channel that was busy, so many of its batches are offered.
+FOR_A_VERDICT = 2
 
 
 class Handles:
@@ -61,8 +65,7 @@ class Client:
 
     __slots__ = (
         "address", "core", "durable", "forgotten", "handles", "inbox", "next_ask", "outcomes",
-        "outgoing", "senders", "settled", "tag", "taken", "unmarked", "verdicts",
-        "waits_until_ms"
+        "outgoing", "senders", "settled", "slow", "tag", "taken", "unmarked", "verdicts"
     )  # fmt: skip
 
     def __init__(
@@ -76,11 +79,12 @@ class Client:
         self.durable = durable
         self.tag = tag
         self.forgotten = False
-        self.waits_until_ms = 0
         self.unmarked: set[bytes] = set()
         self.handles = handles or Handles()
         self.senders: dict[bytes, Sender[list[Said]]] = {}
         self.outgoing: deque[tuple[bytes, int]] = deque()
+        # Channels that were busy: the first to be offered, when (None: it is), and how long was waited.
+        self.slow: dict[bytes, tuple[int, int | None, int]] = {}
         self.verdicts: list[tuple[int, list[Any]]] = []
         self.settled: dict[tuple[bytes, int], list[Any]] = {}
         self.inbox: list[tuple[Cap, Value]] = []
@@ -94,7 +98,7 @@ class Client:
         self.core = core
         core.open_client(self.address, self.durable, tag=self.tag)
         self.outgoing.clear()
-        self.waits_until_ms = 0
+        self.slow.clear()
         self.unmarked = set(self.senders)
         for receiver in self.senders:
             core.do(ask_mark, self.address, 0, receiver)
@@ -154,27 +158,75 @@ class Client:
         sender = self.senders.setdefault(receiver, Sender())
         seq = sender.offer(list(said))
         self.handles.stirred[self.address] = None
-        if receiver not in self.unmarked:
+        if receiver not in self.unmarked and receiver not in self.slow:
             self.outgoing.append((receiver, seq))
         return seq
 
     def wants_to_speak(self, now_ms: int) -> bool:
-        """Whether it has something to say now; a host that was busy is left alone for a while."""
-        return self.core is not None and bool(self.outgoing) and now_ms >= self.waits_until_ms
+        """Whether it has something to say now; a receiver that was busy is left alone for a while."""
+        due_ms = self.speaks_ms()
+        return due_ms is not None and now_ms >= due_ms
+
+    def speaks_ms(self) -> int | None:
+        """From when on it has something to say by the host's time; None when it has not."""
+        if self.core is None:
+            return None
+        if self.outgoing:
+            return 0
+        if not self.slow:
+            return None
+        return min((due for _, due, _ in self.slow.values() if due is not None), default=None)
 
     def speak(self) -> None:
         """Says the next thing to the host."""
         assert self.core is not None
+        if not self.outgoing:
+            self._probe()
         receiver, seq = self.outgoing.popleft()
         said = self.senders[receiver].waiting.get(seq)
         self.core.confirm(self.address, receiver, self.senders[receiver].confirmed)
         if said is None:
+            self._go_on(receiver)
             return
         deadlines = [one.reply.deadline_ms for one in said if type(one.reply) is Reply]
         opened = [self._opened(one) for one in said]
         due_ms = min(deadlines, default=None)
         self.core.offer(self.address, receiver, seq, opened, deadline_ms=due_ms)
         self.core.pump()
+
+    def _probe(self) -> None:
+        """The first batch of a channel that was busy is to be offered again."""
+        dues = [(due, receiver) for receiver, (_, due, _) in self.slow.items() if due is not None]
+        receiver = min(dues)[1]
+        first, _, waited_ms = self.slow[receiver]
+        self.slow[receiver] = (first + 1, None, waited_ms)
+        self.outgoing.append((receiver, first))
+
+    def _slow_down(self, receiver: bytes, first: int, wait_ms: int) -> None:
+        """Leaves a channel alone for so long; then what waits is offered from `first` on."""
+        assert self.core is not None
+        self.slow[receiver] = (first, self.core.host.now_ms + wait_ms, wait_ms)
+        if any(one[0] == receiver for one in self.outgoing):
+            self.outgoing = deque(one for one in self.outgoing if one[0] != receiver)
+
+    def _go_on(self, receiver: bytes) -> None:
+        """There is room on a channel that was busy: a little more of it is offered."""
+        if receiver not in self.slow:
+            return
+        first, due_ms, _waited_ms = self.slow[receiver]
+        if due_ms is not None:
+            self.slow[receiver] = (first, min(due_ms, self._in_ms(BUSY_MS)), BUSY_MS)
+            return
+        end = min(first + FOR_A_VERDICT, self.senders[receiver].sent + 1)
+        self.outgoing.extend((receiver, seq) for seq in range(first, end))
+        if end > self.senders[receiver].sent:
+            del self.slow[receiver]
+        else:
+            self.slow[receiver] = (end, None, 0)
+
+    def _in_ms(self, wait_ms: int) -> int:
+        assert self.core is not None
+        return self.core.host.now_ms + wait_ms
 
     def _opened(self, said: Said) -> Said:
         """A message as it comes out of the wire: what is held sealed is opened by the host each time."""
@@ -190,17 +242,10 @@ class Client:
         assert self.core is not None
         sender = self.senders[receiver]
         if verdict[0] in ("busy", "expected"):
-            first = seq if verdict[0] == "busy" else verdict[1]
-            if sender.is_forgotten(first - 1):
-                self.forgotten = True
-                return
-            if verdict[0] == "busy":
-                self.waits_until_ms = self.core.host.now_ms + BUSY_MS
-            kept = [one for one in self.outgoing if one[0] != receiver]
-            again = [(receiver, number) for number, _said in sender.unsettled_from(first)]
-            self.outgoing = deque([*kept, *again])
+            self._not_taken(receiver, verdict, seq if verdict[0] == "busy" else verdict[1])
             return
         said = sender.verdict(seq, verdict)
+        self._go_on(receiver)
         if said is None:
             return
         self.verdicts.append((seq, verdict))
@@ -211,6 +256,18 @@ class Client:
         for index, one in enumerate(said):
             if type(one.reply) is Reply and one.reply.ask not in self.outcomes:
                 self.outcomes[one.reply.ask] = [_outcome(verdict, index)]
+
+    def _not_taken(self, receiver: bytes, verdict: list[Any], first: int) -> None:
+        """The receiver has no room, or another batch is the next: from `first` on it is offered again."""
+        if self.senders[receiver].is_forgotten(first - 1):
+            self.forgotten = True
+            return
+        known, due_ms, waited_ms = self.slow.get(receiver, (first, None, 0))
+        if verdict[0] == "busy":
+            wait_ms = min(max(BUSY_MS, 2 * waited_ms), BUSY_MS_MAX)
+            self._slow_down(receiver, min(known, first), wait_ms)
+        elif due_ms is None:
+            self._slow_down(receiver, min(known, first), 0)
 
     def take(self, batch: Batch) -> None:
         """The host delivers a batch."""

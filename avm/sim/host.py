@@ -170,11 +170,8 @@ class SimHost:
     def next_wake_ms(self) -> int | None:
         """When something is due next."""
         now_ms = self.core.host.now_ms
-        waiting = [
-            client.waits_until_ms
-            for client in self.clients.values()
-            if client.outgoing and client.core is not None and client.waits_until_ms > now_ms
-        ]
+        speaks = (client.speaks_ms() for client in self.clients.values())
+        waiting = [due_ms for due_ms in speaks if due_ms is not None and due_ms > now_ms]
         due = self.core.next_wake_ms()
         return min(waiting if due is None else [*waiting, due], default=None)
 
@@ -211,9 +208,8 @@ class SimHost:
             worker.hangs = True
         except Dies:
             dies = True
-        for answer in (*worker.told, *answers):
+        for answer in worker.heard(answers):
             self.core.answer(number, answer)
-        worker.told.clear()
         if dies:
             self.lose(number, "died")
         self.core.pump()

@@ -15,9 +15,11 @@ from avm.sim.events import (
     Committed,
     Crashed,
     Folded,
+    Lied,
     Started,
     WorkerLost,
 )
+from avm.sim.lies import Liar
 from avm.sim.plan import FsyncError
 from avm.sim.scene import Scene, Site
 from avm.store.errors import DiskFull
@@ -78,10 +80,14 @@ def _plan_work(scene: Scene, site: Site) -> None:
 def _plan_speech(scene: Scene, site: Site) -> None:
     host = site.host.core.host
     for client in site.host.clients.values():
-        if client.outgoing and client.core is not None and client.address not in site.speaking:
-            site.speaking.add(client.address)
-            wait_us = SPEAK_US + MS_US * max(0, client.waits_until_ms - host.now_ms)
-            scene.plan_in(wait_us, Speak(site.number, client.address))
+        due_ms = client.speaks_ms()
+        if due_ms is None:
+            continue
+        at_us = scene.now_us + SPEAK_US + MS_US * max(0, due_ms - host.now_ms)
+        planned_us = site.speaking.get(client.address)
+        if planned_us is None or at_us < planned_us:
+            site.speaking[client.address] = at_us
+            scene.agenda.put(at_us, Speak(site.number, client.address))
 
 
 def _plan_wakes(scene: Scene, site: Site, core: Core) -> None:
@@ -139,11 +145,20 @@ def work(scene: Scene, site: Site, number: int) -> None:
         if not worker.frames or worker.hangs or number not in site.host.workers:
             break
         site.host.work(number)
+        if worker.liar is not None:
+            _note_lies(scene, site, worker.liar)
     if number not in site.host.workers:
         scene.note(WorkerLost(site.name, number, len(worker.frames), "died"))
         scene.counts["worker died of a step"] += 1
     elif worker.hangs:
         scene.counts["step that never ends"] += 1
+
+
+def _note_lies(scene: Scene, site: Site, liar: Liar) -> None:
+    for number in liar.take_about():
+        machine = site.host.core.host.by_id.get(number)
+        scene.counts[f"worker lied: {liar.lie}"] += 1
+        scene.note(Lied(site.name, b"" if machine is None else machine.address, liar.lie))
 
 
 def lose_worker(scene: Scene, site: Site, number: int) -> None:
@@ -158,7 +173,9 @@ def lose_worker(scene: Scene, site: Site, number: int) -> None:
 
 def speak(scene: Scene, site: Site, address: bytes) -> None:
     """A client says the next thing, or the next few."""
-    site.speaking.discard(address)
+    if site.speaking.get(address) != scene.now_us:
+        return
+    del site.speaking[address]
     client = site.host.clients.get(address)
     if client is None or not site.host.up:
         return

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b
+from marshal import dumps
 from operator import attrgetter
 from typing import Any, get_args
 
@@ -19,7 +20,7 @@ from avm.nat.traversal import Traversal
 from avm.sim.agenda import Agenda
 from avm.sim.chance import Chance
 from avm.sim.entropy import Entropy
-from avm.sim.events import Event
+from avm.sim.events import ClientTook, Committed, Event, FaultBegan, FaultEnded
 from avm.sim.host import START_MS, SimHost
 from avm.sim.plan import CrashAtCommit, FsyncError, Plan
 from avm.sim.router import Router
@@ -31,6 +32,8 @@ from dht.record import Place
 from dht.settings import Settings
 
 PROOFS_MAX = 200_000
+# The last format of `marshal` that writes the same bytes for what is equal, shared or not.
+PLAIN = 2
 
 
 class Aim(Enum):
@@ -129,7 +132,7 @@ class Site:
     wake_node_us: int | None = None
     node_stirred: bool = False
     saves: bool = False
-    speaking: set[bytes] = field(default_factory=set)
+    speaking: dict[bytes, int] = field(default_factory=dict)
     commits: int = 0
     folded: int = 0
     armed: list[tuple[int, CrashAtCommit | FsyncError]] = field(default_factory=list)
@@ -248,9 +251,20 @@ class Scene:
 def event_bytes(event: Event) -> bytes:
     """An event as it stands in the trace: the same in every process."""
     kind = type(event)
-    return f"{kind.__name__}{_VALUES[kind](event)!r}".encode()
+    return dumps((kind.__name__, _VALUES[kind](event)), PLAIN)
+
+
+def _committed(event: Committed) -> tuple[Any, ...]:
+    written = event.transaction
+    rows = (dict(written.puts), tuple(written.journal), written.snapshots, written.cuts)
+    return event.host, event.commit, rows
 
 
 _VALUES: dict[type, Callable[[Any], Any]] = {
-    kind: attrgetter(*kind.__slots__) for kind in get_args(Event)
+    **{kind: attrgetter(*kind.__slots__) for kind in get_args(Event)},
+    Committed: _committed,
+    # Of what is no plain value, as it is shown.
+    ClientTook: repr,
+    FaultBegan: repr,
+    FaultEnded: repr,
 }

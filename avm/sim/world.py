@@ -197,6 +197,10 @@ class World:
     def step(self) -> bool:
         """Lets the next thing happen; False when nothing is to."""
         self._settle()
+        return self._next()
+
+    def _next(self) -> bool:
+        """Lets the next thing happen in a world that is settled."""
         agenda = self.scene.agenda
         if not len(agenda):
             return False
@@ -239,7 +243,10 @@ class World:
             if next_us is None or next_us > end_us:
                 state.now_us = end_us
                 return done()
-            self.step()
+            if self.handles.stirred or state.touched or state.happened:  # `done` may do something
+                self._settle()
+                continue
+            self._next()
         return True
 
     def quiet(self, limit_s: float) -> bool:

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Self
 
-from tests.mutants import campaign, crashes, recording, travel, world
+from tests.mutants import campaign, crashes, fast, oracle, recording, travel, world
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.prepared import Prepared
@@ -32,6 +32,8 @@ ALL = (
     *recording.FAULTS,
     *world.FAULTS,
     *campaign.FAULTS,
+    *fast.FAULTS,
+    *oracle.FAULTS,
 )
 
 

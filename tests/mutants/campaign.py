@@ -24,7 +24,7 @@ FAULTS = [
     Fault(
         "a simulated client waits by the time of a host that is gone",
         "avm/sim/client.py",
-        "        self.waits_until_ms = 0\n        self.unmarked = set(self.senders)\n",
+        "        self.slow.clear()\n        self.unmarked = set(self.senders)\n",
         "        self.unmarked = set(self.senders)\n",
         f"{FOUND}::test_a_simulated_client_that_was_busy_speaks_to_a_host_that_started_an_hour_back",
     ),

@@ -2,6 +2,7 @@
 
 make sim SEEDS=1000 HOURS=100
 python -m tests.sim.campaign --seeds 1000 --messages 500
+python -m tests.sim.campaign --seeds 20000 --ledger campaign.jsonl
 python -m tests.sim.campaign --seed 42 --picture sim-42.html
 python -m tests.sim.campaign --bug "acknowledge before commit" --seeds 200
 """
@@ -34,6 +35,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bug", help="with one of the seeded bugs, until it is caught: " + "; ".join(sorted(BUGS))
     )
+    parser.add_argument(
+        "--ledger", type=Path, help="keep each seed here as it ends, and go on from what is there"
+    )
     parser.add_argument("--json", action="store_true", help="the summary as JSON")
     return parser
 
@@ -41,6 +45,9 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> int:
     """Runs a campaign; 1 when something that must hold did not."""
     options = arguments().parse_args()
+    if options.ledger and (options.bug or options.seed is not None):
+        print("a ledger is of many seeds, without a bug", file=sys.stderr)
+        return 2
     if options.bug:
         if options.bug not in BUGS:
             print(f"no bug of this name; they are {', '.join(sorted(BUGS))}", file=sys.stderr)

@@ -3,7 +3,6 @@
 from collections import Counter
 
 from avm.host import channel, journal
-from avm.host.header import parse_header_untrusted
 from avm.sim.events import (
     ClientHeard,
     ClientTook,
@@ -18,6 +17,9 @@ from avm.sim.events import (
     Unlinked,
 )
 from avm.sim.host import SimHost
+from avm.sim.lies import LIES
+from avm.sim.reading import place_of, read
+from avm.sim.wires import CONTROL
 from avm.sim.world import World
 from caps.errors import Malformed
 
@@ -82,6 +84,14 @@ WANTED = (
     "outcome unknown",
     "host inert",
     "host void",
+    "world has lived on",
+    "machine halted and removed",
+    "client ended",
+    *(f"worker lied: {lie}" for lie in LIES),
+    "link punched",
+    "link relayed",
+    "relayed link became a better one",
+    "router forgot a mapping",
 )
 KEPT = {"timer": "timer kept", "ask": "ask kept", "inbox": "batch held in an inbox"}
 
@@ -92,6 +102,8 @@ class Happenings:
     def __init__(self, counts: Counter[str]) -> None:
         self.counts = counts
         self._offered: set[tuple[bytes, bytes, int]] = set()
+        # Which batch is in the frames that offer one whole, or its first part.
+        self._places: dict[bytes, tuple[bytes, bytes, int]] = {}
         self._came: set[tuple[bytes, bytes, int]] = set()
         self._told: set[tuple[bytes, bytes, int]] = set()
         self._opened: set[tuple[bytes, bytes]] = set()
@@ -100,9 +112,9 @@ class Happenings:
     def happened(self, world: World, event: Event) -> None:
         """Something has happened."""
         match event:
-            case Said():
+            case Said(lane=lane) if lane != CONTROL:
                 self._said(event.frame)
-            case Delivered():
+            case Delivered(lane=lane) if lane != CONTROL:
                 self._delivered(event.frame)
             case Committed():
                 self._committed(world, event)
@@ -135,7 +147,7 @@ class Happenings:
             case channel.Offer(size=0):
                 self.counts["header offered without its body"] += 1
             case channel.Offer() as offer:
-                place = _place(offer)
+                place = self._places[body] = place_of(offer)
                 if place in self._came:
                     self.counts["batch offered again to a host that had it"] += 1
                 self._once(self._offered, place, "offered to another host")
@@ -155,9 +167,9 @@ class Happenings:
                 self.counts["receiver is gone"] += 1
 
     def _delivered(self, body: bytes) -> None:
-        offer = _frame(body)
-        if isinstance(offer, channel.Offer):
-            self._came.add(_place(offer))
+        place = self._places.get(body)
+        if place is not None:
+            self._came.add(place)
 
     def _committed(self, world: World, event: Committed) -> None:
         written = event.transaction
@@ -206,10 +218,6 @@ class Happenings:
 def _frame(body: bytes) -> channel.AnyFrame | None:
     """A frame of a channel; None for one of another lane."""
     try:
-        return channel.unpack_frame_untrusted(body)
+        return read(body)
     except Malformed:
         return None
-
-
-def _place(offer: channel.Offer) -> tuple[bytes, bytes, int]:
-    return offer.sender, offer.receiver, parse_header_untrusted(offer.header).seq
