@@ -21,6 +21,9 @@ from avm.host.state import RUNNING, Flight, Host, Machine, Status, Worker
 from avm.machine import frames, pack
 from avm.machine.turn import EXHAUSTED
 
+# What a worker appends where it has cut a word or a traceback, and at most what was printed.
+CUT_BYTES, PRINTED_CUT_BYTES = 4, 64
+
 
 def pump(host: Host) -> None:
     """Gives out work until nobody is ready or no worker has room."""
@@ -223,10 +226,10 @@ def answered(host: Host, worker: Worker, body: bytes) -> None:
         if frame[0] == frames.COME:
             _come(flight, frame)
             return
-        answer = _answer_of(flight, frame)
+        answer = _answer_of(host, flight, frame)
     if answer[0] == EXHAUSTED and flight.batch is not None and not worker.killed_for:
         _come_to(flight, flight.batch, answer[1])
-        kill(host, worker, str(answer[2]))
+        kill(host, worker, str(answer[2]) or "broken")
         return
     worker.flights.popleft()
     if flight.batch is not None:
@@ -244,18 +247,39 @@ def answered(host: Host, worker: Worker, body: bytes) -> None:
         list_stranded(host)
 
 
-def _answer_of(flight: Flight, frame: list[Any]) -> list[Any]:
+def _answer_of(host: Host, flight: Flight, frame: list[Any]) -> list[Any]:
     """What a frame answers to a flight: the output of a turn, any other as it is."""
     frames.check_answer(frame, flight.act.kind if flight.act is not None else frames.TURN)
     if frame[1] != flight.machine.id or frame[2] != flight.token:
         raise frames.BadFrame("an answer out of order")
+    limits = host.limits
     if frame[0] != frames.TURN:
+        if len(frame[3]) > limits.state_bytes:
+            raise frames.BadFrame("a state that is too large")
         return frame
+    if len(frame[4]) > limits.printed_bytes + PRINTED_CUT_BYTES:
+        raise frames.BadFrame("more printed than is allowed")
     flight.output, flight.printed = frame[3], frame[4]
     answer = frames.unpack_output_untrusted(frame[3])
+    if answer[0]:
+        _check_verdict(host, flight, answer)
     if frame[5] is not None:
         answer.append(frame[5])
     return answer
+
+
+def _check_verdict(host: Host, flight: Flight, answer: list[Any]) -> None:
+    """Whether a worker says no to a message that there is, in no more words than are allowed.
+
+    Other hosts are told of both, and hear out none who says more.
+    """
+    batch, limits = flight.batch, host.limits
+    messages = 1 if batch is None else len(batch.messages)
+    if not 0 <= answer[1] < messages:
+        raise frames.BadFrame("a verdict on no message")
+    word, detail = (len(text.encode()) for text in answer[2:4])
+    if word > limits.word_bytes + CUT_BYTES or detail > limits.traceback_bytes + CUT_BYTES:
+        raise frames.BadFrame("a word that is too long")
 
 
 def _come(flight: Flight, frame: list[Any]) -> None:

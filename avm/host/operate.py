@@ -106,14 +106,14 @@ class Create:
         try:
             plan = plan_sends(host, flight, answer[2])
             own = plan.batches.pop(host.address, [])
+            told = frames.unpack_names_untrusted(answer[3] if len(answer) > 3 else None)
+            machine.has_signal, pairs = told
             names = {
-                str(name): from_reference(host, machine, flight, reference)
-                for name, reference in answer[3][1:]
+                name: from_reference(host, machine, flight, reference) for name, reference in pairs
             }
-        except (Unfit, BadReference, ContextTooLarge) as error:
+        except (Unfit, BadReference, ContextTooLarge, frames.BadFrame) as error:
             self.refuse(host, machine, f"failed to be created: {error}")
             return False
-        machine.has_signal = bool(answer[3][0])
         runtime = (machine.code, host.python, host.version, 1)
         printed = flight.printed
         sent = sent_by(host, machine, plan)

@@ -138,11 +138,7 @@ def settle(host: Host, batch: Batch) -> None:
         if sender is None:
             _forget_channel(host, batch)
         else:
-            before = sender.outbox_bytes
-            sender.outbox_bytes -= batch.size
-            most = host.limits.outbox_bytes
-            if isinstance(sender, Machine) and before > most >= sender.outbox_bytes:
-                make_ready(host, sender)
+            _give_room(host, sender, batch.size)
     elif host.inbox.pop((batch.receiver, batch.sender, batch.seq), None) is not None:
         row = ("inbox", batch.receiver, batch.sender, batch.seq)
     else:
@@ -151,6 +147,22 @@ def settle(host: Host, batch: Batch) -> None:
         del dirty[row]
     else:
         dirty[row] = None
+
+
+def bare(host: Host, batch: Batch) -> None:
+    """What is left of a batch without its body takes no more room than its header."""
+    sender, size = host.owner(batch.sender), min(batch.size, len(batch.header))
+    if sender is not None:
+        _give_room(host, sender, batch.size - size)
+    batch.size = size
+
+
+def _give_room(host: Host, sender: Machine | Client, size: int) -> None:
+    before = sender.outbox_bytes
+    sender.outbox_bytes -= size
+    most = host.limits.outbox_bytes
+    if isinstance(sender, Machine) and before > most >= sender.outbox_bytes:
+        make_ready(host, sender)
 
 
 def forget_channel(host: Host, pair: tuple[bytes, bytes]) -> None:

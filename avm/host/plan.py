@@ -51,6 +51,8 @@ def plan_sends(host: Host, flight: Flight, sends: Any) -> Plan:
 def _plan_send(host: Host, flight: Flight, plan: Plan, row: list[Any]) -> int:
     machine = flight.machine
     to = from_reference(host, machine, flight, row[0])
+    if len(row) > 1 and len(row[1]) > host.limits.content_bytes:
+        raise Unfit(f"too large: a send may say {host.limits.content_bytes} bytes")
     if len(row) == 1:
         plan.timers[cap_bytes(to)] = None
         return 64

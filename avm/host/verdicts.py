@@ -12,7 +12,7 @@ from avm.host.channel import Again, Gone, Mark, Told, Verdict
 from avm.host.effects import Frozen
 from avm.host.header import NO_DIGEST, parse_header_untrusted
 from avm.host.links import not_found, place_of, proven, set_place
-from avm.host.outbox import forget_channel, outcome, outcomes, settle, take_mark, tell
+from avm.host.outbox import bare, forget_channel, outcome, outcomes, settle, take_mark, tell
 from avm.host.passage import Moved
 from avm.host.peers import Link, Outgoing
 from avm.host.state import Channel, Host
@@ -190,10 +190,10 @@ def again(host: Host, link: Link, frame: Again) -> None:
 
 
 def offer_again(host: Host, sender: bytes, receiver: bytes) -> None:
-    """A receiver that was busy is offered one batch again."""
+    """A receiver that was busy, and has not told of room since, is offered one batch again."""
     outgoing = host.outgoing.get((sender, receiver))
-    if outgoing is not None and outgoing.marked:
-        outgoing.room = max(outgoing.room, outgoing.next)
+    if outgoing is not None and outgoing.marked and not outgoing.room:
+        outgoing.room = outgoing.next
         wake(host, outgoing)
 
 
@@ -229,6 +229,7 @@ def withdraw_away(host: Host, batch: Batch) -> None:
         return
     if batch.body:
         batch.body = b""
+        bare(host, batch)
         host.group.dirty[("outbox", *key)] = batch
         if outgoing.next == batch.seq:
             outgoing.at = 0

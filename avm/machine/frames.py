@@ -111,6 +111,16 @@ def _is_send(row: Any) -> bool:
     )
 
 
+def unpack_names_untrusted(part: Any) -> tuple[bool, list[tuple[str, Any]]]:
+    """What a creation answers beside its output: whether there is a signal, and names with references."""
+    if type(part) is not list or not part or type(part[0]) is not bool:
+        raise BadFrame("not names")
+    for row in part[1:]:
+        if type(row) is not list or len(row) != 2 or type(row[0]) is not str:
+            raise BadFrame("not a name")
+    return part[0], [(name, reference) for name, reference in part[1:]]
+
+
 # What may stand after an answer's kind, machine and token.
 SHAPES: dict[int, tuple[tuple[type, ...], ...]] = {
     TURN: ((bytes, str, type(None)), (bytes, str, list)),

@@ -8,7 +8,7 @@ from avm.nat.effects import Tunnel, Way
 from avm.nat.packets import Relayed
 from avm.sim import post
 from avm.sim.coming import Answered, GiveUp, KeepTunnel, Knock, KnockAgain
-from avm.sim.events import LinkUp
+from avm.sim.events import LinkUp, Strayed
 from avm.sim.scene import Aim, Dial, End, Scene, Site
 from avm.sim.wires import ROOM_BYTES, path_us
 from caps.identity import Endpoint
@@ -84,6 +84,8 @@ def heard(scene: Scene, target: Site, packet: bytes, tunnel: int) -> None:
         return
     number = int.from_bytes(packet[len(KNOCK) :], "big")
     dialed, way = scene.dials.get(number), target.tunnels.get(tunnel)
+    if dialed is not None and target.address != dialed.host:
+        scene.note(Strayed(target.name, scene.sites[dialed.site].name))
     relay = None if way is None else scene.at.get(way.relay.ip)
     if dialed is None or way is None or relay is None or target.address != dialed.host:
         return

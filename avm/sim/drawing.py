@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from avm.sim.chance import Chance
+from avm.sim.lies import LIES
 from avm.sim.plan import (
+    NAT_KINDS,
     Asymmetric,
     BreakLinks,
     ClockDrift,
@@ -18,6 +20,7 @@ from avm.sim.plan import (
     KillWorker,
     Latency,
     Loss,
+    LyingWorker,
     Nat,
     Partition,
     Plan,
@@ -48,10 +51,10 @@ WEIGHTS: Mapping[str, int] = {
     "ClockDrift": 1,
     "ClockJump": 2,
     "Nat": 0,
+    "LyingWorker": 0,
 }
 A_FAULT_S = 2.0
 JUMPS_MS = (-3_600_000, -1_500, -50, 50, 1_500, 3_600_000)
-NATS = ("none", "cone", "symmetric", "firewall")
 
 
 def draw(
@@ -116,9 +119,12 @@ _DRAWN: dict[str, _Drawn] = {
     "SlowWorker": lambda c, at, of: SlowWorker(at, _lasts(c), c.choice(of), c.choice((5, 300))),
     "KillWorker": lambda c, at, of: KillWorker(at, c.choice(of)),
     "DeadWorker": lambda c, at, of: DeadWorker(at, c.choice(of)),
+    "LyingWorker": lambda c, at, of: LyingWorker(
+        at, c.choice(of), c.choice(tuple(LIES)), 1 + c.below(2)
+    ),
     "ClockDrift": lambda c, at, of: ClockDrift(
         at, _lasts(c), c.choice(of), c.choice((-50_000, -200, 200, 50_000))
     ),
     "ClockJump": lambda c, at, of: ClockJump(at, c.choice(of), c.choice(JUMPS_MS)),
-    "Nat": lambda c, at, of: Nat(at, c.choice(of), c.choice(NATS)),
+    "Nat": lambda c, at, of: Nat(at, c.choice(of), c.choice(NAT_KINDS), c.choice((20_000, 60_000))),
 }

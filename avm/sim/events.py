@@ -91,6 +91,14 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Strayed:
+    """A packet has come to a host through a relay that was on its way from a host to another."""
+
+    host: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unlinked:
     """A host has closed a link because of what came by it."""
 
@@ -138,6 +146,15 @@ class WorkerLost:
 
 
 @dataclass(frozen=True, slots=True)
+class Lied:
+    """A worker has answered for a machine what is not so; see `avm.sim.lies`."""
+
+    host: str
+    machine: bytes
+    lie: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClientHeard:
     """A client was told the verdict of a batch."""
 
@@ -181,11 +198,13 @@ Event: TypeAlias = (
     | LinkDown
     | Said
     | Delivered
+    | Strayed
     | Unlinked
     | ChannelFrozen
     | Located
     | Looked
     | WorkerLost
+    | Lied
     | ClientHeard
     | ClientTook
     | FaultBegan

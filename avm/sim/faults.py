@@ -1,8 +1,10 @@
 """What goes wrong in a world: each fault of a plan as it begins and ends. Pure."""
 
 from avm.sim import passes, post, wires
+from avm.sim.chance import Chance
 from avm.sim.coming import Finish
 from avm.sim.events import FaultBegan, FaultEnded
+from avm.sim.lies import Liar
 from avm.sim.plan import (
     Asymmetric,
     BadPlan,
@@ -15,6 +17,7 @@ from avm.sim.plan import (
     Fault,
     FsyncError,
     KillWorker,
+    LyingWorker,
     Nat,
     Partition,
 )
@@ -52,7 +55,7 @@ def end(scene: Scene, fault: Fault) -> None:
 
 
 def heal(scene: Scene) -> None:
-    """All that lasts is over, what hangs is killed, what is down starts, and nothing else is to come."""
+    """All that lasts is over, what lies does no more, what hangs is killed, what is down starts, and nothing else is to come."""
     for fault in list(scene.weather.now):
         end(scene, fault)
     scene.over = len(scene.plan.faults)
@@ -60,6 +63,8 @@ def heal(scene: Scene) -> None:
         site.armed.clear()
         if not site.host.up:
             passes.boot(scene, site)
+        for worker in site.host.workers.values():
+            worker.liar = None
         for number in [n for n, worker in site.host.workers.items() if worker.hangs]:
             passes.lose_worker(scene, site, number)
 
@@ -88,8 +93,12 @@ def _happen(scene: Scene, fault: Fault) -> None:
             if site.host.up:
                 worker = site.host.workers[scene.chance.choice(list(site.host.workers))]
                 worker.hangs = True
+        case LyingWorker():
+            if site.host.up:
+                worker = site.host.workers[scene.chance.choice(list(site.host.workers))]
+                worker.liar = Liar(fault.lie, fault.answers, Chance(scene.chance.draw()))
         case Nat():
-            _reroute(scene, site, fault.kind)
+            _reroute(scene, site, fault)
 
 
 def _drift(scene: Scene, host: str) -> None:
@@ -109,10 +118,10 @@ def _crash(scene: Scene, site: Site, fault: Crash) -> None:
         post.settle_at(scene, site, post.outer_ip(scene))
 
 
-def _reroute(scene: Scene, site: Site, kind: str) -> None:
+def _reroute(scene: Scene, site: Site, fault: Nat) -> None:
     """A host moves behind a router, with all its links broken; it has to start anew there."""
     ip = post.outer_endpoint(scene, site).ip
-    post.put_behind(site, ip, "" if kind == "none" else kind)
+    post.put_behind(site, ip, "" if fault.kind == "none" else fault.kind, MS_US * fault.keeps_ms)
     scene.counts["router changed"] += 1
     passes.die(scene, site, "moved behind a router", 1)
 

@@ -28,6 +28,7 @@ from avm.sim.code import Codes
 from avm.sim.entropy import Entropy
 from avm.sim.files import Files
 from avm.sim.host import SimHost
+from avm.sim.lies import LIES, Liar
 from avm.sim.router import Router
 from avm.sim.weather import Weather
 from avm.sim.worker import SimWorker
@@ -153,14 +154,19 @@ def _proved(given: Given, kind: Kind, key: bytes, body: bytes) -> Proved:
 def _worker_parts(worker: SimWorker) -> tuple[Any, ...]:
     assert not worker.told, "what a worker tells is heard at once"
     state = () if worker.hangs else worker.inside.saved()
-    return (tuple(worker.frames), worker.hangs, worker.is_planned, state)
+    liar = worker.liar
+    lies = () if liar is None else (liar.lie, liar.left, liar.chance.state)
+    return (tuple(worker.frames), worker.hangs, worker.is_planned, state, lies)
 
 
 def _worker(given: Given, *parts: Any) -> SimWorker:
-    frames, hangs, is_planned, inside = parts
+    frames, hangs, is_planned, inside, lies = parts
     worker = SimWorker(given.limits, given.codes.of)
     worker.frames.extend(frames)
     worker.hangs, worker.is_planned = hangs, is_planned
+    if lies and lies[0] not in LIES:
+        raise BadGraph("a lie that nobody tells")
+    worker.liar = Liar(lies[0], lies[1], Chance(lies[2])) if lies else None
 
     def code_of(digest: bytes) -> Any:
         if digest not in given.digests:

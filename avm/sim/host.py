@@ -208,9 +208,8 @@ class SimHost:
             worker.hangs = True
         except Dies:
             dies = True
-        for answer in (*worker.told, *answers):
+        for answer in worker.heard(answers):
             self.core.answer(number, answer)
-        worker.told.clear()
         if dies:
             self.lose(number, "died")
         self.core.pump()

@@ -25,17 +25,22 @@ from avm.sim.events import (
     Delivered,
     Event,
     Folded,
+    Lied,
     LinkDown,
     LinkUp,
     Located,
     Looked,
     Said,
     Started,
+    Strayed,
 )
 from avm.sim.fairness import Fairness
 from avm.sim.host import SimHost
+from avm.sim.lies import TWISTS
+from avm.sim.offers import Offers
 from avm.sim.reading import place_of, read
 from avm.sim.replaying import replay
+from avm.sim.wires import CONTROL
 from avm.sim.world import World
 
 VERDICTS = (journal.TURN, journal.FAILED, journal.REFUSED, journal.VOID)
@@ -56,7 +61,7 @@ MARK, VERDICT = bytes((0x89, channel.MARK)), bytes((0x86, channel.VERDICT))
 READY, LANDED = bytes((0x84, passage.READY)), bytes((0x85, passage.LANDED))
 
 # What is looked at by nobody here, which is most of what happens.
-UNSEEN = frozenset({Delivered, LinkUp, LinkDown, Located})
+UNSEEN = frozenset({LinkUp, LinkDown, Located})
 
 Pair = tuple[bytes, bytes]
 Place = tuple[bytes, bytes, int]
@@ -81,8 +86,8 @@ class Invariants:
     """Watches a world, and raises `Broken` where something does not hold."""
 
     __slots__ = (
-        "_applied", "_chains", "_fairness", "_ids", "_kept", "_seen", "_told",
-        "batches", "frozen", "messages"
+        "_applied", "_chains", "_fairness", "_ids", "_kept", "_offers", "_seen", "_told",
+        "batches", "frozen", "messages", "twisted"
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -95,8 +100,11 @@ class Invariants:
         self._told: dict[Place, int] = {}
         self._seen: dict[str, dict[bytes, tuple[int, int]]] = {}
         self._fairness = Fairness()
+        self._offers = Offers()
         self.frozen: list[ChannelFrozen] = []
         self.batches = self.messages = 0
+        # Machines whose worker may have made something else of them.
+        self.twisted: set[bytes] = set()
 
     # While the world runs.
 
@@ -104,9 +112,13 @@ class Invariants:
         """Something has happened."""
         if type(event) in UNSEEN:
             return
+        if isinstance(event, Said | Delivered) and event.lane == CONTROL:
+            return
         match event:
             case Committed():
                 self._committed(world, event)
+            case Delivered():
+                self._offers.heard(event)
             case Said(frame=frame) if frame.startswith(OFFER):
                 self._said(world, event)
             case Said(frame=frame) if frame.startswith((MARK, VERDICT)):
@@ -121,6 +133,11 @@ class Invariants:
                 self._folded(world, event)
             case ChannelFrozen():
                 self.frozen.append(event)
+            case Lied(lie=lie) if lie in TWISTS:
+                self.twisted.add(event.machine)
+            case Strayed():
+                what = f"a packet from {event.source} came to it through a relay, for another"
+                self._fail(world, world.host(event.host), what)
             case Looked():
                 self._looked(world, event)
             case Started():
@@ -142,6 +159,11 @@ class Invariants:
                         self._ids[(host.name, number)] = address
                 case ("slot", int(number), int(slot)):
                     self._slotted(world, event, number, slot, body is not None)
+        for number, first in written.cuts:
+            snapshot = host.store.snapshot(number)
+            lives = host.store.get(("machine", number)) is not None
+            if lives and first > (snapshot[0] if snapshot is not None else 0):
+                self._fail(world, host, f"the journal of {number} is cut past its snapshot")
         for number, n, body, _printed in written.journal:
             machine = self._ids.get((host.name, number))
             if machine is not None:
@@ -202,6 +224,8 @@ class Invariants:
         if place not in self._kept:
             host = world.host(event.host)
             self._fail(world, host, f"{_named(*place)} leaves before it is durable")
+        if why := self._offers.why_not(world.host(event.host), event, offer):
+            self._fail(world, world.host(event.host), f"{_named(*place)} {why}")
 
     def _acknowledged(self, world: World, event: Said) -> None:
         """What a host tells another that its machine took is durable, and became of it."""
@@ -305,15 +329,13 @@ class Invariants:
         """What must hold once nobody owes anybody anything: all is drained, and replay equals live."""
         for host in world.hosts:
             core = host.core.host
-            if core.outbox or core.inbox:
-                whose = [*core.outbox.values(), *core.inbox.values()][0]
-                place = (whose.sender, whose.receiver, whose.seq)
-                self._fail(world, host, f"{_named(*place)} still waits")
+            self._drained(world, host)
             for machine in core.machines.values():
-                if machine.status is not Status.HALTED and machine.asks:
+                is_doubted = machine.address in self.twisted
+                if machine.status is not Status.HALTED and machine.asks and not is_doubted:
                     self._fail(world, host, f"{machine.name} has an open ask")
                 why = replay(host, machine)
-                if why:
+                if why and not is_doubted:
                     self._fail(world, host, f"replay of {machine.name} is not as it lived: {why}")
             self._fouled(world, host)
             if other := differs(host):
@@ -323,6 +345,21 @@ class Invariants:
         if self.frozen:
             first = self.frozen[0]
             self._fail(world, world.host(first.host), f"a channel was frozen: {first.why}")
+
+    def _drained(self, world: World, host: SimHost) -> None:
+        """Nothing waits but the bare headers of what was for somebody who is gone for good."""
+        core = host.core.host
+        there = {one for each in world.hosts for one in _owners(each)}
+        waits = [one for one in core.outbox.values() if one.body or one.receiver in there]
+        for batch in (*waits, *core.inbox.values()):
+            place = (batch.sender, batch.receiver, batch.seq)
+            self._fail(world, host, f"{_named(*place)} still waits")
+        for machine in core.machines.values():
+            own = [one for one in core.outbox.values() if one.sender == machine.address]
+            room = sum(len(one.header) for one in own)
+            if machine.outbox_bytes > room:
+                what = f"{machine.outbox_bytes} bytes in its outbox, where {room} wait"
+                self._fail(world, host, f"{machine.name} counts {what}")
 
     def _fail(self, world: World, host: SimHost, what: str) -> NoReturn:
         at_s = world.scene.now_us / 1_000_000
@@ -335,6 +372,11 @@ def _unsettled(world: World) -> Iterator[tuple[SimHost, bytes, int]]:
             for receiver, sender in client.senders.items():
                 for seq in sender.waiting:
                     yield host, receiver, seq
+
+
+def _owners(host: SimHost) -> Iterator[bytes]:
+    yield from host.core.host.machines
+    yield from host.core.host.clients
 
 
 def _short(address: bytes) -> str:

@@ -15,9 +15,11 @@ from avm.sim.events import (
     Committed,
     Crashed,
     Folded,
+    Lied,
     Started,
     WorkerLost,
 )
+from avm.sim.lies import Liar
 from avm.sim.plan import FsyncError
 from avm.sim.scene import Scene, Site
 from avm.store.errors import DiskFull
@@ -143,11 +145,20 @@ def work(scene: Scene, site: Site, number: int) -> None:
         if not worker.frames or worker.hangs or number not in site.host.workers:
             break
         site.host.work(number)
+        if worker.liar is not None:
+            _note_lies(scene, site, worker.liar)
     if number not in site.host.workers:
         scene.note(WorkerLost(site.name, number, len(worker.frames), "died"))
         scene.counts["worker died of a step"] += 1
     elif worker.hangs:
         scene.counts["step that never ends"] += 1
+
+
+def _note_lies(scene: Scene, site: Site, liar: Liar) -> None:
+    for number in liar.take_about():
+        machine = site.host.core.host.by_id.get(number)
+        scene.counts[f"worker lied: {liar.lie}"] += 1
+        scene.note(Lied(site.name, b"" if machine is None else machine.address, liar.lie))
 
 
 def lose_worker(scene: Scene, site: Site, number: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeAlias, get_args, get_type_hints
 
 from avm.errors import AvmError
+from avm.sim.lies import LIES
 
 FAULTS_MAX = 100_000
 TEXT_BYTES_MAX = 16 * 1024 * 1024
@@ -136,11 +137,15 @@ class BreakLinks:
 
 @dataclass(frozen=True, slots=True)
 class Nat:
-    """A host is behind a router from now on: `cone`, `symmetric`, `firewall`, or `none` any more."""
+    """A host is behind a router from now on: `cone`, `symmetric`, `random`, `firewall`, or `none` any more.
+
+    The router forgets what was sent by it to an endpoint when nothing goes or comes for `keeps_ms`.
+    """
 
     at_ms: int
     host: str
     kind: str
+    keeps_ms: int = 60_000
 
 
 # Disks.
@@ -219,6 +224,16 @@ class DeadWorker:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class LyingWorker:
+    """A worker of a host answers so many times what is not so: see `avm.sim.lies`."""
+
+    at_ms: int
+    host: str
+    lie: str
+    answers: int = 1
+
+
 Fault: TypeAlias = (
     Crash
     | ClockJump
@@ -239,9 +254,12 @@ Fault: TypeAlias = (
     | SlowWorker
     | KillWorker
     | DeadWorker
+    | LyingWorker
 )
 FAULTS: tuple[type[Fault], ...] = get_args(Fault)
-NAT_KINDS = ("none", "cone", "symmetric", "firewall")
+NAT_KINDS = ("none", "cone", "symmetric", "random", "firewall")
+# Of each field that takes one of a few words.
+WORDS = {"kind": NAT_KINDS, "lie": tuple(LIES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,5 +332,5 @@ def _fits(key: str, kind: Any, value: Any) -> bool:
     if kind is bool:
         return isinstance(value, bool)
     if kind is str:
-        return isinstance(value, str) and (key != "kind" or value in NAT_KINDS)
+        return isinstance(value, str) and value in WORDS.get(key, (value,))
     return isinstance(value, list) and all(isinstance(one, str) for one in value)

@@ -4,7 +4,7 @@ Step 7 of the journey, below links and the network's records, which share one en
 """
 
 from avm.sim.coming import Packet
-from avm.sim.router import Router
+from avm.sim.router import KEEPS_US, Router
 from avm.sim.scene import Scene, Site
 from caps.identity import Endpoint
 
@@ -25,16 +25,16 @@ def endpoint_at(ip: bytes) -> Endpoint:
 
 def settle_at(scene: Scene, site: Site, ip: bytes) -> None:
     """A host is at this IP now; behind a router that has it."""
-    kind = "" if site.router is None else site.router.kind
+    kind, keeps_us = ("", KEEPS_US) if site.router is None else site.router.nature
     for old in [old for old, number in scene.at.items() if number == site.number]:
         del scene.at[old]
     scene.at[ip] = site.number
-    put_behind(site, ip, kind)
+    put_behind(site, ip, kind, keeps_us)
 
 
-def put_behind(site: Site, ip: bytes, kind: str) -> None:
+def put_behind(site: Site, ip: bytes, kind: str, keeps_us: int) -> None:
     """Puts a host behind a router of a kind that is at an IP; an empty kind: behind none."""
-    site.router = Router(kind, ip) if kind else None
+    site.router = Router(kind, ip, keeps_us) if kind else None
     is_inside = kind not in ("", "firewall")
     inside = bytes([10, 0, 0, 2]) if is_inside else ip
     site.endpoint = Endpoint(inside, PORT)
@@ -57,17 +57,31 @@ def reach(
     if aside and source.router is not None:
         seen = Endpoint(source.router.ip, PORT + 1)
     elif source.router is not None:
+        _keep(scene, source, source.router)
+        forgot = source.router.has_forgotten(endpoint, scene.now_us)
+        scene.counts["router forgot a mapping"] += forgot
         seen = source.router.outward(source.endpoint, endpoint, scene.now_us)
     number = scene.at.get(endpoint.ip)
     if number is None:
         return None, seen
     target = scene.sites[number]
     if target.router is not None:
+        _keep(scene, target, target.router)
         if not target.router.lets_in(seen, endpoint.port, scene.now_us):
             return None, seen
     elif endpoint.port != PORT:
         return None, seen
     return target, seen
+
+
+def _keep(scene: Scene, site: Site, router: Router) -> None:
+    """Links that are up are in use, and what their packets opened stays open."""
+    if router.kept_us == scene.now_us:
+        return
+    router.kept_us = scene.now_us
+    for end in scene.ends.values():
+        if end.site == site.number and end.relay is None and isinstance(end.at, Endpoint):
+            router.keep(end.at, scene.now_us)
 
 
 def send(

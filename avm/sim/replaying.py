@@ -14,6 +14,16 @@ def replay(host: SimHost, machine: Machine) -> str:
     Every turn since the newest entry that its store has from the start is taken again and its
     output's digest compared; the state at the end is compared with the one in a worker, if it is in one.
     """
+    inside, why = lived(host, machine)
+    if why or machine.worker is None or not machine.loaded:
+        return why
+    live = host.workers[machine.worker.id].inside.state_of(machine.id)
+    again = inside.state_of(machine.id)
+    return "" if live == again else f"it comes to {again!r}, and lives with {live!r}"
+
+
+def lived(host: SimHost, machine: Machine) -> tuple[Inside, str]:
+    """An inside in which a machine has lived as its journal says; or why it does not come to that."""
     inside = Inside(host.limits, host.codes.__getitem__)
     first = next((n for n, _body, _printed in host.store.entries(machine.id)), 0)
     snapshot = host.store.snapshot(machine.id) if first else None
@@ -25,10 +35,4 @@ def replay(host: SimHost, machine: Machine) -> str:
     for frame in recovery(load, bundle, snapshot, host.store.entries(machine.id, start)):
         answers += inside.receive(frame)
     kind, _machine, _token, why, _printed = frames.unpack(answers[-1])
-    if kind != frames.LOADED or why:
-        return str(why)
-    if machine.worker is None or not machine.loaded:
-        return ""
-    live = host.workers[machine.worker.id].inside.state_of(machine.id)
-    again = inside.state_of(machine.id)
-    return "" if live == again else f"it comes to {again!r}, and lives with {live!r}"
+    return inside, str(why) if kind == frames.LOADED else "it is not loaded"

@@ -112,6 +112,9 @@ def _do(scene: Scene, site: Site, effect: Effect) -> None:
             scene.counts["no way to a host behind a router"] += 1
             site.finder.try_next(address, site.places.pop(address, ()))
         case Retire(number):
+            end = scene.ends.get(number)
+            if end is not None and isinstance(end.at, Tunnel):
+                scene.counts["relayed link became a better one"] += 1
             if number in host.links:
                 peering.close(host, host.links[number], "a better way has its place")
         case Hidden(number):

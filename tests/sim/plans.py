@@ -5,7 +5,7 @@ from typing import Any, get_type_hints
 
 from hypothesis import strategies as st
 
-from avm.sim.plan import FAULTS, NAT_KINDS, Fault, Plan
+from avm.sim.plan import FAULTS, WORDS, Fault, Plan
 
 
 def faults(hosts: Sequence[str], duration_ms: int = 5_000) -> st.SearchStrategy[Fault]:
@@ -26,8 +26,8 @@ def _of(kind: type[Fault], hosts: Sequence[str], duration_ms: int) -> st.SearchS
 
 
 def _value(name: str, hint: Any, hosts: Sequence[str], duration_ms: int) -> st.SearchStrategy[Any]:
-    if name == "kind":
-        return st.sampled_from(NAT_KINDS)
+    if name in WORDS:
+        return st.sampled_from(WORDS[name])
     if hint is str:
         return st.sampled_from(hosts)
     if hint is bool:
@@ -35,6 +35,6 @@ def _value(name: str, hint: Any, hosts: Sequence[str], duration_ms: int) -> st.S
     if hint is float:
         return st.sampled_from((0.0, 0.01, 0.3))
     if hint is int:
-        most = {"commit": 9, "bytes_s": 10_000, "ppm": 50_000}.get(name, duration_ms)
+        most = {"commit": 9, "bytes_s": 10_000, "ppm": 50_000, "answers": 3}.get(name, duration_ms)
         return st.integers(-most if name in ("ppm", "by_ms") else 0, most)
     return st.lists(st.sampled_from(hosts), min_size=1, max_size=2, unique=True).map(tuple)

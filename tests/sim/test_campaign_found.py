@@ -1,6 +1,7 @@
 """What the campaign found, in the product and in the simulator: each a story of its own, told once."""
 
 from dataclasses import replace
+from functools import partial
 
 from avm.host.state import Mode
 from avm.limits import Limits
@@ -8,6 +9,7 @@ from avm.sim.plan import ClockJump, Crash
 from avm.sim.world import World
 from caps.value import Failed
 from tests.sim import apple
+from tests.sim.campaign import purse
 from tests.sim.code import ModuleCode, replayed
 from tests.sim.test_moving import Town
 from tests.sim.test_moving_meanwhile import is_leaving, step_until
@@ -69,3 +71,24 @@ def test_a_simulated_client_that_was_busy_speaks_to_a_host_that_started_an_hour_
     world.run(1)
     host.resume("pouch")
     assert world.quiet(60) and replayed(host, "pouch").tokens == (1, 2, 3)
+
+
+def test_w05_what_is_withdrawn_from_somebody_who_is_gone_leaves_room_in_the_outbox() -> None:
+    """A machine wrote to another that had been removed: at the deadlines the bodies were dropped and
+    went on counting, until it was over its quota and took nothing any more."""
+    limits = replace(Limits(), outbox_bytes=2 * purse.A_LOAD_BYTES)
+    world = World(1, limits=limits, dht=False)
+    here, there = world.add_host("h0"), world.add_host("h1")
+    made = here.create("purse", ModuleCode(purse), ())
+    gone = there.create("gone", ModuleCode(purse), ())
+    caps = {name: world.outside(here, cap) for name, cap in made.names.items()}
+    client = world.client(here)
+    client.send(caps["meet"], (world.outside(there, gone.names["take"]),))
+    world.run(1)
+    for verb in ("halt", "rm"):
+        machine = there.machine("gone")
+        there.ask(partial(there.core.change, machine=machine, verb=verb))
+    for number in range(1, 6):
+        client.send(caps["go"], ("0", number, 39, client.ear()))
+    world.run(150)
+    assert len(client.verdicts) == 6 and not client.outgoing

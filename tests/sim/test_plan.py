@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from avm.sim.chance import Chance
 from avm.sim.drawing import WEIGHTS, draw
-from avm.sim.plan import FAULTS, BadPlan, Crash, Fault, Plan, parse_plan_untrusted
+from avm.sim.plan import FAULTS, WORDS, BadPlan, Crash, Fault, Plan, parse_plan_untrusted
 from tests.sim.grove import Grove
 from tests.sim.plans import plans
 
@@ -107,7 +107,7 @@ def vectors() -> dict[str, Any]:
     values: dict[str, Any] = {"str": "h0", "int": 700, "bool": True, "float": 0.25}
     for kind in FAULTS:
         row: dict[str, Any] = {
-            name: "cone" if name == "kind" else values.get(hint.__name__, ("h0", "h1"))
+            name: WORDS[name][1] if name in WORDS else values.get(hint.__name__, ("h0", "h1"))
             for name, hint in get_type_hints(kind).items()
         }
         shown.append(kind(**row))

@@ -96,8 +96,8 @@ OWN = [
     Bug(
         "what is settled still counts in the outbox",
         "avm/host/outbox.py",
-        "            sender.outbox_bytes -= batch.size\n",
-        "            sender.outbox_bytes -= 0\n",
+        "    sender.outbox_bytes -= size\n",
+        "    sender.outbox_bytes -= 0\n",
         37,
         100,
         "still waits",

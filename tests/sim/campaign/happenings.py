@@ -18,6 +18,7 @@ from avm.sim.events import (
 )
 from avm.sim.host import SimHost
 from avm.sim.reading import place_of, read
+from avm.sim.wires import CONTROL
 from avm.sim.world import World
 from caps.errors import Malformed
 
@@ -103,9 +104,9 @@ class Happenings:
     def happened(self, world: World, event: Event) -> None:
         """Something has happened."""
         match event:
-            case Said():
+            case Said(lane=lane) if lane != CONTROL:
                 self._said(event.frame)
-            case Delivered():
+            case Delivered(lane=lane) if lane != CONTROL:
                 self._delivered(event.frame)
             case Committed():
                 self._committed(world, event)

@@ -8,7 +8,11 @@ from dataclasses import replace
 from avm import Cancel, Capability, Event, Failed, Map, Me, Message, Refused, Send, Step, record
 from avm.sim.worker import Dies, Hangs
 
-NAMES = ("go", "take", "meet", "bell", "drop", "look", "bulk", "greet")
+NAMES = ("go", "take", "meet", "bell", "drop", "look", "bulk", "greet", "visit")
+# A body of so many bytes goes to another host in instalments.
+A_LOAD_BYTES = 40_000
+# So long a word to a client that has gone is kept, and a load for one that has no room.
+A_WORD_S = 60.0
 PADDING = "a state of some size, so that snapshots come now and then " * 4
 
 
@@ -60,11 +64,23 @@ def step(message: Message, state: Purse) -> Step[Purse]:
             return [], replace(state, greeted=state.greeted + 1)
         case "look", _:
             return message.answer(len(state.tokens)), state
-        case "go", (str(client), int(number), int(way), Capability() as ear):
+        case (
+            (("go" | "visit") as what),
+            (
+                str(client),
+                int(number),
+                int(way),
+                Capability() as other,
+            ),
+        ):
             before = state.heard.get(client, 0)
             if number <= before:
                 raise AssertionError(f"{client} said {number} after {before}: taken twice")
-            return _go(message, replace(state, heard=state.heard.put(client, number)), way, ear)
+            state = replace(state, heard=state.heard.put(client, number))
+            act = _go if what == "go" else _hand_on
+            return act(message, state, way, other)
+        case "take", bytes():
+            return [], state
         case "take", (int(token), int(way)):
             return _take(message, state, token, way)
         case Sent(token, number), content:
@@ -103,7 +119,8 @@ def _go(message: Message, state: Purse, way: int, ear: Capability) -> Step[Purse
             bell = Send(me(Bell(number)), after_s=0.05 * (way % 40))
             return [bell, *message.answer(number)], replace(state, set=number)
         case 1:
-            return [Send(ear, ("told", way), apart=True), *message.answer(0)], state
+            told = Send(ear, ("told", way), apart=True, deadline_s=A_WORD_S)
+            return [told, *message.answer(0)], state
         case 2 if way % 5 == 0:
             raise ValueError("a bug")
         case 3 if way % 7 == 0:
@@ -116,15 +133,26 @@ def _go(message: Message, state: Purse, way: int, ear: Capability) -> Step[Purse
         case 6:
             padding = PADDING if not state.padding else ""
             return message.answer(0), replace(state, padding=padding)
-    if not state.tokens or not state.peers:
+        case 7 if way % 3 == 0:
+            peers = state.peers[way // 16 % 2 :][:1]
+            loads = [Send(peer, bytes(A_LOAD_BYTES), deadline_s=A_WORD_S) for peer in peers]
+            return [*loads, *message.answer(0)], state
+    if not state.peers:
+        return message.answer("nothing"), state
+    return _hand_on(message, state, way, state.peers[way // 16 % len(state.peers)])
+
+
+def _hand_on(message: Message, state: Purse, way: int, to: Capability) -> Step[Purse]:
+    """A token goes to another by an ask."""
+    if not state.tokens:
         return message.answer("nothing"), state
     token = state.tokens[way % len(state.tokens)]
     rest = tuple(one for one in state.tokens if one != token)
     number = state.asked + 1
     ask = Send(
-        state.peers[way // 16 % len(state.peers)],
+        to,
         (token, way),
-        reply=me(Sent(token, number)),
+        reply=state.me(Sent(token, number)),
         deadline_s=(None, 0.3, 3.0, 20.0)[way % 4],
     )
     state = replace(state, tokens=rest, asked=number, open=(*state.open, number))

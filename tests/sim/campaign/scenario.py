@@ -8,44 +8,30 @@ from avm.host import acquaintance, journal
 from avm.host.capability import Sealed, address_of
 from avm.host.journal import hash_of_code
 from avm.host.state import Mode, Status
-from avm.limits import KIB, Limits
 from avm.sim.chance import Chance
 from avm.sim.client import Client
-from avm.sim.drawing import draw
 from avm.sim.events import Committed, Event
 from avm.sim.host import SimHost
 from avm.sim.invariants import Broken, Invariants
 from avm.sim.plan import BadPlan, ClockJump, Plan
 from avm.sim.world import World
-from caps.capability import SealedCapability, parse_wire_untrusted
 from caps.value import Capability
 from tests.sim.campaign import purse
+from tests.sim.campaign.guests import Guests, Passers, sealed
 from tests.sim.campaign.happenings import Happenings
+from tests.sim.campaign.judging import TOKENS, Doubts, Ending, hold, judge_clients, judge_purses
 from tests.sim.campaign.lasting import live_on, lives_on
+from tests.sim.campaign.setting import A_MESSAGE_S, plan_of, setting_of
 from tests.sim.code import ModuleCode
 
-NAMES = ("ash", "birch", "cedar", "dogwood")
-TOKENS = 40
 PURSES = 5
-A_MESSAGE_S = 0.01
 QUIET_S = 600.0
 A_WHILE_S = 120.0
 AFTER_S = 200.0
 # Within this what is said after quiet has its verdict, on every channel.
 AT_ONCE_S = 30.0
 A_FLOOD = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a seed makes of a run, but for its plan."""
-
-    hosts: int
-    clients: int
-    dht: bool
-    limits: Limits
-    calm: bool
-    acts: float
+A_MOMENT_S = 5.0
 
 
 @dataclass(slots=True)
@@ -61,30 +47,6 @@ class Outcome:
     why: str = ""
 
 
-def setting_of(seed: int) -> Setting:
-    """Hosts, clients and limits: mostly as a user has them, now and then very tight."""
-    chance = Chance(seed ^ 0x5E77)
-    limits = replace(
-        Limits(),
-        withdraw_s=chance.choice((1.0, 5.0)),
-        turn_s=chance.choice((1.0, 10.0)),
-        inbox_batches=chance.choice((2, 20, 1_000)),
-        channel_batches=chance.choice((1, 8, 64)),
-        outbox_bytes=chance.choice((4 * KIB, 64 * 1024 * KIB)),
-        snapshot_bytes=chance.choice((2 * KIB, 20 * KIB, 256 * KIB)),
-        flights_machine=chance.choice((1, 4, 128)),
-        rerun_share=0,
-    )
-    return Setting(
-        hosts=chance.choice((1, 2, 3, 3, 4)),
-        clients=1 + chance.below(4),
-        dht=chance.hits(0.2),
-        limits=limits,
-        calm=chance.hits(0.1),
-        acts=chance.choice((0.0, 0.02, 0.1)),
-    )
-
-
 class Scenario:
     """A world with its purses; `run` takes it to its end and raises `Broken` where it must not end so."""
 
@@ -93,24 +55,24 @@ class Scenario:
         self.messages = messages
         self.chance = Chance(seed)
         self.setting = setting = setting_of(seed)
-        self.names = NAMES[: setting.hosts]
-        if plan is None:
-            lasts_s = messages * A_MESSAGE_S
-            every_s = self.chance.choice((0.15, 0.4, 2.0))
-            drawn = draw(seed, self.names, lasts_s, every_s=every_s)
-            plan = Plan() if setting.calm else drawn
-        self.plan = plan
+        self.names = setting.names
+        every_s = self.chance.choice((0.15, 0.4, 2.0))
+        self.plan = plan or plan_of(seed, setting, messages, every_s)
         self.world = World(seed, limits=setting.limits, dht=setting.dht)
         self.invariants = Invariants()
         self.happenings = Happenings(self.world.counts)
         # Purses that failed what came for a while, their own bells too.
         self.deaf: set[int] = set()
         self.said: dict[tuple[int, int], int] = {}
+        self.guests = Guests(self.world, self.chance, setting.guests)
+        self.passers = Passers(self.world, self.chance, setting.passers)
+        self.doubts = Doubts()
 
     def set_up(self) -> None:
         """Hosts, purses that know each other, clients; then the faults may begin."""
         world = self.world
         world.watch(self.happenings)
+        world.watch(self.doubts)
         world.watch(self.invariants)
         world.watch(self)
         hosts = [world.add_host(name) for name in self.names]
@@ -118,14 +80,16 @@ class Scenario:
             for other in hosts:
                 if other is not host:
                     _trust(host, other)
-        world.run(1.0)
+        for router in self.setting.routers:
+            world.inject(router)
+        world.run(10.0 if self.setting.routers else 1.0)
         self.homes = [hosts[n % len(hosts)] for n in range(PURSES)]
         share = TOKENS // PURSES
         made = [
             home.create(f"purse{n}", ModuleCode(purse), tuple(range(n * share, (n + 1) * share)))
             for n, home in enumerate(self.homes)
         ]
-        wires = [
+        self.wires = wires = [
             {name: home.core.seal(cap) for name, cap in one.names.items()}
             for home, one in zip(self.homes, made, strict=True)
         ]
@@ -134,13 +98,13 @@ class Scenario:
             for n in range(self.setting.clients)
         ]
         self.caps = [
-            [{name: client.hold(_sealed(wire)) for name, wire in one.items()} for one in wires]
+            [{name: client.hold(sealed(wire)) for name, wire in one.items()} for one in wires]
             for client in self.clients
         ]
         for n, home in enumerate(self.homes):
             client = world.client(home)
-            others = [client.hold(_sealed(one["take"])) for i, one in enumerate(wires) if i != n]
-            client.send(client.hold(_sealed(wires[n]["meet"])), tuple(others))
+            others = [client.hold(sealed(one["take"])) for i, one in enumerate(wires) if i != n]
+            client.send(client.hold(sealed(wires[n]["meet"])), tuple(others))
         world.run(1.0)
         start_ms = world.scene.now_us // 1000
         for fault in self.plan.faults:
@@ -157,9 +121,11 @@ class Scenario:
                 self._operate()
             if self.setting.dht and self.chance.hits(0.2):
                 self._locate()
+            self.guests.happen()
+            self.passers.happen(self.wires)
             self.world.run(said * A_MESSAGE_S * self.chance.below(9) / 4)
         self._rest()
-        if lives_on(self.seed):
+        if lives_on(self.seed) and not self.setting.routers:
             live_on(self.world, self.seed, self.names, self._say, self._rest)
         self._greet()
         self.check()
@@ -169,11 +135,14 @@ class Scenario:
     def happened(self, world: World, event: Event) -> None:
         """A step whose own assertion fails has found what must not be."""
         if isinstance(event, Committed):
-            for _machine, n, body, _printed in event.transaction.journal:
+            names = world.host(event.host).core.host.by_id
+            for machine, n, body, _printed in event.transaction.journal:
                 if journal.form_of(body) == journal.FAILED:
                     detail = str(journal.decode(n, body)["detail"])
                     _, found, what = detail.partition("AssertionError: ")
-                    _hold(not found, f"a step on {event.host} asserts: {what.strip()}")
+                    known = machine in names and names[machine].address
+                    if found and not self.doubts.excuse(known or b"", what):
+                        raise Broken(f"a step on {event.host} asserts: {what.strip()}")
 
     # What operators do.
 
@@ -248,18 +217,26 @@ class Scenario:
                 return min(left, 8)
             case 2:
                 for _ in range(min(left, A_FLOOD)):
-                    client.send(caps["go"], self._go(c, m, client))
+                    client.send(caps["go"], self._go(c, m, client.ear()))
                 return min(left, A_FLOOD)
+            case 3:
+                client.send(caps["drop"], bytes(purse.A_LOAD_BYTES))
+                return 1
+            case 4 | 5 | 6 | 7 if self.guests.take is not None:
+                client.send(caps["visit"], self._go(c, m, client.hold(self.guests.take)))
+                return 1
         count = min(left, self.chance.choice((1, 1, 1, 2, 10)))
         if client.core is not None and self.chance.hits(0.2):
-            client.ask(caps["go"], self._go(c, m, client), self.chance.choice((0.5, 5.0, 60.0)))
+            client.ask(
+                caps["go"], self._go(c, m, client.ear()), self.chance.choice((0.5, 5.0, 60.0))
+            )
             return 1
-        client.send(caps["go"], *[self._go(c, m, client) for _ in range(count)])
+        client.send(caps["go"], *[self._go(c, m, client.ear()) for _ in range(count)])
         return count
 
-    def _go(self, c: int, m: int, client: Client) -> tuple[str, int, int, Capability]:
+    def _go(self, c: int, m: int, other: Capability) -> tuple[str, int, int, Capability]:
         number = self.said[(c, m)] = self.said.get((c, m), 0) + 1
-        return (str(c), number, self.chance.below(100_000), client.ear())
+        return (str(c), number, self.chance.below(100_000), other)
 
     def _rest(self) -> None:
         """All heals, suspended purses go on, and every deadline passes."""
@@ -268,23 +245,37 @@ class Scenario:
         for place, client in enumerate(self.clients):
             if client.core is None:
                 self._connect(client, world.hosts[place % len(self.names)])
+        while self.passers.here:
+            self.passers.go()
         world.quiet(A_WHILE_S)
         self.homes = []
         for n in range(PURSES):
             home = self._home(n)
-            _hold(home is not None, f"purse{n} is nowhere")
+            hold(home is not None, f"purse{n} is nowhere")
             assert home is not None
             self.homes.append(home)
             if home.machine(f"purse{n}").status is Status.SUSPENDED:
                 world.counts["suspended machine resumed"] += 1
                 home.resume(f"purse{n}")
+                self._give_up(home, n)
         self._quiet()
+        self.guests.end(self._quiet)
         # A host that starts again after its clock was set back has its deadlines so much later.
         jumped_ms = sum(
             abs(one.by_ms) for one in self.world.plan.faults if isinstance(one, ClockJump)
         )
         world.run(AFTER_S + jumped_ms / 1000)
         self._quiet()
+
+    def _give_up(self, home: SimHost, n: int) -> None:
+        """A purse that its worker has made something of that does not load is halted by its operator."""
+        machine = home.machine(f"purse{n}")
+        if machine.address in self.doubts.twisted:
+            self.world.run(A_MOMENT_S)
+            if machine.status is Status.SUSPENDED:
+                self.world.counts["machine given up after a lie"] += 1
+                home.ask(lambda request: home.core.change(request, machine, "halt"))
+                self.doubts.halted.add(machine.address)
 
     def _greet(self) -> None:
         """Every channel has room once all is quiet: what is said now is taken at once."""
@@ -299,7 +290,11 @@ class Scenario:
             raise Broken(f"what is said after quiet is not taken in {AT_ONCE_S:.0f} s")
         for client, n, place in said:
             became = client.settled.get(place)
-            _hold(became == ["applied"], f"purse{n} does not take what is said to it: {became}")
+            doubted = place[0] in self.doubts.twisted
+            hold(
+                doubted or became == ["applied"],
+                f"purse{n} does not take what is said to it: {became}",
+            )
 
     def _quiet(self) -> None:
         if not self.world.quiet(QUIET_S):
@@ -308,27 +303,15 @@ class Scenario:
     def check(self) -> None:
         """Tokens, outcomes, bells, and all that must hold in any world."""
         self.invariants.quiet(self.world)
-        tokens: list[int] = []
-        unknown = 0
-        for n, home in enumerate(self.homes):
-            state = self._state(home, f"purse{n}")
-            tokens += state.tokens
-            _hold(state.greeted == PURSES - 1, f"purse{n} was greeted by {state.greeted} others")
-            unknown += state.outcomes.get("unknown", 0)
-            _hold(not state.open, f"purse{n} has an ask without outcome: {state.open}")
-            rung = sorted(state.rung)
-            whole = n in self.deaf or rung == list(range(1, state.set + 1))
-            _hold(whole, f"purse{n} set {state.set} bells: {rung}")
-            for why, count in state.outcomes.items():
-                self.happenings.counts[f"outcome {why}"] += count
-        _hold(len(tokens) == len(set(tokens)), f"a token is in two places: {sorted(tokens)}")
-        _hold(
-            len(tokens) >= TOKENS - unknown, f"{TOKENS - len(tokens)} are lost, {unknown} unknown"
-        )
-        for client in self.clients:
-            double = [ask for ask, heard in client.outcomes.items() if len(heard) != 1]
-            _hold(not double, f"a client's ask has more than one outcome: {double}")
-            _hold(len(client.outcomes) == client.next_ask, "a client's ask has no outcome")
+        endings = [self._ending(n, home) for n, home in enumerate(self.homes)]
+        judge_purses(endings, self.doubts, self.guests, self.world.counts)
+        judge_clients(self.clients)
+
+    def _ending(self, n: int, home: SimHost) -> Ending:
+        address = home.machine(f"purse{n}").address
+        twisted = address in self.doubts.twisted
+        state = None if twisted else self._state(home, f"purse{n}")
+        return Ending(n, address, n in self.deaf, state)
 
     def _state(self, home: SimHost, name: str) -> purse.Purse:
         machine = home.machine(name)
@@ -351,17 +334,6 @@ def _trust(host: SimHost, other: SimHost) -> None:
     """The operator of a host lets machines of another come."""
     address = other.core.host.address
     host.ask(lambda request: acquaintance.trust(host.core.host, request, address))
-
-
-def _sealed(wire: bytes) -> Sealed:
-    parsed = parse_wire_untrusted(wire)
-    assert isinstance(parsed, SealedCapability)
-    return Sealed(parsed.address, wire)
-
-
-def _hold(holds: bool, what: str) -> None:
-    if not holds:
-        raise Broken(what)
 
 
 def run(
