@@ -1,6 +1,7 @@
 """Worlds that live on for days after they were quiet, with some hours of trouble now and then.
 
-Between those nothing happens, which takes no time: certificates and what was proven by them end, nodes
+Between those nothing happens, which takes no time (beside routers ways are kept open all along, so there
+nobody lives on): certificates and what was proven by them end, nodes
 publish anew, clocks have come to differ by hours, and what is said after that is taken all the same.
 """
 
