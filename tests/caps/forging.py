@@ -173,7 +173,7 @@ class Forger:
                 {"sealed": self.random.randbytes(len(one.sealed))},
             )
         )
-        return self._if_new("other attributes", replace(one, **changed))  # type: ignore[arg-type]
+        return self._if_new("other attributes", replace(one, **changed))
 
     def _other(self) -> Forged:
         """To another machine, of another secret, or genuine and over."""

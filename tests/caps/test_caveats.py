@@ -28,7 +28,9 @@ KEYS = MachineKeys(SECRET, ADDRESS)
 LOCAL = Local(ADDRESS, 1, 5, 0, None, b"\x63add", ())
 NOW_MS = 1_700_000_000_000
 
-atoms = st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab", max_size=3)
+atoms: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab", max_size=3)
+)
 atoms |= st.binary(max_size=2)
 most = st.none() | st.integers(0, 3)
 
@@ -302,7 +304,7 @@ def test_w26_a_narrowed_capability_equals_what_is_narrowed_alike_and_nothing_els
     others: list[Capability] = [me("add"), NULL, Foreign(0), narrow(me("add"), until=11)]
     others += [narrow(cap, until=10), narrow(me("read"), until=10), narrow(Foreign(0), until=10)]
     assert all(cap != other for other in others)
-    assert me.open(cap) is None and freeze({cap: 1})[cap] == 1
+    assert me.open(cap) is None and Map({cap: 1})[cap] == 1
 
 
 @pytest.mark.parametrize(
