@@ -16,7 +16,7 @@ from avm.host.capability import Local, from_wire_untrusted, narrowed, to_wire
 from caps import capability, caveats
 from caps.capability import SealedCapability, parse_text, to_text
 from caps.caveats import CAVEATS_MAX, Caveat, parse_caveat_untrusted
-from caps.errors import InvalidCapability, Malformed, NotAValue
+from caps.errors import InvalidCapability, Malformed, Mistyped, NotAValue
 from caps.pattern import check_untrusted, fits
 from caps.sealing import MachineKeys
 from caps.slots import NULL, Foreign, Narrowed
@@ -338,3 +338,13 @@ def test_a_step_cannot_narrow_a_common_capability_or_beyond_sixteen() -> None:
         cap = narrow(cap, until=number)
     with pytest.raises(ValueError, match="at most 16"):
         narrow(cap, until=1)
+
+
+def test_w15_a_narrowed_capability_has_one_text_and_each_altered_character_is_mistyped() -> None:
+    text = VECTORS["text"]
+    for place in range(4, len(text)):
+        other = "A" if text[place] != "A" else "B"
+        with pytest.raises(Mistyped):
+            parse_text(text[:place] + other + text[place + 1 :])
+    whole = parse_text(text)
+    assert isinstance(whole, SealedCapability) and refused(replace(whole, caveats=()))

@@ -53,7 +53,7 @@ AUTHORITY = [
     Fault(
         "a batch is held against a count that another in flight will change",
         "avm/host/dispatch.py",
-        " or to.caps or to.caveats or caps",
+        " or to.caps or counts(to) or caps",
         " or to.caps or caps",
         f"{HERE}::test_w26_batches_in_flight_do_not_share_a_last_use",
     ),
