@@ -203,8 +203,9 @@ def test_w26_a_revoked_capability_that_comes_back_opens_nothing() -> None:
     assert warded.call(newer, old) == (None, False, False)
 
 
-def test_w26_batches_in_flight_do_not_share_a_last_use() -> None:
-    warded = Warded()
+@pytest.mark.parametrize("seed", range(6))
+def test_w26_batches_in_flight_do_not_share_a_last_use(seed: int) -> None:
+    warded = Warded(seed=seed, shuffled=True)
     once = narrow(warded.cap("add"), uses=1, until=warded.world.now + 60)
     clients = [warded.world.client() for _ in range(5)]
     for client in clients:
