@@ -283,3 +283,12 @@ def test_w26_a_turn_with_caveats_replays_as_it_was() -> None:
     assert replayed(warded.world._sim, "ward").total == 10
     gap_free(warded.world._sim, "ward")
     assert warded.machine.state.total == 10
+
+
+def test_w26_a_host_may_take_fewer_caveats_than_there_can_be() -> None:
+    warded = Warded(limits=replace(Limits(), caveats=2))
+    cap = warded.cap("add")
+    for number in range(3):
+        assert warded.add(cap) == number + 1
+        cap = narrow(cap, until=warded.world.now + 60)
+    assert refused(lambda: warded.add(cap))
