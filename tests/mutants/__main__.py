@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Self
 
 from tests.mutants import campaign, crashes, fast, oracle, recording, travel, world
+from tests.mutants import campaign, crashes, recording, travel, world
+from tests.mutants.authority import AUTHORITY
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.prepared import Prepared
@@ -34,6 +36,7 @@ ALL = (
     *campaign.FAULTS,
     *fast.FAULTS,
     *oracle.FAULTS,
+    *AUTHORITY,
 )
 
 
