@@ -31,6 +31,10 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         machine, to = holder.target(args.cap)
         content, caps = holder.opened_content(holder.encode(values.content_of(args, holder)))
         moment = moment_at(reader, machine, args.at)
+        if (
+            "avm:" not in args.cap
+        ):  # A name is sealed anew with each generation, and meant as it was.
+            to = to._replace(generation=min(to.generation, moment.generation))
         known = reader.labels(host_of(directory))
         labels = Labels({**known.machines, ASKER: YOU}, known.clients, known.named, known.host)
         lens = lens_at(reader, machine, labels, moment)

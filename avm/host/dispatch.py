@@ -15,6 +15,7 @@ from avm.host.capability import Local, Reply
 from avm.host.effects import ToWorker
 from avm.host.fold import fold, place_of
 from avm.host.inputs import prepare
+from avm.host.judging import counts
 from avm.host.outbox import make_ready
 from avm.host.placing import forget, kill, list_stranded, make_room, wake, worker_for
 from avm.host.state import RUNNING, Flight, Host, Machine, Status, Worker
@@ -137,14 +138,14 @@ def _start(host: Host, machine: Machine, worker: Worker, act: Act) -> None:
 def _may_pipeline(machine: Machine, batch: Batch) -> bool:
     """Whether a batch may be given out before the one ahead of it is folded.
 
-    Not when it brings capabilities that the one ahead brings too, comes by one with caveats, or
+    Not when it brings capabilities that the one ahead brings too, comes by one whose uses count, or
     answers an ask: what those amount to depends on the fold.
     """
     ahead = machine.flights
     if not ahead:
         return True
     for to, _content, caps, reply in batch.messages:
-        if type(to) is not Local or to.caps or to.caveats or caps:
+        if type(to) is not Local or to.caps or counts(to) or caps:
             return False
         if reply is not None and (
             type(reply) is not Reply or any(reply in flight.fresh_of for flight in ahead)

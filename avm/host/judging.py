@@ -72,6 +72,11 @@ def _count(host: Host, flight: Flight, to: Local, caveats: list[Caveat]) -> bool
     return True
 
 
+def counts(to: Local) -> bool:
+    """Whether messages by it are counted; a number below 24 is the second byte of a caveat."""
+    return bool(to.caveats) and any(encoded[1] == USES for encoded in to.caveats)
+
+
 def patterns_of(to: Local) -> list[Plain]:
     """The patterns that a content has to fit, for the worker."""
     return [one.value for one in map(_read, to.caveats) if one.number == ONLY]
@@ -101,4 +106,4 @@ def good_for_client(to: Local, sender: bytes, now_ms: int) -> bool:
     return all(one.number in (UNTIL, HOLDER) and _is_kept(one, sender, now_ms) for one in caveats)
 
 
-__all__ = ["drop_expired", "good_for_client", "is_good", "note_uses", "patterns_of"]
+__all__ = ["counts", "drop_expired", "good_for_client", "is_good", "note_uses", "patterns_of"]

@@ -84,7 +84,7 @@ def _plan_send(host: Host, flight: Flight, plan: Plan, row: list[Any]) -> int:
 
 def _may_reply(machine: Machine, reply: Cap) -> bool:
     if type(reply) is Local:
-        return reply.address == machine.address
+        return reply.address == machine.address and not reply.caveats
     return type(reply) is Named or reply_until_ms(reply) is not None
 
 

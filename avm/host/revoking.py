@@ -11,6 +11,8 @@ def is_revoked(machine: Machine, generation: int, now_ms: int) -> bool:
     """Whether a machine's capabilities of a generation are refused at a time."""
     if generation <= machine.revoked:
         return True
+    if not machine.ends:
+        return False
     return any(generation <= end.generation and end.from_ms <= now_ms for end in machine.ends)
 
 

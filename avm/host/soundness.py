@@ -38,6 +38,7 @@ def check_untrusted(parcel: Parcel, address: bytes, keys: bytes) -> None:
         raise Malformed("parcel: a channel of others")
     if len({row[:2] for row in parcel.channels}) != len(parcel.channels):
         raise Malformed("parcel: a channel twice")
+    _check_generations(parcel)
     _check_wires(parcel)
     _check_asks(parcel, address, keys)
     rows = {row[1]: row for row in parcel.channels if row[0] == address}
@@ -48,6 +49,15 @@ def check_untrusted(parcel: Parcel, address: bytes, keys: bytes) -> None:
         sent[one[0]].append(one)
     for receiver, row in rows.items():
         _check_line(row, sent[receiver])
+
+
+def _check_generations(parcel: Parcel) -> None:
+    """What is revoked is of before the generation that begins, and each count is there once."""
+    over = [parcel.revoked, *(generation for generation, _from_ms in parcel.ends)]
+    if max(over) >= parcel.generation:
+        raise Malformed("parcel: a generation revoked that has not begun")
+    if len({proof for proof, *_ in parcel.uses}) != len(parcel.uses):
+        raise Malformed("parcel: a count twice")
 
 
 def _check_wires(parcel: Parcel) -> None:
@@ -77,7 +87,7 @@ def _check_asks(parcel: Parcel, address: bytes, keys: bytes) -> None:
             cap = from_wire_untrusted(ask[1], lambda one: own if one == address else None)
         except InvalidCapability:
             raise Malformed("parcel: an ask with a capability that is not valid") from None
-        if not isinstance(cap, Local) or cap.address != address:
+        if not isinstance(cap, Local) or cap.address != address or cap.caveats:
             raise Malformed("parcel: an ask for another")
 
 

@@ -13,7 +13,7 @@ import cbor2
 
 from avm.host import capability, journal, rows
 from avm.host.batch import to_bytes
-from avm.host.capability import Cap, Sealed
+from avm.host.capability import Cap, Local, Sealed
 from avm.host.chain import input_of
 from avm.host.journal import Entry
 from avm.host.keys import Keyring
@@ -94,7 +94,7 @@ class Copy:
     ) -> Puts:
         """The machine's row, names and capabilities as they were after the turn."""
         puts: Puts = {
-            ("name", machine.id, name): capability.to_bytes(cap)
+            ("name", machine.id, name): capability.to_bytes(_of_then(cap, moment))
             for name, cap in self.reader.names(machine).items()
         }
         held = self.reader.slots(machine)
@@ -165,6 +165,13 @@ class Copy:
             if sender in inside and receiver in inside:
                 puts[("outbox", sender, receiver, seq)] = body
         return puts
+
+
+def _of_then(cap: Cap, moment: Moment) -> Cap:
+    """A named capability, which is sealed anew with each generation, as it was."""
+    if not isinstance(cap, Local) or cap.generation <= moment.generation:
+        return cap
+    return cap._replace(generation=moment.generation)
 
 
 def past_of(reader: Reader, machine: Machine, turn: int) -> Past:

@@ -44,6 +44,8 @@ class Labels:
     def of_cap(self, cap: Cap) -> str:
         """MACHINE.name where it has a name, else whose it is."""
         known = self.named.get(cap)
+        if known is None and isinstance(cap, Local) and cap.generation:
+            known = self.named.get(cap._replace(generation=0))
         if known is not None:
             return known
         if isinstance(cap, Local) and cap.caveats:

@@ -183,6 +183,12 @@ class Reader:
             for machine in machines
             for name, cap in self.names(machine).items()
         }
+        # What was sealed in another generation has the name as well.
+        named |= {
+            cap._replace(generation=0): name
+            for cap, name in named.items()
+            if isinstance(cap, capability.Local)
+        }
         clients = {
             key[0]: str(cbor2.loads(body)[2]) or "client" for key, body in self._rows("client")
         }

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.mutants import campaign, crashes, recording, travel, world
+from tests.mutants.authority import AUTHORITY
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.shells import SHELL_FAULTS
@@ -28,6 +29,7 @@ ALL = (
     *recording.FAULTS,
     *world.FAULTS,
     *campaign.FAULTS,
+    *AUTHORITY,
 )
 
 

@@ -66,6 +66,9 @@ def test_w26_generations_are_begun_listed_and_ended(shell: Shell) -> None:
     shell.ok("keys", "rotate", "counter", "--grace", "7d")
     assert "generation 1 until 20" in shell.ok("keys", "ls", "counter")
     assert "0 and older, from" in shell.ok("log", "counter")
+    assert shell.ok("call", "counter.read", "--at", "0").splitlines()[0] == "0"
+    shell.ok("fork", "counter", "--at", "0", "--name", "then")
+    assert shell.ok("call", "counter.add", "5", "--fork", "then").strip() == "5"
     shell.ok("replay", "counter")
     shell.ok("verify")
 

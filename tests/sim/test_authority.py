@@ -1,16 +1,21 @@
 """Revocation, expiry and caveats at one host: what a capability is good for, and until when."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from avm import Capability, narrow
 from avm.host import generations
+from avm.host.capability import from_bytes
 from avm.host.state import Machine as Row
+from avm.limits import Limits
+from avm.machine import forwarder
 from avm.sim.host import Refusal
 from avm.testing import Client, Machine, NoAnswer, NotApplied, World
-from tests.sim import ward
+from tests.sim import asking, ward
+from tests.sim.code import gap_free, replayed
 
 
 class Warded:
@@ -27,7 +32,7 @@ class Warded:
     def add(self, cap: Any, n: object = 1) -> Any:
         return self.client.call(cap, n)
 
-    def call(self, cap: Any, content: object) -> Any:
+    def call(self, cap: Any, content: object = None) -> Any:
         return self.client.call(cap, content)
 
     def rotate(self, grace_s: float | None = None) -> dict[str, Any]:
@@ -147,7 +152,9 @@ def test_w26_a_revoked_generation_ends_with_the_next_batch() -> None:
     assert [warded.add(cap) for cap in (old, made, newer)] == [1, 2, 3]
     warded.client.offer(old, 1)
     assert warded.revoke(0)["revoked"] == 0
-    assert all(refused(lambda cap=cap: warded.add(cap)) for cap in (old, made))
+    for cap in (old, made):
+        with pytest.raises(NoAnswer, match="rejected"):
+            warded.add(cap)
     assert refused(lambda: warded.call(short, ("add", 1)))
     total = warded.add(newer)
     warded.world.crash()
@@ -170,3 +177,108 @@ def test_w26_the_generation_in_use_is_not_revoked() -> None:
     with pytest.raises(Refusal, match="keys rotate ward"):
         warded.revoke(0)
     assert warded.add(warded.cap("add")) == 1
+
+
+def test_w26_names_are_sealed_anew_and_stay_good() -> None:
+    warded = Warded()
+    sim = warded.world._sim
+    for _ in range(2):
+        warded.rotate()
+    warded.revoke(1)
+    row = sim.core.host.bound[(warded.row().id, "add")]
+    assert warded.add(sim.handles.hold(from_bytes(row))) == 1
+    warded.world.crash()
+    assert warded.add(sim.handles.hold(from_bytes(row))) == 2
+
+
+def test_w26_a_revoked_capability_that_comes_back_opens_nothing() -> None:
+    warded = Warded()
+    old = warded.cap("add")
+    look = warded.call(warded.cap("short"), ("look", 10_000))
+    assert warded.call(look, old) == ("add", True, False)
+    warded.rotate()
+    newer = warded.call(warded.cap("short"), ("look", 10_000))
+    assert warded.call(newer, old) == ("add", False, False)
+    warded.revoke(0)
+    assert warded.call(newer, old) == (None, False, False)
+
+
+def test_w26_batches_in_flight_do_not_share_a_last_use() -> None:
+    warded = Warded()
+    once = narrow(warded.cap("add"), uses=1, until=warded.world.now + 60)
+    clients = [warded.world.client() for _ in range(5)]
+    for client in clients:
+        client.offer(once, 1)
+    warded.world.settle()
+    assert warded.add(warded.cap("read"), None) == 1
+
+
+def test_w26_a_narrowed_capability_is_no_reply() -> None:
+    world = World()
+    machine = world.machine(asking)
+    client = world.client()
+    with pytest.raises(NotApplied, match="rejected"):
+        client.send(machine.cap("narrowed"), machine.cap("plain"))
+    assert "reply must be an own capability" in machine.failures[0]
+
+
+def test_w26_a_listeners_capability_is_judged_by_time_and_sender_or_refused() -> None:
+    warded = Warded()
+    listener = warded.world.client()
+    ear = listener.cap("ear")
+    until = warded.world.now + 60
+    good: list[Any] = [ear, narrow(ear, until=until)]
+    good.append(narrow(ear, holder=warded.row().address.hex()))
+    bad: list[Any] = [narrow(ear, until=1), narrow(ear, holder="ab" * 32)]
+    bad += [narrow(ear, only=["any"]), narrow(ear, uses=1, until=until)]
+    for place, cap in enumerate(good + bad):
+        warded.call(warded.cap("keep"), cap)
+        warded.client.offer(warded.cap("tell"), (place, place))
+    assert [heard.content for heard in listener.inbox()] == [0, 1, 2]
+    for cap in bad:
+        with pytest.raises(NotApplied, match="rejected"):
+            warded.client.send(cap, 1)
+
+
+def test_w26_a_forwarder_passes_on_everything_until_it_is_ended() -> None:
+    warded = Warded()
+    lent = warded.world.machine(forwarder, "loan", grants={"target": warded.cap("keep")})
+    access = lent.cap("access")
+    assert warded.call(access, warded.cap("add")) == 0
+    with pytest.raises(NoAnswer) as error:
+        warded.call(access, "no capability")
+    assert error.value.why == "refused"
+    warded.client.send(access, warded.cap("read"))
+    assert len(warded.machine.state.kept) == 2
+    assert warded.call(lent.cap("revoke")) is None
+    with pytest.raises(NoAnswer) as error:
+        warded.call(access, warded.cap("add"))
+    assert error.value.why == "refused" and len(warded.machine.state.kept) == 2
+
+
+def test_w26_counts_are_forgotten_at_a_snapshot_after_their_end() -> None:
+    warded = Warded(limits=replace(Limits(), snapshot_turns=4, uses=3))
+    end = warded.world.now + 60
+    for nonce in "abc":
+        warded.add(narrow(warded.cap("add"), uses=9, until=end, nonce=nonce))
+    fourth = narrow(warded.cap("add"), uses=9, until=end + 60, nonce="d")
+    assert refused(lambda: warded.add(fourth))
+    assert len(warded.row().uses or ()) == 3
+    warded.world.advance(60)
+    for _ in range(8):
+        warded.add(warded.cap("add"))
+    assert not warded.row().uses and warded.add(fourth) == 12
+    warded.world.crash()
+    assert len(warded.row().uses or ()) == 1
+
+
+def test_w26_a_turn_with_caveats_replays_as_it_was() -> None:
+    warded = Warded()
+    few = narrow(warded.cap("add"), only=["int", 0, 10], uses=9, until=warded.world.now + 60)
+    assert warded.add(few, 10) == 10 and refused(lambda: warded.add(few, 11))
+    warded.call(warded.cap("make"), ("read", 1, ""))
+    warded.rotate(grace_s=5)
+    assert warded.call(warded.cap("make"), ("add", 1, ""))
+    assert replayed(warded.world._sim, "ward").total == 10
+    gap_free(warded.world._sim, "ward")
+    assert warded.machine.state.total == 10
