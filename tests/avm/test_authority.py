@@ -7,9 +7,11 @@ from avm.authority.holding import OPERATOR, Holding, How, What
 from avm.authority.reach import path, who_can
 from avm.cli.caps_ls import of_machine
 from avm.host.capability import Local, Reply
+from avm.host.chain import Link, Slots
 from avm.host.refer import slots_in
 from avm.limits import Limits
 from avm.run.authority import Authority
+from avm.run.moments import entry_at
 from avm.run.reading import Reader
 from avm.run.states import state_at
 from avm.sim.host import SimHost
@@ -81,6 +83,33 @@ def test_x02_a_slot_that_the_state_let_go_is_collected_and_told_as_dropped() -> 
     assert not slots_in([0, 1]) & (holders.world.machine("ann").slots or {}).keys()
     checked = of_machine(found, machine, {told["holds"][1]["place"]})
     assert [one["retained"] for one in checked["holds"]] == [False, True]
+
+
+def test_x02_no_collected_slot_is_used_when_the_capability_comes_again() -> None:
+    holders = Holders()
+    for _ in range(3):
+        holders.introduce("ann", "bob")
+        holders.drop("ann", "bob")
+    holders.introduce("ann", "bob")
+    found = holders.authority()
+    machine, slots = found.reader.machine("ann"), Slots()
+    for link in found.reader.walk(machine):
+        assert isinstance(link, Link) and not slots.take(link.entry)
+    assert (
+        len(slots.gone) >= 3 and not slots.gone & (holders.world.machine("ann").slots or {}).keys()
+    )
+
+
+def test_w26_a_turn_that_kept_nothing_brought_nothing() -> None:
+    holders = Holders()
+    holders.say("ann", "drop", holders.client.hold(holders.caps["bob"]["use"]))
+    holders.introduce("ann", "cid")
+    found = holders.authority()
+    (one,) = slots_of(found, holders.address("ann"))
+    given_ = found.given(one)
+    assert given_ is not None and found.called(one.cap) == "cid.keep"
+    entry = entry_at(found.reader, found.reader.machine("ann"), given_.turn).entry
+    assert entry["seq"] == 2
 
 
 def test_w26_each_capability_is_told_with_its_giver_and_both_turns() -> None:

@@ -6,8 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avm.authority.holding import Graph, Holding, How, Party, What
-from avm.authority.reach import a_generation, losses, one_capability, path, reached_from, who_can
-from avm.host.capability import Local, Reply
+from avm.authority.reach import (
+    a_generation,
+    losses,
+    of_any_generation,
+    one_capability,
+    path,
+    reached_from,
+    who_can,
+)
+from avm.host.capability import Cap, Local, Reply
 from avm.host.state import Machine, Status
 from caps.caveats import holder, until
 
@@ -102,8 +110,11 @@ def test_w26_a_narrowed_capability_is_one_of_those_it_was_narrowed_from() -> Non
     caveat = until(5_000).encoded
     graph = graph_of([])
     graph.add([Holding(address(1), address(0), local(0, caveats=(caveat,)), How.SLOT)])
-    assert [party.label for party, _ in who_can(graph, address(0), local(0))] == ["m1"]
-    assert not who_can(graph, address(0), local(0, 1))
+    assert [party.label for party, _ in who_can(graph, address(0), one_capability(local(0)))] == [
+        "m1"
+    ]
+    assert not who_can(graph, address(0), one_capability(local(0, 1)))
+    assert who_can(graph, address(0), of_any_generation(local(0, 1)))
     cut = one_capability(local(0))
     assert reached_from(graph, address(1)) == {address(0)}
     assert reached_from(graph, address(1), cut) == set()
@@ -114,7 +125,7 @@ def test_w26_a_narrowed_capability_is_one_of_those_it_was_narrowed_from() -> Non
 
 
 def test_w26_a_capability_that_is_not_good_carries_nothing() -> None:
-    cases = {
+    cases: dict[str, Cap] = {
         "expired": local(0)._replace(expires_ms=1_000),
         "good for another holder alone": local(0, caveats=(holder(address(2)).encoded,)),
         "used": Reply(address(0), 7, 9_000),

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.mutants import campaign, crashes, recording, travel, world
+from tests.mutants import campaign, crashes, recording, seeing, travel, world
 from tests.mutants.authority import AUTHORITY
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
@@ -30,6 +30,7 @@ ALL = (
     *world.FAULTS,
     *campaign.FAULTS,
     *AUTHORITY,
+    *seeing.FAULTS,
 )
 
 
