@@ -104,7 +104,7 @@ def _lines(graph: Graph, spots: Mapping[bytes, Spot]) -> Iterable[Line]:
     for start in spots.values():
         alike: dict[tuple[bytes, str, int, How, str], list[Holding]] = {}
         for one in graph.held.get(start.party.address, ()):
-            if one.target in spots and shown(one):
+            if one.target in spots and shown(one) and graph.counts(one):
                 terms = terms_of(one.cap)
                 key = (one.target, terms.kind, terms.generation, one.how, graph.dead(one))
                 alike.setdefault(key, []).append(one)

@@ -110,7 +110,7 @@ class Authority:
             by_turn = self._by_turn(Way(one.giver, one.holder, one.place), None, None)
             return Given(-1, one.giver, one.place, by_turn)
         if one.how is How.NAME and one.target in self.machines:
-            return Given(0, one.target, by_turn=0)
+            return Given(-1, one.target, by_turn=0)
         if one.how is not How.SLOT or one.holder not in self.machines:
             return None
         arrival = self.past(one.holder).arrivals.get(one.place)
