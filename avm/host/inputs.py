@@ -39,8 +39,8 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
             flight.judged = ("capability", index)
             return False
         places.append(index)
-        patterns = patterns_of(to) if type(to) is Local and to.caveats else None
-        if patterns is None and not caps and not context_caps and (back is None or back == NULL):
+        patterns = patterns_of(to) if type(to) is Local and to.caveats else ()
+        if not patterns and not caps and not context_caps and (back is None or back == NULL):
             given.append(pack.plain_message(context, content))
             continue
         flight.replies = flight.replies or type(back) is Reply
@@ -48,7 +48,7 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
         inner = [to_reference(machine, cap, flight) for cap in caps]
         context_inner = [to_reference(machine, cap, flight) for cap in context_caps]
         message = [context, content, reply, inner, context_inner]
-        given.append(frames.pack([*message, patterns] if patterns else message))
+        given.append(frames.pack([*message, list(patterns)] if patterns else message))
     if len(places) < len(batch.messages):
         flight.places = places
     channel, from_host = channel_text(host, batch), batch.sender == host.address

@@ -27,6 +27,8 @@ def is_good(host: Host, flight: Flight, sender: bytes, to: Local) -> bool:
         return False
     if not to.caveats:
         return True
+    if len(to.caveats) > host.limits.caveats:
+        return False
     caveats = [_read(encoded) for encoded in to.caveats]
     if not all(_is_kept(caveat, sender, now_ms) for caveat in caveats):
         return False
@@ -50,7 +52,7 @@ def _count(host: Host, flight: Flight, to: Local, caveats: list[Caveat]) -> bool
     """Takes one use of each that counts; False when there is none left."""
     machine = flight.machine
     taken: dict[bytes, Use] = dict(flight.uses or {})
-    proof = seal(to, host.keys).proof
+    proof = seal(to, host.keys.to_seal).proof
     for caveat in caveats:
         proof = extend_proof(proof, caveat)
         if caveat.number != USES:
@@ -65,7 +67,7 @@ def _count(host: Host, flight: Flight, to: Local, caveats: list[Caveat]) -> bool
         taken[proof] = Use(taken[proof].taken + 1 if proof in taken else 1, expires_ms)
     new = sum(proof not in (machine.uses or {}) for proof in taken)
     if len(machine.uses or ()) + new > host.limits.uses:
-        drop_expired(host, machine, flight.now_ms)
+        drop_expired(host, machine, machine.now_ms)
         if len(machine.uses or ()) + new > host.limits.uses:
             return False
     flight.uses = taken

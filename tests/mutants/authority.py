@@ -144,8 +144,8 @@ AUTHORITY = [
     Fault(
         "counts stay where a machine lived",
         "avm/host/adopt.py",
-        "        machine.uses[proof] = dirty[",
-        "        machine.uses = None or dirty[",
+        "    for proof, count, expires_ms in parcel.uses:\n",
+        "    for proof, count, expires_ms in ():\n",
         f"{BETWEEN}::test_w26_a_count_goes_on_at_the_next_host",
     ),
     Fault(
@@ -156,10 +156,10 @@ AUTHORITY = [
         f"{BETWEEN}::test_w26_counts_and_revocations_go_along_when_a_machine_moves",
     ),
     Fault(
-        "a caveat of an unknown number is let pass",
-        "caps/sealing.py",
-        "            known &= caveat.number in known_caveats\n",
-        "",
+        "a caveat with a value that is none is let pass",
+        "avm/host/capability.py",
+        "            check_caveat_untrusted(caveat)\n",
+        "            pass\n",
         f"{CAVEATS}::test_w26_seventeen_caveats_and_unknown_numbers_are_refused",
     ),
     Fault(

@@ -203,8 +203,9 @@ def test_w26_a_revoked_capability_that_comes_back_opens_nothing() -> None:
     assert warded.call(newer, old) == (None, False, False)
 
 
-def test_w26_batches_in_flight_do_not_share_a_last_use() -> None:
-    warded = Warded()
+@pytest.mark.parametrize("seed", range(6))
+def test_w26_batches_in_flight_do_not_share_a_last_use(seed: int) -> None:
+    warded = Warded(seed=seed, shuffled=True)
     once = narrow(warded.cap("add"), uses=1, until=warded.world.now + 60)
     clients = [warded.world.client() for _ in range(5)]
     for client in clients:
@@ -282,3 +283,12 @@ def test_w26_a_turn_with_caveats_replays_as_it_was() -> None:
     assert replayed(warded.world._sim, "ward").total == 10
     gap_free(warded.world._sim, "ward")
     assert warded.machine.state.total == 10
+
+
+def test_w26_a_host_may_take_fewer_caveats_than_there_can_be() -> None:
+    warded = Warded(limits=replace(Limits(), caveats=2))
+    cap = warded.cap("add")
+    for number in range(3):
+        assert warded.add(cap) == number + 1
+        cap = narrow(cap, until=warded.world.now + 60)
+    assert refused(lambda: warded.add(cap))
