@@ -28,6 +28,7 @@ class What(Enum):
     COMMONS = "commons"
     OPERATOR = "operator"
     HOST = "host"  # its own word: outcomes, timers, what it creates
+    GONE = "gone"  # a client that ended, or a machine that was removed
 
 
 class How(Enum):
@@ -162,18 +163,22 @@ class Graph:
         return known if known is not None else stranger(address)
 
     def everyone(self) -> list[Party]:
-        """All parties of the graph: machines, then the others, by label."""
-        known = [one for one, party in self.parties.items() if party.what is not What.HOST]
-        addresses = dict.fromkeys((*known, *self.held, *self.to))
+        """All parties but the host itself and who is gone: machines, then the others, by label."""
+        addresses = dict.fromkeys((*self.parties, *self.held, *self.to))
         order = list(What)
-        found = [self.party(one) for one in addresses]
+        left_out = (What.HOST, What.GONE)
+        found = [party for one in addresses if (party := self.party(one)).what not in left_out]
         return sorted(found, key=lambda one: (order.index(one.what), one.label, one.address))
+
+    def counts(self, one: Holding) -> bool:
+        """Whether a capability is worth telling by itself: a reply that is over is not."""
+        return not (self.dead(one) and terms_of(one.cap).reply)
 
     def dead(self, one: Holding) -> str:
         """Why a capability does nothing any more; empty of one that is good."""
         party = self.parties.get(one.target)
         if party is not None and party.ended:
-            return "halted"
+            return "gone" if party.what is What.GONE else "halted"
         if type(one.cap) is Named:
             return ""
         terms = terms_of(one.cap)
@@ -181,11 +186,9 @@ class Graph:
             return "expired"
         if any(holder != one.holder for holder in terms.only):
             return "good for another holder alone"
-        if party is None:
-            return ""
         if type(one.cap) is Reply:
             return "" if (one.target, one.cap.ask) in self.open_asks else "used"
-        machine = party.machine
+        machine = None if party is None else party.machine
         if machine is not None and is_revoked(machine, terms.generation, self.now_ms):
             return "revoked"
         return ""

@@ -58,7 +58,8 @@ class Layout:
 def laid_out(graph: Graph, parties: Iterable[Party]) -> Layout:
     """The picture of these parties and of what they hold to each other; names are left out of it."""
     groups = _groups(graph, list(parties))
-    places = sum(map(len, groups)) + GAP * len(groups)
+    gap = GAP if len(groups) > 1 else 0
+    places = sum(map(len, groups)) + gap * len(groups)
     radius = max(RADIUS_MIN, places * SPACING / (2 * pi))
     spots: dict[bytes, Spot] = {}
     place = 0
@@ -67,7 +68,7 @@ def laid_out(graph: Graph, parties: Iterable[Party]) -> Layout:
             angle = 2 * pi * place / max(places, 1) - pi / 2
             spots[party.address] = Spot(party, radius * cos(angle), radius * sin(angle), angle)
             place += 1
-        place += GAP
+        place += gap
     return Layout(radius, tuple(spots.values()), tuple(_lines(graph, spots)))
 
 
@@ -104,7 +105,7 @@ def _lines(graph: Graph, spots: Mapping[bytes, Spot]) -> Iterable[Line]:
     for start in spots.values():
         alike: dict[tuple[bytes, str, int, How, str], list[Holding]] = {}
         for one in graph.held.get(start.party.address, ()):
-            if one.target in spots and shown(one):
+            if one.target in spots and shown(one) and graph.counts(one):
                 terms = terms_of(one.cap)
                 key = (one.target, terms.kind, terms.generation, one.how, graph.dead(one))
                 alike.setdefault(key, []).append(one)

@@ -13,6 +13,7 @@ from avm.authority.holding import Graph, Holding, How, Party, within
 from avm.host.capability import Cap, Local
 
 Chain = tuple[Holding, ...]
+# Which capabilities are meant, or are to be revoked.
 Cut = Callable[[Holding], bool]
 # Who stands before a holder is looked at for at most so many of them when a revocation is tried.
 AFFECTED_MAX = 1_000
@@ -35,19 +36,15 @@ class Losses:
     left_out: int = 0
 
 
-def who_can(graph: Graph, address: bytes, cap: Cap | None = None) -> list[tuple[Party, Chain]]:
-    """Everyone who can reach a machine, or use one capability to it, with a shortest chain each.
+def who_can(graph: Graph, address: bytes, meant: Cut | None = None) -> list[tuple[Party, Chain]]:
+    """Everyone who can reach a machine, or one of the capabilities `meant`, with a shortest chain each.
 
     The chain begins with what the party holds; those with the shortest come first.
     """
     chains: dict[bytes, Chain] = {}
     waiting: deque[bytes] = deque()
     for one in graph.to.get(address, ()):
-        if (
-            one.holder == address
-            or one.holder in chains
-            or not (cap is None or within(one.cap, cap))
-        ):
+        if one.holder == address or one.holder in chains or not (meant is None or meant(one)):
             continue
         if _carries(graph, one):
             chains[one.holder] = (one,)
@@ -63,10 +60,10 @@ def who_can(graph: Graph, address: bytes, cap: Cap | None = None) -> list[tuple[
     return sorted(order, key=lambda found: (len(found[1]), found[0].label, found[0].address))
 
 
-def path(graph: Graph, start: bytes, end: bytes, cap: Cap | None = None) -> Chain | None:
+def path(graph: Graph, start: bytes, end: bytes, meant: Cut | None = None) -> Chain | None:
     """The shortest chain of who holds whom from one party to another; None where there is none.
 
-    With `cap` it ends with that capability. A party's chain to itself has at least one capability.
+    With `meant` it ends with one of these. A party's chain to itself has at least one capability.
     """
     came: dict[bytes, Holding] = {}
     waiting = deque([start])
@@ -75,7 +72,7 @@ def path(graph: Graph, start: bytes, end: bytes, cap: Cap | None = None) -> Chai
         for one in graph.held.get(at, ()):
             if not _carries(graph, one):
                 continue
-            if one.target == end and (cap is None or within(one.cap, cap)):
+            if one.target == end and (meant is None or meant(one)):
                 return _back(came, start, one)
             if one.target not in came and one.target != start:
                 came[one.target] = one
@@ -141,12 +138,20 @@ def _upstream(graph: Graph, holders: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def one_capability(cap: Cap) -> Cut:
-    """The cut of one capability and of those narrowed from it, wherever they are held."""
+    """One capability and those narrowed from it, wherever they are held."""
     return lambda one: within(one.cap, cap)
 
 
+def of_any_generation(cap: Cap) -> Cut:
+    """The same, whichever key generation it was sealed in: a name is sealed anew with each."""
+    if type(cap) is not Local:
+        return one_capability(cap)
+    bare = cap._replace(generation=0)
+    return lambda one: type(one.cap) is Local and within(one.cap._replace(generation=0), bare)
+
+
 def a_generation(address: bytes, generation: int) -> Cut:
-    """The cut of a machine's capabilities of this key generation and of those before it."""
+    """A machine's capabilities of this key generation and of those before it."""
 
     def cut(one: Holding) -> bool:
         cap = one.cap
@@ -162,6 +167,7 @@ __all__ = [
     "Losses",
     "a_generation",
     "losses",
+    "of_any_generation",
     "one_capability",
     "path",
     "reached_from",

@@ -35,6 +35,7 @@ PARTIES = {
     What.COMMONS: ("#d5dbe5", "#64748b"),
     What.OPERATOR: ("#e4572e", "#9c3416"),
     What.HOST: ("#ffffff", "#64748b"),
+    What.GONE: (GREY, "#8a909c"),
 }
 PARTY_WORDS = {
     What.MACHINE: "machine",
@@ -43,6 +44,7 @@ PARTY_WORDS = {
     What.COMMONS: "common capability",
     What.OPERATOR: "operator",
     What.HOST: "the host",
+    What.GONE: "gone",
 }
 DASHES = {How.GIVEN: "7 4", How.COMING: "2 4", How.CONTEXT: "9 3 2 3", How.ASK: "2 4"}
 DASHES |= {How.TIMER: "9 3 2 3", How.FAILED: "2 4"}

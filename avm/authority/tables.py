@@ -25,6 +25,10 @@ def graph_of(rows: Rows, now_ms: int = 0, host: bytes = b"") -> Graph:
     found = list(_direct(rows, graph, owners))
     graph.add(found)
     graph.add(_in_contexts(found))
+    for target, holdings in graph.to.items():
+        # What leads to another host is sealed.
+        if target not in graph.parties and isinstance(holdings[0].cap, Local | Reply):
+            graph.parties[target] = Party(target, f"{target.hex()[:8]}..", What.GONE, ended=True)
     return graph
 
 

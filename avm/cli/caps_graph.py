@@ -61,7 +61,7 @@ def _drawn(graph: Graph, party: Party) -> bool:
 def _holdings(found: Authority, parties: list[Party]) -> list[Holding]:
     wanted = {one.address for one in parties}
     held = (one for party in parties for one in found.graph.held.get(party.address, ()))
-    return [one for one in held if one.target in wanted]
+    return [one for one in held if one.target in wanted and found.graph.counts(one)]
 
 
 def _json(found: Authority, parties: list[Party]) -> dict[str, Any]:

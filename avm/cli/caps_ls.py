@@ -102,7 +102,7 @@ def everyone(found: Authority) -> list[dict[str, Any]]:
                 "name": party.label,
                 "what": party.what.value,
                 "address": party.address.hex() if found.is_address(party.address) else None,
-                "holds": len(found.graph.held.get(party.address, ())),
+                "holds": sum(map(found.graph.counts, found.graph.held.get(party.address, ()))),
                 "dropped": 0 if past is None else len(past.dropped),
                 "handed_out": 0 if past is None else len(past.handed),
                 "holders": len(holders - {party.address}),
@@ -112,10 +112,17 @@ def everyone(found: Authority) -> list[dict[str, Any]]:
 
 
 def _show(told: dict[str, Any]) -> None:
-    say(f"{told['name']} holds {counted(len(told['holds']), 'capability', 'capabilities')}")
+    over = sum(one["reply"] and one["dead"] is not None for one in told["holds"])
+    count = len(told["holds"]) - over
+    say(f"{told['name']} holds {counted(count, 'capability', 'capabilities')}")
     for one in told["holds"]:
+        if one["reply"] and one["dead"]:
+            continue
         said = [place_text(one), given_text(one["given"]), terms_text(one), _retained(one, told)]
         say(f"  {one['to']}: {'; '.join(part for part in said if part)}")
+    if over:
+        words = counted(over, "reply that is over", "replies that are over")
+        say(f"  and {words}, until they are collected")
     if told["dropped"]:
         say("dropped")
         for one in told["dropped"]:

@@ -2,9 +2,8 @@
 
 import argparse
 
-from avm.authority.holding import target_of
 from avm.authority.reach import path
-from avm.cli.caps_read import authority, cap_of, chain_json, hop_line, party_of
+from avm.cli.caps_read import authority, chain_json, hop_line, meant_by, party_of
 from avm.cli.errors import CliError
 from avm.cli.output import print_json, say
 from avm.run.directory import Directory
@@ -14,9 +13,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints the chain; 1 where there is none."""
     start, end = args.words
     with authority(args, directory) as found:
-        cap = cap_of(found, directory, end)
-        address = party_of(found, end) if cap is None else target_of(cap)
-        chain = path(found.graph, party_of(found, start), address, cap)
+        address, meant = meant_by(found, directory, end)
+        chain = path(found.graph, party_of(found, start), address, meant)
         told = None if chain is None else chain_json(found, chain)
     if told is None:
         raise CliError(f"no path: nothing that {start} holds leads to {end}")

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from time import time
 from typing import Any
 
-from avm.authority.holding import OPERATOR, Holding, How
-from avm.authority.reach import Chain
+from avm.authority.holding import OPERATOR, Holding, How, target_of
+from avm.authority.reach import Chain, Cut, of_any_generation, one_capability
 from avm.cli.errors import CliError
 from avm.cli.output import counted
 from avm.cli.show import host_of, keys_of
@@ -48,6 +48,14 @@ def party_of(found: Authority, word: str) -> bytes:
                 raise CliError(f"{word} is several: give more of the address") from None
             raise CliError(f"{error}; `caps ls` shows clients and other hosts' addresses") from None
         return meant[0]
+
+
+def meant_by(found: Authority, directory: Directory, word: str) -> tuple[bytes, Cut | None]:
+    """Where a word leads to: a party, or a capability to it; one by its name in every generation."""
+    cap = cap_of(found, directory, word)
+    if cap is None:
+        return party_of(found, word), None
+    return target_of(cap), of_any_generation(cap) if NAMED.fullmatch(word) else one_capability(cap)
 
 
 def cap_of(found: Authority, directory: Directory, word: str) -> Cap | None:
@@ -136,6 +144,7 @@ __all__ = [
     "given_text",
     "hop_json",
     "hop_line",
+    "meant_by",
     "party_of",
     "place_text",
     "terms_text",

@@ -3,9 +3,8 @@
 import argparse
 from typing import Any
 
-from avm.authority.holding import target_of
 from avm.authority.reach import who_can
-from avm.cli.caps_read import authority, cap_of, chain_json, hop_line, party_of
+from avm.cli.caps_read import authority, chain_json, hop_line, meant_by
 from avm.cli.output import counted, print_json, say
 from avm.run.directory import Directory
 
@@ -14,11 +13,10 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints a holder and its chain each."""
     (word,) = args.words
     with authority(args, directory) as found:
-        cap = cap_of(found, directory, word)
-        address = party_of(found, word) if cap is None else target_of(cap)
+        address, meant = meant_by(found, directory, word)
         told = [
             {"name": party.label, "what": party.what.value, "chain": chain_json(found, chain)}
-            for party, chain in who_can(found.graph, address, cap)
+            for party, chain in who_can(found.graph, address, meant)
         ]
         ended = found.ended
     if args.json:

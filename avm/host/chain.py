@@ -204,6 +204,14 @@ def sent_references(sends: list[list[list[Any]]]) -> list[Any]:
     return found
 
 
+def used_slots(entry: Entry) -> set[int]:
+    """The slots that an entry refers to; what was new in its input has numbers below zero."""
+    if "references" in entry.fields:
+        return slots_in(entry["references"])
+    given = slots_in(given_references(input_of(entry)))
+    return given | slots_in(sent_references(output_of(entry)))
+
+
 @dataclass(slots=True)
 class Slots:
     """Which slots a machine has had, followed through its journal."""
@@ -213,11 +221,9 @@ class Slots:
 
     def take(self, entry: Entry) -> str:
         """Goes over one entry; returns what is wrong with its references, or nothing."""
-        given = slots_in(given_references(input_of(entry)))
-        fresh = -min(given, default=0)
-        used = given | slots_in(sent_references(output_of(entry)))
+        used = used_slots(entry)
+        fresh = -min(slots_in(given_references(input_of(entry))), default=0)
         if "references" in entry.fields:
-            used = slots_in(entry["references"])
             self.next = max(self.next, 1 + max(used, default=-1))
         why = self._fault(used, max(fresh, 0))
         if entry.form == journal.COLLECT:
@@ -248,5 +254,6 @@ __all__ = [
     "output_of",
     "sent_references",
     "shape_fault",
+    "used_slots",
     "walk",
 ]

@@ -47,6 +47,7 @@ class Authority:
     ended: int = 0
     _pasts: dict[bytes, Past] = field(default_factory=dict)
     _shapes: dict[Cap, str] = field(default_factory=dict)
+    _named: dict[Cap, str] = field(default_factory=dict)
     _searches: int = 0
 
     @classmethod
@@ -109,7 +110,7 @@ class Authority:
             by_turn = self._by_turn(Way(one.giver, one.holder, one.place), None, None)
             return Given(-1, one.giver, one.place, by_turn)
         if one.how is How.NAME and one.target in self.machines:
-            return Given(0, one.target, by_turn=0)
+            return Given(-1, one.target, by_turn=0)
         if one.how is not How.SLOT or one.holder not in self.machines:
             return None
         arrival = self.past(one.holder).arrivals.get(one.place)
@@ -152,14 +153,19 @@ class Authority:
 
     def called(self, cap: Cap) -> str:
         """MACHINE.name, else the machine's name and the shape of the context."""
-        known = self.labels.named.get(cap)
-        if known is not None:
-            return known
         if type(cap) is Local and cap.caveats:
             return f"{self.called(cap._replace(caveats=()))} narrowed"
+        known = self._names().get(_in_any(cap))
+        if known is not None:
+            return known
         if type(cap) is Local:
             return f"{self.label(cap.address)} {self.shape(cap)}"
         return self.labels.of_cap(cap)
+
+    def _names(self) -> dict[Cap, str]:
+        if not self._named:
+            self._named = {_in_any(cap): name for cap, name in self.labels.named.items()}
+        return self._named
 
     def shape(self, cap: Cap) -> str:
         """The shape of a context; empty of a capability that is not opened here."""
@@ -224,6 +230,11 @@ class Authority:
         return (
             self.graph.party(party).what not in (What.OPERATOR, What.COMMONS) and party != UNKNOWN
         )
+
+
+def _in_any(cap: Cap) -> Cap:
+    """A capability without its generation: a name is sealed anew with each."""
+    return cap._replace(generation=0) if type(cap) is Local else cap
 
 
 __all__ = ["Authority", "Given"]

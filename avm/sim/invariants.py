@@ -12,6 +12,7 @@ from typing import NoReturn
 from avm.errors import AvmError
 from avm.host import channel, journal, moves, passage, rows
 from avm.host.batch import Batch
+from avm.host.chain import used_slots
 from avm.host.journal import Entry
 from avm.host.state import Status
 from avm.machine import frames
@@ -79,6 +80,7 @@ class Chain:
     taken: dict[bytes, int] = field(default_factory=dict)
     ordinals: dict[bytes, int] = field(default_factory=dict)
     slots: dict[int, bool] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)
     now_ms: int = 0
 
 
@@ -183,6 +185,11 @@ class Invariants:
         if entry.n != len(chain.hashes) or entry.before != b"".join(chain.hashes[-1:]):
             self._fail(world, host, f"the chain of {_short(address)} breaks at {entry.n}")
         chain.hashes.append(entry.hash)
+        if entry.form == journal.COLLECT:
+            chain.gone.update(entry["slots"])
+        elif chain.gone and (used := chain.gone & used_slots(entry)):
+            what = f"{_short(address)} uses slot {min(used)} at {entry.n}, and it was collected"
+            self._fail(world, host, what)
         if entry.form not in VERDICTS or not entry["seq"]:  # a signal of the host has no number
             return
         sender, seq = entry["sender"], entry["seq"]

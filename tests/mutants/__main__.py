@@ -13,6 +13,7 @@ from typing import Self
 
 from tests.mutants import campaign, crashes, fast, oracle, recording, travel, world
 from tests.mutants import campaign, crashes, recording, travel, world
+from tests.mutants import campaign, crashes, recording, seeing, travel, world
 from tests.mutants.authority import AUTHORITY
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
@@ -37,6 +38,7 @@ ALL = (
     *fast.FAULTS,
     *oracle.FAULTS,
     *AUTHORITY,
+    *seeing.FAULTS,
 )
 
 

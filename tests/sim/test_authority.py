@@ -186,7 +186,7 @@ def test_w26_the_generation_in_use_is_not_revoked() -> None:
 
 def test_w26_names_are_sealed_anew_and_stay_good() -> None:
     warded = Warded()
-    sim = warded.world._sim
+    sim = warded.sim
     for _ in range(2):
         warded.rotate()
     warded.revoke(1)
@@ -285,8 +285,8 @@ def test_w26_a_turn_with_caveats_replays_as_it_was() -> None:
     warded.call(warded.cap("make"), ("read", 1, ""))
     warded.rotate(grace_s=5)
     assert warded.call(warded.cap("make"), ("add", 1, ""))
-    assert replayed(warded.world._sim, "ward").total == 10
-    gap_free(warded.world._sim, "ward")
+    assert replayed(warded.sim, "ward").total == 10
+    gap_free(warded.sim, "ward")
     assert warded.machine.state.total == 10
 
 

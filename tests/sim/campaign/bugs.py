@@ -76,6 +76,15 @@ KNOWN = {
 
 OWN = [
     Bug(
+        "a collected capability is known by its slot",
+        "avm/host/refer.py",
+        "            machine.slot_of.pop(cap, None)\n",
+        "            machine.slot_of.get(cap, None)\n",
+        1,
+        300,
+        "and it was collected",
+    ),
+    Bug(
         "a number is used again after a restart",
         "avm/host/outbox.py",
         "    channel.sent_ordinal += len(messages)\n    host.touch(channel)\n    route(host, batch)\n",

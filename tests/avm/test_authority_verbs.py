@@ -1,0 +1,167 @@
+"""`caps` that only looks, in process: over the store of a simulated host, with no host running."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from avm.cli.arguments import load, parse_verb, verb_parser
+from avm.cli.errors import CliError, Usage
+from avm.cli.show import keys_of, text_of
+from avm.cli.verbs import verb_named
+from avm.run.directory import Directory
+from avm.run.reading import Reader
+from tests.avm.holders import Holders
+from tests.avm.relays import directory_of
+
+Told = Callable[..., Any]
+
+
+def lent() -> Holders:
+    """Ann has bob, bob has cid, and cid had dan and let it go."""
+    holders = Holders()
+    holders.introduce("ann", "bob")
+    holders.introduce("bob", "cid")
+    holders.introduce("cid", "dan")
+    holders.introduce("cid", "ann", "drop")
+    holders.drop("cid", "dan")
+    holders.introduce("cid", "cid")
+    return holders
+
+
+class Verbs:
+    """`caps` with its words, on one directory; what it printed, as JSON or as lines."""
+
+    def __init__(self, directory: Directory, capsys: pytest.CaptureFixture[str]) -> None:
+        self.directory = directory
+        self._capsys = capsys
+
+    def lines(self, *words: str) -> list[str]:
+        verb = verb_named("caps")
+        assert verb is not None
+        module = load(verb)
+        args = parse_verb(verb_parser(verb, module), words, ["caps", *words])
+        assert module.run(args, self.directory) == 0
+        return self._capsys.readouterr().out.splitlines()
+
+    def json(self, *words: str) -> Any:
+        (line,) = self.lines(*words, "--json")
+        return json.loads(line)
+
+
+@pytest.fixture
+def verbs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Verbs:
+    return Verbs(directory_of(lent().world, tmp_path), capsys)
+
+
+def test_w26_ls_tells_what_a_machine_holds_dropped_and_handed_out(verbs: Verbs) -> None:
+    told = verbs.json("ls", "cid")
+    held = {one["to"]: one for one in told["holds"] if not one["reply"]}
+    assert held.keys() == {"ann.drop"} and held["ann.drop"]["retained"] is True
+    assert [one["slot"] for one in told["dropped"] if one["given"]["turn"]] == [1]
+    assert "cid.keep" in {one["what"] for one in told["handed_out"]}
+    text = "\n".join(verbs.lines("ls", "cid"))
+    assert "ann.drop: slot 2; in turn " in text and "collected in turn " in text
+    assert "avm:" not in text
+
+
+def test_w26_ls_with_check_asks_the_state_itself(tmp_path: Path, capsys: Any) -> None:
+    holders = Holders()
+    holders.introduce("ann", "bob")
+    holders.drop("ann", "bob")
+    verbs = Verbs(directory_of(holders.world, tmp_path), capsys)
+    line = next(one for one in verbs.lines("ls", "ann") if "bob.keep" in one)
+    assert "dropped" not in line
+    line = next(one for one in verbs.lines("ls", "ann", "--check") if "bob.keep" in one)
+    assert line.endswith("dropped, not collected yet")
+
+
+def test_w26_ls_of_everyone_has_a_line_a_party(verbs: Verbs) -> None:
+    rows = {one["name"]: one for one in verbs.json()}
+    assert {"ann", "bob", "cid", "dan", "operator"} <= rows.keys()
+    assert rows["operator"]["holds"] == 20 and rows["bob"]["what"] == "machine"
+    assert len(verbs.lines("ls")) == len(rows) + 1
+
+
+def test_w26_who_can_tells_each_with_its_chain(verbs: Verbs) -> None:
+    told = {one["name"]: one["chain"] for one in verbs.json("who-can", "cid.keep")}
+    assert [one["to"] for one in told["ann"]] == ["bob.keep", "cid.keep"]
+    assert [one["to"] for one in told["bob"]] == ["cid.keep"]
+    assert told["bob"][0]["given"]["by"].startswith("client ")
+    assert "dan" not in told
+    assert "ann through bob" in verbs.lines("who-can", "cid.keep")
+    with Reader.open(verbs.directory) as reader:
+        cap = reader.names(reader.machine("cid"))["keep"]
+        text = text_of(cap, keys_of(reader, verbs.directory))
+    assert verbs.json("who-can", text) == verbs.json("who-can", "cid.keep")
+    assert verbs.lines("who-can", "dan.use")[0].startswith("operator holds dan.use")
+
+
+def test_w26_path_is_the_shortest_chain_or_there_is_none(verbs: Verbs) -> None:
+    hops = verbs.json("path", "ann", "cid")
+    assert [(one["holder"], one["to"]) for one in hops] == [
+        ("ann", "bob.keep"),
+        ("bob", "cid.keep"),
+    ]
+    assert len(verbs.lines("path", "ann", "ann.drop")) == 3
+    for words in (("dan", "ann"), ("ann", "cid.use"), ("ann", "dan")):
+        with pytest.raises(CliError, match="no path") as error:
+            verbs.lines("path", *words)
+        assert error.value.code == 1
+
+
+def test_w26_a_dry_run_of_a_revocation_changes_nothing_and_tells_what_it_would(
+    verbs: Verbs,
+) -> None:
+    before = verbs.directory.store.read_bytes()
+    told = verbs.json("revoke", "cid.keep", "--dry-run")
+    lost = {one["name"]: one for one in told["would_lose"]}
+    assert [one["to"] for one in lost["bob"]["loses"]] == ["cid.keep"]
+    assert lost["ann"]["loses"] == [] and lost["ann"]["no_longer_reaches"] == ["cid"]
+    assert "bob" in lost and "dan" not in lost
+    generation = verbs.json("revoke", "cid", "--generation", "0", "--dry-run")
+    assert {one["name"] for one in generation["would_lose"]} == {"ann", "bob", "operator"}
+    assert any(
+        line.startswith("lost: bob holds cid.keep")
+        for line in verbs.lines("revoke", "cid.keep", "--dry-run")
+    )
+    assert verbs.directory.store.read_bytes() == before
+
+
+def test_w26_graph_is_a_picture_and_json(verbs: Verbs, tmp_path: Path) -> None:
+    file = tmp_path / "authority.svg"
+    assert verbs.lines("graph", "--svg", str(file)) == [f"{file}: 4 parties"]
+    ElementTree.parse(file)
+    assert "avm:" not in file.read_text()
+    told = verbs.json("graph", "dan")
+    assert {one["name"] for one in told["parties"]} == {"dan", "operator"}
+    assert {"ann -> bob: 1 capability", "bob -> cid: 1 capability"} <= set(verbs.lines("graph"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("look",), 2),
+        (("who-can",), 2),
+        (("path", "ann"), 2),
+        (("ls", "ann", "bob"), 2),
+        (("ls", "--check"), 2),
+        (("ls", "--svg", "x.svg"), 2),
+        (("who-can", "ann", "--dry-run"), 2),
+        (("revoke", "cid", "--dry-run"), 2),
+        (("revoke", "cid", "--generation", "0"), 2),
+        (("revoke", "cid", "--generation", "x", "--dry-run"), 2),
+        (("revoke", "cid", "--generation", "1", "--dry-run"), 1),
+        (("who-can", "nobody"), 1),
+        (("who-can", "ann.nothing"), 1),
+        (("path", "ann", ""), 1),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(verbs: Verbs, words: tuple[str, ...], code: int) -> None:
+    with pytest.raises(CliError) as error:
+        verbs.lines(*words)
+    assert error.value.code == code and "\n" not in str(error.value)
+    assert isinstance(error.value, Usage) == (code == 2)
