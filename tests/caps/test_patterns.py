@@ -62,9 +62,7 @@ def test_x03_it_does_between_hosts_that_were_introduced_by_one_that_is_gone(
 
 
 @each_scene
-def test_x03_it_does_while_hosts_and_workers_die_and_are_slow(
-    pattern: str, scene: Scene
-) -> None:
+def test_x03_it_does_while_hosts_and_workers_die_and_are_slow(pattern: str, scene: Scene) -> None:
     bench = Storm(read, seed=3)
     assert play(scene, bench, file_of(pattern), PROPS) == ""
     assert bench.world.counts["crash"]
@@ -186,9 +184,7 @@ def test_x03_a_name_has_one_capability_and_a_capability_one_name(said: list[Any]
         assert "forget" in order or kept == {one: before[one] for one in others}
 
 
-@given(
-    st.lists(st.floats(0, 5), max_size=40), st.integers(1, 5), st.sampled_from([0.5, 2.0, 10.0])
-)
+@given(st.lists(st.floats(0, 5), max_size=40), st.integers(1, 5), st.sampled_from([0.5, 2.0, 10.0]))
 def test_x03_never_more_goes_through_a_rate_limit_than_its_calls_and_the_time_allow(
     pauses: list[float], calls: int, per_s: float
 ) -> None:

@@ -93,8 +93,8 @@ FAULTS = [
     Fault(
         "who was introduced is on the account of who introduced it",
         "caps/patterns/horton.py",
-        "            return _given(message, whom, cap, state)\n        case {\"say\"",
-        "            return _given(message, who, cap, state)\n        case {\"say\"",
+        '            return _given(message, whom, cap, state)\n        case {"say"',
+        '            return _given(message, who, cap, state)\n        case {"say"',
         f"{SCENE}[horton-it_is_known_who_asks_and_each_is_blocked_alone]",
     ),
     Fault(
