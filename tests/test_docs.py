@@ -1,5 +1,6 @@
 """The documents: what they say is so, what they point at is there, and what they show runs."""
 
+import doctest
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from avm import __all__ as face
 from avm.cli.arguments import load, options_of, verb_parser
 from avm.cli.verbs import VERBS, Verb
+from avm.kit.playing import SCENES
 from avm.run.config import Config
 from tests.net.test_tutorial import BLOCK, Reader, expected
 
@@ -170,3 +172,29 @@ def test_a_how_to_does_what_it_says(page: Path, reader: Reader) -> None:
 def test_the_house_is_not_named() -> None:
     assert str(ROOT) not in "".join(page.read_text() for page in PAGES)
     assert sys.prefix not in "".join(page.read_text() for page in PAGES)
+
+
+PATTERN_PAGES = sorted((DOCS / "how-to" / "patterns").glob("*.md"))
+PYTHON = re.compile(r"(?:<!-- file: (\S+) -->\n)?```python\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PATTERN_PAGES, ids=named)
+def test_x03_what_a_pattern_s_page_shows_is_so(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown: dict[str, object] = {}
+    for number, (file, text) in enumerate(PYTHON.findall(page.read_text())):
+        if file:
+            (tmp_path / file).write_text(text)
+        else:
+            session = doctest.DocTestParser().get_doctest(text, shown, page.name, None, number)
+            result = doctest.DocTestRunner(verbose=False).run(session, clear_globs=False)
+            shown.update(session.globs)
+            assert not result.failed
+
+
+def test_x03_each_pattern_has_a_page_that_can_be_found() -> None:
+    index = (DOCS / "how-to" / "patterns" / "README.md").read_text()
+    assert all(f"]({name}.md)" in index for name in SCENES)
+    assert {page.stem for page in PATTERN_PAGES} == {*SCENES, "README", "passing", "kit"}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-import caps.patterns
 from avm.cli.arguments import add_json
 from avm.cli.errors import REFUSED, Usage
 from avm.cli.kit_hosts import running
@@ -18,8 +17,9 @@ from avm.kit.process import Process
 from avm.kit.stage import HERE, THERE, Bench
 from avm.kit.worlds import Introduced, Storm
 from avm.run.files import bundle_of, read
+from caps import patterns as library
 
-PATTERNS = Path(caps.patterns.__file__).parent
+PATTERNS = Path(library.__file__).parent
 PUPPET = str(puppet.__file__)
 WAYS = ("process", "host", "hosts", "dht", "faults")
 SEED_MAX = 2**32

@@ -7,6 +7,7 @@ a newer release with other patterns changes none that is created, and replay tak
 from pkgutil import get_data
 
 from avm.machine.allowed import PATTERNS
+from caps import patterns
 
 PARENT = PATTERNS.partition(".")[0]
 
@@ -24,6 +25,6 @@ def source_of(name: str) -> tuple[bool, bytes] | None:
 
 def _read(file: str) -> bytes | None:
     try:
-        return get_data(PATTERNS, file)
+        return get_data(patterns.__name__, file)
     except OSError:
         return None

@@ -185,12 +185,23 @@ def _stub(message: Message, who: Capability, cap: Capability, state: Horton) -> 
         case {"introduce": Capability() as whom}:
             return _given(message, whom, cap, state)
         case {"say": said, "made": tuple(pairs)}:
-            makers = Map({parcel: maker for parcel, maker in pairs})
-            left = capabilities_in(said)
+            makers, left = _makers(pairs), capabilities_in(said)
             if any(parcel not in makers for parcel in left):
                 raise Refused("only parcels cross")
             return _begun(Talk(said, cap, message.reply, left, None, makers), state)
     raise Refused
+
+
+def _makers(pairs: tuple[Value, ...]) -> Map[Capability, Capability]:
+    """Who is said to have made each parcel."""
+    makers: Map[Capability, Capability] = Map()
+    for pair in pairs:
+        match pair:
+            case (Capability() as parcel, Capability() as maker):
+                makers = makers.put(parcel, maker)
+            case _:
+                raise Refused("made takes pairs of a parcel and its maker")
+    return makers
 
 
 def _proxy(message: Message, stub: Capability, maker: Capability, state: Horton) -> Step[Horton]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from avm.machine.allowed import OURS, STDLIB
 from avm.machine.bundle import SOURCE_BYTES_MAX, Bundle, BundleRefused, Source, collect, decode
 from avm.run.findings import findings
+from caps import patterns
 from caps.errors import Malformed
 
 MAIN = "def init(message, me): ...\ndef step(message, state): ...\n"
@@ -216,3 +218,31 @@ def test_a_byte_order_mark_and_a_name_with_a_hyphen_are_fine() -> None:
 def test_ours_are_not_looked_for_beside_the_file() -> None:
     files = {"m.py": MAIN + "import avm\nfrom avm import Me\n", "avm/__init__.py": "import os\n"}
     assert names(files) == ["m"]
+
+
+MINT = "from caps.patterns.mint import init, step\n"
+
+
+def test_patterns_that_are_used_are_part_of_the_bundle() -> None:
+    wanted = ["caps", "caps.patterns", "caps.patterns.mint", "m"]
+    assert names({"m.py": MINT}) == wanted
+    later = "def f():\n    from caps.patterns import mint\n"
+    assert names({"m.py": MAIN + later}) == wanted
+    assert names({"m.py": MAIN + "import caps.patterns.caretaker\n"}) == [
+        *("caps", "caps.patterns", "caps.patterns.caretaker", "caps.patterns.passing", "m")
+    ]
+    source = collect("m.py", reader({"m.py": MINT})).files[2]
+    assert source.text == (Path(patterns.__file__).parent / "mint.py").read_text()
+
+
+def test_files_beside_a_machine_are_no_patterns() -> None:
+    beside = {"caps/patterns/mint.py": "init = step = 1\n", "caps/value.py": "", "caps/own.py": ""}
+    assert collect("m.py", reader({"m.py": MINT, **beside})) == collect(
+        "m.py", reader({"m.py": MINT})
+    )
+    assert "import it from avm itself" in refusal({"m.py": MAIN + "import caps.own\n", **beside})
+
+
+def test_a_pattern_that_is_none_is_refused_with_its_line() -> None:
+    for line in ("import caps.patterns.mintt", "from caps.patterns.mintt import step"):
+        assert refusal({"m.py": MAIN + line}) == "m.py:3: there is no pattern `caps.patterns.mintt`"

@@ -278,3 +278,25 @@ def test_code_that_is_dropped_is_collected() -> None:
     assert not any(
         getattr(one, "__name__", "") == "Marked" for one in gc.get_objects() if type(one) is type
     )
+
+
+def test_patterns_are_run_out_of_the_bundle_whatever_the_release_has() -> None:
+    code = "def init(message, me): ...\ndef step(message, state):\n    return mint.WORD, None\n"
+    sources = [
+        Source("caps", True, ""),
+        Source("caps.patterns", True, ""),
+        Source("caps.patterns.mint", False, "WORD = 'as it was'\n"),
+        Source("m", False, "from caps.patterns import mint\n" + code),
+    ]
+    loaded = load(Bundle("m", "3.11", tuple(sources)))
+    assert loaded.step(None, None) == ("as it was", None)  # type: ignore[arg-type]
+    assert "caps.patterns.mint" not in loaded.records
+
+
+def test_of_ours_only_patterns_and_the_face_are_found_inside_a_step() -> None:
+    body = "from caps.patterns import mint\ndef init(message, me): ...\ndef step(message, state):\n"
+    files = {"m.py": (body + "    from caps.value import Foreign\n").encode()}
+    loaded = load(collect("m.py", files.get))
+    assert {"Mint", "Purse"} <= set(loaded.records)
+    with pytest.raises(ImportRefused, match="import it from avm itself"):
+        loaded.step(None, None)  # type: ignore[arg-type]

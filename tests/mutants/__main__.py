@@ -15,6 +15,7 @@ from tests.mutants import campaign, crashes, fast, oracle, recording, travel, wo
 from tests.mutants import campaign, crashes, recording, travel, world
 from tests.mutants import campaign, crashes, recording, seeing, travel, world
 from tests.mutants.authority import AUTHORITY
+from tests.mutants import campaign, crashes, patterns, recording, travel, world
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.prepared import Prepared
@@ -39,6 +40,7 @@ ALL = (
     *oracle.FAULTS,
     *AUTHORITY,
     *seeing.FAULTS,
+    *patterns.FAULTS,
 )
 
 

@@ -71,6 +71,7 @@ def a_powerbox_gives_nothing_that_was_not_chosen(stage: Stage) -> None:
     application.asks_and_goes_on(made["ask"], {"want": "everything"})
     listed = [{"number": 1, "want": "everything"}]
     stage.same_soon(made["desk"], None, listed, "what the desk lists")
+    application.is_refused(made["ask"], {"grant": 1, "cap": application.ear})
     stage.call(made["desk"], {"deny": 1})
     stage.same(application.hears_soon(), ("refused", "denied"), "what the application hears")
 
