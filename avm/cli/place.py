@@ -2,19 +2,26 @@
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from avm.cli.errors import CliError
+from avm.machine.undumped import forbid_dumps
 from avm.run import forks
 from avm.run.directory import Directory
+from avm.run.passphrase import Passphrases
 
 
 def find(args: argparse.Namespace) -> Directory:
     """The directory that is meant by the options, the environment and where we are; a fork's for `--fork`."""
+    forbid_dumps()
     try:
         here = Path.cwd()
     except FileNotFoundError:
         raise CliError("the folder that you are in is gone: `cd` to another") from None
     found = Directory.find(getattr(args, "dir", None), os.environ, here)
+    passphrases = Passphrases(os.environ, getattr(args, "passphrase_fd", None))
+    found = replace(found, passphrase=passphrases.present)
+    args.passphrases = passphrases
     fork = getattr(args, "fork", None)
     return found if fork is None else forks.find(found, fork)

@@ -52,7 +52,7 @@ def keys_of(reader: Reader, directory: Directory) -> Keyring:
 def host_of(directory: Directory) -> bytes:
     """The host's own address; none where its keys cannot be read."""
     try:
-        return directory.read_keyring().address
+        return directory.host_address()
     except KeysRefused:
         return b""
 

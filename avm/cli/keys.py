@@ -1,0 +1,39 @@
+"""`keys`: the keys of the host and of its machines; each act is a module of its own."""
+
+import argparse
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+from avm.cli.arguments import add_json, add_passphrase, add_word
+from avm.cli.errors import Usage
+
+# An act, where it is, and what stands behind it.
+ACTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "host": ("avm.cli.keys_host", ""),
+        "lock": ("avm.cli.keys_lock", ""),
+        "unlock": ("avm.cli.keys_lock", ""),
+        "export": ("avm.cli.keys_carry", "FILE"),
+        "import": ("avm.cli.keys_carry", "FILE"),
+    }
+)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the verb."""
+    add_word(parser, "act", tuple(ACTS), "host")
+    parser.add_argument("words", metavar="ARGUMENT", nargs="*", help="what the act is about")
+    add_passphrase(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace, directory: object) -> int:
+    """Does what is asked."""
+    if args.act not in ACTS:
+        raise Usage(f"`avm-host keys {args.act}`: it is one of {', '.join(ACTS)}")
+    module, wanted = ACTS[args.act]
+    if len(args.words) != len(wanted.split()):
+        raise Usage(f"it is `{' '.join(f'avm-host keys {args.act} {wanted}'.split())}`")
+    code: int = import_module(module).run(args, directory)
+    return code
