@@ -89,14 +89,14 @@ def parse_locked_untrusted(body: bytes) -> Locked:
         shape.octets(address, ADDRESS_BYTES, "locked keys: address"),
         shape.octets(salt, SALT_BYTES, "locked keys: salt"),
         shape.octets(wrapped, MASTER_BYTES + TAG_BYTES, "locked keys: master key"),
-        shape.some_octets(
-            sealed, TAG_BYTES + 1, TAG_BYTES + BODY_BYTES_MAX, "locked keys: body"
-        ),
+        shape.some_octets(sealed, TAG_BYTES + 1, TAG_BYTES + BODY_BYTES_MAX, "locked keys: body"),
     )
 
 
 def _stretch(passphrase: bytes, salt: bytes) -> bytes:
     if not 0 < len(passphrase) <= PASSPHRASE_BYTES_MAX:
         raise ValueError(f"a passphrase has 1 to {PASSPHRASE_BYTES_MAX} bytes")
-    costs = {"iterations": PASSES, "lanes": LANES, "memory_cost": MEMORY_KIB}
-    return Argon2id(salt=salt, length=MASTER_BYTES, **costs).derive(passphrase)
+    made = Argon2id(
+        salt=salt, length=MASTER_BYTES, iterations=PASSES, lanes=LANES, memory_cost=MEMORY_KIB
+    )
+    return made.derive(passphrase)

@@ -10,6 +10,7 @@ from avm.cli.errors import CliError, Usage
 from avm.cli.output import print_json, say
 from avm.host.keys import Keyring
 from avm.run import keyfile
+from avm.run.auditing import note_keys
 from avm.run.directory import Directory
 from avm.run.reading import Reader
 from avm.store.files import put
@@ -36,9 +37,16 @@ def _export(args: argparse.Namespace, directory: Directory, path: Path) -> bytes
     if not path.parent.is_dir():
         raise CliError(f"{path.parent} is no directory: make it, or name another file")
     named = directory.key_file
-    keys = keyfile.unlocked(directory.key_body(), directory.passphrase, named)
-    fresh = args.passphrases.fresh()
-    put(directory.files, path, keyfile.locked_under(keys, fresh, os.urandom(ENTROPY_BYTES), named))
+    lock = directory.acquire_lock()
+    try:
+        body = directory.key_body()
+        keys = keyfile.unlocked(body, directory.passphrase, named)
+        fresh = args.passphrases.fresh()
+        copy = keyfile.locked_under(keys, fresh, os.urandom(ENTROPY_BYTES), named)
+        put(directory.files, path, copy)
+        note_keys(directory, "locked" if is_locked(body) else "open", "exported")
+    finally:
+        lock.close()
     return directory.host_address()
 
 
@@ -60,6 +68,7 @@ def _import(args: argparse.Namespace, directory: Directory, path: Path) -> bytes
         if directory.store.exists():
             _check_store(directory, keyring)
         directory.write_keys(body)
+        note_keys(directory, "locked", "imported")
     finally:
         lock.close()
     return keyring.address

@@ -5,6 +5,7 @@ import os
 
 from avm.cli.output import print_json, say
 from avm.run import keyfile
+from avm.run.auditing import note_keys
 from avm.run.directory import Directory
 from caps.locked import ENTROPY_BYTES, is_locked
 
@@ -31,6 +32,8 @@ def _lock(args: argparse.Namespace, directory: Directory) -> str:
     directory.replace_keys(
         keyfile.locked_under(keys, fresh, os.urandom(ENTROPY_BYTES), directory.key_file)
     )
+    act = "put under another passphrase" if is_locked(body) else "put under a passphrase"
+    note_keys(directory, "locked", act)
     again = "another passphrase" if is_locked(body) else "a passphrase"
     return f"the keys are under {again}: the host asks for it when it starts"
 
@@ -40,4 +43,5 @@ def _unlock(directory: Directory) -> str:
     if not is_locked(body):
         return "the keys are under no passphrase"
     directory.replace_keys(keyfile.unlocked(body, directory.passphrase, directory.key_file))
+    note_keys(directory, "open", "taken from under their passphrase")
     return "the keys are in the open again, for the owner of the directory alone"

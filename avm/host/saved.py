@@ -22,6 +22,7 @@ from avm.host import (
     peers,
     state,
 )
+from avm.host.auditlog import AuditLog
 from avm.host.batch import Batch, Said
 from avm.host.core import Core
 from avm.host.deadlines import Deadlines
@@ -45,7 +46,7 @@ from caps.identity import Endpoint, Identity, parse_identity_untrusted
 _STATE = (
     *(state.Status, state.Mode, state.Ask, state.Timer, state.Channel, state.Flight),
     *(state.Machine, state.Client, state.Ending, state.Worker, state.Group, Host),
-    *(Batch, Said, Queue, Span, Spans, Known, Roster, Limits, Plan, Header),
+    *(Batch, Said, AuditLog, Queue, Span, Spans, Known, Roster, Limits, Plan, Header),
     *(capability.Local, capability.Reply, capability.Sealed, capability.Named),
     *(Doubt, Doubted, Found),
 )

@@ -44,16 +44,20 @@ def back_up(store: SqliteStore, directory: Directory, path: Path) -> int:
     return path.stat().st_size
 
 
-def take_keys(directory: Directory) -> None:
-    """Moves the keys of a backup out of the store, where the directory has none of its own."""
+def take_keys(directory: Directory) -> bool:
+    """Moves the keys of a backup out of the store, where the directory has none of its own.
+
+    True when there were some.
+    """
     if directory.key_file.exists() or not directory.store.exists():
-        return
+        return False
     store = SqliteStore.create_or_open(directory.store, directory.files)
     try:
         body = store.get(KEYS)
         if body is not None:
             directory.write_keys(body)
             store.erase(KEYS)
+        return body is not None
     finally:
         store.close()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import trio
 
+from avm.host.audited import FOUND, keys_stand
 from avm.host.core import Core
 from avm.machine.undumped import forbid_dumps
 from avm.run.backup import drop_keys, take_keys
@@ -42,9 +43,11 @@ def run(directory: Directory, config: Config, record: Path | None = None) -> int
     try:
         if directory.store.exists():
             check_mode(directory.store)
-        take_keys(directory)
+        act = "made" if not directory.store.exists() else FOUND
+        act = "came with a backup" if take_keys(directory) else act
         keys = directory.keyring(os.urandom)
-        if record is not None and is_locked(directory.key_body()):
+        locked = is_locked(directory.key_body())
+        if record is not None and locked:
             why = "a recording has the host's keys in the open, and these are under a passphrase"
             raise KeysRefused(f"{why}: `avm-host keys unlock` first, or run without --record")
         store = SqliteStore.create_or_open(directory.store, directory.files)
@@ -53,6 +56,7 @@ def run(directory: Directory, config: Config, record: Path | None = None) -> int
             core = Core(keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=VERSION)
             gc.disable()
             load_core(core, store)
+            core.do(keys_stand, "locked" if locked else "open", act)
             gc.freeze()
             gc.set_threshold(GARBAGE)
             gc.enable()

@@ -40,6 +40,7 @@ TABLES: Final[Mapping[str, Mapping[str, Type]]] = MappingProxyType(
         "slot": {"machine": INT, "number": INT},
         "failed": {"machine": INT, "n": INT},
         "client": {"address": BLOB},
+        "audit": {"n": INT},
     }
 )
 """Table -> key column -> its type. The value is always one blob."""
@@ -66,8 +67,11 @@ CREATE: Final = (
 )
 
 
-# From version 2 on a failure in a journal has a time of its own, from 3 on a turn says what it sent.
-MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({1: (), 2: ()})
+# From version 2 on a failure in a journal has a time of its own, from 3 on a turn says what it sent,
+# from 4 on there is an audit log.
+MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
+    {1: (), 2: (), 3: (create_table("audit", TABLES["audit"]),)}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Schema:
     what stands in the rows has become more, which an older avm-host would take for damage.
     """
 
-    version: int = 3
+    version: int = 4
     create: tuple[str, ...] = CREATE
     migrations: Mapping[int, tuple[str, ...]] = field(default_factory=lambda: MIGRATIONS)
 
