@@ -16,6 +16,8 @@ from avm.run.reading import Reader
 
 ACTS = ("ls", "verify")
 SHOWN = 12
+# Of what an entry is about, what comes first where people read it.
+FIRST = {"machine": 0, "address": 1, "host": 2, "turn": 3}
 ADDRESS_DIGITS = 64
 
 
@@ -89,7 +91,8 @@ def _print(
     if args.json:
         print_json({"n": n, "time": utc(at_ms), "what": what, "about": _plain(about)})
         return
-    told = ", ".join(f"{name} {_shown(name, value)}" for name, value in about.items())
+    shown = sorted(about.items(), key=lambda one: FIRST.get(one[0], len(FIRST)))
+    told = ", ".join(f"{one.removesuffix('_ms')} {_shown(one, value)}" for one, value in shown)
     say(f"{utc(at_ms)}  {'-' if n is None else n}  {what:<12}  {told}")
 
 

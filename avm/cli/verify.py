@@ -2,7 +2,7 @@
 
 import argparse
 
-from avm.cli.arguments import add_json
+from avm.cli.arguments import add_json, add_passphrase
 from avm.cli.errors import DAMAGED
 from avm.cli.output import counted, print_json, say, warn
 from avm.cli.show import keys_of
@@ -16,6 +16,7 @@ from avm.store.errors import StoreDamaged
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
+    add_passphrase(parser)
     add_json(parser)
 
 

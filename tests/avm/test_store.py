@@ -361,38 +361,46 @@ def test_after_kill_9_a_reader_needs_no_host_and_finds_everything(tmp_path: Path
 
 # Versions
 
-ONE = Schema(1)
 LATER = ("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",)
-FIVE = Schema(5, CREATE, {1: (), 2: (), 3: LATER, 4: ("INSERT INTO later VALUES (7)",)})
+SIX = Schema(6, CREATE, {4: LATER, 5: ("INSERT INTO later VALUES (7)",)})
+
+
+def as_the_first_wrote_it(path: Path) -> None:
+    """Has a store be of schema 1, which knew of no audit log."""
+    with apsw.Connection(str(path)) as connection:
+        connection.execute("DROP TABLE audit")
+        connection.pragma("user_version", 1)
+    connection.close()
 
 
 def test_an_older_store_is_brought_up_to_date_step_by_step_and_keeps_everything(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "store.db"
-    store = filled(path, schema=ONE)
+    store = filled(path)
     held = dump(store)
     store.close()
+    as_the_first_wrote_it(path)
     with pytest.raises(StoreOlder, match="run the host once"):
         SqliteStore.open_readonly(path)
     store = SqliteStore.create_or_open(path)
     assert dump(store) == held
     store.close()
-    store = SqliteStore.create_or_open(path, schema=FIVE)
+    store = SqliteStore.create_or_open(path, schema=SIX)
     assert dump(store) == held
     store.close()
     with apsw.Connection(str(path)) as connection:
         assert connection.execute("SELECT id FROM later").fetchall() == [(7,)]
-        assert connection.pragma("user_version") == 5
+        assert connection.pragma("user_version") == 6
     connection.close()
 
 
 def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    SqliteStore.create_or_open(path, schema=FIVE).close()
+    SqliteStore.create_or_open(path, schema=SIX).close()
     before = path.read_bytes()
     for opened in (SqliteStore.open_readonly, SqliteStore.create_or_open):
-        with pytest.raises(StoreNewer, match=r"schema 5, this one knows 3"):
+        with pytest.raises(StoreNewer, match=r"schema 6, this one knows 4"):
             opened(path)
     assert path.read_bytes() == before
 
@@ -400,7 +408,7 @@ def test_a_newer_store_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     filled(path).close()
-    broken = Schema(5, CREATE, {1: (), 2: (), 3: LATER, 4: ("INSERT INTO absent VALUES (7)",)})
+    broken = Schema(6, CREATE, {4: LATER, 5: ("INSERT INTO absent VALUES (7)",)})
     with pytest.raises(AssertionError, match="absent"):
         SqliteStore.create_or_open(path, schema=broken)
     store = SqliteStore.create_or_open(path)
