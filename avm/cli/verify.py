@@ -9,7 +9,7 @@ from avm.cli.show import keys_of
 from avm.host.keys import Keyring
 from avm.run.audit import Audit, Problem
 from avm.run.directory import Directory
-from avm.run.errors import KeysRefused
+from avm.run.errors import KeysLocked, KeysRefused
 from avm.run.reading import Reader
 from avm.store.errors import StoreDamaged
 
@@ -27,6 +27,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         keys: Keyring | None = None
         try:
             keys = keys_of(reader, directory)
+        except KeysLocked:
+            raise
         except KeysRefused as refused:
             unread.append(Problem("", None, str(refused)))
         except StoreDamaged:

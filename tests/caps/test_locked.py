@@ -46,7 +46,7 @@ def test_the_costs_are_those_that_were_promised() -> None:
 def test_a_changed_part_is_the_same_answer_as_a_wrong_passphrase(made: Locked, part: str) -> None:
     fields = {name: getattr(made, name) for name in ("address", "salt", "wrapped", "sealed")}
     fields[part] = bytes([fields[part][0] ^ 1]) + fields[part][1:]
-    with pytest.raises(WrongPassphrase, match="^The passphrase does not open the keys.$"):
+    with pytest.raises(WrongPassphrase, match=r"^The passphrase does not open the keys\.$"):
         unlock(Locked(**fields), PASSPHRASE)
 
 

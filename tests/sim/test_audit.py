@@ -31,7 +31,9 @@ def log_in(store: MemoryStore) -> AuditLog:
 
 def entries(store: MemoryStore) -> list[Entry]:
     found: list[Entry] = []
-    for one in walk_untrusted(log_in(store), [(n, body) for (n,), body in store.rows("audit")]):
+    for one in walk_untrusted(
+        log_in(store), [(int(n), body) for (n,), body in store.rows("audit")]
+    ):
         assert not isinstance(one, Broken), one
         found.append(one)
     return found
@@ -73,8 +75,8 @@ def test_each_act_of_the_operator_has_its_entry() -> None:
     granted = client.hold(into.names["a"])
     made = create_with(world, "m", Steps(see), client, [granted])
     machine = made.machine
-    body, caps = encode_state(Held(Me(), seen=(PLANTED,)))[:2]
-    world.ask(lambda request: world.core.edit(request, machine, body, tuple(caps)))
+    body = encode_state(Held(Me(), seen=(PLANTED,)))[0]
+    world.ask(lambda request: world.core.edit(request, machine, body, ()))
     world.upgrade("m", Steps(see))
     world.suspend("m")
     world.resume("m")
