@@ -113,12 +113,14 @@ def test_x01_no_secret_is_in_the_audit_log() -> None:
     world.settle()
     world.core.do(audited.handed, world.machine("m"), "a")
     world.core.do(audited.refused, "not the operator")
+    machine = world.machine("m")
+    body = encode_state(Held(Me(), seen=(PLANTED,)))[0]
+    world.ask(lambda request: world.core.edit(request, machine, body, ()))
     world.suspend("m")
     world.advance(2 * HOUR_MS / 1000)
-    assert acts(world) == ["created", "suspended", "refused", "handed-out"]
+    assert acts(world) == ["created", "edited", "suspended", "refused", "handed-out"]
     said = raw(world.store)
     sealed = world.core.seal(client.held_as(m["a"]))
-    machine = world.machine("m")
     keys = world.core.host.keys
     secret = [*keys.secrets, keys.open_machine(machine.sealed_keys)[:32]]
     secret += [keys.open_machine(machine.sealed_keys)[32:], sealed[-40:], PLANTED.encode()]
