@@ -10,7 +10,7 @@ from avm.cli.errors import CliError, Usage
 from avm.cli.output import print_json, say
 from avm.host.keys import Keyring
 from avm.run import keyfile
-from avm.run.auditing import note_keys
+from avm.run.auditing import check_store, note_keys
 from avm.run.directory import Directory
 from avm.run.reading import Reader
 from avm.store.files import put
@@ -39,6 +39,7 @@ def _export(args: argparse.Namespace, directory: Directory, path: Path) -> bytes
     named = directory.key_file
     lock = directory.acquire_lock()
     try:
+        check_store(directory)
         body = directory.key_body()
         keys = keyfile.unlocked(body, directory.passphrase, named)
         fresh = args.passphrases.fresh()

@@ -5,7 +5,7 @@ import os
 
 from avm.cli.output import print_json, say
 from avm.run import keyfile
-from avm.run.auditing import note_keys
+from avm.run.auditing import check_store, note_keys
 from avm.run.directory import Directory
 from caps.locked import ENTROPY_BYTES, is_locked
 
@@ -14,6 +14,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Writes the key file anew, while no host runs on it."""
     lock = directory.acquire_lock()
     try:
+        check_store(directory)
         said = _lock(args, directory) if args.act == "lock" else _unlock(directory)
     finally:
         lock.close()

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from avm.host import auditlog
 from avm.host.audited import ROW
 from avm.host.auditlog import AuditLog, Broken, Entry
-from avm.limits import Limits
 from avm.run.directory import Directory
 from avm.store.errors import StoreDamaged
 from avm.store.interface import Key, Store, Transaction
@@ -36,6 +35,12 @@ def walk(store: Store, log: AuditLog) -> Iterator[Entry | Broken]:
     return auditlog.walk_untrusted(log, rows)
 
 
+def check_store(directory: Directory) -> None:
+    """Refuses a store that cannot be told of it, before anything is done with the keys."""
+    if directory.store.exists():
+        SqliteStore.create_or_open(directory.store, directory.files).close()
+
+
 def note_keys(directory: Directory, how: str, act: str) -> None:
     """Tells of what was done with the host's keys, which now are `how`; nothing without a store.
 
@@ -47,7 +52,8 @@ def note_keys(directory: Directory, how: str, act: str) -> None:
     try:
         log = log_of(store)
         now_ms = time.time_ns() // 1_000_000
-        rows = log.keys_are(how, act, now_ms, Limits().audit_entries)
+        # How many may be kept the host knows, and drops what is too many.
+        rows = log.keys_are(how, act, now_ms, auditlog.NUMBER_MAX)
         puts: dict[Key, bytes | None] = {("audit", n): body for n, body in rows}
         store.commit([Transaction({**puts, KEY: auditlog.to_bytes(log)})])
     finally:

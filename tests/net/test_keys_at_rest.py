@@ -93,8 +93,11 @@ def test_x01_a_stolen_directory_with_a_passphrase_reveals_no_key_and_opens_nothi
 ) -> None:
     bare.start()
     bare.ok("create", str(MACHINES / "tot.py"))
-    bare.kill()
     wanted = [*keys_of_machines(bare), PASSPHRASE.encode()]
+    sunday = tmp_path / "sunday.avm"
+    code, _, err = with_passphrase(bare, [PASSPHRASE], "backup", str(sunday))
+    assert code == 0 and not holds(sunday.read_bytes(), wanted), err
+    bare.kill()
     assert holds((bare.directory / "keys" / "host.key").read_bytes(), wanted), "planted"
     code, out, err = with_passphrase(bare, [PASSPHRASE], "keys", "lock")
     assert code == 0 and "under a passphrase" in out, err
