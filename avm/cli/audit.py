@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from avm.cli.arguments import add_json, add_word
 from avm.cli.errors import REFUSED, Usage
 from avm.cli.output import counted, print_json, say, warn
 from avm.cli.times import parse_since, utc
-from avm.host.auditlog import AuditLog, Broken
+from avm.host.auditlog import AuditLog, Broken, Entry
 from avm.run import auditing
 from avm.run.directory import Directory
 from avm.run.reading import Reader
@@ -19,6 +20,7 @@ SHOWN = 12
 # Of what an entry is about, what comes first where people read it.
 FIRST = {"machine": 0, "address": 1, "host": 2, "turn": 3}
 ADDRESS_DIGITS = 64
+POLL_S = 0.2
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_word(parser, "act", ACTS, "ls")
     since_text = "only entries from then on: 10m, 2h, 7d or ISO 8601"
     parser.add_argument("--since", metavar="TIME", help=since_text)
+    parser.add_argument("--follow", action="store_true", help="print new entries as they come")
     add_json(parser)
 
 
@@ -33,30 +36,45 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Reads the log out of the store, whether or not a host runs."""
     if args.act not in ACTS:
         raise Usage(f"`avm-host audit {args.act}`: it is one of {', '.join(ACTS)}")
-    if args.act == "verify" and args.since is not None:
+    if args.act == "verify" and (args.since is not None or args.follow):
         raise Usage("the whole log is verified: `avm-host audit verify`")
     since_ms = 0
     if args.since is not None:
         since_ms = parse_since(args.since, time.time_ns() // 1_000_000)
-    with Reader.open(directory) as reader, reader.reading():
-        log = auditing.log_of(reader.store)
-        if args.act == "verify":
-            return _verify(args, reader, log)
-        return _list(args, reader, log, since_ms)
+    with Reader.open(directory) as reader:
+        with reader.reading():
+            log = auditing.log_of(reader.store)
+            if args.act == "verify":
+                return _verify(args, reader, log)
+            found = auditing.walk(reader.store, log)
+            code = _print_all(args, found, since_ms)
+            if not code and not args.follow:
+                _print_counts(args, log)
+        while args.follow and not code:
+            time.sleep(POLL_S)
+            with reader.reading():
+                now = auditing.log_of(reader.store)
+                code = _print_all(args, auditing.after(reader.store, now, log), since_ms)
+                log = now
+    return code
 
 
-def _list(args: argparse.Namespace, reader: Reader, log: AuditLog, since_ms: int) -> int:
-    """Prints an entry a line, and what was counted since the last of them."""
-    for one in auditing.walk(reader.store, log):
+def _print_all(args: argparse.Namespace, found: Iterator[Entry | Broken], since_ms: int) -> int:
+    """Prints an entry a line; 1 where one does not hold."""
+    for one in found:
         if isinstance(one, Broken):
             return _tell_broken(one)
         if one.at_ms >= since_ms:
             _print(args, one.n, one.at_ms, one.what, one.about)
+    return 0
+
+
+def _print_counts(args: argparse.Namespace, log: AuditLog) -> None:
+    """Prints what was counted since the last entry about it."""
     for what, counts in (("refused", log.refused), ("handed-out", log.handed)):
         if counts:
             about = {"since_ms": log.since_ms, "counts": counts}
             _print(args, None, log.since_ms, what, about)
-    return 0
 
 
 def _verify(args: argparse.Namespace, reader: Reader, log: AuditLog) -> int:

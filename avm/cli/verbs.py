@@ -75,7 +75,7 @@ VERBS = (
     Verb("reprocess", "avm.cli.reprocess", "make a machine's state anew by new code, then switch or drop", JOURNAL, ("reprocess counter --code counter.py", "reprocess counter --code counter.py --since 2h --without importer --dry-run", "reprocess counter --switch")),
     Verb("rerun", "avm.cli.rerun", "tell a recording to the cores again and compare", JOURNAL, ("rerun recording", "rerun recording --until 1000")),
     Verb("verify", "avm.cli.verify", "check every chain, seal and reference in the store", JOURNAL, ("verify",)),
-    Verb("audit", "avm.cli.audit", "list what was granted, revoked and refused, or verify the list", JOURNAL, ("audit", "audit --since 2h", "audit verify")),
+    Verb("audit", "avm.cli.audit", "list what was granted, revoked and refused, or verify the list", JOURNAL, ("audit", "audit --since 2h --follow", "audit verify")),
     Verb("failed", "avm.cli.failed", "list, show, retry, edit or drop batches that broke a machine", JOURNAL, ("failed", "failed show counter 12", "failed retry counter 12", "failed edit counter 12 '[5]'", "failed drop counter 12")),
     Verb("backup", "avm.cli.backup", "copy the store and its keys into one file, while running", JOURNAL, ("backup monday.avm",)),
     Verb("prune", "avm.cli.prune", "forget the oldest turns of a machine", JOURNAL, ("prune counter --keep 1000",)),

@@ -146,9 +146,14 @@ def entry_untrusted(n: int, body: bytes) -> Entry:
     return Entry(n, before, at_ms, _text(what, "entry: what"), about, hash_of(body))
 
 
-def walk_untrusted(log: AuditLog, rows: Iterable[tuple[int, bytes]]) -> Iterator[Entry | Broken]:
-    """Each entry in order, up to the first that does not hold, which is told last."""
-    wanted, chain = log.first, None
+def walk_untrusted(
+    log: AuditLog, rows: Iterable[tuple[int, bytes]], chain: bytes | None = None
+) -> Iterator[Entry | Broken]:
+    """Each entry in order, up to the first that does not hold, which is told last.
+
+    `chain` is the hash of the entry before the first of them, where it is known.
+    """
+    wanted = log.first
     for n, body in rows:
         if n != wanted:
             yield Broken(min(n, wanted), "it is missing" if n > wanted else "it was dropped before")

@@ -5,6 +5,7 @@ Beside the journey, for `audit`, `verify` and `keys`. What a host does it tells 
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from avm.host import auditlog
 from avm.host.audited import ROW
@@ -33,6 +34,15 @@ def walk(store: Store, log: AuditLog) -> Iterator[Entry | Broken]:
     """Each entry in order, up to the first that does not hold."""
     rows = ((int(n), body) for (n,), body in store.rows("audit"))
     return auditlog.walk_untrusted(log, rows)
+
+
+def after(store: Store, log: AuditLog, before: AuditLog) -> Iterator[Entry | Broken]:
+    """The entries since an earlier look, which follow those that there were then."""
+    start = max(before.head, log.first)
+    found = ((n, store.get(("audit", n))) for n in range(start, log.head))
+    rows = ((n, body) for n, body in found if body is not None)
+    chain = before.chain if start == before.head else None
+    return auditlog.walk_untrusted(replace(log, first=start), rows, chain)
 
 
 def check_store(directory: Directory) -> None:

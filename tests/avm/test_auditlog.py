@@ -138,3 +138,13 @@ def test_a_row_of_another_version_is_refused() -> None:
     assert isinstance(row, list)
     with pytest.raises(Malformed, match="unknown version"):
         from_bytes_untrusted(dumps_plain([2, *row[1:]]))
+
+
+def test_what_comes_later_follows_what_there_was() -> None:
+    kept = Kept(4)
+    before = auditlog.AuditLog(kept.log.first, kept.log.head, kept.log.chain)
+    kept.take(kept.log.append(9, "created", {}, MOST))
+    later = AuditLog(before.head, kept.log.head, kept.log.chain)
+    rows = [(4, kept.rows[4])]
+    assert [type(one) for one in walk_untrusted(later, rows, before.chain)] == [Entry]
+    assert [type(one) for one in walk_untrusted(later, rows, b"\x01" * 32)] == [Broken]

@@ -7,6 +7,7 @@ import pty
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from avm.cli.main import main
 from avm.host import auditlog
 from avm.host.audited import ROW
 from avm.host.auditlog import AuditLog
-from avm.run import starting
+from avm.run import auditing, starting
 from avm.run.backup import KEYS, drop_keys, take_keys
 from avm.run.config import Config
 from avm.run.directory import Directory
@@ -299,6 +300,23 @@ def test_the_audit_log_is_read_from_a_time_on(place: Place) -> None:
     assert place("audit", "verify", "--since", "1h").code == 2
     assert place("audit", "lies").code == 2
     assert place("audit", "--since", "never").code == 2
+
+
+def test_the_audit_log_is_followed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.with_store(2)
+
+    def meanwhile(_seconds: float) -> None:
+        if place.directory.key_file.exists():
+            place.directory.key_file.unlink()
+            auditing.note_keys(place.directory, "open", "lost")
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", meanwhile)
+    told = place("audit", "--follow", "--json")
+    assert told.code == 130
+    lines = [json.loads(line) for line in told.out.splitlines()]
+    assert [line["n"] for line in lines] == [0, 1, 2] and lines[2]["about"]["act"] == "lost"
 
 
 def test_a_verb_of_keys_that_is_none_is_usage(place: Place) -> None:
