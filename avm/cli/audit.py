@@ -3,7 +3,6 @@
 import argparse
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from avm.cli.arguments import add_json, add_word
@@ -129,7 +128,7 @@ def _shown(name: str, value: Any) -> str:
         case str() if len(value) == ADDRESS_DIGITS:
             return f"{value[:SHOWN]}.."
         case int() if name.endswith("_ms"):
-            return datetime.fromtimestamp(value // 1000, UTC).isoformat("T", "seconds")
+            return utc(value)
         case dict():
             return ", ".join(f"{one}: {count:,}" for one, count in value.items())
         case list():

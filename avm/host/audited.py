@@ -6,7 +6,7 @@ the other. Contents, contexts and capabilities stay out; addresses, names and nu
 
 from collections.abc import Iterable
 
-from avm.host.auditlog import HOUR_MS, TEXT_MAX, AuditLog, Rows
+from avm.host.auditlog import HOUR_MS, AuditLog, Rows, cut
 from avm.host.batch import Said
 from avm.host.capability import Cap, Local, Named
 from avm.host.state import Host, Machine
@@ -22,7 +22,7 @@ FOUND = "found"
 def note(host: Host, what: str, machine: Machine | None = None, /, **about: object) -> None:
     """Tells of an act in the commit that holds it."""
     if machine is not None:
-        about = {"machine": machine.name, "address": machine.address, **about}
+        about = {"machine": cut(machine.name), "address": machine.address, **about}
     _write(host, host.audit.append(host.now_ms, what, about, host.limits.audit_entries))
 
 
@@ -35,7 +35,7 @@ def _write(host: Host, rows: Rows) -> None:
 def named(names: Iterable[str]) -> list[str]:
     """Names as an entry has them: cut, and not too many."""
     every = sorted(names)
-    shown = [one[:TEXT_MAX] for one in every[:LISTED_MAX]]
+    shown = [cut(one) for one in every[:LISTED_MAX]]
     return [*shown, f"and {len(every) - LISTED_MAX} more"] if len(every) > LISTED_MAX else shown
 
 
@@ -81,7 +81,8 @@ def refused_capability(host: Host, machine: Machine, said: Said) -> None:
 def _count(host: Host, log: AuditLog, counts: dict[str, int], name: str) -> None:
     if log.count(counts, name, host.now_ms):
         host.deadlines.put(HOUR, log.since_ms + HOUR_MS)
-    if host.group:
+    # Where nothing is written anyway, a stranger's refusal writes nothing either.
+    if host.group.dirty or host.group.journal:
         host.group.dirty[ROW] = log
 
 

@@ -20,7 +20,7 @@ ENTRY_BYTES_MAX = 16 * 1024
 DROPPED_MAX = 100
 # What is counted in an hour apart from the rest, and how long a name of it may be.
 COUNTED_MAX = 64
-TEXT_MAX = 80
+TEXT_BYTES_MAX = 80
 REST = "others"
 HOUR_MS = 60 * 60 * 1000
 NUMBER_MAX = 2**53
@@ -79,7 +79,7 @@ class AuditLog:
 
     def count(self, counts: dict[str, int], name: str, now_ms: int) -> bool:
         """Counts one more of an hour's; True for the first."""
-        name = name[:TEXT_MAX]
+        name = cut(name)
         if name not in counts and len(counts) >= COUNTED_MAX:
             name = REST
         counts[name] = counts.get(name, 0) + 1
@@ -102,6 +102,11 @@ class AuditLog:
         """The rows of what was done with the host's keys, which now are `how`."""
         self.keys = how
         return self.append(now_ms, "keys", {"act": act, "now": how}, most)
+
+
+def cut(text: str) -> str:
+    """As much of a text as goes into an entry."""
+    return text.encode("utf-8", "replace")[:TEXT_BYTES_MAX].decode("utf-8", "ignore")
 
 
 def hash_of(entry: bytes) -> bytes:

@@ -7,6 +7,7 @@ the file cannot be written, or the host dies before, the machine is taken up her
 
 from avm.host.adopt import adopt, remember, why_not_adopted
 from avm.host.audited import note
+from avm.host.auditlog import cut
 from avm.host.away import wake
 from avm.host.effects import Discard, Exported
 from avm.host.machine_file import Unpacked
@@ -50,7 +51,7 @@ def written(host: Host, address: bytes) -> None:
     host.group.dirty[key_of(LEAVING, address)] = None
     host.group.cuts.append((left.number, REMOVE_ALL))
     host.counts["exported"] += 1
-    about = {"machine": left.name, "address": address, "incarnation": left.incarnation}
+    about = {"machine": cut(left.name), "address": address, "incarnation": left.incarnation}
     note(host, "exported", None, **about)
     remember(
         host, Carried(address, left.name, left.incarnation, True, host.now_ms, left.name_there)

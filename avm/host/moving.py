@@ -10,6 +10,7 @@ from dataclasses import replace
 from avm.host import ending
 from avm.host.adopt import adopt, why_not_adopted
 from avm.host.audited import note
+from avm.host.auditlog import cut
 from avm.host.cases import ROW, Decision
 from avm.host.channel import Again
 from avm.host.effects import Carry, Dial
@@ -308,7 +309,7 @@ def _has_left(host: Host, left: Leaving, where: bytes, incarnation: int) -> None
     host.group.dirty[key_of(LEAVING, left.address)] = None
     host.group.cuts.append((left.number, REMOVE_ALL))
     host.counts["moved_away"] += 1
-    about = {"machine": left.name, "address": left.address, "incarnation": incarnation}
+    about = {"machine": cut(left.name), "address": left.address, "incarnation": incarnation}
     note(host, "moved-away", None, host=where, **about)
     if left.request:
         value = {"machine": left.name, "address": left.address.hex(), "host": where.hex()}

@@ -111,6 +111,17 @@ def test_counting_has_room_for_so_many_names_and_ends_with_the_hour() -> None:
     assert log.count(log.handed, "x" * 1000, 100) and list(log.handed) == ["x" * 80]
 
 
+def test_the_longest_counts_fit_their_rows() -> None:
+    log = AuditLog()
+    for counts in (log.refused, log.handed):
+        for n in range(2 * COUNTED_MAX):
+            log.count(counts, f"{n}\N{SNOWMAN}" * 100, 2**52)
+            counts.update(dict.fromkeys(counts, auditlog.NUMBER_MAX))
+    assert from_bytes_untrusted(to_bytes(log)) == log
+    for _, body in log.hour_over(2**52, MOST):
+        assert entry_untrusted(0, body or b"").about["since_ms"] == 2**52
+
+
 @given(st.binary(max_size=200))
 def test_whatever_a_row_holds_is_a_log_or_malformed(body: bytes) -> None:
     for read in (from_bytes_untrusted, lambda one: entry_untrusted(0, one)):

@@ -148,10 +148,17 @@ FAULTS = [
         f"{AUDIT}::test_x01_no_secret_is_in_the_audit_log",
     ),
     Fault(
+        "each refusal is written at once",
+        "avm/host/audited.py",
+        "    if host.group.dirty or host.group.journal:\n",
+        "    if host.group:\n",
+        f"{AUDIT}::test_what_was_only_counted_is_kept_when_the_host_is_told_to_end",
+    ),
+    Fault(
         "refusals that were counted are lost in a crash",
         "avm/host/audited.py",
-        "    if host.group:\n        host.group.dirty[ROW] = log\n",
-        "",
+        "    if host.group.dirty or host.group.journal:\n",
+        "    if False:\n",
         f"{AUDIT}::test_refusals_are_counted_by_cause_and_told_by_the_hour",
     ),
 ]

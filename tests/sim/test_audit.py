@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from avm import Message, Step
-from avm.host import audited
+from avm.host import audited, operate
 from avm.host.audited import ROW
 from avm.host.auditlog import HOUR_MS, AuditLog, Broken, Entry, from_bytes_untrusted, walk_untrusted
 from avm.host.capability import Local
@@ -154,8 +154,10 @@ def test_refusals_are_counted_by_cause_and_told_by_the_hour() -> None:
 
 def test_what_was_only_counted_is_kept_when_the_host_is_told_to_end() -> None:
     world = Audited(5)
+    world.core.do(operate.refuse, 99, "no")
     world.core.do(audited.refused, "not the operator")
-    assert world.store.get(ROW) is None
+    world.settle()
+    assert world.store.get(ROW) is None, "nobody can have the host write by being refused"
     world.core.drain()
     world.settle()
     assert log_in(world.store).refused == {"not the operator": 1}
