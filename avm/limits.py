@@ -61,6 +61,7 @@ class Limits:
     relay_bytes_s: int = 128 * KIB
     upgrade_s: float = 10.0
     cases: int = 100
+    audit_entries: int = 100_000
     endings: int = 10_000
     landing_s: float = 60.0
     landing_bytes: int = 64 * 1024 * MIB

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from avm.run.config import Config
 from avm.run.directory import Directory
-from avm.run.runtime import run
+from avm.run.starting import run
 
 RECORD = "--record="
 

@@ -167,6 +167,12 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
+def add_passphrase(parser: argparse.ArgumentParser) -> None:
+    """`--passphrase-fd`, the same at every verb that opens keys; `place` finds who asks."""
+    text = "read the passphrase of the keys from this open descriptor, a line"
+    parser.add_argument("--passphrase-fd", metavar="N", type=int, help=text)
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """`--set KEY=VALUE`, over the configuration file."""
     parser.add_argument(

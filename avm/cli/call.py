@@ -5,7 +5,7 @@ from time import monotonic
 from typing import Any
 
 from avm.cli import call_at, call_fork, values
-from avm.cli.arguments import add_fork, add_json, check_seconds
+from avm.cli.arguments import add_fork, add_json, add_passphrase, check_seconds
 from avm.cli.delivery import BUSY, TELL_BUSY_S
 from avm.cli.errors import Lost, NoAnswer, NoHost, Usage
 from avm.cli.link import Link, fresh_key, reopen
@@ -32,6 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     at_text = "what it would have answered after this turn; nothing is sent or kept"
     parser.add_argument("--at", metavar="TURN", type=int, help=at_text)
     add_fork(parser)
+    add_passphrase(parser)
     add_json(parser)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from avm.cli.arguments import add_json, add_word
+from avm.cli.arguments import add_json, add_passphrase, add_word
 from avm.cli.errors import Usage
 from avm.cli.failed_read import ls, show
 from avm.cli.link import ask
@@ -22,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("turn", metavar="TURN", nargs="?", type=int, help="the turn that failed")
     value_text = "for edit: a list of contents, one for each message"
     parser.add_argument("value", metavar="JSON", nargs="?", help=value_text)
+    add_passphrase(parser)
     add_json(parser)
 
 

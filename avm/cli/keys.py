@@ -1,4 +1,4 @@
-"""`keys`: the key generations of a machine's capabilities; each act is a module of its own."""
+"""`keys`: the keys of the host and of its machines; each act is a module of its own."""
 
 import argparse
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from avm.cli import keys_generations
-from avm.cli.arguments import add_json, add_word
+from avm.cli.arguments import add_json, add_passphrase, add_word
 from avm.cli.errors import Usage
 
 # An act, where it is, and what stands behind it.
@@ -15,15 +15,21 @@ ACTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "ls": ("avm.cli.keys_generations", "N"),
         "rotate": ("avm.cli.keys_generations", "N"),
         "revoke": ("avm.cli.keys_generations", "N"),
+        "host": ("avm.cli.keys_host", ""),
+        "lock": ("avm.cli.keys_lock", ""),
+        "unlock": ("avm.cli.keys_lock", ""),
+        "export": ("avm.cli.keys_carry", "FILE"),
+        "import": ("avm.cli.keys_carry", "FILE"),
     }
 )
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
-    add_word(parser, "act", tuple(ACTS), "ls")
+    add_word(parser, "act", tuple(ACTS), "host")
     parser.add_argument("words", metavar="ARGUMENT", nargs="*", help="what the act is about")
     keys_generations.add_options(parser)
+    add_passphrase(parser)
     add_json(parser)
 
 

@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from avm.cli.arguments import add_settings
+from avm.cli.arguments import add_passphrase, add_settings
 from avm.run.config import Config
 from avm.run.directory import Directory
-from avm.run.runtime import run as run_host
+from avm.run.starting import run as run_host
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--record", metavar="DIR", help="keep there what the host is told, keys and contents too"
     )
+    add_passphrase(parser)
     add_settings(parser)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from avm.cli.arguments import add_fork, add_json, add_machine
+from avm.cli.arguments import add_fork, add_json, add_machine, add_passphrase
 from avm.cli.output import print_json, say
 from avm.cli.times import utc
 from avm.host.capability import Cap, to_wire
@@ -20,6 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
     add_machine(parser)
     add_fork(parser)
+    add_passphrase(parser)
     add_json(parser)
 
 
@@ -52,7 +53,7 @@ def keys_of(reader: Reader, directory: Directory) -> Keyring:
 def host_of(directory: Directory) -> bytes:
     """The host's own address; none where its keys cannot be read."""
     try:
-        return directory.read_keyring().address
+        return directory.host_address()
     except KeysRefused:
         return b""
 

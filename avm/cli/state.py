@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from avm.cli.arguments import add_fork, add_json, add_machine
+from avm.cli.arguments import add_fork, add_json, add_machine, add_passphrase
 from avm.cli.output import Progress, print_json, say, warn
 from avm.cli.show import keys_of, text_of
 from avm.host.keys import Keyring
@@ -26,6 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_machine(parser)
     parser.add_argument("--at", metavar="TURN", type=int, help="after this turn; 0 is init")
     add_fork(parser)
+    add_passphrase(parser)
     add_json(parser)
 
 

@@ -33,6 +33,7 @@ VERBS = (
     Verb("stop", "avm.cli.stop", "let the running host finish its turns and end", HOST, ("stop",)),
     Verb("status", "avm.cli.status", "show the running host", HOST, ("status", "status --wait 10 --json")),
     Verb("config", "avm.cli.config", "print every setting that holds", HOST, ("config", "config --json")),
+    Verb("keys", "avm.cli.keys", "put the host's keys under a passphrase, or carry them", HOST, ("keys", "keys lock", "keys unlock", "keys export keys.locked", "keys import keys.locked", "keys lock --passphrase-fd 3 3< passphrase")),
     Verb("completion", "avm.cli.completion", "print shell completion for bash, zsh or tcsh", HOST, ("completion bash",)),
     Verb(
         "create",
@@ -75,6 +76,7 @@ VERBS = (
     Verb("reprocess", "avm.cli.reprocess", "make a machine's state anew by new code, then switch or drop", JOURNAL, ("reprocess counter --code counter.py", "reprocess counter --code counter.py --since 2h --without importer --dry-run", "reprocess counter --switch")),
     Verb("rerun", "avm.cli.rerun", "tell a recording to the cores again and compare", JOURNAL, ("rerun recording", "rerun recording --until 1000")),
     Verb("verify", "avm.cli.verify", "check every chain, seal and reference in the store", JOURNAL, ("verify",)),
+    Verb("audit", "avm.cli.audit", "list what was granted, revoked and refused, or verify the list", JOURNAL, ("audit", "audit --since 2h --follow", "audit verify")),
     Verb("failed", "avm.cli.failed", "list, show, retry, edit or drop batches that broke a machine", JOURNAL, ("failed", "failed show counter 12", "failed retry counter 12", "failed edit counter 12 '[5]'", "failed drop counter 12")),
     Verb("backup", "avm.cli.backup", "copy the store and its keys into one file, while running", JOURNAL, ("backup monday.avm",)),
     Verb("prune", "avm.cli.prune", "forget the oldest turns of a machine", JOURNAL, ("prune counter --keep 1000",)),

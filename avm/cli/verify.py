@@ -2,20 +2,21 @@
 
 import argparse
 
-from avm.cli.arguments import add_json
+from avm.cli.arguments import add_json, add_passphrase
 from avm.cli.errors import DAMAGED
 from avm.cli.output import counted, print_json, say, warn
 from avm.cli.show import keys_of
 from avm.host.keys import Keyring
 from avm.run.audit import Audit, Problem
 from avm.run.directory import Directory
-from avm.run.errors import KeysRefused
+from avm.run.errors import KeysLocked, KeysRefused
 from avm.run.reading import Reader
 from avm.store.errors import StoreDamaged
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
+    add_passphrase(parser)
     add_json(parser)
 
 
@@ -26,6 +27,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         keys: Keyring | None = None
         try:
             keys = keys_of(reader, directory)
+        except KeysLocked:
+            raise
         except KeysRefused as refused:
             unread.append(Problem("", None, str(refused)))
         except StoreDamaged:

@@ -4,6 +4,7 @@ Beside the journey. Each takes effect at once, and is kept in the store.
 """
 
 from avm.host import moving
+from avm.host.audited import note
 from avm.host.away import wake
 from avm.host.effects import Dial
 from avm.host.links import peer_of
@@ -63,6 +64,7 @@ def ban(host: Host, request: int, address: bytes) -> None:
         refuse(host, request, why)
         return
     known_of(host, address).banned = True
+    note(host, "banned", host=address)
     for waiting, _ in host.dials.pop(address, ()):
         refuse(host, waiting, "it was banned meanwhile")
     count = _close_all(host, address, "banned by the operator")
@@ -77,6 +79,7 @@ def unban(host: Host, request: int, address: bytes) -> None:
         refuse(host, request, f"{address.hex()[:12]}.. is not banned")
         return
     known.banned, known.tries = False, 0
+    note(host, "unbanned", host=address)
     host.group.dirty[ROW] = host.roster
     done(host, request, {"host": address.hex()})
     moving.go_on(host, address)
@@ -98,6 +101,7 @@ def trust(host: Host, request: int, address: bytes, trusted: bool = True) -> Non
         refuse(host, request, why)
         return
     known_of(host, address).trusted = trusted
+    note(host, "trusted" if trusted else "distrusted", host=address)
     host.group.dirty[ROW] = host.roster
     done(host, request, {"host": address.hex(), "trusted": trusted})
 

@@ -7,6 +7,7 @@ there is, its capabilities are opened, and it waits for its turn. The sender kee
 
 from collections.abc import Sequence
 
+from avm.host.audited import refused
 from avm.host.away import hear_hints, outgoing_of, wake
 from avm.host.batch import Batch, Said
 from avm.host.capability import INVALID, Cap
@@ -63,7 +64,10 @@ def opened(host: Host, link: Link, frame: Open) -> None:
     stale = channel is not None and incarnation is not None and incarnation < channel.epoch
     proof = prove(host, frame.receiver) if owner is not None else None
     if incarnation is None or proof is None or stale or host.owner(frame.sender) is not None:
-        host.counts["unproven" if incarnation is None or stale else "not_here"] += 1
+        unproven = incarnation is None or stale
+        host.counts["unproven" if unproven else "not_here"] += 1
+        if unproven:
+            refused(host, "not proven to speak for a machine")
         say(host, link, Gone(*pair))
         return
     if channel is not None and channel.frozen:
@@ -267,6 +271,7 @@ def _arrive(
         # A stranger: nothing is kept, and its channel begins anew.
         incoming.base, incoming.digest = header.seq, digest
         host.counts["strangers"] += 1
+        refused(host, "not valid, of a stranger")
         room = header.seq + 1
         say(host, link, Told(*pair, header.seq, ["rejected", 0, "stranger"], room))
         return

@@ -6,6 +6,8 @@ the file cannot be written, or the host dies before, the machine is taken up her
 """
 
 from avm.host.adopt import adopt, remember, why_not_adopted
+from avm.host.audited import note
+from avm.host.auditlog import cut
 from avm.host.away import wake
 from avm.host.effects import Discard, Exported
 from avm.host.machine_file import Unpacked
@@ -49,6 +51,8 @@ def written(host: Host, address: bytes) -> None:
     host.group.dirty[key_of(LEAVING, address)] = None
     host.group.cuts.append((left.number, REMOVE_ALL))
     host.counts["exported"] += 1
+    about = {"machine": cut(left.name), "address": address, "incarnation": left.incarnation}
+    note(host, "exported", None, **about)
     remember(
         host, Carried(address, left.name, left.incarnation, True, host.now_ms, left.name_there)
     )
@@ -99,6 +103,7 @@ def take_up(host: Host, request: int, unpacked: Unpacked, name: str = "") -> Non
     machine = adopt(host, address, unpacked.landing.number, parcel, unpacked.landing.keys, name)
     remember(host, Carried(address, name, machine.incarnation, False, host.now_ms))
     host.counts["imported"] += 1
+    note(host, "imported", machine, incarnation=machine.incarnation)
     value = {"machine": name, "address": address.hex(), "incarnation": machine.incarnation}
     done(host, request, value | {"turns": parcel.head, "timers": len(parcel.timers)})
 

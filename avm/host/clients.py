@@ -5,6 +5,7 @@ after the commit, and after a break asks for the mark and offers the rest again.
 """
 
 from avm.host import ending
+from avm.host.audited import note
 from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
 from avm.host.capability import Local, Reply, to_wire
@@ -77,6 +78,7 @@ def ear(host: Host, client: bytes, request: int, context: bytes) -> None:
     """A client wants a capability to itself; it is told once its row is in the store, to hold."""
     host.effects.append(Publish(client))
     wire = to_wire(Local(client, 0, 0, 0, None, context, ()), host.keys.to_seal)
+    note(host, "listening", None, client=client)
     host.group.after.append(Done(request, wire))
 
 

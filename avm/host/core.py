@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from avm.host import (
+    audited,
     capability,
     carrying,
     clients,
@@ -72,6 +73,7 @@ class Core:
         for address, client in host.clients.items():
             host.keys.add_client(address, client.tag)
         carrying.begin(host)
+        audited.begin(host)
 
     def take_commit(self) -> Group | None:
         """The next group to be committed, its rows encoded in `dirty`; None when there is none.
@@ -362,6 +364,7 @@ class Core:
         first = min(keep_from, machine.snapshot_at)
         if first > 0:
             host.group.cuts.append((machine.id, first))
+            audited.note(host, "pruned", machine, kept_from=first)
         value = {"machine": machine.name, "kept_from": max(first, 0)}
         host.group.after.append(Done(request, value))
 
@@ -369,6 +372,7 @@ class Core:
         """Takes no new work, and tells the machines that are loaded that the host will stop."""
         host = self.host
         host.draining = True
+        audited.keep(host)
         for machine in host.machines.values():
             if machine.loaded and machine.has_signal and machine.status is Status.RUNNING:
                 operate.act_on(host, machine, Signal("will-stop"))

@@ -7,6 +7,7 @@ no number, digest or message id is used again for something else.
 """
 
 from avm.host import peering
+from avm.host.audited import note
 from avm.host.away import outgoing_of, unlink
 from avm.host.cases import ROW, Claim, Contradiction, Decision
 from avm.host.channel import SEQ_MAX
@@ -57,6 +58,7 @@ def _decided(host: Host, request: int, act: str, channel: Channel) -> None:
     decision = Decision(host.now_ms, act, *pair, channel.frozen, channel.evidence)
     host.cases.decided(decision, host.limits.cases)
     host.group.dirty[ROW] = host.cases
+    note(host, f"channel-{act}", None, sender=pair[0], receiver=pair[1])
     value = {"sender": channel.sender, "receiver": channel.receiver, "was": channel.frozen}
     done(host, request, value)
 

@@ -4,7 +4,7 @@ The core calls it with each key whose time has come; what is stored about it cha
 commit.
 """
 
-from avm.host import clients, hearing, landing, moving, peering, verdicts
+from avm.host import audited, clients, hearing, landing, moving, peering, verdicts
 from avm.host.outbox import outcome, outcomes, settle, void, withdraw
 from avm.host.plan import fire_timer
 from avm.host.state import Client, Host, Key, Machine
@@ -36,6 +36,8 @@ def fall_due(host: Host, key: Key) -> None:
             moving.forget_redirect(host, address)
         case "peers", str(what):
             peering.due(host, what)
+        case ("audit",):
+            audited.hour_is_over(host)
         case "offer", bytes(sender), bytes(receiver):
             verdicts.offer_again(host, sender, receiver)
 

@@ -2,6 +2,7 @@
 
 import cbor2
 
+from avm.host.audited import granted, note
 from avm.host.batch import Said, from_bytes
 from avm.host.capability import Cap, Sealed
 from avm.host.clients import OPERATOR, open_client
@@ -45,9 +46,11 @@ def retry(
     if edited is not None:
         pairs = zip(messages, edited, strict=True)
         messages = [Said(said.to, body, caps, None) for said, (body, caps) in pairs]
+    given = granted(cap for said in messages for cap in said.caps) if edited is not None else []
+    note(host, "retried", machine, turn=n, edited=edited is not None, granted=given)
     deadline_ms = host.now_ms + round(host.limits.send_s * 1000)
     send(host, client.address, machine.address, messages, deadline_ms)
-    drop_failed(host, request, machine, n)
+    _drop(host, request, machine, n)
 
 
 def _here(host: Host, cap: Cap) -> Cap:
@@ -60,6 +63,11 @@ def drop_failed(host: Host, request: int, machine: Machine, n: int) -> None:
     if _is_dropped(host, machine, n):
         refuse(host, request, f"{machine.name} has no failed batch at turn {n}")
         return
+    note(host, "failed-dropped", machine, turn=n)
+    _drop(host, request, machine, n)
+
+
+def _drop(host: Host, request: int, machine: Machine, n: int) -> None:
     host.group.dirty[("failed", machine.id, n)] = None
     machine.failed = max(0, machine.failed - 1)
     host.touch(machine)

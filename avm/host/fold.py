@@ -8,7 +8,7 @@ from typing import Any
 
 import cbor2
 
-from avm.host import journal
+from avm.host import audited, journal
 from avm.host.batch import Batch, set_aside
 from avm.host.capability import Reply
 from avm.host.clients import open_ask as open_client_ask
@@ -194,6 +194,7 @@ def _fold_failed(host: Host, flight: Flight, reason: str, index: int, detail: st
     tell(host, batch, ["rejected", index])
     if reason == "capability":
         host.counts["invalid"] += 1
+        audited.refused_capability(host, machine, batch.messages[index])
         return
     host.counts["failed"] += 1
     if batch.splits and len(batch.messages) > 1:
@@ -210,6 +211,7 @@ def suspend(host: Host, machine: Machine, mode: Mode, why: str) -> None:
     """Suspends a machine in the next commit; what clients offered it is made durable."""
     machine.status, machine.mode, machine.why = Status.SUSPENDED, mode, why
     append(host, machine, journal.SUSPEND, host.now_ms, mode.name.lower(), why)
+    audited.note(host, "suspended", machine, by="the host" if why else "the operator")
     if mode is Mode.HOLD:
         flying = [flight.batch for flight in machine.flights or () if flight.batch is not None]
         for batch in (*flying, *(machine.queue or ())):

@@ -9,6 +9,7 @@ import cbor2
 
 from avm.host import history, moving
 from avm.host.adopt import adopt, why_not_adopted
+from avm.host.audited import note
 from avm.host.links import peer_of, prove, say_passage, say_passage_after
 from avm.host.moves import LANDING, LANDINGS_MAX, Landing, key_of
 from avm.host.operate import REMOVE_ALL
@@ -201,8 +202,9 @@ def _take(host: Host, link: Link, landing: Landing, following: int) -> None:
     host.deadlines.drop(("landing", landing.address))
     host.group.dirty[key_of(LANDING, landing.address)] = None
     moving.comes_back(host, landing.address)
-    adopt(host, landing.address, landing.number, parcel, landing.keys, landing.name)
+    machine = adopt(host, landing.address, landing.number, parcel, landing.keys, landing.name)
     host.counts["moved_here"] += 1
+    note(host, "moved-here", machine, host=link.peer, incarnation=machine.incarnation)
     _said_landed(host, link, landing.address, landing.incarnation)
 
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 
 from avm.host import ending
 from avm.host.adopt import adopt, why_not_adopted
+from avm.host.audited import note
+from avm.host.auditlog import cut
 from avm.host.cases import ROW, Decision
 from avm.host.channel import Again
 from avm.host.effects import Carry, Dial
@@ -229,6 +231,7 @@ def back(host: Host, request: int, left: Leaving) -> None:
     host.cases.decided(decision, host.limits.cases)
     host.group.dirty[ROW] = host.cases
     host.counts["taken_back"] += 1
+    note(host, "taken-back", machine, host=left.to, incarnation=machine.incarnation)
     value = {"machine": left.name, "address": left.address.hex(), "host": host.address.hex()}
     done(host, request, value | {"name": machine.name, "incarnation": machine.incarnation})
 
@@ -306,6 +309,8 @@ def _has_left(host: Host, left: Leaving, where: bytes, incarnation: int) -> None
     host.group.dirty[key_of(LEAVING, left.address)] = None
     host.group.cuts.append((left.number, REMOVE_ALL))
     host.counts["moved_away"] += 1
+    about = {"machine": cut(left.name), "address": left.address, "incarnation": incarnation}
+    note(host, "moved-away", None, host=where, **about)
     if left.request:
         value = {"machine": left.name, "address": left.address.hex(), "host": where.hex()}
         done(host, left.request, value | {"name": left.name_there, "incarnation": incarnation})

@@ -10,6 +10,7 @@ from typing import Any
 
 from avm.host import capability, journal
 from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
+from avm.host.audited import granted, named, note
 from avm.host.capability import Cap, Reply
 from avm.host.effects import Done, Publish, ToWorker
 from avm.host.entry import append
@@ -130,6 +131,8 @@ class Create:
         if answer[1]:
             intern(host, machine, flight)
         carry_out(host, machine, plan, flight.now_ms)
+        given = {"by": self.sender, "code": machine.code, "granted": granted(self.caps)}
+        note(host, "created", machine, **given, names=named(names))
         content = own[0].content if own else None
         answered = own[0].caps if own else ()
         host.group.after.append(Publish(machine.address))
@@ -192,6 +195,7 @@ class Upgrade:
         digest = journal.digest_of(body, references)
         n = append(host, machine, journal.CODE, host.now_ms, self.code, digest)
         keep_snapshot(host, machine, body, references, digest)
+        note(host, "upgraded", machine, code=self.code, turn=n)
         if has_signal:
             act_on(host, machine, Signal("upgraded"))
         done(host, self.request, {"machine": machine.name, "turn": n})
@@ -245,6 +249,7 @@ class Edit:
         gone = collect(host, machine, slots_in(references))
         if gone:
             append(host, machine, journal.COLLECT, gone)
+        note(host, "edited", machine, turn=n, granted=granted(self.caps))
         done(host, self.request, {"machine": machine.name, "turn": n})
         return True
 
@@ -297,6 +302,7 @@ def _resume(host: Host, machine: Machine, _mode: Mode) -> str:
         return f"{machine.name} is not suspended"
     machine.status, machine.why = Status.RUNNING, ""
     append(host, machine, journal.RESUME, host.now_ms)
+    note(host, "resumed", machine)
     if machine.has_signal:
         act_on(host, machine, Signal("resumed"))
     return ""
@@ -307,6 +313,7 @@ def _halt(host: Host, machine: Machine, _mode: Mode) -> str:
         return f"{machine.name} is halted already"
     machine.status, machine.why = Status.HALTED, ""
     append(host, machine, journal.HALT, host.now_ms)
+    note(host, "halted", machine)
     void_all(host, machine, "the machine is halted")
     for kind, keys in (("timer", list(machine.timers or ())), ("ask", list(machine.asks or ()))):
         for key in keys:
@@ -351,6 +358,7 @@ def _remove(host: Host, machine: Machine, _mode: Mode) -> str:
             del host.channels[key]
             dirty[("channel", *key)] = None
     erase(host, machine)
+    note(host, "removed", machine)
     dirty[("machine", machine.id)] = None
     host.group.cuts.append((machine.id, REMOVE_ALL))
     host.group.after.append(Publish(machine.address))

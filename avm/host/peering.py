@@ -6,6 +6,7 @@ worst idle one when it has too many, tells each peer whom it reached, and does w
 
 from avm.host import ending, landing, moving
 from avm.host.arrivals import closed
+from avm.host.audited import refused
 from avm.host.channel import pack_frame
 from avm.host.effects import Dial, Say, Unlink
 from avm.host.exchange import PEERS_MAX, Peers, Want
@@ -61,6 +62,7 @@ def is_welcome(host: Host, number: int, address: bytes) -> bool:
     if not host.roster.is_banned(address):
         return True
     host.counts["banned"] += 1
+    refused(host, "a banned host")
     peer = host.peers.get(address)
     if peer is not None:
         peer.dialing = False

@@ -9,6 +9,7 @@ from typing import Any
 
 from avm.host import journal
 from avm.host.acts import Needs, Signal, holds_references, keep_snapshot
+from avm.host.audited import note
 from avm.host.entry import append
 from avm.host.operate import act_on, done, refuse, to_worker
 from avm.host.refer import collect, slots_in
@@ -66,6 +67,7 @@ class Rebuild:
         gone = collect(host, machine, slots_in(references))
         if gone:
             append(host, machine, journal.COLLECT, gone)
+        note(host, "rebuilt", machine, code=self.code, turn=n)
         if has_signal:
             act_on(host, machine, Signal("upgraded"))
         done(host, self.request, {"machine": machine.name, "turn": n})

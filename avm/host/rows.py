@@ -9,8 +9,8 @@ from typing import Any
 
 import cbor2
 
+from avm.host import auditlog, capability, cases, ending, moves, roster
 from avm.host import batch as batches
-from avm.host import capability, cases, ending, moves, roster
 from avm.host.away import outgoing_of
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.operate import REMOVE_ALL
@@ -61,6 +61,8 @@ def encode(thing: Any) -> bytes | None:
             return roster.to_bytes(thing)
         case Ending():
             return ending.to_bytes(thing)
+        case auditlog.AuditLog():
+            return auditlog.to_bytes(thing)
         case cases.Cases():
             return cases.to_bytes(thing)
         case Local() | Reply() | Sealed() | Named():
@@ -173,6 +175,8 @@ def load(host: Host, rows: Rows) -> None:
             host.roster = roster.from_bytes(body)
         elif key == "cases":
             host.cases = cases.from_bytes(body)
+        elif key == "audit":
+            host.audit = auditlog.from_bytes_untrusted(body)
         elif isinstance(key, str) and key.startswith("end "):
             ending.load(host, body)
         else:

@@ -23,6 +23,7 @@ from avm.host import (
     peers,
     state,
 )
+from avm.host.auditlog import AuditLog
 from avm.host.batch import Batch, Said
 from avm.host.core import Core
 from avm.host.deadlines import Deadlines
@@ -55,7 +56,7 @@ _STATE = (
         state.Flight,
     ),
     *(state.Machine, state.Client, state.Ending, state.Worker, state.Group, Host),
-    *(Batch, Said, Queue, Span, Spans, Known, Roster, Limits, Plan, Header),
+    *(Batch, Said, AuditLog, Queue, Span, Spans, Known, Roster, Limits, Plan, Header),
     *(capability.Local, capability.Reply, capability.Sealed, capability.Named),
     *(Doubt, Doubted, Found),
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
+from avm.host.auditlog import AuditLog
 from avm.host.batch import Batch
 from avm.host.capability import Cap, Local
 from avm.host.cases import Cases
@@ -304,6 +305,7 @@ class Host:
     moves: Moves = field(default_factory=Moves)
     cases: Cases = field(default_factory=Cases)
     endings: dict[Pair, Ending] = field(default_factory=dict)
+    audit: AuditLog = field(default_factory=AuditLog)
     dials: dict[bytes, list[tuple[int, Endpoint | None]]] = field(default_factory=dict)
     workers: dict[int, Worker] = field(default_factory=dict)
     ready: deque[Machine] = field(default_factory=deque)

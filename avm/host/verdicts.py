@@ -6,6 +6,7 @@ that has gone back in time, here or there, has its channel frozen, and an operat
 """
 
 from avm.host import ending
+from avm.host.audited import refused
 from avm.host.away import outgoing_of, unlink, wake
 from avm.host.batch import Batch
 from avm.host.channel import Again, Gone, Mark, Told, Verdict
@@ -78,6 +79,7 @@ def marked(host: Host, link: Link, mark: Mark) -> None:
     channel = host.channel(mark.sender, mark.receiver)
     if incarnation is None or incarnation < channel.epoch:
         host.counts["unproven"] += 1
+        refused(host, "not proven to speak for a machine")
         leave_place(host, outgoing)
         return
     channel.epoch = incarnation

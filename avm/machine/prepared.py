@@ -22,6 +22,7 @@ from avm.machine.inside import Inside
 from avm.machine.live import CannotLoad
 from avm.machine.loader import Code, load
 from avm.machine.requests import ANSWER, FORK, REQUEST, UNKNOWN
+from avm.machine.undumped import forbid_dumps, limit
 from avm.machine.worker import Interior, MakeInside, Tell
 from caps.errors import Malformed
 
@@ -124,15 +125,7 @@ def confine(worker_bytes: int) -> None:
     limit(resource.RLIMIT_AS, mapped + worker_bytes)
     limit(resource.RLIMIT_NOFILE, WORKER_FILES_MAX)
     limit(resource.RLIMIT_FSIZE, 0)
-    limit(resource.RLIMIT_CORE, 0)
-
-
-def limit(which: int, most: int) -> None:
-    """Lowers a limit of this process for good; one that is lower already stays."""
-    hard = resource.getrlimit(which)[1]
-    if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
-    resource.setrlimit(which, (most, most))
+    forbid_dumps()
 
 
 def die_with_parent() -> None:
@@ -162,6 +155,7 @@ def main() -> None:
 
 def start(fd: int, worker_bytes: int, make_inside: MakeInside) -> None:
     """Becomes the prepared process on this socket, or one of its workers; never returns."""
+    limit(resource.RLIMIT_CORE, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     gc.collect()

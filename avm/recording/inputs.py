@@ -11,6 +11,7 @@ from typing import Any
 
 from avm.host import (
     acquaintance,
+    audited,
     carrying,
     clients,
     deciding,
@@ -221,6 +222,9 @@ FUNCTIONS = (
     _function("retire", peering.close, Param("link", LINK), Param("why", TEXT)),
     _function("hide", peering.hide, Param("link", LINK), ENDPOINT_AT),
     _function("keep_node", peering.keep_node, Param("saved", BYTES)),
+    _function("keys_stand", audited.keys_stand, *_of(TEXT, "how", "act")),
+    _function("refused_here", audited.refused, Param("cause", TEXT)),
+    _function("handed", audited.handed, ON, Param("name", TEXT)),
     _function("mark", clients.mark, Param("client", BYTES), REQUEST, Param("receiver", BYTES)),
     _function("ear", clients.ear, Param("client", BYTES), REQUEST, Param("context", BYTES)),
     _function("prove", links.prove, ADDRESS),

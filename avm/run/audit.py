@@ -11,6 +11,7 @@ from typing import TypeVar
 import cbor2
 
 from avm.host import journal
+from avm.host.auditlog import Broken
 from avm.host.capability import Cap, Local, Reply, from_wire_untrusted, to_wire
 from avm.host.chain import STATES, Fault, Slots
 from avm.host.journal import Entry
@@ -19,6 +20,7 @@ from avm.host.moves import Leaving
 from avm.host.parcel import from_bytes_untrusted
 from avm.host.refer import slots_in
 from avm.host.state import Machine, Status
+from avm.run import auditing
 from avm.run.reading import Kept, Reader
 from avm.store.errors import StoreDamaged
 from avm.store.interface import ALL
@@ -64,6 +66,7 @@ class Audit:
             yield from self._checked(machine, self._machine)
         for left in self._leaving():
             yield from self._checked(left, self._left)
+        yield from self._audit_log()
         for text in self.reader.store.verify():
             if text not in self.told:
                 yield Problem("", None, text)
@@ -71,6 +74,14 @@ class Audit:
     def _damage(self, machine: str, turn: int | None, error: Exception) -> Problem:
         self.told.add(str(error))
         return Problem(machine, turn, str(error))
+
+    def _audit_log(self) -> Iterator[Problem]:
+        try:
+            for one in auditing.walk(self.reader.store, auditing.log_of(self.reader.store)):
+                if isinstance(one, Broken):
+                    yield Problem("", None, f"the audit log, entry {one.n}: {one.why}")
+        except StoreDamaged as error:
+            yield self._damage("", None, error)
 
     def _leaving(self) -> list[Leaving]:
         """What is on its way to another host; a row of it that is damaged is told with the rest."""

@@ -7,6 +7,7 @@ the key file when the host first runs there.
 from pathlib import Path
 
 from avm.run.directory import Directory
+from avm.run.keyfile import address_in
 from avm.store.errors import BackupExists
 from avm.store.file import named, remove_store
 from avm.store.interface import Key, Transaction
@@ -15,8 +16,10 @@ from avm.store.sqlite import SqliteStore
 KEYS: Key = ("meta", "keys")
 
 
-def back_up(store: SqliteStore, directory: Directory, path: Path) -> int:
+def back_up(store: SqliteStore, directory: Directory, path: Path, keys: bytes = b"") -> int:
     """Makes one file of mode 0600 with the store and the keys in it; returns its bytes.
+
+    `keys` are the keys under a passphrase, instead of as they are in the key file.
 
     The file appears whole. Raises `BackupExists` and what a store raises.
     """
@@ -32,7 +35,7 @@ def back_up(store: SqliteStore, directory: Directory, path: Path) -> int:
         store.backup(part)
         copy = SqliteStore.create_or_open(part, files)
         try:
-            copy.commit([Transaction({KEYS: directory.key_file.read_bytes()})])
+            copy.commit([Transaction({KEYS: keys or directory.key_file.read_bytes()})])
         finally:
             copy.close()
         with named(path):
@@ -44,16 +47,20 @@ def back_up(store: SqliteStore, directory: Directory, path: Path) -> int:
     return path.stat().st_size
 
 
-def take_keys(directory: Directory) -> None:
-    """Moves the keys of a backup out of the store, where the directory has none of its own."""
+def take_keys(directory: Directory) -> bool:
+    """Moves the keys of a backup out of the store, where the directory has none of its own.
+
+    True when there were some.
+    """
     if directory.key_file.exists() or not directory.store.exists():
-        return
+        return False
     store = SqliteStore.create_or_open(directory.store, directory.files)
     try:
         body = store.get(KEYS)
         if body is not None:
             directory.write_keys(body)
             store.erase(KEYS)
+        return body is not None
     finally:
         store.close()
 
@@ -61,5 +68,8 @@ def take_keys(directory: Directory) -> None:
 def drop_keys(directory: Directory, store: SqliteStore) -> None:
     """Erases the keys of a backup from the store, where a process died between the two."""
     body = store.get(KEYS)
-    if body is not None and body == directory.key_file.read_bytes():
+    if body is None:
+        return
+    # Locked or unlocked meanwhile, they are the same keys; another host's might have no other copy.
+    if address_in(body, directory.store) == directory.host_address():
         store.erase(KEYS)

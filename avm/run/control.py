@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from avm.host.audited import refused
 from avm.host.batch import Batch, Said
 from avm.host.capability import INVALID, Cap, Local, Named, Reply
 from avm.host.clients import mark
@@ -291,6 +292,7 @@ class Control:
         params: dict[str, Any],
     ) -> None:
         if self._open(operator) != self._capability:
+            self._core.do(refused, "not the operator")
             text = "not the operator of this host: its capability is in operator.cap"
             self._say(connection, [protocol.ERROR, number, 1, text])
             return

@@ -1,7 +1,7 @@
 """A host's directory: where it is, what is in it, who holds it, and its keys. Shell.
 
 Before the journey: `find` says which directory is meant, `create` makes it, the lock says that it
-belongs to one running host.
+belongs to one running host. `passphrase` asks for the one under which the keys are, if they are.
 """
 
 import fcntl
@@ -14,12 +14,11 @@ from pathlib import Path
 from shlex import quote
 from stat import S_IMODE
 
-from avm.host.keys import SECRET_BYTES, Keyring
+from avm.host.keys import Keyring
+from avm.run import keyfile
 from avm.run.errors import DirectoryInUse, DirectoryRefused, KeysRefused
 from avm.store.files import ON_DISK, Files, make_own_directory, put
-from caps.identity import SEED_BYTES
 
-KEY_BYTES = SEED_BYTES + SECRET_BYTES
 # The kernel's bound on the path of a Unix socket, its final zero included (macOS has 104).
 SOCKET_PATH_BYTES_MAX = 103
 ENVIRONMENT = "AVM_HOST_DIR"
@@ -32,6 +31,7 @@ class Directory:
 
     path: Path
     files: Files = ON_DISK
+    passphrase: Callable[[], bytes] | None = None
 
     @classmethod
     def find(cls, explicit: str | None, environ: Mapping[str, str], cwd: Path) -> "Directory":
@@ -107,7 +107,7 @@ class Directory:
                 lost = f"{self.key_file} is missing, and the store needs it"
                 raise KeysRefused(f"{lost}: put it back from a backup")
             self.create()
-            self._put_keys(entropy(KEY_BYTES))
+            self._put_keys(entropy(keyfile.KEY_BYTES))
         keys = self.read_keyring()
         # A process that was killed, or an operator, may have left them in the system's cache alone.
         try:
@@ -122,25 +122,41 @@ class Directory:
         self.create()
         self._put_keys(body)
 
+    def replace_keys(self, body: bytes) -> None:
+        """Puts other bytes in the place of the key file, and wipes what stood there.
+
+        The name is the new one's before the old bytes go. A disk may keep copies that no program
+        reaches.
+        """
+        check_mode(self.key_file)
+        with self.key_file.open("r+b", buffering=0) as old:
+            self._put_keys(body)
+            old.write(bytes(os.fstat(old.fileno()).st_size))
+            os.fsync(old.fileno())
+
     def _put_keys(self, body: bytes) -> None:
-        _check_mode(self.keys)
+        check_mode(self.keys)
         try:
             put(self.files, self.key_file, body)
         except OSError as error:
             raise DirectoryRefused(f"{self.key_file} cannot be written: {error.strerror}") from None
 
-    def read_keyring(self) -> Keyring:
-        """The keys of this host; KeysRefused."""
+    def key_body(self) -> bytes:
+        """What stands in the key file, in the open or under a passphrase; KeysRefused."""
         try:
-            _check_mode(self.keys)
-            _check_mode(self.key_file)
-            body = self.key_file.read_bytes()
+            check_mode(self.keys)
+            check_mode(self.key_file)
+            return self.key_file.read_bytes()
         except OSError as error:
             raise KeysRefused(f"{self.key_file} cannot be read: {error.strerror}") from None
-        if len(body) != KEY_BYTES:
-            what = f"{self.key_file} has {len(body)} bytes, not {KEY_BYTES}"
-            raise KeysRefused(f"{what}: put it back from a backup")
-        return Keyring(body[:SEED_BYTES], body[SEED_BYTES:])
+
+    def read_keyring(self) -> Keyring:
+        """The keys of this host; KeysRefused, and PassphraseRefused where they are under one."""
+        return keyfile.opened(self.key_body(), self.passphrase, self.key_file)
+
+    def host_address(self) -> bytes:
+        """The host's own address, which no passphrase hides; KeysRefused."""
+        return keyfile.address_in(self.key_body(), self.key_file)
 
     def acquire_lock(self) -> "Lock":
         """Makes the directory this host's until the lock is closed; DirectoryInUse, DirectoryRefused."""
@@ -178,7 +194,7 @@ class Directory:
     def operator(self) -> str:
         """The text of the operator's capability; DirectoryRefused when there is none."""
         try:
-            _check_mode(self.operator_file)
+            check_mode(self.operator_file)
             return self.operator_file.read_text("ascii").strip()
         except OSError as error:
             why = f"{self.operator_file} cannot be read: {error.strerror}"
@@ -225,7 +241,8 @@ def _of_the_user(environ: Mapping[str, str]) -> Path:
     return base / "avm-host"
 
 
-def _check_mode(path: Path) -> None:
+def check_mode(path: Path) -> None:
+    """Refuses what others could open, with the remedy; KeysRefused."""
     mode = S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         right = "700" if path.is_dir() else "600"

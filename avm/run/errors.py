@@ -21,3 +21,11 @@ class DirectoryRefused(RunError):
 
 class KeysRefused(RunError):
     """The host's keys are not there, not whole, or others can read them."""
+
+
+class KeysLocked(KeysRefused):
+    """The host's keys are under a passphrase, and nobody gave it."""
+
+
+class PassphraseRefused(RunError):
+    """The passphrase is not the one, or is none."""

@@ -25,10 +25,11 @@ from avm.host.state import Machine
 from avm.run.backup import back_up
 from avm.run.directory import Directory
 from avm.run.operator import Answer, NotDone
-from avm.run.parts import text_in
+from avm.run.parts import bytes_in, text_in
 from avm.store.errors import StoreError
 from avm.store.sqlite import SqliteStore
 from caps.errors import Malformed
+from caps.locked import parse_locked_untrusted
 
 FILES_MAX = 4
 REFUSED, NONSENSE, NEWER = 1, 2, 5
@@ -59,7 +60,7 @@ class Filing:
         path = _path(params)
         self._check_busy()
         if verb == "backup":
-            self._start(self._back_up, path, answer)
+            self._start(self._back_up, path, self._locked(params.get("keys", b"")), answer)
         elif not _is_file(path):
             raise NotDone(f"{path}: there is no such file", NONSENSE)
         else:
@@ -80,9 +81,19 @@ class Filing:
 
     # Backups.
 
-    async def _back_up(self, path: Path, answer: Answer) -> None:
+    def _locked(self, keys: object) -> bytes:
+        """Keys under a passphrase for a backup, which must be this host's; none for those of its file."""
         try:
-            size = await self._beside(partial(back_up, self._store, self._directory, path))
+            body = bytes_in(keys)
+            if body and parse_locked_untrusted(body).address != self._core.host.address:
+                raise NotDone("the keys are of another host")
+        except Malformed as error:
+            raise NotDone(f"the keys cannot go into a backup: {error}", NONSENSE) from None
+        return body
+
+    async def _back_up(self, path: Path, keys: bytes, answer: Answer) -> None:
+        try:
+            size = await self._beside(partial(back_up, self._store, self._directory, path, keys))
         except (AvmError, OSError, ValueError) as error:
             answer(None, str(error))
             return

@@ -9,6 +9,7 @@ from avm.errors import AvmError
 from avm.host.core import Core
 from avm.store.errors import StoreDamaged
 from avm.store.sqlite import SqliteStore
+from caps.errors import Malformed
 
 
 def load_core(core: Core, store: SqliteStore) -> None:
@@ -18,7 +19,7 @@ def load_core(core: Core, store: SqliteStore) -> None:
             core.load(store.rows)
     except AvmError:
         raise
-    except (LookupError, ValueError, TypeError, cbor2.CBORError) as error:
+    except (LookupError, ValueError, TypeError, cbor2.CBORError, Malformed) as error:
         raise StoreDamaged(
             f"{store.path} is damaged: its rows do not fit together, one is missing or is none of "
             "its table's (`avm-host verify` may say which); restore a backup"

@@ -7,6 +7,7 @@ the request to the core, and are answered when what they ask for is committed.
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from avm.host.audited import handed
 from avm.host.capability import INVALID, Cap, Local, from_bytes
 from avm.host.clients import OPERATOR, ear
 from avm.host.core import ENTROPY_BYTES, Core
@@ -118,11 +119,7 @@ class Operator:
                 core.do(ear, client, request(), bytes_in(params["context"]))
                 return None
             case "names":
-                machine = self._machine(params["machine"])
-                bound = core.host.bound.items()
-                return {
-                    name: core.seal(from_bytes(row)) for (n, name), row in bound if n == machine.id
-                }
+                return self._names(self._machine(params["machine"]))
             case "name":
                 return self._name(self._machine(params["machine"]), params["name"])
             case "create":
@@ -198,11 +195,19 @@ class Operator:
         rest = f" and {more:,} more" if more > 0 else ""
         raise NotDone(f"no machine {wanted}; there are: {there}{rest}")
 
+    def _names(self, machine: Machine) -> dict[str, bytes]:
+        bound = self._core.host.bound.items()
+        found = {name: row for (n, name), row in bound if n == machine.id}
+        for name in found:
+            self._core.do(handed, machine, name)
+        return {name: self._core.seal(from_bytes(row)) for name, row in found.items()}
+
     def _name(self, machine: Machine, name: str) -> bytes:
         row = self._core.host.bound.get((machine.id, name))
         if row is None:
             has = ", ".join(n for number, n in self._core.host.bound if number == machine.id)
             raise NotDone(f"{machine.name} has no name {name}; it has: {has or 'none'}")
+        self._core.do(handed, machine, name)
         return self._core.seal(from_bytes(row))
 
     def _caps(self, wires: list[bytes]) -> tuple[Cap, ...]:

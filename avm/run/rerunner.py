@@ -22,7 +22,8 @@ from avm.host.doubt import NONDETERMINISTIC, Found, Verdict
 from avm.host.state import Machine
 from avm.limits import Limits
 from avm.machine import frames
-from avm.machine.prepared import die_with_parent, limit
+from avm.machine.prepared import die_with_parent
+from avm.machine.undumped import limit
 from avm.run.again import Again
 from avm.run.difference import Difference
 from avm.run.reading import Reader

@@ -4,7 +4,6 @@ Every event goes into the core; what the core asks for is carried out before the
 by the writer's thread, and while one is under way the next group gathers.
 """
 
-import gc
 import os
 import signal
 import sys
@@ -12,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -40,14 +38,12 @@ from avm.host.effects import (
     Verdict,
 )
 from avm.host.state import Group
-from avm.run.backup import drop_keys, take_keys
 from avm.run.config import Config
 from avm.run.control import Control
 from avm.run.directory import Directory
 from avm.run.door import Door
 from avm.run.figures import Figures
 from avm.run.filing import Filing
-from avm.run.loading import load_core
 from avm.run.noting import note
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
@@ -66,47 +62,11 @@ if TYPE_CHECKING:
 
 HASH_SEED = 0
 # What a host seldom needs is imported when it does.
-NETWORK, OUTSIDE, RECORDER = "avm.run.over_udp", "avm.run.outside", "avm.run.recorder"
-# New objects between two looks for circles, of which a host makes few.
-GARBAGE = 20_000
+NETWORK, OUTSIDE = "avm.run.over_udp", "avm.run.outside"
 RETRY_S = 0.2
 DRAIN_S = 30.0
 IDLE_S = 1.0
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
-
-
-def run(directory: Directory, config: Config, record: Path | None = None) -> int:
-    """Runs a host in the foreground until it is told to stop; returns the exit code.
-
-    `record` is where what it is told is kept. Raises `AvmError` with one line when it cannot start.
-    """
-    directory.create()
-    lock = directory.acquire_lock()
-    prepared = Prepared.start(HASH_SEED, config.limits)
-    try:
-        take_keys(directory)
-        keys = directory.keyring(os.urandom)
-        store = SqliteStore.create_or_open(directory.store, directory.files)
-        try:
-            drop_keys(directory, store)
-            core = Core(keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=VERSION)
-            gc.disable()
-            load_core(core, store)
-            gc.freeze()
-            gc.set_threshold(GARBAGE)
-            gc.enable()
-            recorder = None
-            if record is not None:
-                about = (config.record, time.time_ns(), note)
-                recorder = import_module(RECORDER).Recorder(record, core, store, *about)
-            runtime = Runtime(directory, config, core, store, prepared, recorder)
-            code: int = trio.run(runtime.main)
-            return code
-        finally:
-            store.close()
-    finally:
-        prepared.close()
-        lock.close()
 
 
 def _now_ms() -> int:

@@ -41,6 +41,7 @@ TABLES: Final[Mapping[str, Mapping[str, Type]]] = MappingProxyType(
         "use": {"machine": INT, "proof": BLOB},
         "failed": {"machine": INT, "n": INT},
         "client": {"address": BLOB},
+        "audit": {"n": INT},
     }
 )
 """Table -> key column -> its type. The value is always one blob."""
@@ -68,9 +69,13 @@ CREATE: Final = (
 
 
 # From version 2 on a failure in a journal has a time of its own, from 3 on a turn says what it sent, from
-# 4 on capabilities have caveats, and what these count is kept.
+# 4 on capabilities have caveats, what these count is kept, and there is an audit log.
 MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
-    {1: (), 2: (), 3: (create_table("use", TABLES["use"]),)}
+    {
+        1: (),
+        2: (),
+        3: (create_table("use", TABLES["use"]), create_table("audit", TABLES["audit"])),
+    }
 )
 
 

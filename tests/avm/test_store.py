@@ -365,6 +365,14 @@ LATER = ("CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT",)
 SIX = Schema(6, CREATE, {**MIGRATIONS, 4: LATER, 5: ("INSERT INTO later VALUES (7)",)})
 
 
+def as_the_first_wrote_it(path: Path) -> None:
+    """Has a store be of schema 1, which knew of no audit log."""
+    with apsw.Connection(str(path)) as connection:
+        connection.execute('DROP TABLE audit; DROP TABLE "use"')
+        connection.pragma("user_version", 1)
+    connection.close()
+
+
 def test_an_older_store_is_brought_up_to_date_step_by_step_and_keeps_everything(
     tmp_path: Path,
 ) -> None:
@@ -372,9 +380,7 @@ def test_an_older_store_is_brought_up_to_date_step_by_step_and_keeps_everything(
     store = filled(path)
     held = dump(store)
     store.close()
-    with apsw.Connection(str(path)) as connection:
-        connection.execute('DROP TABLE "use"; PRAGMA user_version = 1')
-    connection.close()
+    as_the_first_wrote_it(path)
     with pytest.raises(StoreOlder, match="run the host once"):
         SqliteStore.open_readonly(path)
     store = SqliteStore.create_or_open(path)

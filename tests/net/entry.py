@@ -23,7 +23,8 @@ from avm.run.config import Config
 from avm.run.control import Control
 from avm.run.directory import Directory
 from avm.run.pool import Pool
-from avm.run.runtime import Runtime, run
+from avm.run.runtime import Runtime
+from avm.run.starting import run
 from avm.store.errors import StoreError
 from avm.store.interface import Transaction
 from avm.store.sqlite import SqliteStore

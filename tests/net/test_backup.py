@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from avm.plugin.session import OperatorRefused
+from caps.locked import ENTROPY_BYTES, lock
 from tests.net.hosts import RunningHost
 
 
@@ -42,4 +43,10 @@ def test_a_backup_never_replaces_a_file(host: RunningHost, tmp_path: Path) -> No
     there.write_text("mine")
     with pytest.raises(OperatorRefused, match="exists: name another file"):
         host.client().operate("backup", path=str(there))
+    with pytest.raises(OperatorRefused, match="the keys cannot go into a backup"):
+        host.client().operate("backup", path=str(tmp_path / "no"), keys=b"junk")
+    with pytest.raises(OperatorRefused, match="the keys are of another host"):
+        other = lock(b"x" * 64, bytes(32), b"phrase", bytes(ENTROPY_BYTES)).to_bytes()
+        host.client().operate("backup", path=str(tmp_path / "no"), keys=other)
+    assert not (tmp_path / "no").exists()
     assert there.read_text() == "mine"

@@ -1,0 +1,85 @@
+"""`keys export`, `keys import`: the host's keys into a file under a passphrase, and out of it."""
+
+import argparse
+import os
+from pathlib import Path
+
+from nacl.exceptions import CryptoError
+
+from avm.cli.errors import CliError, Usage
+from avm.cli.output import print_json, say
+from avm.host.keys import Keyring
+from avm.run import keyfile
+from avm.run.auditing import check_store, note_keys
+from avm.run.directory import Directory
+from avm.run.reading import Reader
+from avm.store.files import put
+from caps.locked import ENTROPY_BYTES, LOCKED_BYTES_MAX, is_locked
+
+
+def run(args: argparse.Namespace, directory: Directory) -> int:
+    """Writes or reads the file."""
+    path = Path.cwd() / args.words[0]
+    act = _export if args.act == "export" else _import
+    address = act(args, directory, path)
+    if args.json:
+        print_json({"address": address.hex(), "file": str(path)})
+    elif args.act == "export":
+        say(f"{path}: the keys of {address.hex()}, under their passphrase")
+    else:
+        say(f"the keys of {address.hex()} are in {directory.keys}, under their passphrase")
+    return 0
+
+
+def _export(args: argparse.Namespace, directory: Directory, path: Path) -> bytes:
+    if path.exists():
+        raise CliError(f"{path} exists: name another file")
+    if not path.parent.is_dir():
+        raise CliError(f"{path.parent} is no directory: make it, or name another file")
+    named = directory.key_file
+    lock = directory.acquire_lock()
+    try:
+        check_store(directory)
+        body = directory.key_body()
+        keys = keyfile.unlocked(body, directory.passphrase, named)
+        fresh = args.passphrases.fresh()
+        copy = keyfile.locked_under(keys, fresh, os.urandom(ENTROPY_BYTES), named)
+        put(directory.files, path, copy)
+        note_keys(directory, "locked" if is_locked(body) else "open", "exported")
+    finally:
+        lock.close()
+    return directory.host_address()
+
+
+def _import(args: argparse.Namespace, directory: Directory, path: Path) -> bytes:
+    """Puts the keys where there are none; the store that is there must be of this host."""
+    with path.open("rb") as file:
+        body = file.read(LOCKED_BYTES_MAX + 1)
+    if not is_locked(body):
+        raise Usage(f"{path} is no file of `avm-host keys export`")
+    keys = keyfile.unlocked(body, directory.passphrase, path)
+    keyring = keyfile.keyring_of(keys, path)
+    if directory.key_file.exists():
+        same = directory.host_address() == keyring.address
+        whose = "these keys already" if same else "the keys of another host"
+        raise CliError(f"{directory.path} has {whose}: nothing was changed")
+    directory.create()
+    lock = directory.acquire_lock()
+    try:
+        if directory.store.exists():
+            _check_store(directory, keyring)
+        directory.write_keys(body)
+        note_keys(directory, "locked", "imported")
+    finally:
+        lock.close()
+    return keyring.address
+
+
+def _check_store(directory: Directory, keyring: Keyring) -> None:
+    with Reader.open(directory) as reader:
+        machines = reader.machines()
+    try:
+        for machine in machines[:1]:
+            keyring.open_machine(machine.sealed_keys)
+    except CryptoError:
+        raise CliError(f"{directory.store} is of another host than these keys") from None
