@@ -125,7 +125,7 @@ OWN = [
         "avm/host/rows.py",
         '            host.deadlines.put(("ask", number, ask_number), ask.deadline_ms)\n',
         "            pass\n",
-        12,
+        3,
         100,
         "has an open ask",
     ),
