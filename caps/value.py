@@ -21,6 +21,7 @@ from caps.frozen import (
     order_text,
     weight_of,
 )
+from caps.kinds import MARKS
 from caps.light import TYPE_CHECKING, dataclass
 from caps.map import Map, freeze, path_part, settle
 
@@ -87,7 +88,7 @@ class Linear(_Kinded):
         return order_tagged(LINEAR, self.value)
 
     def _weigh(self) -> int:
-        return TAG_BYTES + weight_of(self.value)
+        return TAG_BYTES + MARKS["linear"] + weight_of(self.value)
 
 
 class Affine(_Kinded):
@@ -99,7 +100,7 @@ class Affine(_Kinded):
         return order_tagged(AFFINE, self.value)
 
     def _weigh(self) -> int:
-        return TAG_BYTES + weight_of(self.value)
+        return TAG_BYTES + MARKS["affine"] + weight_of(self.value)
 
 
 class Relevant(_Kinded):
@@ -111,7 +112,7 @@ class Relevant(_Kinded):
         return order_tagged(RELEVANT, self.value)
 
     def _weigh(self) -> int:
-        return TAG_BYTES + weight_of(self.value)
+        return TAG_BYTES + MARKS["relevant"] + weight_of(self.value)
 
 
 @dataclass(frozen=True, slots=True)

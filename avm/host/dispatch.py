@@ -255,6 +255,7 @@ def _answer_of(flight: Flight, frame: list[Any]) -> list[Any]:
     answer = frames.unpack_output_untrusted(frame[3])
     if frame[5] is not None:
         answer.append(frame[5])
+    flight.held = frames.held_in(frame)
     return answer
 
 

@@ -1,16 +1,18 @@
 """From capabilities to a machine's own references and back: its slot table.
 
 A reference is a slot number, an own capability as a literal, a common name, or the place of a
-capability that is new to the machine in this turn's input (-1, -2, ..).
+capability that is new to the machine in this turn's input (-1, -2, ..). A number stands beside its
+kind where the capability has one.
 """
 
 from typing import Any
 
-from avm.host.capability import Cap, Local, Named, Reply, Sealed
+from avm.host.capability import Cap, Local, Named, Reply, Sealed, kind_of
 from avm.host.state import Flight, Host, Machine
+from caps.kinds import covers
 
 DEPTH_MAX = 64
-COMMONS = frozenset({"null~"})
+COMMONS = frozenset({"null~", "time~", "random~", "inspect~"})
 LOCAL_BYTES = 128
 
 
@@ -32,12 +34,22 @@ def to_reference(machine: Machine, cap: Cap, flight: Flight) -> Any:
     if machine.slot_of is not None:
         slot = machine.slot_of.get(cap)
         if slot is not None:
-            return slot
+            return _with_kind(flight, slot, cap)
     place = flight.fresh_of.get(cap)
     if place is None:
         flight.fresh.append(cap)
         place = flight.fresh_of[cap] = -len(flight.fresh)
-    return place
+    return _with_kind(flight, place, cap)
+
+
+def _with_kind(flight: Flight, place: int, cap: Cap) -> Any:
+    kind = kind_of(cap)
+    if not kind:
+        return place
+    if flight.came is None:
+        flight.came = {}
+    flight.came[place] = flight.came.get(place, 0) + 1
+    return [place, kind]
 
 
 def from_reference(host: Host, machine: Machine, flight: Flight, reference: Any) -> Cap:
@@ -60,6 +72,8 @@ def _resolve(host: Host, machine: Machine, flight: Flight, reference: Any, depth
         if reference not in COMMONS:
             raise BadReference(f"no common capability {reference[:20]!r}")
         return Named(reference)
+    if type(reference) is list and len(reference) == 2 and type(reference[0]) is int:
+        return _resolve(host, machine, flight, reference[0], depth)
     if type(reference) is not list or len(reference) != 6 or depth > DEPTH_MAX:
         raise BadReference("not a reference")
     generation, priority, kind, expires, context, inner = reference
@@ -77,6 +91,8 @@ def _resolve(host: Host, machine: Machine, flight: Flight, reference: Any, depth
     ):
         raise BadReference("not an own capability")
     caps = tuple(_resolve(host, machine, flight, one, depth + 1) for one in inner)
+    if not all(covers(kind, kind_of(one)) for one in caps):
+        raise BadReference("an own capability of less kind than one in its context")
     return Local(machine.address, generation, priority, kind, expires, context, caps)
 
 
@@ -124,5 +140,5 @@ def slots_in(references: list[Any]) -> set[int]:
         if type(reference) is int:
             found.add(reference)
         elif type(reference) is list:
-            found |= slots_in(reference[5])
+            found |= {reference[0]} if len(reference) == 2 else slots_in(reference[5])
     return found

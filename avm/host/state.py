@@ -103,7 +103,11 @@ class Channel:
 
 @dataclass(slots=True)
 class Flight:
-    """Something that was given to a worker, or is judged without one, and awaits its fold."""
+    """Something that was given to a worker, or is judged without one, and awaits its fold.
+
+    Of capabilities that have a kind `came` counts those that came with it, by their numbers, and
+    `held` lists those in the state before and after, as the worker says.
+    """
 
     machine: "Machine"
     token: int
@@ -122,6 +126,8 @@ class Flight:
     alone: bool = False
     dropped: bool = False
     replies: bool = False
+    came: dict[int, int] | None = None
+    held: list[list[int]] | None = None
     act: Any = None
 
 

@@ -5,17 +5,20 @@ contexts and contents become values.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from avm.limits import Limits
-from avm.machine.turn import KINDS
+from avm.machine.kinds import Watch
 from avm.message import Event, Message, Refused
 from caps.codec import decode_content_untrusted, decode_state
+from caps.kinds import KINDS
 from caps.slots import NULL, Common, Foreign, Me, Own
 from caps.value import Capability, Failed, Value
 
 CONTEXTS_MAX = 4096
+# How the tags of linear, affine and relevant values begin.
+TAGS = b"\xd9\xa0"
 
 
 class Code(Protocol):
@@ -38,9 +41,10 @@ class CannotLoad(Exception):
 
 @dataclass(slots=True)
 class Fresh:
-    """How many capabilities of an input are new to the machine."""
+    """How many capabilities of an input are new to the machine, and whether any has a kind."""
 
     count: int = 0
+    kinded: bool = False
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class Live:
     next_slot: int
     contexts: dict[bytes, Value]
     why_not: str = ""
+    watch: Watch = field(default_factory=Watch)
 
     def decode_state(self, body: bytes, references: list[Any], fresh: Fresh | None = None) -> Value:
         """A state of this machine."""
@@ -70,7 +75,8 @@ class Live:
         given: list[list[Any]],
     ) -> Iterator[Message]:
         """Decodes messages one at a time, as the step comes to them."""
-        most = limits.content_bytes
+        most, watch = limits.content_bytes, self.watch
+        watch.came = False
         for message in given:
             if not message:  # inert: to a reply capability that is used or expired
                 ordinal += 1
@@ -86,6 +92,8 @@ class Live:
             content = decode_content_untrusted(
                 message[1], inner, max_bytes=most, depth=limits.depth
             )
+            if fresh.kinded or TAGS in message[0] or TAGS in message[1]:
+                watch.came = True
             if type(content) is Failed and not from_host:
                 content = Failed("refused", content.detail)
             yield Message(context, content, reply, f"{channel}.{ordinal}", now)
@@ -114,10 +122,21 @@ class Live:
             return Foreign(self.next_slot - reference - 1)
         if type(reference) is str:
             return Common(reference)
+        if len(reference) == 2:
+            return self._kinded(reference[0], reference[1], fresh)
         generation, priority, kind, expires, body, inner = reference
+        if kind and fresh is not None:
+            fresh.kinded = True
         caps = [self.capability(one, fresh) for one in inner]
         context = self.context(body, caps)
         return Own(generation, context, priority, KINDS[kind], expires)
+
+    def _kinded(self, place: int, kind: int, fresh: Fresh | None) -> Capability:
+        if fresh is not None:
+            fresh.kinded = True
+            fresh.count = max(fresh.count, -place)
+        slot = place if place >= 0 else self.next_slot - place - 1
+        return Foreign(slot, KINDS[kind])
 
 
 class NoCode:

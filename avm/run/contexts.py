@@ -89,7 +89,7 @@ class Contexts:
     def gave_out(self, turn: int, references: Iterable[Any]) -> None:
         """A turn that sent capabilities; those of the machine's own are noted."""
         for reference in references:
-            if type(reference) is list:
+            if type(reference) is list and len(reference) > 2:
                 where = f"given out in turn {turn}"
                 self._note(where, reference[4], reference[5], replaces=False)
 

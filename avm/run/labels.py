@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
-from avm.machine.turn import KINDS
 from caps.codec import decode_content_untrusted, decode_state, encode_state
 from caps.errors import CapsError
 from caps.jsonform import Json, to_json
+from caps.kinds import KINDS
 from caps.slots import Common, Foreign, Own
 from caps.value import Capability, Value
 
@@ -72,6 +72,9 @@ class Lens:
             return Foreign(reference if reference >= 0 else self.next_slot - reference - 1)
         if type(reference) is str:
             return Common(reference)
+        if len(reference) == 2:
+            place, kind = reference
+            return Foreign(place if place >= 0 else self.next_slot - place - 1, KINDS[kind])
         generation, priority, kind, expires, body, inner = reference
         return Own(generation, self.state(body, inner), priority, KINDS[kind], expires)
 

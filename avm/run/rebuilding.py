@@ -203,7 +203,7 @@ def _lost(references: list[Any]) -> set[Any]:
     """The references that are none of the machine's: what only the new code held."""
     found: set[Any] = set()
     for one in references:
-        if type(one) is list:
+        if type(one) is list and len(one) > 2:
             found |= _lost(one[5])
         elif type(one) is str and one not in COMMONS:
             found.add(one)

@@ -86,6 +86,8 @@ class UnderWay:
                 case int():
                     slot = reference if reference >= 0 else next_slot - reference - 1
                     return slots.get(slot) or self.lost(self.machine, slot)
+                case [place, _kind]:
+                    return cap(place)
             generation, priority, kind, expires_ms, context, inner = reference
             caps = tuple(map(cap, inner))
             return Local(
