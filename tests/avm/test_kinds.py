@@ -1,0 +1,128 @@
+"""Kinds: what is linear is neither dropped nor copied, whoever tries it, and a failed batch spends nothing."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from avm import NULL, Affine, Linear, Me, Message, Relevant, Send, Step, record
+from avm.testing import NotApplied, World
+from caps.value import Capability
+
+CONTENTS = {"linear": Linear(5), "affine": Affine(5), "relevant": Relevant(5)}
+
+
+@record(name="Holder")
+class Holder:
+    me: Me
+    other: Capability = NULL
+    held: tuple[object, ...] = ()
+
+
+class Pocket:
+    """Does with what comes as the name of the capability says."""
+
+    @staticmethod
+    def init(message: Message, me: Me) -> Step[Holder]:
+        names = ("keep", "drop", "void", "pass", "twice", "both", "lose", "spend", "fan", "mint")
+        named: dict[str, object] = {name: me(name) for name in names}
+        named |= {f"own-{kind}": me(kind, kind=kind) for kind in CONTENTS}
+        return message.answer(named), Holder(me)
+
+    @staticmethod
+    def step(message: Message, state: Holder) -> Step[Holder]:
+        said = message.content
+        match message.context:
+            case "keep":
+                return [], replace(state, held=(*state.held, said))
+            case "drop":
+                return [], state
+            case "void":
+                return [Send(NULL, said)], state
+            case "pass":
+                to, thing = said  # type: ignore[misc]
+                return [Send(to, thing)], state
+            case "twice":
+                to, thing = said  # type: ignore[misc]
+                return [Send(to, thing), Send(to, (thing,))], state
+            case "both":
+                to, thing = said  # type: ignore[misc]
+                return [Send(to, thing)], replace(state, held=(*state.held, thing))
+            case "lose":
+                return [], replace(state, held=())
+            case "spend":
+                return [Send(NULL, state.held)], replace(state, held=())
+            case "mint":
+                return [], replace(state, held=(*state.held, Linear(said)))
+        return [Send(said, state.held)], replace(state, held=())  # type: ignore[arg-type]
+
+
+def pocket(world: World, name: str = "pocket") -> Any:
+    return world.machine(Pocket, name)
+
+
+def fails(world: World, machine: Any, name: str, content: object) -> str:
+    with pytest.raises(NotApplied) as failure:
+        world.client().send(machine.cap(name), content)
+    assert failure.value.why == "rejected"
+    return str(machine.failures[-1])
+
+
+MAY_DROP = {"linear": False, "affine": True, "relevant": False}
+MAY_COPY = {"linear": False, "affine": False, "relevant": True}
+
+
+def things(world: World, kind: str) -> dict[str, object]:
+    """A value of a kind, and a capability of another machine."""
+    issuer = pocket(world, f"issuer-{kind}")
+    return {"value": CONTENTS[kind], "capability": issuer.cap(f"own-{kind}")}
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+@pytest.mark.parametrize("form", ["value", "capability"])
+def test_w16_what_is_dropped_or_copied_fails_its_batch_by_its_kind(kind: str, form: str) -> None:
+    world = World()
+    machine, ear = pocket(world), world.client().cap()
+    thing = things(world, kind)[form]
+    client = world.client()
+    for name, content, allowed in (
+        ("keep", thing, True),
+        ("lose", None, MAY_DROP[kind]),
+        ("spend", None, True),
+        ("drop", thing, MAY_DROP[kind]),
+        ("void", thing, True),
+        ("pass", (ear, thing), True),
+        ("twice", (ear, thing), MAY_COPY[kind]),
+        ("both", (ear, thing), MAY_COPY[kind]),
+        ("spend", None, True),
+    ):
+        if allowed:
+            client.send(machine.cap(name), content)
+            continue
+        said = fails(world, machine, name, content)
+        assert kind in said or type(thing).__name__ in said
+        assert ("Dropped" if name in ("lose", "drop") else "Copied") in said
+
+
+def test_w16_the_error_names_the_value_and_where_it_was_lost_or_doubled() -> None:
+    world = World()
+    machine, ear = pocket(world), world.client().cap()
+    said = fails(world, machine, "drop", {"coin": Linear(5)})
+    assert 'Linear(5) of message.content["coin"] was dropped' in said
+    said = fails(world, machine, "twice", (ear, Affine("a")))
+    assert "Affine('a') of message.content[1] was copied" in said
+    assert "sends[0].content and sends[1].content[0]" in said
+    world.client().send(machine.cap("keep"), (1, Linear("x")))
+    assert "Linear('x') of state.held[0][1] was dropped" in fails(world, machine, "lose", None)
+    assert machine.state.held == ((1, Linear("x")),)
+
+
+def test_w16_kinds_hold_after_the_host_and_its_workers_died() -> None:
+    world = World()
+    machine = pocket(world)
+    linear = things(world, "linear")["capability"]
+    world.client().send(machine.cap("keep"), linear)
+    world.crash()
+    assert "Dropped" in fails(world, machine, "lose", None)
+    world.client().send(machine.cap("spend"))
+    assert machine.state.held == ()
