@@ -159,7 +159,7 @@ class Common(Capability):
         return _HEAD + b"\x02" + order_of(self._name)
 
 
-NULL = Common("null~")
+NULL, TIME, RANDOM, INSPECT = map(Common, ("null~", "time~", "random~", "inspect~"))
 
 
 def sort_key(capability: Capability) -> bytes:

@@ -66,7 +66,7 @@ class Call:
     ) -> None:
         self._directory = directory
         self._wire = wire
-        self._receiver = values.receiver_of(wire)
+        self._receiver = values.asked_of(wire)
         self._content = content
         self._until = monotonic() + timeout_s
         self._key = fresh_key()
@@ -80,6 +80,7 @@ class Call:
         """The answer's body and capabilities; CliError for the outcomes that are known at once."""
         link = Link.open(self._directory, self._key)
         self._address = link.address
+        self._receiver = self._receiver or link.host
         self._offer(link)
         try:
             while True:

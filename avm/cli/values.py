@@ -115,11 +115,18 @@ def wire_text(wire: bytes) -> str:
 
 
 def receiver_of(wire: bytes) -> bytes:
-    """The address that a capability names; the common ones take nothing from a client."""
+    """The address that a capability names; the common ones take no lines."""
+    address = asked_of(wire)
+    if not address:
+        name = to_text(parse_wire_untrusted(wire))
+        raise CliError(f"{name} only answers: `avm-host call {name}`")
+    return address
+
+
+def asked_of(wire: bytes) -> bytes:
+    """The address that a capability names; none for a common one, which the host answers."""
     parsed = parse_wire_untrusted(wire)
-    if isinstance(parsed, CommonName):
-        raise CliError(f"{parsed.name} is for machines; a command sends to MACHINE.name or avm:...")
-    return parsed.address
+    return b"" if isinstance(parsed, CommonName) else parsed.address
 
 
 def _cap_object(text: str) -> str:

@@ -12,7 +12,7 @@ from avm.host.effects import Deliver, Verdict
 from avm.host.entry import append
 from avm.host.links import tell_away
 from avm.host.scheduler import Queue
-from avm.host.state import RUNNING, SUSPENDED, Client, Host, Machine, Mode, Status
+from avm.host.state import RUNNING, SUSPENDED, Ask, Client, Host, Machine, Mode, Status
 from caps.codec import encode_content
 from caps.value import Failed
 
@@ -247,18 +247,36 @@ def outcomes(host: Host, batch: Batch, why: str, detail: str, special: int = -1)
             outcome(host, sender, reply.ask, why, detail)
 
 
-def outcome(host: Host, owner: Machine | Client, number: int, why: str, detail: str) -> None:
-    """Gives one ask the outcome that is no answer; nothing happens when it has one already."""
+def outcome(
+    host: Host,
+    owner: Machine | Client,
+    number: int,
+    why: str,
+    detail: str,
+    back: Said | None = None,
+) -> None:
+    """Gives one ask the outcome that is no answer; nothing happens when it has one already.
+
+    `back` is the message that asked, where it is known that it was not taken: what may not be dropped
+    of it returns with the outcome.
+    """
     asks = owner.asks or {}
     ask = asks.get(number)
     if ask is None or ask.closing:
         return
     host.counts[why] += 1
-    host.deadlines.drop(("ask", owner.id, number))
-    said = Said(Reply(owner.address, number, ask.deadline_ms), failed(why, detail), (), None)
+    answer_ask(host, owner, ask, failed(why, detail), ())
+
+
+def answer_ask(
+    host: Host, owner: Machine | Client, ask: Ask, body: bytes, caps: tuple[Cap, ...]
+) -> None:
+    """What the host itself says to an ask, which is closed by it."""
+    host.deadlines.drop(("ask", owner.id, ask.number))
+    said = Said(Reply(owner.address, ask.number, ask.deadline_ms), body, caps, None)
     if isinstance(owner, Machine):
         ask.closing = True
-        host.group.dirty[("ask", owner.id, number)] = ask
+        host.group.dirty[("ask", owner.id, ask.number)] = ask
     send(host, host.address, owner.address, [said], NEVER_MS)
 
 

@@ -12,8 +12,8 @@ from avm.host.state import Flight, Host, Machine
 from caps.kinds import covers
 
 DEPTH_MAX = 64
-COMMONS = frozenset({"null~", "time~", "random~", "inspect~"})
 LOCAL_BYTES = 128
+COMMONS = frozenset({"null~", "time~", "random~", "inspect~"})
 
 
 class BadReference(Exception):

@@ -257,7 +257,8 @@ class Group:
 class Host:
     """A whole host.
 
-    `bound` are the names of machines with their capabilities as rows, opened when one is asked for.
+    `entropy` is what `random~` draws from, `off` are the commons that are not answered here, `origin`
+    is where they are, in wire form. `bound` are the names of machines with their capabilities as rows, opened when one is asked for.
     """
 
     address: bytes
@@ -300,6 +301,9 @@ class Host:
     effects: list[Any] = field(default_factory=list)
     next_id: int = 1
     next_token: int = 1
+    entropy: bytes = b""
+    off: tuple[str, ...] = ()
+    origin: bytes = b""
     draining: bool = False
     full: bool = False
     folded: int = 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from avm.host import acquaintance, carrying, clients, deciding, doubt, links, operate, peering
+from avm.host import acquaintance, carrying, clients, commons, deciding, doubt, links, operate, peering
 from avm.host import rebuild as rebuilding
 from avm.host.core import Core
 from avm.host.state import Host, Mode
@@ -213,6 +213,13 @@ FUNCTIONS = (
     _function("keep_node", peering.keep_node, Param("saved", BYTES)),
     _function("mark", clients.mark, Param("client", BYTES), REQUEST, Param("receiver", BYTES)),
     _function("ear", clients.ear, Param("client", BYTES), REQUEST, Param("context", BYTES)),
+    _function(
+        "furnish",
+        commons.furnish,
+        Param("entropy", BYTES),
+        Param("off", TEXT, ""),
+        Param("origin", BYTES, b""),
+    ),
     _function("prove", links.prove, ADDRESS),
     _function("run_again", doubt.run_again, Param("share", INT)),
     _function("next_span", doubt.next_span),
