@@ -18,6 +18,7 @@ from typing import Any
 import trio
 
 from avm.errors import AvmError
+from avm.host.commons import ENTROPY_BYTES, furnish
 from avm.host.core import Core
 from avm.host.effects import (
     Carry,
@@ -89,6 +90,8 @@ def run(directory: Directory, config: Config, record: Path | None = None) -> int
             core = Core(keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=VERSION)
             gc.disable()
             load_core(core, store)
+            commons = config.commons
+            core.do(furnish, os.urandom(ENTROPY_BYTES), commons.off, commons.wire)
             gc.freeze()
             gc.set_threshold(GARBAGE)
             gc.enable()
