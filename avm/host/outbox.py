@@ -7,19 +7,25 @@ noted as dirty, and what leaves the host waits for the commit.
 from avm.host import journal
 from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
-from avm.host.capability import INVALID, Cap, Reply
+from avm.host.capability import INVALID, Cap, Reply, kind_of
 from avm.host.effects import Deliver, Verdict
 from avm.host.entry import append
 from avm.host.links import tell_away
 from avm.host.scheduler import Queue
 from avm.host.state import RUNNING, SUSPENDED, Ask, Client, Host, Machine, Mode, Status
+from caps.capability import LINEAR, RELEVANT
 from caps.codec import encode_content
+from caps.heads import UNDROPPED, has_tag
 from caps.value import Failed
 
 CAP_BYTES = 100
 NOT_HERE = "no machine of this address is known here"
 # The deadline of an outcome: it waits for as long as its machine is there.
 NEVER_MS = 2**62
+# With these nothing has happened to what was asked.
+NOTHING_HAPPENED = ("undelivered", "refused", "rejected")
+# The tag of an outcome, before the array of its parts.
+FAILED_HEAD = 3
 
 
 def size_of(content: bytes, caps: tuple[Cap, ...]) -> int:
@@ -241,10 +247,11 @@ def outcomes(host: Host, batch: Batch, why: str, detail: str, special: int = -1)
     if sender is None or isinstance(sender, Client):
         return
     for index, reply in batch.own_replies():
+        back = batch.messages[index] if why in NOTHING_HAPPENED else None
         if why == "refused" and index != special:
-            outcome(host, sender, reply.ask, "rejected", "")
+            outcome(host, sender, reply.ask, "rejected", "", back)
         else:
-            outcome(host, sender, reply.ask, why, detail)
+            outcome(host, sender, reply.ask, why, detail, back)
 
 
 def outcome(
@@ -265,7 +272,10 @@ def outcome(
     if ask is None or ask.closing:
         return
     host.counts[why] += 1
-    answer_ask(host, owner, ask, failed(why, detail), ())
+    if back is not None and may_not_drop(back):
+        answer_ask(host, owner, ask, failed(why, detail, back.content), back.caps)
+    else:
+        answer_ask(host, owner, ask, failed(why, detail), ())
 
 
 def answer_ask(
@@ -280,9 +290,16 @@ def answer_ask(
     send(host, host.address, owner.address, [said], NEVER_MS)
 
 
-def failed(why: str, detail: str) -> bytes:
-    """The content of an outcome that is no answer."""
-    return encode_content(Failed(why, detail))[0]
+def failed(why: str, detail: str, back: bytes = b"") -> bytes:
+    """The content of an outcome that is no answer; `back` is that of the ask, where it returns."""
+    body = encode_content(Failed(why, detail))[0]
+    return body[:FAILED_HEAD] + b"\x83" + body[FAILED_HEAD + 1 :] + back if back else body
+
+
+def may_not_drop(said: Said) -> bool:
+    """Whether anything in a message's content is linear or relevant."""
+    kinds = (kind_of(cap) for cap in said.caps)
+    return any(kind in (LINEAR, RELEVANT) for kind in kinds) or has_tag(said.content, UNDROPPED)
 
 
 def tell(host: Host, batch: Batch, verdict: list[object]) -> None:

@@ -15,7 +15,7 @@ from caps.kinds import is_kinded
 from caps.map import Map, freeze
 from caps.record import Typed
 from caps.slots import NULL, Foreign, Own
-from caps.value import Affine, Linear, Record, Relevant, Value
+from caps.value import Affine, Failed, Linear, Record, Relevant, Value
 
 SHOWN_MAX = 60
 PLACES_MAX = 3
@@ -157,6 +157,8 @@ def _parts(value: Any) -> Iterator[tuple[str, Value]]:
             yield f".{name}", getattr(value, name)
     elif isinstance(value, Record):
         yield from _parts(value.fields)
+    elif isinstance(value, Failed):
+        yield ".content", value.content
 
 
 def slots_of(state: Value) -> list[int]:

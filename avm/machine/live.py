@@ -75,8 +75,11 @@ class Live:
         given: list[list[Any]],
     ) -> Iterator[Message]:
         """Decodes messages one at a time, as the step comes to them."""
-        most, watch = limits.content_bytes, self.watch
+        watch = self.watch
         watch.came = False
+        most, depth = limits.content_bytes, limits.depth
+        if from_host:  # An outcome may hold what was asked, whole.
+            most, depth = most + 2 * limits.word_bytes, depth + 1
         for message in given:
             if not message:  # inert: to a reply capability that is used or expired
                 ordinal += 1
@@ -90,12 +93,12 @@ class Live:
                 context_inner = [self.capability(one, fresh) for one in message[4]]
             context = self.context(message[0], context_inner)
             content = decode_content_untrusted(
-                message[1], inner, max_bytes=most, depth=limits.depth
+                message[1], inner, max_bytes=most, depth=depth
             )
             if fresh.kinded or TAGS in message[0] or TAGS in message[1]:
                 watch.came = True
             if type(content) is Failed and not from_host:
-                content = Failed("refused", content.detail)
+                content = Failed("refused", content.detail, content.content)
             yield Message(context, content, reply, f"{channel}.{ordinal}", now)
             ordinal += 1
 

@@ -187,7 +187,7 @@ def _encode_send(send: Any, references: References, limits: Limits) -> tuple[lis
         raise NotASend(f"a send is a Send or a Cancel, not {type(send).__name__}")
     content = send.content
     if isinstance(content, Failed):
-        content = Failed("refused", content.detail)
+        content = Failed("refused", content.detail, content.content)
     to = references.of(send.to)
     try:
         content = freeze(content, depth=limits.depth)

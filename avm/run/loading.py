@@ -3,10 +3,14 @@
 Before the journey. A damaged page can hide a whole row, which no checksum then misses.
 """
 
+import os
+
 import cbor2
 
 from avm.errors import AvmError
+from avm.host.commons import ENTROPY_BYTES, furnish
 from avm.host.core import Core
+from avm.run.config import CommonsConfig
 from avm.store.errors import StoreDamaged
 from avm.store.sqlite import SqliteStore
 
@@ -23,3 +27,8 @@ def load_core(core: Core, store: SqliteStore) -> None:
             f"{store.path} is damaged: its rows do not fit together, one is missing or is none of "
             "its table's (`avm-host verify` may say which); restore a backup"
         ) from error
+
+
+def furnish_core(core: Core, commons: CommonsConfig) -> None:
+    """Gives a core fresh random bytes, and says which commons it answers."""
+    core.do(furnish, os.urandom(ENTROPY_BYTES), commons.off, commons.wire)

@@ -18,7 +18,6 @@ from typing import Any
 import trio
 
 from avm.errors import AvmError
-from avm.host.commons import ENTROPY_BYTES, furnish
 from avm.host.core import Core
 from avm.host.effects import (
     Carry,
@@ -48,7 +47,7 @@ from avm.run.directory import Directory
 from avm.run.door import Door
 from avm.run.figures import Figures
 from avm.run.filing import Filing
-from avm.run.loading import load_core
+from avm.run.loading import furnish_core, load_core
 from avm.run.noting import note
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
@@ -90,8 +89,7 @@ def run(directory: Directory, config: Config, record: Path | None = None) -> int
             core = Core(keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=VERSION)
             gc.disable()
             load_core(core, store)
-            commons = config.commons
-            core.do(furnish, os.urandom(ENTROPY_BYTES), commons.off, commons.wire)
+            furnish_core(core, config.commons)
             gc.freeze()
             gc.set_threshold(GARBAGE)
             gc.enable()

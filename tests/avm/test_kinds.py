@@ -5,7 +5,21 @@ from typing import Any
 
 import pytest
 
-from avm import NULL, Affine, Linear, Me, Message, Relevant, Send, Step, record
+from avm import (
+    NULL,
+    Affine,
+    Failed,
+    Linear,
+    Me,
+    Message,
+    Refused,
+    Relevant,
+    Send,
+    Step,
+    record,
+)
+from avm.host.state import Mode
+from avm.sim.host import Refusal
 from avm.testing import NotApplied, World
 from caps.value import Capability
 
@@ -126,3 +140,69 @@ def test_w16_kinds_hold_after_the_host_and_its_workers_died() -> None:
     assert "Dropped" in fails(world, machine, "lose", None)
     world.client().send(machine.cap("spend"))
     assert machine.state.held == ()
+
+
+class Mailer:
+    """Sends a coin with an ask, keeps it in hand no more, and takes it back when it returns."""
+
+    @staticmethod
+    def init(message: Message, me: Me) -> Step[Holder]:
+        return message.answer({"put": me("put"), "mail": me("mail")}), Holder(me)
+
+    @staticmethod
+    def step(message: Message, state: Holder) -> Step[Holder]:
+        match message.context, message.content:
+            case "put", coin:
+                return [], replace(state, held=(*state.held, coin))
+            case "mail", Capability() as to:
+                return [Send(to, state.held, reply=state.me("told"))], replace(state, held=())
+            case "told", Failed(why, _, content):
+                return [], replace(state, held=content, other=state.me(why))
+        raise AssertionError
+
+
+@pytest.mark.parametrize("why", ["refused", "rejected", "undelivered"])
+@pytest.mark.parametrize("form", ["value", "capability"])
+def test_w16_linear_content_returns_with_the_outcome_of_an_ask_that_was_not_taken(
+    why: str, form: str
+) -> None:
+    world = World()
+    mailer, taker, client = world.machine(Mailer), world.machine(Taker), world.client()
+    thing = things(world, "linear")[form]
+    client.send(mailer.cap("put"), thing)
+    if why == "undelivered":
+        world._sim.suspend(taker.name, Mode.FAIL)
+    client.send(mailer.cap("mail"), taker.cap("take" if why == "undelivered" else why))
+    assert mailer.state.held == (thing,)
+    world.crash()
+    assert mailer.state.held == (thing,)
+
+
+def test_w16_what_is_linear_in_a_failed_batch_is_not_offered_again() -> None:
+    world = World()
+    mailer, taker, client = world.machine(Mailer), world.machine(Taker), world.client()
+    client.send(mailer.cap("put"), Linear(1))
+    client.send(mailer.cap("mail"), taker.cap("rejected"))
+    sim = world._sim
+    machine = sim.machine(taker.name)
+    ((key, row),) = sim.store.rows_of("failed", machine.id)
+    with pytest.raises(Refusal, match="cannot be retried"):
+        sim.ask(lambda request: sim.core.retry(request, machine, int(key[-1]), row))
+
+
+class Taker:
+    """Refuses, breaks or takes, as it is asked."""
+
+    @staticmethod
+    def init(message: Message, me: Me) -> Step[Holder]:
+        return message.answer({name: me(name) for name in ("refused", "rejected", "take")}), (
+            Holder(me)
+        )
+
+    @staticmethod
+    def step(message: Message, state: Holder) -> Step[Holder]:
+        if message.context == "refused":
+            raise Refused("no")
+        if message.context == "rejected":
+            raise RuntimeError
+        return message.answer(None), replace(state, held=message.content)  # type: ignore[arg-type]
