@@ -34,9 +34,11 @@ class Copied(Exception):
 class Watch:
     """Whether a machine's turns have to be followed at all; nothing of a kind costs nothing.
 
-    `came` is set by a message that brings something of a kind, for the rest of its turn.
+    `makes` says whether the code may make such things; `came` is set by a message that brings one, for
+    the rest of its turn.
     """
 
+    makes: bool = True
     state: Value = None
     held: bool = False
     came: bool = False

@@ -57,7 +57,10 @@ class Live:
     next_slot: int
     contexts: dict[bytes, Value]
     why_not: str = ""
-    watch: Watch = field(default_factory=Watch)
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(getattr(self.code, "makes_kinds", True))
 
     def decode_state(self, body: bytes, references: list[Any], fresh: Fresh | None = None) -> Value:
         """A state of this machine."""

@@ -124,6 +124,8 @@ def take_turn(
                 raise TooLarge(f"a turn may send {limits.turn_sends} messages")
             if held or watch.came:
                 follow(message, before, sends, taken.state)
+            elif watch.makes and after is not before:
+                held = is_kinded(taken.state)
             taken.sends.append(said)
         taken.changed = taken.state is not state
         if taken.changed and (size := size_of(taken.state)) > limits.state_bytes:

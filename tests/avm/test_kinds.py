@@ -18,9 +18,12 @@ from avm import (
     Step,
     record,
 )
+from avm.host.batch import Said
+from avm.host.capability import address_of
 from avm.host.state import Mode
 from avm.sim.host import Refusal
 from avm.testing import NotApplied, World
+from caps.codec import encode_content
 from caps.value import Capability
 
 CONTENTS = {"linear": Linear(5), "affine": Affine(5), "relevant": Relevant(5)}
@@ -206,3 +209,14 @@ class Taker:
         if message.context == "rejected":
             raise RuntimeError
         return message.answer(None), replace(state, held=message.content)  # type: ignore[arg-type]
+
+
+def test_w16_what_a_batch_makes_and_drops_fails_as_it_would_in_two() -> None:
+    world = World()
+    machine, client = pocket(world), world.client()
+    mint, lose = (world._sim.handles.held_as(machine.cap(name)) for name in ("mint", "lose"))
+    said = [Said(mint, encode_content(1)[0], (), None), Said(lose, encode_content(None)[0], (), None)]
+    client._client.offer(address_of(mint), said)
+    world.settle()
+    assert "Linear(1) of state.held[0] was dropped" in machine.failures[-1]
+    assert machine.state.held == ()
