@@ -7,15 +7,14 @@ noted as dirty, and what leaves the host waits for the commit.
 from avm.host import journal
 from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
-from avm.host.capability import INVALID, Cap, Reply, kind_of
+from avm.host.capability import INVALID, Cap, Reply
 from avm.host.effects import Deliver, Verdict
 from avm.host.entry import append
 from avm.host.links import tell_away
+from avm.host.returning import may_not_drop, own_copy
 from avm.host.scheduler import Queue
 from avm.host.state import RUNNING, SUSPENDED, Ask, Client, Host, Machine, Mode, Status
-from caps.capability import LINEAR, RELEVANT
 from caps.codec import encode_content
-from caps.heads import UNDROPPED, has_tag
 from caps.value import Failed
 
 CAP_BYTES = 100
@@ -246,8 +245,10 @@ def outcomes(host: Host, batch: Batch, why: str, detail: str, special: int = -1)
     sender = host.owner(batch.sender)
     if sender is None or isinstance(sender, Client):
         return
-    for index, reply in batch.own_replies():
-        back = batch.messages[index] if why in NOTHING_HAPPENED else None
+    asked = batch.own_replies()
+    messages = own_copy(host, batch) if asked and why in NOTHING_HAPPENED else ()
+    for index, reply in asked:
+        back = messages[index] if messages else None
         if why == "refused" and index != special:
             outcome(host, sender, reply.ask, "rejected", "", back)
         else:
@@ -294,12 +295,6 @@ def failed(why: str, detail: str, back: bytes = b"") -> bytes:
     """The content of an outcome that is no answer; `back` is that of the ask, where it returns."""
     body = encode_content(Failed(why, detail))[0]
     return body[:FAILED_HEAD] + b"\x83" + body[FAILED_HEAD + 1 :] + back if back else body
-
-
-def may_not_drop(said: Said) -> bool:
-    """Whether anything in a message's content is linear or relevant."""
-    kinds = (kind_of(cap) for cap in said.caps)
-    return any(kind in (LINEAR, RELEVANT) for kind in kinds) or has_tag(said.content, UNDROPPED)
 
 
 def tell(host: Host, batch: Batch, verdict: list[object]) -> None:
