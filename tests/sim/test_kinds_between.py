@@ -84,12 +84,12 @@ def test_w16_a_machine_that_moved_still_holds_what_is_linear() -> None:
     here, there = market.net.worlds
     market.do(0, "take", market.cap(1, "own-linear"))
     market.do(0, "make", 1)
-    there.ask(
-        lambda n: acquaintance.trust(there.core.host, n, here.core.host.address, True)
-    )
-    request = here.begin(
-        lambda n: here.core.move(n, here.machine("purse-0"), there.core.host.address, "came")
-    )
+    trusted = here.core.host.address
+    there.ask(lambda n: acquaintance.trust(there.core.host, n, trusted, True))
+    market.net.settle()
+    machine, to = here.machine("purse-0"), there.core.host.address
+    request = here.begin(lambda n: here.core.move(n, machine, to, "came"))
+    here.carry_out()
     market.net.settle()
     assert not here.answers.pop(request).error
     for name in ("lose", "lose"):
