@@ -215,7 +215,10 @@ def test_w16_what_a_batch_makes_and_drops_fails_as_it_would_in_two() -> None:
     world = World()
     machine, client = pocket(world), world.client()
     mint, lose = (world._sim.handles.held_as(machine.cap(name)) for name in ("mint", "lose"))
-    said = [Said(mint, encode_content(1)[0], (), None), Said(lose, encode_content(None)[0], (), None)]
+    said = [
+        Said(mint, encode_content(1)[0], (), None),
+        Said(lose, encode_content(None)[0], (), None),
+    ]
     client._client.offer(address_of(mint), said)
     world.settle()
     assert "Linear(1) of state.held[0] was dropped" in machine.failures[-1]
