@@ -147,8 +147,10 @@ class Client:
 
     def _receiver(self, cap: Cap) -> bytes:
         """To whom a capability leads: a common one to the host itself."""
-        assert self.core is not None
-        return address_of(cap) or self.core.host.address
+        if type(cap) is not Named:
+            return address_of(cap)
+        assert self.core is not None, "a host that is up answers it"
+        return self.core.host.address
 
     def offer(self, receiver: bytes, said: Sequence[Said]) -> int:
         """Offers a batch."""
