@@ -111,3 +111,44 @@ def test_w17_a_timer_asks_too_and_one_who_asks_nothing_is_told_so() -> None:
     client.offer(curious.cap("tell"))
     world.settle()
     assert "time~ answers who asks: give the send a reply" in curious.failures[-1]
+
+
+def test_w17_random_bytes_are_drawn_once() -> None:
+    world = World()
+    client = world.client()
+    drawn = [client.call(RANDOM, count) for count in (64, 64, 1, 100, 64)]
+    assert [len(one) for one in drawn] == [64, 64, 1, 100, 64]  # type: ignore[arg-type]
+    assert len({bytes(one)[:64] for one in drawn}) == 5  # type: ignore[arg-type, call-overload]
+    assert World().client().call(RANDOM) == World().client().call(RANDOM), "a seed says all of it"
+
+
+class Clerk:
+    """Writes down what it is told, in order."""
+
+    @staticmethod
+    def init(message: Message, me: Me) -> Step[Asker]:
+        named = {name: me("told", priority=level) for name, level in (("low", -0.9), ("high", 0.9))}
+        return message.answer(named), Asker(me)
+
+    step = Curious.step
+
+
+def test_w11_a_higher_priority_overtakes_other_senders_and_never_its_own() -> None:
+    world = World()
+    clerk, sim = world.machine(Clerk), world._sim
+    sim.suspend(clerk.name)
+    first, second = world.client(), world.client()
+    for number in range(8):
+        first.offer(clerk.cap("low"), ("low", number))
+    first.offer(clerk.cap("high"), ("high, behind its own", 0))
+    for number in range(4):
+        second.offer(clerk.cap("high"), ("high", number))
+    world.settle()
+    sim.resume(clerk.name)
+    world.settle()
+    told = list(clerk.state.told)
+    of_first = [one for one in told if one[0] != "high"]
+    assert of_first == [*(("low", number) for number in range(8)), ("high, behind its own", 0)]
+    of_second = [told.index(("high", number)) for number in range(4)]
+    assert of_second == sorted(of_second)
+    assert of_second[-1] < told.index(("low", 7)) and of_second[0] <= 1

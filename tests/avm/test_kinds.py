@@ -21,6 +21,7 @@ from avm import (
 from avm.host.batch import Said
 from avm.host.capability import address_of
 from avm.host.state import Mode
+from avm.machine import frames
 from avm.sim.host import Refusal
 from avm.testing import NotApplied, World
 from caps.codec import encode_content
@@ -223,3 +224,56 @@ def test_w16_what_a_batch_makes_and_drops_fails_as_it_would_in_two() -> None:
     world.settle()
     assert "Linear(1) of state.held[0] was dropped" in machine.failures[-1]
     assert machine.state.held == ()
+
+
+class Keeper:
+    """Keeps a coin in the context of a capability, and nowhere else."""
+
+    @staticmethod
+    def init(message: Message, me: Me) -> Step[Holder]:
+        return message.answer({"seal": me("seal"), "look": me("look")}), Holder(me)
+
+    @staticmethod
+    def step(message: Message, state: Holder) -> Step[Holder]:
+        match message.context, message.content:
+            case "seal", (Capability() as to, coin):
+                return [Send(to, state.me(("coin", coin)))], state
+            case "look", Capability() as sealed:
+                _, coin = state.me.open(sealed)  # type: ignore[misc]
+                return [Send(NULL, sealed)], replace(state, held=(*state.held, coin))
+            case ("coin", coin), "take":
+                return [], replace(state, held=(*state.held, coin))
+        return [], state
+
+
+def test_w16_a_coin_goes_into_a_context_and_comes_back_with_it() -> None:
+    world = World()
+    keeper, client = world.machine(Keeper), world.client()
+    ear = client.cap()
+    for number, how in enumerate(("use", "look")):
+        client.send(keeper.cap("seal"), (ear, Linear(number)))
+        (heard,) = client.inbox()
+        assert keeper.state.held == tuple(map(Linear, range(number)))
+        assert isinstance(heard.content, Capability)
+        with pytest.raises(NotApplied):
+            client.send(heard.content, "forget it")
+        if how == "use":
+            client.send(heard.content, "take")
+        else:
+            client.send(keeper.cap("look"), heard.content)
+    assert keeper.state.held == (Linear(0), Linear(1))
+
+
+def test_w16_the_host_fails_a_batch_of_a_worker_that_does_not_look() -> None:
+    world = World()
+    machine, sim = pocket(world), world._sim
+    linear = things(world, "linear")["capability"]
+    world.client().offer(machine.cap("drop"), linear)
+    while not any(worker.frames for worker in sim.workers.values()):
+        sim.step()
+    ((number, worker),) = [one for one in sim.workers.items() if one[1].frames]
+    _kind, place, token, *_given = frames.unpack(worker.frames.pop())
+    answer = [frames.TURN, place, token, frames.UNCHANGED, "", None]
+    sim.core.answer(number, frames.pack(answer))
+    world.settle()
+    assert machine.failures == ["the linear capability that came as number 1 was dropped"]

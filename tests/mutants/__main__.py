@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.mutants import campaign, crashes, recording, travel, world
+from tests.mutants import campaign, crashes, kinds, recording, travel, world
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.shells import SHELL_FAULTS
@@ -28,6 +28,7 @@ ALL = (
     *recording.FAULTS,
     *world.FAULTS,
     *campaign.FAULTS,
+    *kinds.FAULTS,
 )
 
 

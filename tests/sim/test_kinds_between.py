@@ -145,3 +145,33 @@ def test_w17_each_answer_comes_once_though_the_host_dies_at_any_moment() -> None
         market.net.crash(market.net.worlds[0])
         market.net.settle()
         assert len(market.purse(0).told) == 1
+
+
+@pytest.mark.parametrize("offered", [False, True])
+def test_w16_linear_content_returns_when_the_other_host_is_away_for_long(offered: bool) -> None:
+    market = Market(6)
+    there = market.net.worlds[1]
+    market.do(0, "make", 1)
+    (coin,) = market.purse(0).coins
+    if offered:
+        market.do(0, "make", 1)
+        market.do(0, "give", market.cap(1, "take"))
+        coin = market.purse(0).coins[0]
+        there.suspend("purse-1")
+    else:
+        market.net.stop(there)
+    market.do(0, "give", market.cap(1, "take"))
+    assert market.purse(0).coins == ()
+    market.net.advance(59)
+    assert market.purse(0).coins == ()
+    if offered:
+        market.net.crash(market.net.worlds[0])
+    market.net.advance(30)
+    if offered:
+        there.resume("purse-1")
+        market.net.advance(30)
+    assert market.purse(0).coins == (coin,)
+    if not offered:
+        market.net.start(there)
+        market.net.advance(60)
+    assert coin not in market.purse(1).coins
