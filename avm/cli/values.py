@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from avm.cli.errors import CliError, Usage
 from avm.cli.link import ask
 from avm.cli.output import safe
+from avm.host.refer import COMMONS
 from avm.run.directory import Directory
 from caps import jsonform
 from caps.capability import CommonName, parse_text, parse_wire_untrusted, to_text
@@ -126,7 +127,11 @@ def receiver_of(wire: bytes) -> bytes:
 def asked_of(wire: bytes) -> bytes:
     """The address that a capability names; none for a common one, which the host answers."""
     parsed = parse_wire_untrusted(wire)
-    return b"" if isinstance(parsed, CommonName) else parsed.address
+    if not isinstance(parsed, CommonName):
+        return parsed.address
+    if parsed.name not in COMMONS:
+        raise Usage(f"there is no {parsed.name}; the common ones are {', '.join(sorted(COMMONS))}")
+    return b""
 
 
 def _cap_object(text: str) -> str:

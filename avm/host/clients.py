@@ -113,7 +113,11 @@ def offer(
     crowded = machine is not None and _is_crowded(host, machine)
     # What another host has taken of is waited for, also while there is no network.
     common = receiver == host.address
-    away = owner is None and not common and (host.networked or channel.sent > 0 or has_moved(host, receiver))
+    away = (
+        owner is None
+        and not common
+        and (host.networked or channel.sent > 0 or has_moved(host, receiver))
+    )
     if away:
         waiting = channel.received - channel.taken
         # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.

@@ -95,9 +95,7 @@ class Live:
                 inner = [self.capability(one, fresh) for one in message[3]]
                 context_inner = [self.capability(one, fresh) for one in message[4]]
             context = self.context(message[0], context_inner)
-            content = decode_content_untrusted(
-                message[1], inner, max_bytes=most, depth=depth
-            )
+            content = decode_content_untrusted(message[1], inner, max_bytes=most, depth=depth)
             if fresh.kinded or TAGS in message[0] or TAGS in message[1]:
                 watch.came = True
             if type(content) is Failed and not from_host:

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from avm.host import acquaintance, carrying, clients, commons, deciding, doubt, links, operate, peering
+from avm.host import (
+    acquaintance,
+    carrying,
+    clients,
+    commons,
+    deciding,
+    doubt,
+    links,
+    operate,
+    peering,
+)
 from avm.host import rebuild as rebuilding
 from avm.host.core import Core
 from avm.host.state import Host, Mode

@@ -15,8 +15,13 @@ from avm.store.errors import StoreDamaged
 from avm.store.sqlite import SqliteStore
 
 
-def load_core(core: Core, store: SqliteStore) -> None:
-    """Gives a core what its store holds, of one commit; StoreDamaged."""
+def load_core(core: Core, store: SqliteStore, commons: CommonsConfig | None = None) -> None:
+    """Gives a core what its store holds, of one commit, and fresh random bytes; StoreDamaged.
+
+    `commons` says which of them it answers; all without it.
+    """
+    commons = commons or CommonsConfig()
+    core.do(furnish, os.urandom(ENTROPY_BYTES), commons.off, commons.wire)
     try:
         with store.reading():
             core.load(store.rows)
@@ -27,8 +32,3 @@ def load_core(core: Core, store: SqliteStore) -> None:
             f"{store.path} is damaged: its rows do not fit together, one is missing or is none of "
             "its table's (`avm-host verify` may say which); restore a backup"
         ) from error
-
-
-def furnish_core(core: Core, commons: CommonsConfig) -> None:
-    """Gives a core fresh random bytes, and says which commons it answers."""
-    core.do(furnish, os.urandom(ENTROPY_BYTES), commons.off, commons.wire)

@@ -47,7 +47,7 @@ from avm.run.directory import Directory
 from avm.run.door import Door
 from avm.run.figures import Figures
 from avm.run.filing import Filing
-from avm.run.loading import furnish_core, load_core
+from avm.run.loading import load_core
 from avm.run.noting import note
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
@@ -88,8 +88,7 @@ def run(directory: Directory, config: Config, record: Path | None = None) -> int
             drop_keys(directory, store)
             core = Core(keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=VERSION)
             gc.disable()
-            load_core(core, store)
-            furnish_core(core, config.commons)
+            load_core(core, store, config.commons)
             gc.freeze()
             gc.set_threshold(GARBAGE)
             gc.enable()

@@ -5,7 +5,6 @@ same inside that a worker process has. Alone it has no time: each call of `step`
 could happen next, chosen by the seed. A `World` calls the parts of a step each in its time.
 """
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -108,8 +107,8 @@ class SimHost:
         keys = Keyring(*self.keyring_seeds)
         self.core = Core(keys, self.limits, now_ms=self.now_ms, python="sim", version="sim")
         self.core.load(self.store.rows)
-        seed = self.keyring_seeds[1] + self.crashes.to_bytes(8, "big")
-        self.core.do(furnish, hashlib.blake2b(seed, digest_size=32).digest(), *self.commons)
+        seed = int.from_bytes(self.keyring_seeds[1][:8], "big") + self.crashes
+        self.core.do(furnish, Entropy(seed).bytes(32), *self.commons)
         if self.network is not None:
             self.core.join()
         self.workers = {}

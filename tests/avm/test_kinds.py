@@ -49,7 +49,7 @@ class Pocket:
 
     @staticmethod
     def step(message: Message, state: Holder) -> Step[Holder]:
-        said = message.content
+        said: Any = message.content
         match message.context:
             case "keep":
                 return [], replace(state, held=(*state.held, said))
@@ -58,13 +58,13 @@ class Pocket:
             case "void":
                 return [Send(NULL, said)], state
             case "pass":
-                to, thing = said  # type: ignore[misc]
+                to, thing = said
                 return [Send(to, thing)], state
             case "twice":
-                to, thing = said  # type: ignore[misc]
+                to, thing = said
                 return [Send(to, thing), Send(to, (thing,))], state
             case "both":
-                to, thing = said  # type: ignore[misc]
+                to, thing = said
                 return [Send(to, thing)], replace(state, held=(*state.held, thing))
             case "lose":
                 return [], replace(state, held=())
@@ -72,7 +72,7 @@ class Pocket:
                 return [Send(NULL, state.held)], replace(state, held=())
             case "mint":
                 return [], replace(state, held=(*state.held, Linear(said)))
-        return [Send(said, state.held)], replace(state, held=())  # type: ignore[arg-type]
+        return [Send(said, state.held)], replace(state, held=())
 
 
 def pocket(world: World, name: str = "pocket") -> Any:
@@ -160,7 +160,7 @@ class Mailer:
                 return [], replace(state, held=(*state.held, coin))
             case "mail", Capability() as to:
                 return [Send(to, state.held, reply=state.me("told"))], replace(state, held=())
-            case "told", Failed(why, _, content):
+            case "told", Failed(why, _, tuple(content)):
                 return [], replace(state, held=content, other=state.me(why))
         raise AssertionError
 
