@@ -189,7 +189,9 @@ def _follow(probing: Probe, output: list[Any], fresh: int) -> None:
     for send in (send for said in output[2] for send in said):
         asked: Any = send[3] if len(send) > 3 else None
         for reference in (send[0], *(send[2] if len(send) > 2 else ()), asked):
-            if type(reference) is not list or reference[4] in probing.contexts:
+            if type(reference) is not list or len(reference) == 2:
+                continue
+            if reference[4] in probing.contexts:
                 continue
             inner = [_kept(one, probing.next_slot) for one in reference[5]]
             probing.contexts[reference[4]] = inner

@@ -1,7 +1,9 @@
 """The rule of kinds against a model of it, in the worker and in the host, and the kinds of capabilities."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +13,12 @@ from hypothesis import strategies as st
 from avm import NULL, Affine, Linear, Me, Message, Relevant, Send
 from avm.host import kinds
 from avm.host.capability import Local, Reply, Sealed, kind_of, to_wire
+from avm.host.commons import draw, furnish
 from avm.host.keys import Keyring
 from avm.host.plan import Unfit
-from avm.host.state import Flight, Machine, Status
+from avm.host.state import Flight, Host, Machine, Status
 from avm.limits import Limits
+from avm.machine import frames
 from avm.machine.kinds import Watch, slots_of
 from avm.machine.turn import APPLIED, REJECTED, References, take_turn
 from caps.capability import kind_of_wire, parse_wire_untrusted
@@ -226,3 +230,29 @@ def _holds(value: Value, wrapper: type) -> bool:
         return _holds(value.value, wrapper)
     parts: Any = value if type(value) is tuple else value.values() if isinstance(value, Map) else ()
     return any(_holds(part, wrapper) for part in parts)
+
+
+def test_the_bytes_of_references_reports_and_random_draws_are_these() -> None:
+    vectors = json.loads((Path(__file__).parents[1] / "vectors" / "kinds.json").read_text())
+    references = References(5, 1024)
+    made = {
+        "linear slot 3": frames.pack(references.of(Foreign(3, "linear"))),  # type: ignore[arg-type]
+        "affine and new": frames.pack(references.of(Foreign(5, "affine"))),  # type: ignore[arg-type]
+        "relevant slot 4": frames.pack(references.of(Foreign(4, "relevant"))),  # type: ignore[arg-type]
+    }
+    held = [[3, 4], [3, -1]]
+    answer = [frames.TURN, 1, 2, frames.UNCHANGED, "", None, held]
+    made["a report"] = frames.pack(answer)
+    host = Host(b"h" * 32, Limits(), Keyring(b"s" * 32, b"t" * 32))
+    furnish(host, bytes(range(32)))
+    made["100 random bytes"], made["8 more"] = draw(host, 100), draw(host, 8)
+    assert {name: body.hex() for name, body in made.items()} == vectors
+    assert frames.held_in(frames.unpack_untrusted(bytes.fromhex(vectors["a report"]))) == held
+
+
+@pytest.mark.parametrize(
+    "report", [[], [[1]], [[1], 2], [[1], ["a"]], [[1], [True]], [[1], [2], [3]]]
+)
+def test_a_report_of_another_shape_is_a_bad_frame(report: list[Any]) -> None:
+    with pytest.raises(frames.BadFrame):
+        frames.held_in([frames.TURN, 1, 2, frames.UNCHANGED, "", None, report])
