@@ -3,7 +3,7 @@
 from avm.message import Cancel, Event, Message, Refused, Send, Step
 from caps.light import TYPE_CHECKING, later
 from caps.map import Map
-from caps.slots import NULL, Me
+from caps.slots import INSPECT, NULL, RANDOM, TIME, Me
 from caps.value import Affine, Capability, Failed, Linear, Record, Relevant, Value
 
 if TYPE_CHECKING:
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from caps.record import record
 
 __all__ = [
+    "INSPECT",
     "NULL",
+    "RANDOM",
+    "TIME",
     "Affine",
     "Cancel",
     "Capability",

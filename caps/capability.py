@@ -42,6 +42,8 @@ _COMMON_TAG = bytes.fromhex("d9a08c")  # CBOR tag 41,100
 _CAVEAT_DOMAIN = b"avm caveat"
 _CHECKSUM_DOMAIN = b"avm text"
 _CHECKSUM_BYTES = 4
+_ADDRESS_HEAD_BYTES = 2
+_NULL = 0xF6
 _PREFIX = "avm:"
 _COMMON_NAME = re.compile(r"[a-z][a-z0-9-]*~")
 _STRAY = re.compile(r"[^A-Za-z0-9_-]")
@@ -113,6 +115,19 @@ def parse_wire_untrusted(body: bytes) -> WireCapability:
             shape.refuse("capability: common name")
         return CommonName(name)
     return _sealed(loads_plain_untrusted(body[1:], max_bytes=WIRE_BYTES_MAX, depth=16))
+
+
+def kind_of_wire(wire: bytes) -> tuple[int, bool]:
+    """Return the kind of a sealed capability whose bytes were read before, and whether it expires.
+
+    Nothing is decoded: before the kind stand a version byte, the head of an array, the address, and
+    two integers.
+    """
+    at = 2 + _ADDRESS_HEAD_BYTES + ADDRESS_BYTES
+    for _integer in range(2):
+        short = wire[at] & 0x1F
+        at += 1 if short < 24 else 1 + (1 << short - 24)
+    return wire[at], wire[at + 1] != _NULL
 
 
 def _sealed(plain: object) -> SealedCapability:

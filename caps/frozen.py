@@ -22,6 +22,9 @@ RELEVANT = 41006
 FAILED = 41007
 
 TAG_BYTES = 3
+CAPABILITY_BYTES = TAG_BYTES + 5
+# Above these bits of a weight stands how much of it has a kind; see `caps.kinds`.
+SIZE_BITS = 40
 DEPTH_MAX = 64
 KEY_DEPTH_MAX = 8
 INT_BITS_MAX = 4096
@@ -63,7 +66,7 @@ class Capability(Settled):
 
     __slots__ = ()
     _depth = 0
-    _weight = TAG_BYTES + 5
+    _weight = CAPABILITY_BYTES
 
     def __repr__(self) -> str:
         return "<capability>"
@@ -89,7 +92,8 @@ def weight_of(value: object) -> int:
     """Return how many bytes a frozen value takes when it is encoded as a state.
 
     A capability counts as if its reference were the longest, the rest is exact. What is frozen
-    notes its weight, so that after a change only what is new is weighed.
+    notes its weight, so that after a change only what is new is weighed. Above the size stands how
+    much in it has a kind.
     """
     if type(value) is int:
         return _weight_of_int(value)

@@ -72,7 +72,7 @@ def _form_to_json(value: Value, name_of: NameOf | None) -> Json:
         case Relevant():
             return {"$relevant": _to_json(value.value, name_of)}
         case Failed():
-            return {"$failed": [value.why, value.detail]}
+            return {"$failed": [_to_json(part, name_of) for part in value._parts()]}
     raise NotAValue(f"a {type(value).__name__} is no value")
 
 
@@ -136,6 +136,8 @@ def _form_from_json(special: str, inner: Json, resolve: Resolve) -> Value:
             return Relevant(_from_json(inner, resolve))
         case "$failed", [str(why), str(detail)]:
             return Failed(why, detail)
+        case "$failed", [str(why), str(detail), content] if content is not None:
+            return Failed(why, detail, _from_json(content, resolve))
     if special in _FORMS:
         raise Malformed(f"{special} takes {_FORMS[special]}")
     raise Malformed(f"there is no {special}; a key that begins with $ goes into $map")

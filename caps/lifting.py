@@ -128,14 +128,22 @@ class Lifting:
         if isinstance(raw, tuple):
             if tag == PAIRS:
                 return self._lift_pairs(raw, room - 1)
-            if tag == FAILED and [type(part) for part in raw] == [str, str]:
-                return Failed(raw[0], raw[1])
+            if tag == FAILED and [type(part) for part in raw[:2]] == [str, str]:
+                return self._lift_failed(raw, room - 1)
             if tag == ME and self.me is not None:
                 within = tuple([self.lift(part, room - 1) for part in raw])
                 return Me(self.me._generation, within)
             if tag == RECORD and self.records is not None and len(raw) == 2:
                 return self._lift_record(self.records, raw[0], raw[1], room - 1)
         raise Malformed("a tag that does not belong here")
+
+    def _lift_failed(self, raw: tuple[object, ...], room: int) -> Failed:
+        why, detail = cast("tuple[str, str]", raw[:2])
+        if len(raw) == 2:
+            return Failed(why, detail)
+        if len(raw) > 3 or raw[2] is None:
+            raise Malformed("an outcome of another form")
+        return Failed(why, detail, self.lift(raw[2], room))
 
     def _lift_pairs(self, raw: tuple[object, ...], room: int) -> Map[object, object]:
         placed: list[tuple[bytes, tree.Stored, object]] = []

@@ -93,7 +93,7 @@ class Lowering:
         if isinstance(value, Record):
             return self._lower_record(value.name, self._lower_map(value.fields))
         if isinstance(value, Failed):
-            return CBORTag(FAILED, (value.why, value.detail))
+            return CBORTag(FAILED, tuple(map(self.lower, value._parts())))
         if isinstance(value, _WRAPPER_TYPES):
             return CBORTag(WRAPPERS[type(value)], self.lower(value.value))
         if isinstance(value, Me) and self.whole:

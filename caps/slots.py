@@ -10,6 +10,7 @@ from math import isfinite
 
 from caps.frozen import (
     CAPABILITY,
+    CAPABILITY_BYTES,
     ME,
     TAG_BYTES,
     Capability,
@@ -19,10 +20,10 @@ from caps.frozen import (
     order_tagged,
     weight_of,
 )
+from caps.kinds import KINDS, MARKS, is_kinded, joined, kind_in
 from caps.map import freeze, settle_tuple
 from caps.value import Value
 
-KINDS = frozenset(("", "linear", "affine", "relevant"))
 EXPIRES_S_MAX = 1 << 40
 
 _HEAD = head(0xC0, CAPABILITY)
@@ -32,21 +33,22 @@ class Foreign(Capability):
     """A capability received from others, known by the number of its slot.
 
     What `Foreign(slot)` makes is of a class below it, which makes none: so who holds one cannot make
-    another of its type and a number, nor give it another number.
+    another of its type and a number, nor give it another number. Each kind has a class.
     """
 
     __slots__ = ("_slot",)
     _slot: int
+    _kind = ""
 
-    def __new__(cls, slot: int) -> Foreign:  # noqa: PYI034
+    def __new__(cls, slot: int, kind: str = "") -> Foreign:  # noqa: PYI034
         if cls is not Foreign:
             raise TypeError("a capability is received or sealed, and not made of anything else")
-        one: Foreign = object.__new__(_Handle)
+        one: Foreign = object.__new__(_HANDLES[kind] if kind else _Handle)
         _put_slot(one, slot)
         return one
 
     def __eq__(self, other: object) -> bool:
-        if type(other) is not _Handle:
+        if not isinstance(other, Foreign):
             return NotImplemented
         return self._slot == other._slot
 
@@ -58,10 +60,30 @@ class Foreign(Capability):
 
 
 class _Handle(Foreign):
-    """The class of every `Foreign` there is."""
+    """The class of every `Foreign` of no kind."""
 
     __slots__ = ()
 
+
+class _Linear(Foreign):
+    __slots__ = ()
+    _kind = "linear"
+    _weight = CAPABILITY_BYTES + MARKS["linear"]
+
+
+class _Affine(Foreign):
+    __slots__ = ()
+    _kind = "affine"
+    _weight = CAPABILITY_BYTES + MARKS["affine"]
+
+
+class _Relevant(Foreign):
+    __slots__ = ()
+    _kind = "relevant"
+    _weight = CAPABILITY_BYTES + MARKS["relevant"]
+
+
+_HANDLES: dict[str, type[Foreign]] = {one._kind: one for one in (_Linear, _Affine, _Relevant)}
 
 _SLOT = Foreign.__dict__["_slot"]
 _put_slot = _SLOT.__set__
@@ -97,6 +119,10 @@ class Own(Capability):
         self._expires_ms = expires_ms
         self._place = None
 
+    @property
+    def _weight(self) -> int:  # type: ignore[override]
+        return CAPABILITY_BYTES + MARKS[self._kind]
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not Own:
             return NotImplemented
@@ -128,6 +154,14 @@ class Narrowed(Capability):
         self._inner = inner
         self._caveats = caveats
         self._place = None
+
+    @property
+    def _kind(self) -> str:
+        return self._inner._kind
+
+    @property
+    def _weight(self) -> int:  # type: ignore[override]
+        return CAPABILITY_BYTES + MARKS[self._inner._kind]
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not Narrowed:
@@ -164,7 +198,7 @@ class Common(Capability):
         return _HEAD + b"\x02" + order_of(self._name)
 
 
-NULL = Common("null~")
+NULL, TIME, RANDOM, INSPECT = map(Common, ("null~", "time~", "random~", "inspect~"))
 
 
 def sort_key(capability: Capability) -> bytes:
@@ -200,7 +234,8 @@ class Me(Settled):
         """Seal a context into a capability to this machine.
 
         `priority` is between -1 and 1, `kind` one of "", "linear", "affine", "relevant", `expires` in
-        seconds since 1970 UTC. Raises ValueError for these, NotAValue for the context.
+        seconds since 1970 UTC. What stands in the context may make the kind a stronger one. Raises
+        ValueError for these, NotAValue for the context.
         """
         if not -1 <= priority <= 1:
             raise ValueError("a priority is between -1 and 1")
@@ -209,11 +244,18 @@ class Me(Settled):
         frozen = freeze(context)
         for outer in reversed(self._within):
             frozen = freeze((outer, frozen))
+        kind = joined(kind, kind_in(frozen))
         return Own(self._generation, frozen, round(priority * 1000), kind, _expires_ms(expires))
 
     def within(self, part: Value) -> Me:
-        """Return the Me that seals `(part, context)` where it is given `context`."""
-        return Me(self._generation, (*self._within, freeze(part)))
+        """Return the Me that seals `(part, context)` where it is given `context`.
+
+        Raises ValueError where the part holds anything of a kind: each seal would copy it.
+        """
+        frozen = freeze(part)
+        if is_kinded(frozen):
+            raise ValueError("what may not be dropped or copied cannot be in a Me")
+        return Me(self._generation, (*self._within, frozen))
 
     def open(self, capability: Capability) -> Value | None:
         """Return the context of one's own capability, None of any other.

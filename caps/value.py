@@ -21,6 +21,7 @@ from caps.frozen import (
     order_text,
     weight_of,
 )
+from caps.kinds import MARKS
 from caps.light import TYPE_CHECKING, dataclass
 from caps.map import Map, freeze, path_part, settle
 
@@ -90,7 +91,7 @@ class Linear(_Kinded):
         return order_tagged(LINEAR, self.value)
 
     def _weigh(self) -> int:
-        return TAG_BYTES + weight_of(self.value)
+        return TAG_BYTES + MARKS["linear"] + weight_of(self.value)
 
 
 class Affine(_Kinded):
@@ -102,7 +103,7 @@ class Affine(_Kinded):
         return order_tagged(AFFINE, self.value)
 
     def _weigh(self) -> int:
-        return TAG_BYTES + weight_of(self.value)
+        return TAG_BYTES + MARKS["affine"] + weight_of(self.value)
 
 
 class Relevant(_Kinded):
@@ -114,26 +115,34 @@ class Relevant(_Kinded):
         return order_tagged(RELEVANT, self.value)
 
     def _weigh(self) -> int:
-        return TAG_BYTES + weight_of(self.value)
+        return TAG_BYTES + MARKS["relevant"] + weight_of(self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Failed(Settled):
-    """The outcome of an ask that got no answer: why, in one word, and what was said about it."""
+    """The outcome of an ask that got no answer: why, in one word, and what was said about it.
+
+    `content` is what the ask said, where that may not be dropped and nothing happened to it.
+    """
 
     why: str
     detail: str = ""
+    content: Value = None
 
     def __post_init__(self) -> None:
         if type(self.why) is not str or type(self.detail) is not str:
             raise NotAValue("why and detail of Failed are texts")
-        settle_slots(self, ("why", "detail"))
+        settle_slots(self, ("why", "detail", "content"))
 
     def _order(self) -> bytes:
-        return order_tagged(FAILED, (self.why, self.detail))
+        return order_tagged(FAILED, self._parts())
 
     def _weigh(self) -> int:
-        return TAG_BYTES + weight_of((self.why, self.detail))
+        return TAG_BYTES + weight_of(self._parts())
+
+    def _parts(self) -> tuple[Value, ...]:
+        parts = (self.why, self.detail)
+        return parts if self.content is None else (*parts, self.content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Call:
     ) -> None:
         self._directory = directory
         self._wire = wire
-        self._receiver = values.receiver_of(wire)
+        self._receiver = values.asked_of(wire)
         self._content = content
         self._until = monotonic() + timeout_s
         self._key = fresh_key()
@@ -81,6 +81,7 @@ class Call:
         """The answer's body and capabilities; CliError for the outcomes that are known at once."""
         link = Link.open(self._directory, self._key)
         self._address = link.address
+        self._receiver = self._receiver or link.host
         self._offer(link)
         try:
             while True:

@@ -50,7 +50,7 @@ class Link:
         self._out = bytearray()
         self._request = 0
         self.came: deque[list[Any]] = deque()
-        self.address = b""
+        self.address = self.host = b""
 
     @classmethod
     def open(
@@ -81,7 +81,7 @@ class Link:
                     f"the host in {self._directory.path} does not answer; is it stopped?"
                 )
             self.pump(until - monotonic())
-        self.address = self.came.popleft()[2]
+        _kind, _version, self.address, self.host, _running = self.came.popleft()
 
     def write(self, frame: list[Any]) -> None:
         """Queues a frame; `pump` writes it. TooLarge for one that the host would not read."""

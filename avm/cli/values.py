@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from avm.cli.errors import CliError, Usage
 from avm.cli.link import ask
 from avm.cli.output import safe
+from avm.host.refer import COMMONS
 from avm.run.directory import Directory
 from caps import jsonform
 from caps.capability import CommonName, parse_text, parse_wire_untrusted, to_text
@@ -115,11 +116,22 @@ def wire_text(wire: bytes) -> str:
 
 
 def receiver_of(wire: bytes) -> bytes:
-    """The address that a capability names; the common ones take nothing from a client."""
+    """The address that a capability names; the common ones take no lines."""
+    address = asked_of(wire)
+    if not address:
+        name = to_text(parse_wire_untrusted(wire))
+        raise CliError(f"{name} only answers: `avm-host call {name}`")
+    return address
+
+
+def asked_of(wire: bytes) -> bytes:
+    """The address that a capability names; none for a common one, which the host answers."""
     parsed = parse_wire_untrusted(wire)
-    if isinstance(parsed, CommonName):
-        raise CliError(f"{parsed.name} is for machines; a command sends to MACHINE.name or avm:...")
-    return parsed.address
+    if not isinstance(parsed, CommonName):
+        return parsed.address
+    if parsed.name not in COMMONS:
+        raise Usage(f"there is no {parsed.name}; the common ones are {', '.join(sorted(COMMONS))}")
+    return b""
 
 
 def _cap_object(text: str) -> str:

@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 
 import cbor2
 
-from caps.capability import AFFINE, CommonName, SealedCapability, narrow, parse_wire_untrusted
+from caps.capability import (
+    AFFINE,
+    NONE,
+    CommonName,
+    SealedCapability,
+    kind_of_wire,
+    narrow,
+    parse_wire_untrusted,
+)
 from caps.caveats import CAVEATS_MAX, KNOWN, Caveat, check_caveat_untrusted, parse_caveat_untrusted
 from caps.errors import InvalidCapability, Malformed
 from caps.sealing import (
@@ -90,6 +98,21 @@ def reply_until_ms(cap: Cap) -> int | None:
         if isinstance(parsed, SealedCapability) and parsed.kind == AFFINE:
             return parsed.expires_ms
     return None
+
+
+def kind_of(cap: Cap) -> int:
+    """The kind of a capability, as its place in `KINDS`, wherever its machine is.
+
+    A reply capability has none here: its ask takes one answer, whoever gives it. So has what looks
+    like one to another host, being affine and expiring.
+    """
+    if type(cap) is Local:
+        kind, expires = cap.kind, cap.expires_ms is not None
+    elif type(cap) is Sealed:
+        kind, expires = kind_of_wire(cap.wire)
+    else:
+        return NONE
+    return NONE if kind == AFFINE and expires else kind
 
 
 def to_row(cap: Cap) -> list[Any]:

@@ -4,7 +4,7 @@ A session of the command line is one. It offers batches with its own sequence, h
 after the commit, and after a break asks for the mark and offers the rest again.
 """
 
-from avm.host import ending
+from avm.host import commons, ending
 from avm.host.audited import note
 from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
@@ -114,7 +114,12 @@ def offer(
     unheard = len(channel.verdicts) >= VERDICTS_MAX
     crowded = machine is not None and _is_crowded(host, machine)
     # What another host has taken of is waited for, also while there is no network.
-    away = owner is None and (host.networked or channel.sent > 0 or has_moved(host, receiver))
+    common = receiver == host.address
+    away = (
+        owner is None
+        and not common
+        and (host.networked or channel.sent > 0 or has_moved(host, receiver))
+    )
     if away:
         waiting = channel.received - channel.taken
         # A client whose outbox is full goes on, one batch at a time, where nothing of it waits.
@@ -138,6 +143,9 @@ def offer(
     )
     channel.received = seq
     channel.received_ordinal += count
+    if common:
+        _to_commons(host, channel, client, batch)
+        return
     if away:
         _to_away(host, client, channel, batch)
         return
@@ -177,13 +185,31 @@ def _to_away(host: Host, client: Client, channel: Channel, batch: Batch) -> None
         open_ask(host, client, batch, reply)
 
 
+def _to_commons(host: Host, channel: Channel, client: Client, batch: Batch) -> None:
+    """A batch for the host's own common capabilities, which are asked at once."""
+    verdict: list[object] = ["applied"]
+    for index, said in enumerate(batch.messages):
+        if not commons.is_common(said.to):
+            verdict = ["rejected", index]
+            break
+    else:
+        for _index, reply in batch.own_replies():
+            open_ask(host, client, batch, reply)
+        for said in batch.messages:
+            commons.answer_client(host, client, said)
+    _taken_at_once(host, channel, batch, verdict)
+
+
 def _to_other(host: Host, channel: Channel, other: Client, batch: Batch) -> None:
     """A batch for another client, which takes it at once."""
     sender = host.clients[batch.sender]
     for _index, reply in batch.own_replies():
         open_ask(host, sender, batch, reply)
     other.channels.add((batch.sender, batch.receiver))
-    verdict = give_client(host, other, batch)
+    _taken_at_once(host, channel, batch, give_client(host, other, batch))
+
+
+def _taken_at_once(host: Host, channel: Channel, batch: Batch, verdict: list[object]) -> None:
     if verdict[0] != "applied":
         channel.verdicts[batch.seq] = verdict
     channel.taken, channel.taken_ordinal = batch.seq, batch.ordinal + batch.count

@@ -266,6 +266,7 @@ def _answer_of(host: Host, flight: Flight, frame: list[Any]) -> list[Any]:
         _check_verdict(host, flight, answer)
     if frame[5] is not None:
         answer.append(frame[5])
+    flight.held = frames.held_in(frame)
     return answer
 
 

@@ -4,12 +4,15 @@ import cbor2
 
 from avm.host.audited import granted, note
 from avm.host.batch import Said, from_bytes
-from avm.host.capability import Cap, Sealed
+from avm.host.capability import Cap, Sealed, kind_of
 from avm.host.clients import OPERATOR, open_client
 from avm.host.operate import done, refuse
 from avm.host.outbox import send
 from avm.host.recast import opened
 from avm.host.state import Host, Machine, Mode, Status
+from caps.capability import LINEAR
+from caps.frozen import LINEAR as LINEAR_TAG
+from caps.heads import has_tag
 
 
 def retry(
@@ -32,6 +35,10 @@ def retry(
         refuse(host, request, why)
         return
     old = from_bytes(b"", machine.address, 0, cbor2.loads(row)[5])
+    if edited is None and any(map(_is_linear, old.messages)):
+        why = "its sender may have back what is linear in it; `failed edit` offers other contents"
+        refuse(host, request, f"the batch cannot be retried: {why}")
+        return
     if edited is not None and len(edited) != len(old.messages):
         why = f"the batch has {len(old.messages)} messages, not {len(edited)}"
         refuse(host, request, why, 2)
@@ -51,6 +58,11 @@ def retry(
     deadline_ms = host.now_ms + round(host.limits.send_s * 1000)
     send(host, client.address, machine.address, messages, deadline_ms)
     _drop(host, request, machine, n)
+
+
+def _is_linear(said: Said) -> bool:
+    kinds = map(kind_of, said.caps)
+    return LINEAR in kinds or has_tag(said.content, (LINEAR_TAG,))
 
 
 def _here(host: Host, cap: Cap) -> Cap:

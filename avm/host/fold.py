@@ -8,7 +8,7 @@ from typing import Any
 
 import cbor2
 
-from avm.host import audited, journal
+from avm.host import audited, journal, kinds
 from avm.host.batch import Batch, set_aside
 from avm.host.capability import Reply
 from avm.host.clients import open_ask as open_client_ask
@@ -43,6 +43,8 @@ def fold(host: Host, flight: Flight) -> bool:
     verdict = answer[0]
     if verdict == APPLIED:
         try:
+            if flight.came or flight.held:
+                kinds.check(flight, answer[2])
             plan = plan_sends(host, flight, answer[2]) if answer[2] else None
         except (Unfit, ContextTooLarge, BadReference) as error:
             why = str(error) or "a context is too large: 1 KiB with the capabilities in it"

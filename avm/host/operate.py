@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from avm.host import capability, journal
+from avm.host import capability, journal, kinds
 from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.audited import granted, named, note
 from avm.host.capability import Cap, Reply
@@ -81,7 +81,7 @@ class Create:
         worker = machine.worker
         assert worker is not None
         flight.now_ms = host.now_ms
-        flight.fresh, flight.fresh_of = [], {}
+        flight.fresh, flight.fresh_of, flight.came = [], {}, None
         deadline_ms = host.now_ms + round(host.limits.ask_s * 1000)
         reply = Reply(host.address, self.request, deadline_ms)
         inner = [to_reference(machine, cap, flight) for cap in (reply, *self.caps)]
@@ -105,6 +105,7 @@ class Create:
             self.refuse(host, machine, f"{said} to be created{word}{detail}")
             return False
         try:
+            kinds.check(flight, answer[2])
             plan = plan_sends(host, flight, answer[2])
             own = plan.batches.pop(host.address, [])
             told = frames.unpack_names_untrusted(answer[3] if len(answer) > 3 else None)

@@ -12,8 +12,9 @@ from avm.host.effects import Deliver, Verdict
 from avm.host.entry import append
 from avm.host.judging import good_for_client
 from avm.host.links import tell_away
+from avm.host.returning import may_not_drop, own_copy
 from avm.host.scheduler import Queue
-from avm.host.state import RUNNING, SUSPENDED, Client, Host, Machine, Mode, Status
+from avm.host.state import RUNNING, SUSPENDED, Ask, Client, Host, Machine, Mode, Status
 from caps.codec import encode_content
 from caps.value import Failed
 
@@ -21,6 +22,10 @@ CAP_BYTES = 100
 NOT_HERE = "no machine of this address is known here"
 # The deadline of an outcome: it waits for as long as its machine is there.
 NEVER_MS = 2**62
+# With these nothing has happened to what was asked.
+NOTHING_HAPPENED = ("undelivered", "refused", "rejected")
+# The tag of an outcome, before the array of its parts.
+FAILED_HEAD = 3
 
 
 def size_of(content: bytes, caps: tuple[Cap, ...]) -> int:
@@ -267,31 +272,56 @@ def outcomes(host: Host, batch: Batch, why: str, detail: str, special: int = -1)
     sender = host.owner(batch.sender)
     if sender is None or isinstance(sender, Client):
         return
-    for index, reply in batch.own_replies():
+    asked = batch.own_replies()
+    messages = own_copy(host, batch) if asked and why in NOTHING_HAPPENED else ()
+    for index, reply in asked:
+        back = messages[index] if messages else None
         if why == "refused" and index != special:
-            outcome(host, sender, reply.ask, "rejected", "")
+            outcome(host, sender, reply.ask, "rejected", "", back)
         else:
-            outcome(host, sender, reply.ask, why, detail)
+            outcome(host, sender, reply.ask, why, detail, back)
 
 
-def outcome(host: Host, owner: Machine | Client, number: int, why: str, detail: str) -> None:
-    """Gives one ask the outcome that is no answer; nothing happens when it has one already."""
+def outcome(
+    host: Host,
+    owner: Machine | Client,
+    number: int,
+    why: str,
+    detail: str,
+    back: Said | None = None,
+) -> None:
+    """Gives one ask the outcome that is no answer; nothing happens when it has one already.
+
+    `back` is the message that asked, where it is known that it was not taken: what may not be dropped
+    of it returns with the outcome.
+    """
     asks = owner.asks or {}
     ask = asks.get(number)
     if ask is None or ask.closing:
         return
     host.counts[why] += 1
-    host.deadlines.drop(("ask", owner.id, number))
-    said = Said(Reply(owner.address, number, ask.deadline_ms), failed(why, detail), (), None)
+    if back is not None and may_not_drop(back):
+        answer_ask(host, owner, ask, failed(why, detail, back.content), back.caps)
+    else:
+        answer_ask(host, owner, ask, failed(why, detail), ())
+
+
+def answer_ask(
+    host: Host, owner: Machine | Client, ask: Ask, body: bytes, caps: tuple[Cap, ...]
+) -> None:
+    """What the host itself says to an ask, which is closed by it."""
+    host.deadlines.drop(("ask", owner.id, ask.number))
+    said = Said(Reply(owner.address, ask.number, ask.deadline_ms), body, caps, None)
     if isinstance(owner, Machine):
         ask.closing = True
-        host.group.dirty[("ask", owner.id, number)] = ask
+        host.group.dirty[("ask", owner.id, ask.number)] = ask
     send(host, host.address, owner.address, [said], NEVER_MS)
 
 
-def failed(why: str, detail: str) -> bytes:
-    """The content of an outcome that is no answer."""
-    return encode_content(Failed(why, detail))[0]
+def failed(why: str, detail: str, back: bytes = b"") -> bytes:
+    """The content of an outcome that is no answer; `back` is that of the ask, where it returns."""
+    body = encode_content(Failed(why, detail))[0]
+    return body[:FAILED_HEAD] + b"\x83" + body[FAILED_HEAD + 1 :] + back if back else body
 
 
 def tell(host: Host, batch: Batch, verdict: list[object]) -> None:

@@ -6,6 +6,7 @@ Step 5 of the journey, its second half. Asks open, timers are set, and batches g
 from dataclasses import dataclass, field
 from typing import Any
 
+from avm.host import commons
 from avm.host.batch import Batch, Said
 from avm.host.capability import Cap, Local, Named, Reply, Sealed, address_of, reply_until_ms
 from avm.host.capability import to_bytes as cap_bytes
@@ -28,6 +29,7 @@ class Plan:
     timers: dict[bytes, Timer | None] = field(default_factory=dict)
     asks: list[tuple[Ask, Said]] = field(default_factory=list)
     own: list[Said] = field(default_factory=list)
+    commons: list[Said] = field(default_factory=list)
 
 
 def plan_sends(host: Host, flight: Flight, sends: Any) -> Plan:
@@ -45,7 +47,20 @@ def plan_sends(host: Host, flight: Flight, sends: Any) -> Plan:
         raise Unfit(f"too many timers: a machine may have {limits.timers}")
     if len(plan.asks) + len(machine.asks or ()) > limits.asks:
         raise Unfit(f"too many asks: a machine may have {limits.asks} open")
+    _pass_on(host, machine, plan)
     return plan
+
+
+def _pass_on(host: Host, machine: Machine, plan: Plan) -> None:
+    """Answers what was asked of commons for others: each answer goes like a send of the machine."""
+    asked, plan.commons = plan.commons, []
+    for said in asked:
+        if type(said.reply) is Reply and said.reply.address == machine.address:
+            plan.commons.append(said)
+            continue
+        answer = commons.answer_passed(host, machine.address, said)
+        until_ms = reply_until_ms(answer.to) or host.now_ms + round(host.limits.ask_s * 1000)
+        _sort(plan, answer.to, answer, until_ms, False)
 
 
 def _plan_send(host: Host, flight: Flight, plan: Plan, row: list[Any]) -> int:
@@ -56,6 +71,8 @@ def _plan_send(host: Host, flight: Flight, plan: Plan, row: list[Any]) -> int:
     if len(row) == 1:
         plan.timers[cap_bytes(to)] = None
         return 64
+    if type(to) is Named and to.name != "null~" and (len(row) < 4 or row[3] is None):
+        raise Unfit(f"{to.name} answers who asks: give the send a reply")
     if len(row) == 2:
         said = Said(to, row[1], (), None)
         deadline_ms = flight.now_ms + round(host.limits.send_s * 1000)
@@ -78,10 +95,10 @@ def _plan_send(host: Host, flight: Flight, plan: Plan, row: list[Any]) -> int:
     until_ms = None if reply is None else reply_until_ms(reply)
     if until_ms is not None:
         deadline_ms = min(deadline_ms, until_ms) if deadline_in else until_ms
-    said = Said(to, content, caps, reply)
+    said = commons.placed(host, Said(to, content, caps, reply))
     if type(reply) is Local:
         said = open_ask(machine, plan, said, deadline_ms)
-    return _sort(plan, to, said, deadline_ms, apart)
+    return _sort(plan, said.to, said, deadline_ms, apart)
 
 
 def _may_reply(machine: Machine, reply: Cap) -> bool:
@@ -103,6 +120,8 @@ def open_ask(machine: Machine, plan: Plan, said: Said, deadline_ms: int) -> Said
 def _sort(plan: Plan, to: Cap, said: Said, deadline_ms: int, apart: bool) -> int:
     receiver = address_of(to)
     if type(to) is Named:
+        if said.reply is not None and type(said.reply) is not Named:
+            plan.commons.append(said)
         return 0
     if apart:
         plan.apart.append((receiver, said, deadline_ms))
@@ -127,10 +146,11 @@ def fire_timer(host: Host, machine: Machine, key: bytes) -> None:
     set_timer(host, machine, key, None)
     plan = Plan()
     deadline_ms = host.now_ms + timer.deadline_ms
-    said = Said(timer.to, timer.content, timer.caps, timer.reply)
+    said = commons.placed(host, Said(timer.to, timer.content, timer.caps, timer.reply))
     if type(timer.reply) is Local:
         said = open_ask(machine, plan, said, deadline_ms)
-    _sort(plan, timer.to, said, deadline_ms, timer.apart)
+    _sort(plan, said.to, said, deadline_ms, timer.apart)
+    _pass_on(host, machine, plan)
     machine.group = host.group.number
     host.touch(machine)
     carry_out(host, machine, plan, host.now_ms)
@@ -155,6 +175,8 @@ def carry_out(host: Host, machine: Machine, plan: Plan, now_ms: int) -> None:
     for receiver, said, deadline_ms in plan.apart:
         batch = send(host, machine.address, receiver, [said], deadline_ms)
         _place_asks(opened, [said], batch)
+    for said in plan.commons:
+        commons.answer_own(host, machine, opened[id(said)], said)
 
 
 def sent_by(host: Host, machine: Machine, plan: Plan) -> list[list[Any]]:

@@ -1,21 +1,23 @@
 """From capabilities to a machine's own references and back: its slot table.
 
 A reference is a slot number, an own capability as a literal, a common name, the place of a capability
-that is new to the machine in this turn's input (-1, -2, ..), or one of these with caveats more.
+that is new to the machine in this turn's input (-1, -2, ..), or one of these with caveats more. A number
+stands beside its kind where the capability has one.
 """
 
 from typing import Any
 
-from avm.host.capability import Cap, Local, Named, NotNarrowed, Reply, Sealed, narrowed
+from avm.host.capability import Cap, Local, Named, NotNarrowed, Reply, Sealed, kind_of, narrowed
 from avm.host.revoking import is_revoked
 from avm.host.state import Flight, Host, Machine
 from avm.machine.reference import inner_of
 from caps.caveats import CAVEATS_MAX, parse_caveat_untrusted
 from caps.errors import Malformed
+from caps.kinds import covers
 
 DEPTH_MAX = 64
-COMMONS = frozenset({"null~"})
 LOCAL_BYTES = 128
+COMMONS = frozenset({"null~", "time~", "random~", "inspect~"})
 
 
 class BadReference(Exception):
@@ -36,12 +38,22 @@ def to_reference(machine: Machine, cap: Cap, flight: Flight) -> Any:
     if machine.slot_of is not None:
         slot = machine.slot_of.get(cap)
         if slot is not None:
-            return slot
+            return _with_kind(flight, slot, cap)
     place = flight.fresh_of.get(cap)
     if place is None:
         flight.fresh.append(cap)
         place = flight.fresh_of[cap] = -len(flight.fresh)
-    return place
+    return _with_kind(flight, place, cap)
+
+
+def _with_kind(flight: Flight, place: int, cap: Cap) -> Any:
+    kind = kind_of(cap)
+    if not kind:
+        return place
+    if flight.came is None:
+        flight.came = {}
+    flight.came[place] = flight.came.get(place, 0) + 1
+    return [place, kind]
 
 
 def _is_literal(machine: Machine, cap: Local, flight: Flight) -> bool:
@@ -81,7 +93,10 @@ def _resolve(host: Host, machine: Machine, flight: Flight, reference: Any, depth
     if type(reference) is not list or depth > DEPTH_MAX:
         raise BadReference("not a reference")
     if len(reference) == 2:
-        return _narrowed(_resolve(host, machine, flight, reference[0], depth + 1), reference[1])
+        inner, more = reference
+        if type(inner) is int and type(more) is int:
+            return _resolve(host, machine, flight, inner, depth)
+        return _narrowed(_resolve(host, machine, flight, inner, depth + 1), more)
     if len(reference) != 6:
         raise BadReference("not a reference")
     generation, priority, kind, expires, context, inner = reference
@@ -99,6 +114,8 @@ def _resolve(host: Host, machine: Machine, flight: Flight, reference: Any, depth
     ):
         raise BadReference("not an own capability")
     caps = tuple(_resolve(host, machine, flight, one, depth + 1) for one in inner)
+    if not all(covers(kind, kind_of(one)) for one in caps):
+        raise BadReference("an own capability of less kind than one in its context")
     return Local(machine.address, generation, priority, kind, expires, context, caps)
 
 

@@ -118,7 +118,11 @@ class Channel:
 
 @dataclass(slots=True)
 class Flight:
-    """Something that was given to a worker, or is judged without one, and awaits its fold."""
+    """Something that was given to a worker, or is judged without one, and awaits its fold.
+
+    Of capabilities that have a kind `came` counts those that came with it, by their numbers, and
+    `held` lists those in the state before and after, as the worker says.
+    """
 
     machine: "Machine"
     token: int
@@ -137,6 +141,8 @@ class Flight:
     alone: bool = False
     dropped: bool = False
     replies: bool = False
+    came: dict[int, int] | None = None
+    held: list[list[int]] | None = None
     act: Any = None
     uses: dict[bytes, Use] | None = None
 
@@ -274,7 +280,8 @@ class Group:
 class Host:
     """A whole host.
 
-    `bound` are the names of machines with their capabilities as rows, opened when one is asked for.
+    `entropy` is what `random~` draws from, `off` are the commons that are not answered here, `origin`
+    is where they are, in wire form. `bound` are the names of machines with their capabilities as rows, opened when one is asked for.
     """
 
     address: bytes
@@ -318,6 +325,9 @@ class Host:
     effects: list[Any] = field(default_factory=list)
     next_id: int = 1
     next_token: int = 1
+    entropy: bytes = b""
+    off: tuple[str, ...] = ()
+    origin: bytes = b""
     draining: bool = False
     full: bool = False
     folded: int = 0

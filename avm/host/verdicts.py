@@ -16,6 +16,7 @@ from avm.host.links import not_found, place_of, proven, set_place
 from avm.host.outbox import bare, forget_channel, outcome, outcomes, settle, take_mark, tell
 from avm.host.passage import Moved
 from avm.host.peers import Link, Outgoing
+from avm.host.returning import own_copy
 from avm.host.state import Channel, Host
 
 # How long a receiver that is busy is left alone: at first, and when it has been for long.
@@ -230,7 +231,7 @@ def withdraw_away(host: Host, batch: Batch) -> None:
         _give_up(host, batch)
         return
     if batch.body:
-        batch.body = b""
+        batch.messages, batch.body = own_copy(host, batch), b""
         bare(host, batch)
         host.group.dirty[("outbox", *key)] = batch
         if outgoing.next == batch.seq:
@@ -262,8 +263,9 @@ def _outcomes_now(host: Host, batch: Batch, why: str, detail: str) -> None:
     owner = host.owner(batch.sender)
     if owner is None:
         return
-    for _index, reply in batch.own_replies():
-        outcome(host, owner, reply.ask, why, detail)
+    for index, reply in batch.own_replies():
+        back = batch.messages[index] if why == "undelivered" else None
+        outcome(host, owner, reply.ask, why, detail, back)
 
 
 def link_lost(host: Host, link: Link) -> None:

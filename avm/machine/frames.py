@@ -19,6 +19,8 @@ An input is [now in ms, channel, ordinal, from the host, messages], a message [c
 or [context, content, reply, references, the context's references], with the patterns that the content
 has to fit where there are some. An output is
 [0, changed, sends by message up to the last that sends] or [verdict, index, why, traceback].
+A machine that holds capabilities of a kind reports the references of their slots behind the names:
+[those in the state before the turn, those after it].
 """
 
 import hashlib
@@ -124,7 +126,12 @@ def unpack_names_untrusted(part: Any) -> tuple[bool, list[tuple[str, Any]]]:
 
 # What may stand after an answer's kind, machine and token.
 SHAPES: dict[int, tuple[tuple[type, ...], ...]] = {
-    TURN: ((bytes, str, type(None)), (bytes, str, list)),
+    TURN: (
+        (bytes, str, type(None)),
+        (bytes, str, list),
+        (bytes, str, type(None), list),
+        (bytes, str, list, list),
+    ),
     LOADED: ((str, str),),
     SNAPSHOT: ((bytes, list, str),),
     MIGRATE: ((bytes, list, str, bool),),
@@ -137,6 +144,18 @@ def check_answer(frame: list[Any], kind: int) -> None:
     """Whether a worker's frame has the shape of an answer of this kind; else `BadFrame`."""
     if frame[0] != kind or tuple(map(type, frame[3:])) not in SHAPES[kind]:
         raise BadFrame("an answer of another kind or shape")
+
+
+def held_in(frame: list[Any]) -> list[list[int]] | None:
+    """The references of slots of a kind that the answer to a turn reports; `BadFrame` if none are."""
+    if len(frame) < 7:
+        return None
+    lists: list[list[int]] = frame[6]
+    if len(lists) != 2 or not all(type(one) is list for one in lists):
+        raise BadFrame("not a report of slots")
+    if not all(type(place) is int for one in lists for place in one):
+        raise BadFrame("not a report of slots")
+    return lists
 
 
 def channel_name(sender: bytes, receiver: bytes) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from avm.limits import Limits
 from avm.machine import frames
+from avm.machine.kinds import slots_of
 from avm.machine.live import CannotLoad, Code, Fresh, Live, NoCode
 from avm.machine.turn import REJECTED, References, Taken, frozen_state, take_turn
 from avm.message import Event, Message
@@ -146,7 +147,7 @@ class Inside:
             if kind == frames.GENERATION:
                 self._renew(live, given)
                 continue
-            again, _names = self._take(live, kind, given)
+            again, *_rest = self._take(live, kind, given)
             if again != output:
                 live.why_not = f"turn {n} gives another output than it did"
 
@@ -166,8 +167,9 @@ class Inside:
 
     def _turn(self, machine: int, token: int, kind: int, given: bytes) -> bytes:
         live = self._live[machine]
-        output, names = self._take(live, kind, given)
-        return frames.pack([frames.TURN, machine, token, output, live.code.printed(), names])
+        output, names, *held = self._take(live, kind, given)
+        printed = live.code.printed()
+        return frames.pack([frames.TURN, machine, token, output, printed, names, *held])
 
     def _alone(self, machine: int, token: int, kind: int, given: bytes) -> bytes:
         """A turn that ended a worker before: tells of each message that it comes to."""
@@ -176,12 +178,14 @@ class Inside:
         def come(index: int) -> None:
             self._tell(frames.pack([frames.COME, machine, token, index]))
 
-        output, names = self._take(live, kind, given, come)
-        return frames.pack([frames.TURN, machine, token, output, live.code.printed(), names])
+        output, names, *held = self._take(live, kind, given, come)
+        printed = live.code.printed()
+        return frames.pack([frames.TURN, machine, token, output, printed, names, *held])
 
     def _take(
         self, live: Live, kind: int, given: bytes, come: Callable[[int], None] | None = None
-    ) -> tuple[bytes, list[Any] | None]:
+    ) -> tuple[bytes, list[Any] | None] | tuple[bytes, list[Any] | None, list[Any]]:
+        """The output, the names `init` gave, and, where there are any, the slots of a kind held."""
         if live.why_not and kind == frames.INIT:
             return frames.pack([REJECTED, 0, live.why_not, ""]), None
         references = References(live.next_slot, self._limits.context_bytes)
@@ -196,7 +200,8 @@ class Inside:
         messages = live.messages(fresh, self._limits, *place, said)
         if come is not None:
             messages = _followed(messages, come)
-        taken = take_turn(call, live.state, messages, references, self._limits)
+        before = live.state
+        taken = take_turn(call, before, messages, references, self._limits, live.watch)
         names = None
         if kind == frames.INIT and taken.verdict == 0:
             names = [live.code.signal is not None, *_names(taken, references, live)]
@@ -208,9 +213,18 @@ class Inside:
         sends = taken.sends
         while sends and not sends[-1]:
             sends.pop()
-        if not sends:
-            return (frames.CHANGED if taken.changed else frames.UNCHANGED), names
-        return frames.pack([0, taken.changed, sends]), names
+        output = frames.CHANGED if taken.changed else frames.UNCHANGED
+        if sends:
+            output = frames.pack([0, taken.changed, sends])
+        if live.watch.begins(before) or live.watch.begins(live.state):
+            return output, names, self._held(before, live.state, references)
+        return output, names
+
+    def _held(self, before: Value, after: Value, references: References) -> list[Any]:
+        """The slots of capabilities with a kind in the state before and after a turn."""
+        first = references.first_fresh
+        slots = (slots_of(before), slots_of(after))
+        return [[one if one < first else first - one - 1 for one in held] for held in slots]
 
     def _snapshot(self, machine: int, token: int) -> bytes:
         live = self._live[machine]

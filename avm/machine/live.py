@@ -5,18 +5,22 @@ contexts and contents become values.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from avm.limits import Limits
-from avm.machine.turn import KINDS, Barred
+from avm.machine.kinds import Watch
+from avm.machine.turn import Barred
 from avm.message import Event, Message, Refused
 from caps.codec import decode_content_untrusted, decode_state
+from caps.kinds import KINDS
 from caps.pattern import fits
 from caps.slots import NULL, Common, Foreign, Me, Narrowed, Own
 from caps.value import Capability, Failed, Value
 
 CONTEXTS_MAX = 4096
+# How the tags of linear, affine and relevant values begin.
+TAGS = b"\xd9\xa0"
 
 
 class Code(Protocol):
@@ -39,9 +43,10 @@ class CannotLoad(Exception):
 
 @dataclass(slots=True)
 class Fresh:
-    """How many capabilities of an input are new to the machine."""
+    """How many capabilities of an input are new to the machine, and whether any has a kind."""
 
     count: int = 0
+    kinded: bool = False
 
 
 @dataclass(slots=True)
@@ -54,6 +59,10 @@ class Live:
     next_slot: int
     contexts: dict[bytes, Value]
     why_not: str = ""
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(getattr(self.code, "makes_kinds", True))
 
     def decode_state(self, body: bytes, references: list[Any], fresh: Fresh | None = None) -> Value:
         """A state of this machine."""
@@ -71,7 +80,11 @@ class Live:
         given: list[list[Any]],
     ) -> Iterator[Message]:
         """Decodes messages one at a time, as the step comes to them."""
-        most = limits.content_bytes
+        watch = self.watch
+        watch.came = False
+        most, depth = limits.content_bytes, limits.depth
+        if from_host:  # An outcome may hold what was asked, whole.
+            most, depth = most + 2 * limits.word_bytes, depth + 1
         for message in given:
             if not message:  # inert: to a reply capability that is used or expired
                 ordinal += 1
@@ -84,13 +97,13 @@ class Live:
                 inner = [self.capability(one, fresh) for one in message[3]]
                 context_inner = [self.capability(one, fresh) for one in message[4]]
             context = self.context(message[0], context_inner)
-            content = decode_content_untrusted(
-                message[1], inner, max_bytes=most, depth=limits.depth
-            )
+            content = decode_content_untrusted(message[1], inner, max_bytes=most, depth=depth)
             if len(message) > 5 and not all(fits(pattern, content) for pattern in message[5]):
                 raise Barred
+            if fresh.kinded or TAGS in message[0] or TAGS in message[1]:
+                watch.came = True
             if type(content) is Failed and not from_host:
-                content = Failed("refused", content.detail)
+                content = Failed("refused", content.detail, content.content)
             yield Message(context, content, reply, f"{channel}.{ordinal}", now)
             ordinal += 1
 
@@ -118,11 +131,22 @@ class Live:
         if type(reference) is str:
             return Common(reference)
         if len(reference) == 2:
+            if type(reference[1]) is int:
+                return self._kinded(reference[0], reference[1], fresh)
             return narrowed(self.capability(reference[0], fresh), reference[1])
         generation, priority, kind, expires, body, inner = reference
+        if kind and fresh is not None:
+            fresh.kinded = True
         caps = [self.capability(one, fresh) for one in inner]
         context = self.context(body, caps)
         return Own(generation, context, priority, KINDS[kind], expires)
+
+    def _kinded(self, place: int, kind: int, fresh: Fresh | None) -> Capability:
+        if fresh is not None:
+            fresh.kinded = True
+            fresh.count = max(fresh.count, -place)
+        slot = place if place >= 0 else self.next_slot - place - 1
+        return Foreign(slot, KINDS[kind])
 
 
 def narrowed(inner: Capability, caveats: list[bytes]) -> Capability:

@@ -26,10 +26,14 @@ from avm.message import Event, Message
 PRINTED_BYTES_MAX = 64 * 1024
 
 
+# Without any of these in its source a step makes nothing of a kind, and is not looked after for it.
+KIND_WORDS = ("Linear", "Affine", "Relevant", "kind", "patterns")
+
+
 class Code:
     """A loaded bundle: what a machine's file defines, and every record class by its name."""
 
-    __slots__ = ("_printed", "init", "migrate", "records", "signal", "step")
+    __slots__ = ("_printed", "init", "makes_kinds", "migrate", "records", "signal", "step")
 
     def __init__(
         self, defined: Mapping[str, Any], records: dict[str, type], printed: Printed
@@ -39,6 +43,7 @@ class Code:
         self.signal: Callable[[Event, Any], Any] | None = defined.get("signal")
         self.migrate: Callable[[Any], Any] | None = defined.get("migrate")
         self.records = records
+        self.makes_kinds = True
         self._printed = printed
 
     def printed(self) -> str:
@@ -60,7 +65,9 @@ def load(bundle: Bundle, printed_bytes: int = PRINTED_BYTES_MAX) -> Code:
     for name in ("signal", "migrate"):
         if not callable(entry.get(name, len)):
             raise BundleRefused(f"{modules.path(bundle.entry)}: `{name}` is no function")
-    return Code(entry, _records(modules), printed)
+    code = Code(entry, _records(modules), printed)
+    code.makes_kinds = any(word in one.text for one in bundle.files for word in KIND_WORDS)
+    return code
 
 
 def load_expectation(bundle: Bundle, printed_bytes: int = PRINTED_BYTES_MAX) -> Expectation:

@@ -1,25 +1,26 @@
 """The shapes of a machine's references: what stands inside one. Pure.
 
 Steps 4 and 5 of the journey. A reference is a slot number, a common name, a literal of six fields whose
-last are the references in its context, or one of these with caveats more: [reference, [caveat, ..]].
+last are the references in its context, or one of these with caveats more: [reference, [caveat, ..]]. The
+number of a slot stands beside its kind where the capability has one: [number, kind].
 """
 
 from typing import Any
 
 
 def inner_of(reference: list[Any]) -> list[Any]:
-    """The references inside a literal, or the one that has caveats more."""
+    """The references inside a literal, or the one that has caveats more or a kind."""
     inner: list[Any] = reference[:1] if len(reference) == 2 else reference[5]
     return inner
 
 
 def with_inner(reference: list[Any], inner: list[Any]) -> list[Any]:
-    """The same literal, or the same caveats, over other references."""
+    """The same literal, or the same caveats or kind, over other references."""
     return [*inner, reference[1]] if len(reference) == 2 else [*reference[:5], inner]
 
 
 def plain_of(reference: Any) -> Any:
-    """A reference without the caveats that were added to it."""
+    """A reference without the caveats that were added to it, and without its kind."""
     while type(reference) is list and len(reference) == 2:
         reference = reference[0]
     return reference

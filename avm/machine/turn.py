@@ -11,22 +11,23 @@ from traceback import TracebackException
 from typing import Any
 
 from avm.limits import Limits
+from avm.machine.kinds import Watch, follow
 from avm.message import Cancel, Message, Refused, Send
 from caps.codec import encode_content, encode_state
 from caps.errors import CapsError, TooBig
-from caps.frozen import Settled, weight_of
+from caps.frozen import Settled
+from caps.kinds import KINDS, is_kinded, size_of
 from caps.slots import Common, Foreign, Narrowed, Own
 from caps.value import Capability, Failed, Value, freeze
 
 APPLIED, REFUSED, REJECTED, EXHAUSTED, BARRED = 0, 1, 2, 3, 4
 
-# A reference: a slot number (from 0), the input's fresh capability (-1, -2, ..), the name of a
-# common capability, an own capability as [generation, priority, kind, expires, context, [..]], or
-# one of these with its caveats: [reference, [caveat, ..]].
+# A reference: a slot number (from 0), the input's fresh capability (-1, -2, ..), either as [number,
+# kind] where it has a kind, the name of a common capability, an own capability as [generation,
+# priority, kind, expires, context, [..]], or one of these with its caveats: [reference, [caveat, ..]].
 Reference = int | str | list[Any]
 Call = Callable[[Message, Any], Any]
 SCALARS = frozenset((type(None), bool, int, float))
-KINDS = ("", "linear", "affine", "relevant")
 # Of the frames that are looked at, the newest of the machine's own are kept; a value that is frozen
 # takes many of ours.
 FRAMES_READ, FRAMES_MAX = 256, 8
@@ -77,7 +78,8 @@ class References:
         match cap:
             case Foreign():
                 slot = cap._slot
-                return slot if slot < self.first_fresh else self.first_fresh - slot - 1
+                place = slot if slot < self.first_fresh else self.first_fresh - slot - 1
+                return [place, KINDS.index(cap._kind)] if cap._kind else place
             case Own():
                 try:
                     body, caps = encode_state(cap._context, max_bytes=self.context_bytes)
@@ -95,15 +97,26 @@ class References:
 
 
 def take_turn(
-    call: Call, state: Any, messages: Iterable[Message], references: References, limits: Limits
+    call: Call,
+    state: Any,
+    messages: Iterable[Message],
+    references: References,
+    limits: Limits,
+    watch: Watch | None = None,
 ) -> Taken:
-    """Gives each message to the step; the first that fails undoes all of them."""
+    """Gives each message to the step; the first that fails undoes all of them.
+
+    `watch` says whether what came has to be found again in what left.
+    """
+    watch = watch or Watch()
+    held = watch.begins(state)
     taken = Taken(APPLIED, [], state, False)
     room, left = limits.turn_bytes, limits.turn_sends
     try:
         for message in messages:
-            sends, after = _take_message(call, message, taken.state)
-            if after is not taken.state:
+            before = taken.state
+            sends, after = _take_message(call, message, before)
+            if after is not before:
                 is_frozen = isinstance(after, Settled) and after._depth <= limits.depth
                 taken.state = after if is_frozen else _state_after(after, limits)
             said: list[list[Any]] = []
@@ -117,9 +130,13 @@ def take_turn(
                 raise TooLarge(f"a turn may send {limits.turn_bytes} bytes")
             if left < 0:
                 raise TooLarge(f"a turn may send {limits.turn_sends} messages")
+            if held or watch.came:
+                follow(message, before, sends, taken.state)
+            elif watch.makes and after is not before:
+                held = is_kinded(taken.state)
             taken.sends.append(said)
         taken.changed = taken.state is not state
-        if taken.changed and (size := weight_of(taken.state)) > limits.state_bytes:
+        if taken.changed and (size := size_of(taken.state)) > limits.state_bytes:
             taken.sends.pop()  # so that the last message is the one that is told
             raise TooLarge(f"the state: {size:,} bytes, more than {limits.state_bytes:,}")
     except Refused as no:
@@ -182,7 +199,7 @@ def _encode_send(send: Any, references: References, limits: Limits) -> tuple[lis
         raise NotASend(f"a send is a Send or a Cancel, not {type(send).__name__}")
     content = send.content
     if isinstance(content, Failed):
-        content = Failed("refused", content.detail)
+        content = Failed("refused", content.detail, content.content)
     to = references.of(send.to)
     try:
         content = freeze(content, depth=limits.depth)
@@ -194,7 +211,7 @@ def _encode_send(send: Any, references: References, limits: Limits) -> tuple[lis
         raise TooLarge(f"the content of a send: {error}") from None
     except CapsError as error:
         raise NotASend(f"the content of a send: {error}") from None
-    if nobody:
+    if nobody and not any(map(is_kinded, caps)):
         return None, 0
     size = len(body) + 64 + 64 * len(caps)
     plain = send.reply is None and send.deadline_s is None and not send.after_s

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from avm.errors import AvmError
-from avm.host.capability import Cap, Local, Named, Reply
+from avm.host.capability import Cap, Local, Named, Reply, kind_of
 from avm.host.state import Machine
 from avm.limits import Limits
 from avm.machine import frames
@@ -140,7 +140,9 @@ class _References:
             slot = self._slot_of[cap] = self._first + self._fresh - 1
             self._slots[slot] = cap
         slot = self._slot_of[cap]
-        return slot if slot < self._first else self._first - slot - 1
+        place = slot if slot < self._first else self._first - slot - 1
+        kind = kind_of(cap)
+        return [place, kind] if kind else place
 
 
 def _content(send: list[Any], lens: Lens) -> Json:

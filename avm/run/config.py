@@ -17,13 +17,16 @@ from avm.link.limits import LinkLimits
 from avm.recording.limits import RecordLimits
 from avm.run.errors import ConfigRefused
 from avm.run.ranges import LINK_KEYS, LINKS, NODE, NODE_KEYS, Number, contradiction, range_of
-from caps.errors import Malformed
+from caps.capability import parse_text, to_text
+from caps.errors import CapsError, Malformed
 from caps.identity import Endpoint, Route, parse_endpoint, parse_route
 from dht.settings import Settings
 
 Setting = Number | str | tuple[str, ...]
 ANY_PORT = ":0"
-SECTIONS = ("limits", "network", "links", "dht", "record")
+# What `--set` takes for true and false beside these.
+SWITCHES = {"on": True, "off": False}
+SECTIONS = ("limits", "network", "commons", "links", "dht", "record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,30 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CommonsConfig:
+    """Which common capabilities the host answers itself, and whom it asks for the others.
+
+    `origin` is the text of a capability, empty where nobody is asked.
+    """
+
+    time: bool = True
+    random: bool = True
+    inspect: bool = True
+    origin: str = ""
+
+    @property
+    def off(self) -> str:
+        """The names of those it does not answer, parted by commas."""
+        names = ("time", "random", "inspect")
+        return ",".join(f"{name}~" for name in names if not getattr(self, name))
+
+    @property
+    def wire(self) -> bytes:
+        """The origin in wire form."""
+        return parse_text(self.origin).wire() if self.origin else b""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What holds for a host: the section `host` is these fields, the others have their own.
 
@@ -73,6 +100,7 @@ class Config:
 
     limits: Limits = field(default_factory=Limits)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    commons: CommonsConfig = field(default_factory=CommonsConfig)
     links: LinkLimits = LINKS
     dht: Settings = NODE
     record: RecordLimits = field(default_factory=RecordLimits)
@@ -93,6 +121,8 @@ class Config:
             yield f"host.{one.name}", getattr(self, one.name)
         for one in fields(NetworkConfig):
             yield f"network.{one.name}", getattr(self.network, one.name)
+        for one in fields(CommonsConfig):
+            yield f"commons.{one.name}", getattr(self.commons, one.name)
         for name in LINK_KEYS:
             yield f"links.{name}", getattr(self.links, name)
         for name in NODE_KEYS:
@@ -150,6 +180,8 @@ def _setting(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ConfigRefused(f"--set {text}: write it as --set KEY=VALUE, like limits.turn_s=1")
+    if value in SWITCHES:
+        return key.strip(), SWITCHES[value]
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -165,6 +197,8 @@ def _made(said: Mapping[str, tuple[object, str]]) -> Config:
         section, _, name = key.partition(".")
         if section == "network":
             sections[section][name] = _placed(name, value, place)
+        elif section == "commons":
+            sections[section][name] = _common(name, value, place)
         else:
             sections[section][name] = _checked(key, value, place, isinstance(known[key], int))
     before = Config()
@@ -195,6 +229,20 @@ def _placed(name: str, value: object, place: str) -> Setting:
         return str(parse_endpoint(value)) if value else ""
     except Malformed as error:
         raise ConfigRefused(f"{place}: {value!r}: {error}") from None
+
+
+def _common(name: str, value: object, place: str) -> bool | str:
+    """Whether a common capability is answered here, or the text of the origin's capability."""
+    if name != "origin":
+        if type(value) is not bool:
+            raise ConfigRefused(f"{place}: {value!r} is neither true nor false")
+        return value
+    try:
+        if not isinstance(value, str) or (value and value.endswith("~")):
+            raise Malformed("the origin is a capability: avm:... in quotes")
+        return to_text(parse_text(value)) if value else ""
+    except CapsError as error:
+        raise ConfigRefused(f"{place}: {error}") from None
 
 
 def _is_group(endpoint: Endpoint) -> bool:

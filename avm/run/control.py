@@ -184,7 +184,9 @@ class Control:
 
     def _target(self, wire: bytes, receiver: bytes) -> Cap:
         cap = self._open(wire)
-        if isinstance(cap, Named) or cap.address != receiver:
+        if isinstance(cap, Named):
+            return cap if receiver == self._core.host.address else INVALID
+        if cap.address != receiver:
             return INVALID
         return cap
 

@@ -11,11 +11,11 @@ from typing import Any
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.capability import narrowed as narrowed_cap
 from avm.machine.live import narrowed
-from avm.machine.turn import KINDS
 from caps.caveats import parse_caveat_untrusted
 from caps.codec import decode_content_untrusted, decode_state, encode_state
 from caps.errors import CapsError
 from caps.jsonform import Json, to_json
+from caps.kinds import KINDS
 from caps.slots import Common, Foreign, Narrowed, Own
 from caps.value import Capability, Value
 
@@ -80,7 +80,10 @@ class Lens:
         if type(reference) is str:
             return Common(reference)
         if len(reference) == 2:
-            return narrowed(self.handle(reference[0]), reference[1])
+            inner, more = reference
+            if type(more) is list:
+                return narrowed(self.handle(inner), more)
+            return Foreign(inner if inner >= 0 else self.next_slot - inner - 1, KINDS[more])
         generation, priority, kind, expires, body, inner = reference
         return Own(generation, self.state(body, inner), priority, KINDS[kind], expires)
 

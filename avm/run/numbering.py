@@ -45,6 +45,8 @@ class Numbering:
         brought: dict[int, int] = {}
 
         def turned(reference: Any) -> Any:
+            if type(reference) is list and len(reference) == 2:
+                return [turned(reference[0]), reference[1]]
             if type(reference) is list:
                 return with_inner(reference, [turned(one) for one in inner_of(reference)])
             if type(reference) is not int:
@@ -70,6 +72,9 @@ class Numbering:
 
     def told(self, reference: Any, brought: list[int]) -> Any:
         """A reference of the run as the record calls it; one that it does not have, by a name."""
+        if type(reference) is list and len(reference) == 2:
+            place = self.told(reference[0], brought)
+            return [place, reference[1]] if type(place) is int else place
         if type(reference) is list:
             return with_inner(reference, [self.told(one, brought) for one in inner_of(reference)])
         if type(reference) is not int:

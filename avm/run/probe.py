@@ -224,6 +224,8 @@ def _kept(reference: Any, next_slot: int) -> Any:
     """A reference as it is after the turn: what was new to the machine has its slot."""
     if type(reference) is int and reference < 0:
         return next_slot - reference - 1
+    if type(reference) is list and len(reference) == 2:
+        return [_kept(reference[0], next_slot), reference[1]]
     if type(reference) is list:
         return with_inner(reference, [_kept(one, next_slot) for one in inner_of(reference)])
     return reference

@@ -118,7 +118,9 @@ class Search:
 
     def _receiver(self, reference: Any) -> bytes | None:
         """To whom a reference of the machine leads; None where that is not known any more."""
-        if type(reference) is list:
+        if type(reference) is list and len(reference) == 2:
+            reference = reference[0]
+        elif type(reference) is list:
             return self.machine.address
         cap = self.slots.get(reference) if type(reference) is int else None
         return None if cap is None else address_of(cap)

@@ -4,12 +4,14 @@ All of the journey, for a fork. Nothing happens but what was asked, and time pas
 somebody waits: from one thing that falls due to the next. What the core wants of other hosts is not done.
 """
 
+import hashlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
 from avm.host.batch import Said
 from avm.host.capability import Cap, Local, Reply
+from avm.host.commons import furnish
 from avm.host.core import Core
 from avm.host.effects import Deliver, Kill, Load, SendCode, ToWorker, Verdict
 from avm.host.keys import Keyring
@@ -63,6 +65,8 @@ class Solo:
         python, version = runtime
         self.core = Core(keys, limits, now_ms=now_ms, python=python, version=version)
         self.core.load(store.rows)
+        seed = keys.secrets[1] + now_ms.to_bytes(8, "big")
+        self.core.do(furnish, hashlib.blake2b(seed, digest_size=32).digest())
         self._make_inside = make_inside
         self._sessions: dict[bytes, Session] = {}
         self._worker = 0

@@ -57,7 +57,7 @@ def run(directory: Directory, config: Config, record: Path | None = None) -> int
             drop_keys(directory, store)
             core = Core(keys, config.limits, now_ms=_now_ms(), python=PYTHON, version=VERSION)
             gc.disable()
-            load_core(core, store)
+            load_core(core, store, config.commons)
             core.do(keys_stand, "locked" if locked else "open", act)
             gc.freeze()
             gc.set_threshold(GARBAGE)

@@ -88,8 +88,10 @@ class UnderWay:
                     slot = reference if reference >= 0 else next_slot - reference - 1
                     return slots.get(slot) or self.lost(self.machine, slot)
             if len(reference) == 2:
-                caveats = [parse_caveat_untrusted(one) for one in reference[1]]
-                return narrowed(cap(reference[0]), caveats)
+                inner, more = reference
+                if type(more) is int:
+                    return cap(inner)
+                return narrowed(cap(inner), [parse_caveat_untrusted(one) for one in more])
             generation, priority, kind, expires_ms, context, inner = reference
             caps = tuple(map(cap, inner))
             return Local(

@@ -10,6 +10,7 @@ from typing import Any
 
 from avm.host import history
 from avm.host.capability import Cap
+from avm.host.commons import furnish
 from avm.host.core import ENTROPY_BYTES, Core
 from avm.host.effects import (
     Carry,
@@ -62,7 +63,7 @@ class SimHost:
     """One host and its clients; deterministic in its seed."""
 
     __slots__ = (
-        "_group", "_written", "answers", "clients", "codes", "core", "crashes", "driver",
+        "_group", "_written", "answers", "clients", "codes", "commons", "core", "crashes", "driver",
         "eager", "entropy", "files", "handles", "keyring_seeds", "limits", "name", "network",
         "next_request", "next_worker", "now_ms", "store", "up", "worker_count", "workers"
     )  # fmt: skip
@@ -85,6 +86,7 @@ class SimHost:
         self.limits = limits or Limits()
         self.now_ms = START_MS
         self.store = MemoryStore()
+        self.commons: tuple[str, bytes] = ("", b"")
         self.keyring_seeds = (self.entropy.bytes(32), self.entropy.bytes(32))
         self.codes = Codes()
         self.handles = Handles()
@@ -105,6 +107,8 @@ class SimHost:
         keys = Keyring(*self.keyring_seeds)
         self.core = Core(keys, self.limits, now_ms=self.now_ms, python="sim", version="sim")
         self.core.load(self.store.rows)
+        seed = int.from_bytes(self.keyring_seeds[1][:8], "big") + self.crashes
+        self.core.do(furnish, Entropy(seed).bytes(32), *self.commons)
         if self.network is not None:
             self.core.join()
         self.workers = {}

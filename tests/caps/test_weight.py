@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from caps.codec import encode_state
 from caps.frozen import TAG_BYTES
-from caps.frozen import weight_of as weight
+from caps.kinds import size_of as weight
 from caps.map import Map, freeze
 from caps.slots import Me
 from tests.caps.strategies import Point, keys, states

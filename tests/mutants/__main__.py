@@ -17,6 +17,7 @@ from tests.mutants import campaign, crashes, recording, seeing, travel, world
 from tests.mutants.authority import AUTHORITY
 from tests.mutants import campaign, crashes, patterns, recording, travel, world
 from tests.mutants import atrest, campaign, crashes, recording, travel, world
+from tests.mutants import campaign, crashes, kinds, recording, travel, world
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.prepared import Prepared
@@ -43,6 +44,7 @@ ALL = (
     *seeing.FAULTS,
     *patterns.FAULTS,
     *atrest.FAULTS,
+    *kinds.FAULTS,
 )
 
 
