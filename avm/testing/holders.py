@@ -12,7 +12,7 @@ from typing import Protocol
 from avm.authority.holding import OPERATOR, Graph, Holding, How, Party, What, target_of
 from avm.authority.layout import PARTIES_MAX, laid_out
 from avm.authority.past import Past, past_of
-from avm.authority.reach import Chain, path, reached_from
+from avm.authority.reach import Chain, one_capability, path, reached_from
 from avm.authority.svg import drawn
 from avm.authority.tables import graph_of
 from avm.host import capability
@@ -175,7 +175,8 @@ class Holders:
         return Found(b.name, b.address)
 
     def _chain(self, a: Holder, b: Found) -> Chain | None:
-        return path(self._authority(), a.address, b.address, b.cap)
+        meant = None if b.cap is None else one_capability(b.cap)
+        return path(self._authority(), a.address, b.address, meant)
 
     def _authority(self) -> Graph:
         """The graph without replies and common capabilities, and without what the operator holds."""

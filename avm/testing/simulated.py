@@ -108,11 +108,12 @@ class SimSitting:
 
     def __init__(self, host: SimHost, client: Client, show: Show, take: Take) -> None:
         self.address = client.address
-        self._host, self._client, self._show, self._take = host, client, show, take
+        self.client = client
+        self._host, self._show, self._take = host, show, take
 
     def ear(self, name: object) -> Capability:
         """A capability to this client, which it knows by the name."""
-        return self._shown(self._client.ear(name))
+        return self._shown(self.client.ear(name))
 
     def offer(self, to: Capability, contents: Sequence[Value]) -> int:
         """Offers a batch; its number."""
@@ -122,26 +123,26 @@ class SimSitting:
             body, handles = encode_content(content)
             caps = tuple(self._take(self._host, one) for one in handles)
             said.append(Said(cap, body, caps, None))
-        return self._client.offer(address_of(cap), said)
+        return self.client.offer(address_of(cap), said)
 
     def verdict(self, to: Capability, batch: int) -> list[Any] | None:
         """What became of a batch, if that is known."""
-        return self._client.settled.get((address_of(self._take(self._host, to)), batch))
+        return self.client.settled.get((address_of(self._take(self._host, to)), batch))
 
     def ask(self, to: Capability, content: Value, timeout_s: float) -> int:
         """Offers a message that asks; its number."""
         body, handles = encode_content(content)
-        held = [self._client.hold(self._take(self._host, one)) for one in handles]
-        target = self._client.hold(self._take(self._host, to))
-        return self._client.ask(target, decode_content_untrusted(body, held), timeout_s)
+        held = [self.client.hold(self._take(self._host, one)) for one in handles]
+        target = self.client.hold(self._take(self._host, to))
+        return self.client.ask(target, decode_content_untrusted(body, held), timeout_s)
 
     def outcomes(self, ask: int) -> list[Value]:
         """What came of an ask so far."""
-        return [self._value(one) for one in self._client.outcomes.get(ask, ())]
+        return [self._value(one) for one in self.client.outcomes.get(ask, ())]
 
     def take_inbox(self) -> list[tuple[Value, Value]]:
         """What came, with the names of the client's own capabilities it came to."""
-        taken, self._client.inbox[:] = list(self._client.inbox), []
+        taken, self.client.inbox[:] = list(self.client.inbox), []
         heard: list[tuple[Value, Value]] = []
         for to, content in taken:
             assert isinstance(to, Local)
@@ -153,4 +154,4 @@ class SimSitting:
         return decode_content_untrusted(body, [self._shown(one) for one in handles])
 
     def _shown(self, handle: Capability) -> Capability:
-        return self._show(self._host, self._client.held_as(handle))
+        return self._show(self._host, self.client.held_as(handle))

@@ -8,6 +8,7 @@ import pytest
 from avm import INSPECT, NULL, RANDOM, TIME, Failed, Map, Me, Message, Send, Step, record
 from avm.testing import NoAnswer, World
 from caps.value import Capability, Value
+from tests.sim.code import sim_of
 
 COMMONS = {"time": TIME, "random": RANDOM, "inspect": INSPECT, "null": NULL}
 
@@ -139,7 +140,7 @@ class Clerk:
 
 def test_w11_a_higher_priority_overtakes_other_senders_and_never_its_own() -> None:
     world = World()
-    clerk, sim = world.machine(Clerk), world._sim
+    clerk, sim = world.machine(Clerk), sim_of(world)
     sim.suspend(clerk.name)
     first, second = world.client(), world.client()
     for number in range(8):

@@ -24,8 +24,10 @@ from avm.host.state import Mode
 from avm.machine import frames
 from avm.sim.host import Refusal
 from avm.testing import NotApplied, World
+from avm.testing.simulated import SimSitting
 from caps.codec import encode_content
 from caps.value import Capability
+from tests.sim.code import sim_of
 
 CONTENTS = {"linear": Linear(5), "affine": Affine(5), "relevant": Relevant(5)}
 
@@ -175,7 +177,7 @@ def test_w16_linear_content_returns_with_the_outcome_of_an_ask_that_was_not_take
     thing = things(world, "linear")[form]
     client.send(mailer.cap("put"), thing)
     if why == "undelivered":
-        world._sim.suspend(taker.name, Mode.FAIL)
+        sim_of(world).suspend(taker.name, Mode.FAIL)
     client.send(mailer.cap("mail"), taker.cap("take" if why == "undelivered" else why))
     assert mailer.state.held == (thing,)
     world.crash()
@@ -187,7 +189,7 @@ def test_w16_what_is_linear_in_a_failed_batch_is_not_offered_again() -> None:
     mailer, taker, client = world.machine(Mailer), world.machine(Taker), world.client()
     client.send(mailer.cap("put"), Linear(1))
     client.send(mailer.cap("mail"), taker.cap("rejected"))
-    sim = world._sim
+    sim = sim_of(world)
     machine = sim.machine(taker.name)
     ((key, row),) = sim.store.rows_of("failed", machine.id)
     with pytest.raises(Refusal, match="cannot be retried"):
@@ -215,12 +217,13 @@ class Taker:
 def test_w16_what_a_batch_makes_and_drops_fails_as_it_would_in_two() -> None:
     world = World()
     machine, client = pocket(world), world.client()
-    mint, lose = (world._sim.handles.held_as(machine.cap(name)) for name in ("mint", "lose"))
+    mint, lose = (sim_of(world).handles.held_as(machine.cap(name)) for name in ("mint", "lose"))
     said = [
         Said(mint, encode_content(1)[0], (), None),
         Said(lose, encode_content(None)[0], (), None),
     ]
-    client._client.offer(address_of(mint), said)
+    assert isinstance(client._sitting, SimSitting)
+    client._sitting.client.offer(address_of(mint), said)
     world.settle()
     assert "Linear(1) of state.held[0] was dropped" in machine.failures[-1]
     assert machine.state.held == ()
@@ -266,7 +269,7 @@ def test_w16_a_coin_goes_into_a_context_and_comes_back_with_it() -> None:
 
 def test_w16_the_host_fails_a_batch_of_a_worker_that_does_not_look() -> None:
     world = World()
-    machine, sim = pocket(world), world._sim
+    machine, sim = pocket(world), sim_of(world)
     linear = things(world, "linear")["capability"]
     world.client().offer(machine.cap("drop"), linear)
     while not any(worker.frames for worker in sim.workers.values()):

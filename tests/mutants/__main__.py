@@ -11,13 +11,20 @@ from itertools import count
 from pathlib import Path
 from typing import Self
 
-from tests.mutants import campaign, crashes, fast, oracle, recording, travel, world
-from tests.mutants import campaign, crashes, recording, travel, world
-from tests.mutants import campaign, crashes, recording, seeing, travel, world
+from tests.mutants import (
+    atrest,
+    campaign,
+    crashes,
+    fast,
+    kinds,
+    oracle,
+    patterns,
+    recording,
+    seeing,
+    travel,
+    world,
+)
 from tests.mutants.authority import AUTHORITY
-from tests.mutants import campaign, crashes, patterns, recording, travel, world
-from tests.mutants import atrest, campaign, crashes, recording, travel, world
-from tests.mutants import campaign, crashes, kinds, recording, travel, world
 from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.prepared import Prepared

@@ -13,8 +13,16 @@ from avm.machine import frames
 from avm.machine.inside import Inside
 from avm.message import Event, Message
 from avm.sim.host import SimHost
+from avm.testing import World
+from avm.testing.onehost import OneHost
 
 VERDICTS = (journal.TURN, journal.FAILED, journal.REFUSED, journal.VOID)
+
+
+def sim_of(world: World) -> SimHost:
+    """The simulated host under a world of one host in memory."""
+    assert isinstance(world.ground, OneHost)
+    return world.ground.sim
 
 
 class ModuleCode:

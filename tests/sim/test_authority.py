@@ -15,7 +15,6 @@ from avm.machine import forwarder
 from avm.sim.host import Refusal
 from avm.testing import Client, Machine, NoAnswer, NotApplied, World
 from avm.testing.onehost import OneHost
-from tests.sim import ward
 from tests.sim import asking, ward
 from tests.sim.code import gap_free, replayed
 
