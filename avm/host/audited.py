@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from avm.host.auditlog import HOUR_MS, AuditLog, Rows, cut
 from avm.host.batch import Said
 from avm.host.capability import Cap, Local, Named
-from avm.host.state import Host, Machine
+from avm.host.revoking import is_revoked
+from avm.host.state import Flight, Host, Machine
 
 ROW = ("meta", "audit")
 HOUR = ("audit",)
@@ -67,15 +68,19 @@ def handed(host: Host, machine: Machine, name: str) -> None:
     _count(host, host.audit, host.audit.handed, f"{machine.name}.{name}")
 
 
-def refused_capability(host: Host, machine: Machine, said: Said) -> None:
+def refused_capability(host: Host, flight: Flight, said: Said) -> None:
     """A message was refused for the capabilities in it: counted by why, which its sender never hears."""
-    to = said.to
+    refused(host, _cause(flight.machine, flight.now_ms, said.to))
+
+
+def _cause(machine: Machine, now_ms: int, to: Cap) -> str:
     if not isinstance(to, Local):
-        refused(host, "not valid")
-    elif to.generation > machine.generation:
-        refused(host, "of another generation")
-    else:
-        refused(host, "expired")
+        return "not valid"
+    if to.generation > machine.generation or is_revoked(machine, to.generation, now_ms):
+        return "of another generation"
+    if to.expires_ms is not None and to.expires_ms <= now_ms:
+        return "expired"
+    return "narrowed to less" if to.caveats else "not valid"
 
 
 def _count(host: Host, log: AuditLog, counts: dict[str, int], name: str) -> None:

@@ -196,7 +196,7 @@ def _fold_failed(host: Host, flight: Flight, reason: str, index: int, detail: st
     tell(host, batch, ["rejected", index])
     if reason == "capability":
         host.counts["invalid"] += 1
-        audited.refused_capability(host, machine, batch.messages[index])
+        audited.refused_capability(host, flight, batch.messages[index])
         return
     host.counts["failed"] += 1
     if batch.splits and len(batch.messages) > 1:

@@ -10,6 +10,7 @@ from typing import Any
 
 from avm.host import journal
 from avm.host.acts import Needs, Snapshot
+from avm.host.audited import note
 from avm.host.capability import Local, from_bytes, to_bytes
 from avm.host.effects import ToWorker
 from avm.host.entry import append
@@ -52,6 +53,7 @@ class Rotate:
         old = machine.generation
         machine.generation = old + 1
         append(host, machine, journal.GENERATION, host.now_ms, machine.generation)
+        note(host, "rotated", machine, generation=machine.generation)
         if self.grace_ms is not None:
             _revoke(host, machine, old, host.now_ms + self.grace_ms)
         _renew_names(host, machine)
@@ -108,6 +110,7 @@ def _why_not_rotated(machine: Machine, grace_ms: int | None) -> str:
 def _revoke(host: Host, machine: Machine, generation: int, from_ms: int) -> None:
     revoke(machine, generation, from_ms, host.now_ms)
     append(host, machine, journal.REVOKE, host.now_ms, generation, from_ms)
+    note(host, "revoked", machine, generation=generation, from_ms=from_ms)
 
 
 def _renew_names(host: Host, machine: Machine) -> None:

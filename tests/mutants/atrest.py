@@ -161,4 +161,11 @@ FAULTS = [
         "    if False:\n",
         f"{AUDIT}::test_refusals_are_counted_by_cause_and_told_by_the_hour",
     ),
+    Fault(
+        "the end of a generation is not told",
+        "avm/host/generations.py",
+        '    note(host, "revoked", machine, generation=generation, from_ms=from_ms)\n',
+        "",
+        "tests/sim/test_audit.py::test_w26_generations_are_told_of_and_who_was_refused_for_one_is_counted",
+    ),
 ]

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from avm import Message, Step
-from avm.host import audited, operate
+from avm import Message, Step, narrow
+from avm.host import audited, generations, operate
 from avm.host.audited import ROW
 from avm.host.auditlog import HOUR_MS, AuditLog, Broken, Entry, from_bytes_untrusted, walk_untrusted
 from avm.host.capability import Local
@@ -89,6 +89,26 @@ def test_each_act_of_the_operator_has_its_entry() -> None:
     assert created.about["granted"] == [into.machine.address.hex()]
     assert created.about["names"] == ["a", "b", "c"]
     assert all(one.about["machine"] == "m" for one in entries(world.store)[1:])
+
+
+def test_w26_generations_are_told_of_and_who_was_refused_for_one_is_counted() -> None:
+    world = Audited(4)
+    client = world.client()
+    m = names(client, world.create("m", Steps(see)))
+    machine = world.machine("m")
+    few = narrow(m["b"], only=1)
+    world.ask(lambda request: world.core.do(generations.rotate, request, machine, 1_000))
+    client.send(few, 2)
+    world.advance(2)
+    client.send(m["a"], 1)
+    world.ask(lambda request: world.core.do(generations.rotate, request, machine, None))
+    world.ask(lambda request: world.core.do(generations.revoke_generation, request, machine, 1))
+    world.advance(2 * HOUR_MS / 1000)
+    assert acts(world) == ["created", "rotated", "revoked", "rotated", "revoked", "refused"]
+    (counted,) = [one.about for one in entries(world.store) if one.what == "refused"]
+    assert counted["counts"] == {"narrowed to less": 1, "of another generation": 1}
+    ended = [one.about["generation"] for one in entries(world.store) if one.what == "revoked"]
+    assert ended == [0, 1]
 
 
 def test_an_act_that_is_refused_has_none() -> None:
