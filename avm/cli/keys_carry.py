@@ -59,15 +59,10 @@ def _import(args: argparse.Namespace, directory: Directory, path: Path) -> bytes
         raise Usage(f"{path} is no file of `avm-host keys export`")
     keys = keyfile.unlocked(body, directory.passphrase, path)
     keyring = keyfile.keyring_of(keys, path)
-    if directory.key_file.exists():
-        same = directory.host_address() == keyring.address
-        whose = "these keys already" if same else "the keys of another host"
-        raise CliError(f"{directory.path} has {whose}: nothing was changed")
     directory.create()
     lock = directory.acquire_lock()
     try:
-        if directory.store.exists():
-            _check_store(directory, keyring)
+        _check_place(directory, keyring)
         directory.write_keys(body)
         note_keys(directory, "locked", "imported")
     finally:
@@ -75,7 +70,15 @@ def _import(args: argparse.Namespace, directory: Directory, path: Path) -> bytes
     return keyring.address
 
 
-def _check_store(directory: Directory, keyring: Keyring) -> None:
+def _check_place(directory: Directory, keyring: Keyring) -> None:
+    """Refuses a directory that has keys, or a store of another host."""
+    if directory.key_file.exists():
+        same = directory.host_address() == keyring.address
+        whose = "these keys already" if same else "the keys of another host"
+        raise CliError(f"{directory.path} has {whose}: nothing was changed")
+    if not directory.store.exists():
+        return
+    check_store(directory)
     with Reader.open(directory) as reader:
         machines = reader.machines()
     try:

@@ -14,9 +14,10 @@ from types import SimpleNamespace
 import pytest
 
 from avm.cli.main import main
-from avm.host import auditlog
+from avm.host import auditlog, rows
 from avm.host.audited import ROW
 from avm.host.auditlog import AuditLog
+from avm.host.state import Machine, Status
 from avm.run import auditing, starting
 from avm.run.backup import KEYS, drop_keys, take_keys
 from avm.run.config import Config
@@ -38,6 +39,13 @@ class Place:
         self.directory = Directory(path)
         self.capsys = capsys
         self.directory.keyring(lambda _size: KEYS_OF)
+
+    @classmethod
+    def of(cls, directory: Directory, capsys: pytest.CaptureFixture[str]) -> "Place":
+        """A directory as it is, with keys or without."""
+        one = cls.__new__(cls)
+        one.directory, one.capsys = directory, capsys
+        return one
 
     def __call__(self, *words: str, said: tuple[str, ...] = ()) -> SimpleNamespace:
         option: list[str] = []
@@ -134,7 +142,16 @@ def test_keys_are_carried_in_a_file_under_a_passphrase(
     assert place("keys", "import", str(file), said=(ONE,)).code == 0
     assert place.body() == file.read_bytes(), "they stay under that passphrase"
     elsewhere = Directory(tmp_path / "other")
-    elsewhere.keyring(lambda size: bytes(size))
+    ring = elsewhere.keyring(lambda size: bytes(size))
+    store = SqliteStore.create_or_open(elsewhere.store)
+    sealed = ring.close_machine(bytes(32), bytes(32), bytes(24))
+    machine = Machine(1, bytes(32), "m", Status.RUNNING, bytes(32), sealed, b"")
+    store.commit([Transaction({("machine", 1): rows.encode(machine)})])
+    store.close()
+    elsewhere.key_file.unlink()
+    wrong = Place.of(elsewhere, capsys)("keys", "import", str(file), said=(ONE,))
+    assert wrong.code == 1 and "is of another host than these keys" in wrong.err
+    assert not elsewhere.key_file.exists()
     code = main(["--dir", str(elsewhere.path), "keys", "import", str(place.directory.store)])
     assert code == 2 and "is no file of" in capsys.readouterr().err
 
