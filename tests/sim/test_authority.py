@@ -8,7 +8,9 @@ import pytest
 
 from avm import Capability, narrow
 from avm.host import generations
-from avm.host.capability import from_bytes
+from avm.host.capability import Local, from_bytes
+from avm.host.refer import BadReference, from_reference
+from avm.host.state import Flight
 from avm.host.state import Machine as Row
 from avm.limits import Limits
 from avm.machine import forwarder
@@ -292,3 +294,28 @@ def test_w26_a_host_may_take_fewer_caveats_than_there_can_be() -> None:
         assert warded.add(cap) == number + 1
         cap = narrow(cap, until=warded.world.now + 60)
     assert refused(lambda: warded.add(cap))
+
+
+@pytest.mark.parametrize(
+    "caveats",
+    [
+        [],
+        [b""],
+        ["text"],
+        [b"\x82\x05\x01"],
+        [b"\x82\x01\x20"],
+        [b"\x82\x01\x05"] * 17,
+        b"\x82",
+        None,
+    ],
+    ids=str,
+)
+def test_w26_a_worker_cannot_narrow_by_what_is_no_caveat(caveats: Any) -> None:
+    warded = Warded()
+    machine, host = warded.row(), warded.world._sim.core.host
+    own = [0, 0, 0, None, b"\x63add", []]
+    good = from_reference(host, machine, Flight(machine, 1), [own, [b"\x82\x01\x05"]])
+    assert isinstance(good, Local) and good.caveats == (b"\x82\x01\x05",)
+    for inner in (own, [own, [b"\x82\x01\x05"]], "null~"):
+        with pytest.raises(BadReference):
+            from_reference(host, machine, Flight(machine, 1), [inner, caveats])
