@@ -22,6 +22,10 @@ class BadReference(Exception):
     """A worker's answer refers to what the machine does not hold."""
 
 
+class TooNarrow(BadReference):
+    """A capability that cannot be narrowed so: it may stand in a state, and not be sent."""
+
+
 class ContextTooLarge(Exception):
     """A context with the capabilities in it is larger than 1 KiB."""
 
@@ -107,8 +111,10 @@ def _narrowed(cap: Cap, caveats: Any) -> Cap:
         raise BadReference("not the caveats of a capability")
     try:
         return narrowed(cap, [parse_caveat_untrusted(_octets(one)) for one in caveats])
-    except (Malformed, NotNarrowed) as error:
+    except Malformed as error:
         raise BadReference(str(error)) from None
+    except NotNarrowed as error:
+        raise TooNarrow(str(error)) from None
 
 
 def _octets(value: Any) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from avm.host.capability import Cap, Local, Named, Reply, Sealed
+from avm.host.capability import Cap, Local, Named, NotNarrowed, Reply, Sealed
 from avm.host.capability import narrowed as narrowed_cap
 from avm.machine.live import narrowed
 from avm.machine.reference import is_narrowed
@@ -114,7 +114,10 @@ class Lens:
             case Narrowed():
                 cap = self.cap_of(handle._inner)
                 caveats = [parse_caveat_untrusted(one) for one in handle._caveats]
-                return None if cap is None else narrowed_cap(cap, caveats)
+                try:
+                    return None if cap is None else narrowed_cap(cap, caveats)
+                except NotNarrowed:
+                    return None
             case Common():
                 return Named(handle._name)
         return None

@@ -128,8 +128,9 @@ def test_a_parcel_is_read_back_from_its_pinned_bytes_and_from_no_part_of_them(na
     for end in range(len(whole)):
         with pytest.raises(Malformed):
             parcel.from_bytes_untrusted(whole[:end])
-    with pytest.raises(Malformed):
-        parcel.from_bytes_untrusted(whole + b"\x00")
+    for no_parcel in (whole + b"\x00", b"\x80", b"\x81\x02", b"\x81\x01", b"\x81\xf5"):
+        with pytest.raises(Malformed):
+            parcel.from_bytes_untrusted(no_parcel)
 
 
 PLAIN = st.recursive(
