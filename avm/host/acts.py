@@ -14,7 +14,7 @@ from avm.host.effects import Load, ToWorker
 from avm.host.entry import append
 from avm.host.fold import fold, suspend
 from avm.host.judging import drop_expired
-from avm.host.refer import BadReference, collect, resolve, slots_in
+from avm.host.refer import BadReference, TooNarrow, collect, resolve, slots_in
 from avm.host.state import Flight, Host, Machine, Mode, Status
 from avm.machine import frames
 from caps.codec import encode_content
@@ -159,11 +159,13 @@ class Snapshot:
 
 def holds_references(host: Host, flight: Flight, references: list[Any]) -> bool:
     """Whether a state refers only to what the machine holds."""
-    try:
-        for reference in references:
+    for reference in references:
+        try:
             resolve(host, flight.machine, flight, reference)
-    except BadReference:
-        return False
+        except TooNarrow:
+            continue  # It is refused where it is sent: a step cannot tell what may be narrowed.
+        except BadReference:
+            return False
     return True
 
 

@@ -23,11 +23,14 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
         withdraw(host, batch)
     given: list[bytes] = []
     places: list[int] = []
+    good: Local | None = None
     for index, (to, content, caps, back) in enumerate(batch.messages):
         if type(to) is Local:
-            if not is_good(host, flight, batch.sender, to):
-                flight.judged = ("capability", index)
-                return False
+            if to is not good:
+                if not is_good(host, flight, batch.sender, to):
+                    flight.judged = ("capability", index)
+                    return False
+                good = None if to.caveats else to  # What counts is judged each time.
             context, context_caps = to.context, to.caps
         elif type(to) is Reply:
             found = _claim(host, flight, to, batch)

@@ -91,8 +91,8 @@ def to_bytes(parcel: Parcel) -> bytes:
 def from_bytes_untrusted(body: bytes) -> Parcel:
     """Reads a parcel from another host; raises `Malformed` only."""
     plain = loads_shape_untrusted(body, max_bytes=ITEM_BYTES_MAX, depth=_DEPTH)
-    version, *rest = shape.items(plain, 1 + len(fields(Parcel)), "parcel")
-    more = [-1, [], []]
+    version, *rest = shape.items(plain, 1 + len(fields(Parcel)), "parcel") or [None]
+    more: list[object] = [-1, [], []]
     if version == _VERSION + 1:
         rest, more = rest[:-_MORE], rest[-_MORE:]
     else:

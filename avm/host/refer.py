@@ -10,7 +10,7 @@ from typing import Any
 from avm.host.capability import Cap, Local, Named, NotNarrowed, Reply, Sealed, kind_of, narrowed
 from avm.host.revoking import is_revoked
 from avm.host.state import Flight, Host, Machine
-from avm.machine.reference import inner_of
+from avm.machine.reference import inner_of, is_narrowed
 from caps.caveats import CAVEATS_MAX, parse_caveat_untrusted
 from caps.errors import Malformed
 from caps.kinds import covers
@@ -22,6 +22,10 @@ COMMONS = frozenset({"null~", "time~", "random~", "inspect~"})
 
 class BadReference(Exception):
     """A worker's answer refers to what the machine does not hold."""
+
+
+class TooNarrow(BadReference):
+    """A capability that cannot be narrowed so: it may stand in a state, and not be sent."""
 
 
 class ContextTooLarge(Exception):
@@ -92,11 +96,10 @@ def _resolve(host: Host, machine: Machine, flight: Flight, reference: Any, depth
         return Named(reference)
     if type(reference) is not list or depth > DEPTH_MAX:
         raise BadReference("not a reference")
-    if len(reference) == 2:
-        inner, more = reference
-        if type(inner) is int and type(more) is int:
-            return _resolve(host, machine, flight, inner, depth)
-        return _narrowed(_resolve(host, machine, flight, inner, depth + 1), more)
+    if is_narrowed(reference):
+        return _narrowed(_resolve(host, machine, flight, reference[0], depth + 1), reference[1])
+    if len(reference) == 2 and type(reference[0]) is int:
+        return _resolve(host, machine, flight, reference[0], depth)  # its kind is in the table
     if len(reference) != 6:
         raise BadReference("not a reference")
     generation, priority, kind, expires, context, inner = reference
@@ -124,8 +127,10 @@ def _narrowed(cap: Cap, caveats: Any) -> Cap:
         raise BadReference("not the caveats of a capability")
     try:
         return narrowed(cap, [parse_caveat_untrusted(_octets(one)) for one in caveats])
-    except (Malformed, NotNarrowed) as error:
+    except Malformed as error:
         raise BadReference(str(error)) from None
+    except NotNarrowed as error:
+        raise TooNarrow(str(error)) from None
 
 
 def _octets(value: Any) -> bytes:

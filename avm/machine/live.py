@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from avm.limits import Limits
 from avm.machine.kinds import Watch
+from avm.machine.reference import is_narrowed
 from avm.machine.turn import Barred
 from avm.message import Event, Message, Refused
 from caps.codec import decode_content_untrusted, decode_state
@@ -130,9 +131,9 @@ class Live:
             return Foreign(self.next_slot - reference - 1)
         if type(reference) is str:
             return Common(reference)
-        if len(reference) == 2:
-            if type(reference[1]) is int:
-                return self._kinded(reference[0], reference[1], fresh)
+        if len(reference) == 2 and not is_narrowed(reference):
+            return self._kinded(reference[0], reference[1], fresh)
+        if is_narrowed(reference):
             return narrowed(self.capability(reference[0], fresh), reference[1])
         generation, priority, kind, expires, body, inner = reference
         if kind and fresh is not None:

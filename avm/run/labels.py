@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from avm.host.capability import Cap, Local, Named, Reply, Sealed
+from avm.host.capability import Cap, Local, Named, NotNarrowed, Reply, Sealed
 from avm.host.capability import narrowed as narrowed_cap
 from avm.machine.live import narrowed
+from avm.machine.reference import is_narrowed
 from caps.caveats import parse_caveat_untrusted
 from caps.codec import decode_content_untrusted, decode_state, encode_state
 from caps.errors import CapsError
@@ -79,11 +80,11 @@ class Lens:
             return Foreign(reference if reference >= 0 else self.next_slot - reference - 1)
         if type(reference) is str:
             return Common(reference)
+        if is_narrowed(reference):
+            return narrowed(self.handle(reference[0]), reference[1])
         if len(reference) == 2:
-            inner, more = reference
-            if type(more) is list:
-                return narrowed(self.handle(inner), more)
-            return Foreign(inner if inner >= 0 else self.next_slot - inner - 1, KINDS[more])
+            place, kind = reference
+            return Foreign(place if place >= 0 else self.next_slot - place - 1, KINDS[kind])
         generation, priority, kind, expires, body, inner = reference
         return Own(generation, self.state(body, inner), priority, KINDS[kind], expires)
 
@@ -116,7 +117,10 @@ class Lens:
             case Narrowed():
                 cap = self.cap_of(handle._inner)
                 caveats = [parse_caveat_untrusted(one) for one in handle._caveats]
-                return None if cap is None else narrowed_cap(cap, caveats)
+                try:
+                    return None if cap is None else narrowed_cap(cap, caveats)
+                except NotNarrowed:
+                    return None
             case Common():
                 return Named(handle._name)
         return None

@@ -8,13 +8,16 @@ import pytest
 
 from avm import Capability, narrow
 from avm.host import generations
-from avm.host.capability import from_bytes
+from avm.host.capability import Local, from_bytes
+from avm.host.refer import BadReference, from_reference
+from avm.host.state import Flight
 from avm.host.state import Machine as Row
 from avm.limits import Limits
 from avm.machine import forwarder
 from avm.sim.host import Refusal
 from avm.testing import Client, Machine, NoAnswer, NotApplied, World
 from avm.testing.onehost import OneHost
+from caps.caveats import CAVEATS_MAX
 from tests.sim import asking, ward
 from tests.sim.code import gap_free, replayed
 
@@ -296,3 +299,47 @@ def test_w26_a_host_may_take_fewer_caveats_than_there_can_be() -> None:
         assert warded.add(cap) == number + 1
         cap = narrow(cap, until=warded.world.now + 60)
     assert refused(lambda: warded.add(cap))
+
+
+@pytest.mark.parametrize(
+    "caveats",
+    [
+        [],
+        [b""],
+        ["text"],
+        [b"\x82\x05\x01"],
+        [b"\x82\x01\x20"],
+        [b"\x82\x01\x05"] * 17,
+        b"\x82",
+        None,
+    ],
+    ids=str,
+)
+def test_w26_a_worker_cannot_narrow_by_what_is_no_caveat(caveats: Any) -> None:
+    warded = Warded()
+    machine, host = warded.row(), warded.world._sim.core.host
+    own: list[Any] = [0, 0, 0, None, b"\x63add", []]
+    good = from_reference(host, machine, Flight(machine, 1), [own, [b"\x82\x01\x05"]])
+    assert isinstance(good, Local) and good.caveats == (b"\x82\x01\x05",)
+    for inner in (own, [own, [b"\x82\x01\x05"]], "null~"):
+        with pytest.raises(BadReference):
+            from_reference(host, machine, Flight(machine, 1), [inner, caveats])
+
+
+def test_w26_what_cannot_be_narrowed_may_be_kept_and_not_sent() -> None:
+    warded = Warded(limits=replace(Limits(), snapshot_turns=2))
+    whole = warded.cap("add")
+    for _ in range(CAVEATS_MAX):
+        whole = narrow(whole, until=warded.world.now + 60)
+    warded.call(warded.cap("pinch"), whole)
+    for number in range(6):
+        assert warded.add(warded.cap("add")) == number + 1
+    assert warded.row().snapshot_at > 0
+    assert warded.rotate()["generation"] == 1
+    for place in (0, 1):
+        with pytest.raises(NoAnswer, match="rejected"):
+            warded.call(warded.cap("tell"), (place, 1))
+    assert "at most 16 caveats" in warded.machine.failures[0]
+    assert "reply capability" in warded.machine.failures[1]
+    warded.world.crash()
+    assert warded.add(warded.cap("add")) == 7

@@ -18,7 +18,7 @@ class Ward:
 
 
 def init(message: Message, me: Me) -> Step[Ward]:
-    names = "add read keep tell make short look wrap"
+    names = "add read keep tell make short look wrap pinch"
     return message.answer({name: me(name) for name in names.split()}), Ward(me)
 
 
@@ -31,6 +31,10 @@ def step(message: Message, state: Ward) -> Step[Ward]:
             return message.answer(state.total), state
         case "keep", Capability() as cap:
             return message.answer(len(state.kept)), replace(state, kept=(*state.kept, cap))
+        case "pinch", Capability() as cap:
+            until = message.now + 3600
+            kept = (narrow(cap, until=until), narrow(message.reply, until=until))
+            return message.answer(None), replace(state, kept=(*state.kept, *kept))
         case "tell", (int(place), content):
             return [Send(state.kept[place], content, reply=message.reply)], state
         case "make", (str(name), int(uses), str(nonce)):
