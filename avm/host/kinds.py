@@ -26,11 +26,11 @@ def check(flight: Flight, sends: list[list[list[Any]]]) -> None:
     for said in sends:
         for row in said:
             _leave(row, left, gone)
-    for place, count in came.items():
+    for place in came | left:
         kind = _kind_at(flight, place)
-        if kind in (LINEAR, AFFINE) and left[place] > count:
+        if kind in (LINEAR, AFFINE) and left[place] > came[place]:
             raise Unfit(f"the {WORDS[kind]} capability {_name(place)} was copied")
-        if kind in (LINEAR, RELEVANT) and not left[place] and place not in gone:
+        if kind in (LINEAR, RELEVANT) and not left[place] and place not in gone and came[place]:
             raise Unfit(f"the {WORDS[kind]} capability {_name(place)} was dropped")
 
 
@@ -46,11 +46,11 @@ def _leave(row: list[Any], left: Counter[int], gone: set[int]) -> None:
 
 
 def _places(references: list[Any]) -> list[int]:
-    """The numbers in references that have a kind, those inside contexts too."""
+    """The numbers in references, those inside contexts too."""
     found: list[int] = []
     for one in references:
-        if type(one) is list and len(one) == 2 and type(one[1]) is int:
-            found.append(one[0])
+        if type(one) is int:
+            found.append(one)
         elif type(one) is list:
             found += _places(inner_of(one))
     return found

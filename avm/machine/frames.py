@@ -19,8 +19,8 @@ An input is [now in ms, channel, ordinal, from the host, messages], a message [c
 or [context, content, reply, references, the context's references], with the patterns that the content
 has to fit where there are some. An output is
 [0, changed, sends by message up to the last that sends] or [verdict, index, why, traceback].
-A machine that holds capabilities of a kind reports the references of their slots behind the names:
-[those in the state before the turn, those after it].
+A machine that holds anything of a kind reports the references of slots of a kind behind the names:
+[those in the state before the turn, those after it], those apart that stand where they stood.
 """
 
 import hashlib

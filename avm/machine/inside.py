@@ -10,7 +10,7 @@ from typing import Any
 
 from avm.limits import Limits
 from avm.machine import frames
-from avm.machine.kinds import slots_of
+from avm.machine.kinds import report
 from avm.machine.live import CannotLoad, Code, Fresh, Live, NoCode
 from avm.machine.turn import REJECTED, References, Taken, frozen_state, take_turn
 from avm.message import Event, Message
@@ -223,7 +223,7 @@ class Inside:
     def _held(self, before: Value, after: Value, references: References) -> list[Any]:
         """The slots of capabilities with a kind in the state before and after a turn."""
         first = references.first_fresh
-        slots = (slots_of(before), slots_of(after))
+        slots = report(before, after)
         return [[one if one < first else first - one - 1 for one in held] for held in slots]
 
     def _snapshot(self, machine: int, token: int) -> bytes:

@@ -5,7 +5,7 @@ Step 4 of the journey, after the step: what came (state, context, content) is he
 inside others and in contexts. What is new is the machine's own making, in any number.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from caps.kinds import is_kinded
 from caps.map import Map, freeze
 from caps.record import Typed
 from caps.slots import NULL, Foreign, Narrowed, Own
+from caps.tree import leaves
 from caps.value import Affine, Failed, Linear, Record, Relevant, Value
 
 SHOWN_MAX = 60
@@ -61,22 +62,39 @@ class _Thing:
     gone: int = 0
 
 
-def follow(message: Message, before: Value, sends: Iterable[Any], after: Value) -> None:
-    """Checks one message's turn; raises `Dropped` or `Copied`, naming what and where."""
-    things: dict[bytes, _Thing] = {}
-    came = (("state", before), ("message.context", message.context))
-    for path, value in (*came, ("message.content", message.content)):
-        for where, thing in kinded(value, path):
-            _noted(things, thing).came.append(where)
-    if not things:
+def follow(message: Message, before: Value, sends: Sequence[Any], after: Value) -> None:
+    """Checks one message's turn; raises `Dropped` or `Copied`, naming what and where.
+
+    What the turn left as it was counts on both sides. So the rest is looked at first, and the whole
+    state only where that does not say enough: where something is wrong, or is new.
+    """
+    rest = _things(message, differing(before, after, "state"), sends)
+    if all(one.came and _judged(one) is None for one in rest):
         return
-    for where, thing in kinded(after, "state"):
-        _noted(things, thing).left.append(where)
+    whole = ((False, "state", before), (True, "state", after))
+    for one in _things(message, whole, sends):
+        error = _judged(one)
+        if error is not None:
+            raise error
+
+
+def _things(
+    message: Message, states: Iterable[tuple[bool, str, Value]], sends: Sequence[Any]
+) -> list[_Thing]:
+    """What came and left, of the parts of the states before and after that are given."""
+    things: dict[bytes, _Thing] = {}
+    said = (
+        (False, "message.context", message.context),
+        (False, "message.content", message.content),
+    )
+    for is_left, path, value in (*states, *said):
+        for where, thing in kinded(value, path):
+            noted = _noted(things, thing)
+            (noted.left if is_left else noted.came).append(where)
     for place, send in enumerate(sends):
         if type(send) is Send:
             _follow_send(things, f"sends[{place}]", send)
-    for one in things.values():
-        _judge(one)
+    return list(things.values())
 
 
 def _follow_send(things: dict[bytes, _Thing], path: str, send: Send) -> None:
@@ -99,18 +117,19 @@ def _noted(things: dict[bytes, _Thing], what: Value) -> _Thing:
     return found
 
 
-def _judge(one: _Thing) -> None:
+def _judged(one: _Thing) -> Dropped | Copied | None:
     came, left = len(one.came), len(one.left)
     if not came:
-        return
+        return None
     if one.kind != "relevant" and left > came:
         places = " and ".join(one.left[: max(PLACES_MAX, came + 1)])
-        raise Copied(f"{_shown(one)} of {one.came[0]} was copied: it is in {places}")
+        return Copied(f"{_shown(one)} of {one.came[0]} was copied: it is in {places}")
     needed = {"linear": came, "relevant": 1}.get(one.kind, 0)
     if left + one.gone < needed:
         lost = next((where for where in one.came if where not in one.left), one.came[0])
         what = "keep it, send it on, or send it to null~"
-        raise Dropped(f"{_shown(one)} of {lost} was dropped: {what}")
+        return Dropped(f"{_shown(one)} of {lost} was dropped: {what}")
+    return None
 
 
 def _shown(one: _Thing) -> str:
@@ -156,7 +175,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Value]]:
             yield f"[{place}]", part
     elif isinstance(value, Map):
         for key, part in value.items():
-            where = f'["{key}"]' if type(key) is str else f"[{key!r}]"
+            where = _index(key)
             yield f"{where} as a key", key
             yield where, part
     elif isinstance(value, Typed):
@@ -168,10 +187,74 @@ def _parts(value: Any) -> Iterator[tuple[str, Value]]:
         yield ".content", value.content
 
 
+def differing(before: Any, after: Any, path: str) -> Iterator[tuple[bool, str, Value]]:
+    """The parts of two states that are not the same object in the same place.
+
+    Each with whether it is of the later state, and its path; leaves of a map that both have are passed
+    over as a whole.
+    """
+    if before is after:
+        return
+    if type(before) is not type(after) or not isinstance(before, tuple | Map | Typed):
+        yield False, path, before
+        yield True, path, after
+        return
+    was, now = _unlike(before, after)
+    for key in [*was, *(key for key in now if key not in was)]:
+        where = path + (key if isinstance(before, Typed) else _index(_key_of(key)))
+        if key in was and key in now:
+            yield from differing(was[key], now[key], where)
+            continue
+        is_left = key in now
+        yield is_left, where, (now if is_left else was)[key]
+        if isinstance(before, Map):
+            yield is_left, f"{where} as a key", _key_of(key)
+
+
+def _unlike(before: Any, after: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """The parts of two containers of one class, but for leaves that both have."""
+    if isinstance(before, Map):
+        sides = [{id(one): one for one in leaves(side._root)} for side in (before, after)]
+        parts = [
+            {
+                key: part
+                for place, leaf in side.items()
+                if place not in other
+                for key, part in leaf.items()
+            }
+            for side, other in (sides, sides[::-1])
+        ]
+        return parts[0], parts[1]
+    if isinstance(before, tuple):
+        return dict(enumerate(before)), dict(enumerate(after))
+    names = before.__record_fields__
+    fields = [{f".{name}": getattr(side, name) for name in names} for side in (before, after)]
+    return fields[0], fields[1]
+
+
+def _key_of(stored: Any) -> Any:
+    """The key of a map as it is, where the tree stores it with its place."""
+    return stored[1] if type(stored) is tuple else stored
+
+
+def _index(key: Any) -> str:
+    return f'["{key}"]' if type(key) is str else f"[{key!r}]"
+
+
 def slots_of(state: Value) -> list[int]:
     """The slots of capabilities with a kind that a state holds, one for each place."""
     found = (thing for _where, thing in kinded(state, ""))
     return [one._slot for one in found if isinstance(one, Foreign)]
 
 
-__all__ = ["Copied", "Dropped", "Watch", "follow", "kind_of", "kinded", "slots_of"]
+def report(before: Value, after: Value) -> tuple[list[int], list[int]]:
+    """The slots of a kind in two states: of what differs, and where those are not the same, of all."""
+    rest: tuple[list[int], list[int]] = ([], [])
+    for is_left, _where, part in differing(before, after, ""):
+        rest[is_left].extend(slots_of(part))
+    if sorted(rest[False]) == sorted(rest[True]):
+        return rest
+    return slots_of(before), slots_of(after)
+
+
+__all__ = ["Copied", "Dropped", "Watch", "follow", "kind_of", "kinded", "report", "slots_of"]

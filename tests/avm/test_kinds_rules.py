@@ -19,7 +19,7 @@ from avm.host.plan import Unfit
 from avm.host.state import Flight, Host, Machine, Status
 from avm.limits import Limits
 from avm.machine import frames
-from avm.machine.kinds import Watch, slots_of
+from avm.machine.kinds import Copied, Dropped, Watch, follow, slots_of
 from avm.machine.turn import APPLIED, REJECTED, References, take_turn
 from caps.capability import kind_of_wire, parse_wire_untrusted
 from caps.codec import encode_content
@@ -256,3 +256,35 @@ def test_the_bytes_of_references_reports_and_random_draws_are_these() -> None:
 def test_a_report_of_another_shape_is_a_bad_frame(report: list[Any]) -> None:
     with pytest.raises(frames.BadFrame):
         frames.held_in([frames.TURN, 1, 2, frames.UNCHANGED, "", None, report])
+
+
+coins = st.integers(0, 5).map(Linear) | st.integers(0, 2).map(Relevant) | st.integers(0, 9)
+changes = st.lists(st.tuples(st.integers(0, 60), st.none() | coins), max_size=4)
+
+
+@given(st.lists(coins, min_size=40, max_size=40), changes, st.lists(st.integers(0, 60), max_size=2))
+def test_w16_what_is_left_as_it_was_is_passed_over_and_judged_all_the_same(
+    held: list[Value], changed: list[tuple[int, Value]], sent: list[int]
+) -> None:
+    before: Map[Any, Any] = Map({f"k{place:02}": coin for place, coin in enumerate(held)})
+    after = before
+    for place, coin in changed:
+        key = f"k{place:02}"
+        after = (
+            after.put(key, coin) if coin is not None else after.drop(key) if key in after else after
+        )
+    sends = [Send(OTHER, before.get(f"k{place:02}")) for place in sent]
+    left = Counter([*after.values(), *(send.content for send in sends)])
+    came = Counter(before.values())
+    holds = all(
+        allowed({Linear: "linear", Relevant: "relevant"}.get(type(one), ""), count, left[one], 0)
+        for one, count in came.items()
+    )
+    again = Map(dict(after.items()))  # the same, and no part of it the same object
+    for state in (after, again):
+        try:
+            follow(Message(None, None), (before, 1), sends, (state, 1))
+        except (Copied, Dropped):
+            assert not holds
+        else:
+            assert holds

@@ -53,8 +53,8 @@ FAULTS = [
     Fault(
         "the host trusts its workers with kinds",
         "avm/host/kinds.py",
-        "    for place, count in came.items():\n",
-        "    for place, count in ():\n",
+        "    for place in came | left:\n",
+        "    for place in ():\n",
         f"{RULES}::test_w16_the_host_finds_by_slot_what_a_worker_lets_pass",
     ),
     Fault(
