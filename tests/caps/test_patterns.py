@@ -39,6 +39,7 @@ PROPS = {"puppet": PUPPET, "mint": str(PATTERNS / "mint.py")}
 ALL = [(pattern, scene) for pattern, scenes in SCENES.items() for scene in scenes]
 PARTS = {"__init__", "passing", "walking"}
 
+few = settings(max_examples=40)
 each_scene = pytest.mark.parametrize(
     ("pattern", "scene"), ALL, ids=lambda one: getattr(one, "__name__", one)
 )
@@ -132,6 +133,7 @@ contents: st.SearchStrategy[Any] = st.recursive(
 ).map(freeze)
 
 
+@few
 @given(contents)
 def test_a_value_rebuilt_with_others_has_them_where_it_had_its_own(value: Value) -> None:
     found = walking.capabilities_in(value)
@@ -142,6 +144,7 @@ def test_a_value_rebuilt_with_others_has_them_where_it_had_its_own(value: Value)
     assert walking.replaced(value, {}) == value
 
 
+@few
 @given(st.lists(contents, max_size=4))
 def test_x03_no_capability_crosses_a_membrane_and_what_comes_home_is_what_went(
     values: list[Value],
@@ -177,6 +180,7 @@ orders = st.one_of(
 )
 
 
+@few
 @given(st.lists(orders, max_size=20))
 def test_x03_a_name_has_one_capability_and_a_capability_one_name(said: list[Any]) -> None:
     state = petnames.Book()
@@ -192,6 +196,7 @@ def test_x03_a_name_has_one_capability_and_a_capability_one_name(said: list[Any]
         assert "forget" in order or kept == {one: before[one] for one in others}
 
 
+@few
 @given(st.lists(st.floats(0, 5), max_size=40), st.integers(1, 5), st.sampled_from([0.5, 2.0, 10.0]))
 def test_x03_never_more_goes_through_a_rate_limit_than_its_calls_and_the_time_allow(
     pauses: list[float], calls: int, per_s: float
@@ -216,6 +221,7 @@ outcomes = st.sampled_from(
 )
 
 
+@few
 @given(st.lists(outcomes, max_size=8))
 def test_x03_of_once_at_most_one_happens_whatever_becomes_of_each(said: list[Value]) -> None:
     _, state = once.init(message(content={"target": cap("target")}), me())
@@ -237,6 +243,7 @@ def test_x03_of_once_at_most_one_happens_whatever_becomes_of_each(said: list[Val
         assert happened <= 1
 
 
+@few
 @given(contents, st.integers(0, 2), st.integers(0, 2))
 def test_x03_a_box_opens_with_the_unsealer_of_its_pair_only(
     value: Value, sealed: int, opened: int
@@ -255,7 +262,7 @@ def test_x03_a_box_opens_with_the_unsealer_of_its_pair_only(
 moves = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-3, 30)), max_size=10)
 
 
-@settings(max_examples=40)
+@few
 @given(moves)
 def test_x03_a_mint_keeps_its_sum_and_no_purse_is_overdrawn(
     moved: list[tuple[int, int, int]],
