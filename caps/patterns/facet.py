@@ -11,12 +11,12 @@ from avm import Capability, Map, Me, Message, Refused, Step, record
 from caps.patterns.passing import Passed, answer, forward
 
 
-@record
+@record(name="facet.Facet")
 class Facet:
     allowed: tuple[str | None, ...]
 
 
-@record
+@record(name="facet.Faceted")
 class Faceted:
     me: Me
     target: Capability

@@ -13,12 +13,12 @@ from dataclasses import replace
 from avm import Capability, Map, Me, Message, Refused, Step, record
 
 
-@record
+@record(name="mint.Purse")
 class Purse:
     number: int
 
 
-@record
+@record(name="mint.Mint")
 class Mint:
     me: Me
     balances: Map[int, int] = Map()

@@ -21,33 +21,33 @@ OFFER_S = 3_600
 WAIT_S = 3_600
 
 
-@record
+@record(name="registry.Provider")
 class Provider:
     name: str
 
 
-@record
+@record(name="registry.Offer")
 class Offer:
     cap: Capability
     about: Map[str, Value]
     until: float
 
 
-@record
+@record(name="registry.Query")
 class Query:
     offer: str
     least: int
     where: Map[str, Value]
 
 
-@record
+@record(name="registry.Seeker")
 class Seeker:
     query: Query
     reply: Capability
     until: float
 
 
-@record
+@record(name="registry.Registry")
 class Registry:
     me: Me
     providers: Map[str, bool] = Map()

@@ -16,6 +16,8 @@ from avm.kit.process import Process
 from avm.kit.scenes import finding
 from avm.kit.stage import NotHeld, Stage
 from avm.kit.worlds import Introduced, Storm
+from avm.machine.bundle import collect
+from avm.machine.loader import load
 from avm.testing import Client, NoAnswer, World, answer_of, cap, me, message
 from avm.testing.files import read
 from caps.map import Map
@@ -78,6 +80,13 @@ def test_x03_it_does_while_hosts_and_workers_die_and_are_slow(pattern: str, scen
 
 def test_x03_each_module_of_the_library_is_a_pattern_with_scenes_or_a_part_of_some() -> None:
     assert {path.stem for path in PATTERNS.glob("*.py")} == SCENES.keys() | PARTS
+
+
+def test_a_machine_may_use_all_patterns_at_once_and_name_its_records_as_it_likes() -> None:
+    uses = "".join(f"from caps.patterns import {name}\n" for name in sorted(SCENES))
+    own = "from avm import record\n@record\nclass Purse: pass\ninit = step = mint.step\n"
+    loaded = load(collect("m.py", {"m.py": (uses + own).encode()}.get))
+    assert {"Purse", "mint.Purse", "matcher.Offer", "registry.Offer"} <= loaded.records.keys()
 
 
 def test_t05_at_least_so_many_that_offer_it_are_found() -> None:
