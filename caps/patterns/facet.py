@@ -50,5 +50,5 @@ def _fits(content: object, allowed: tuple[str | None, ...]) -> bool:
         case None | str():
             return content in allowed
         case Map():
-            return len(content) > 0 and all(key in allowed for key in content)
+            return len(content) > 0 and all(isinstance(k, str) and k in allowed for k in content)
     return False

@@ -306,6 +306,23 @@ def test_offers_that_are_over_are_forgotten_when_another_comes() -> None:
     assert list(made.state.offers["print"]) == ["b"]
 
 
+def test_a_full_registry_takes_an_offer_when_others_are_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "OFFERS_MAX", 2)
+    world = World()
+    client, made = world.client(), world.machine(registry)
+    provider = admitted(client, made, "a")
+    for what in ("print", "scan"):
+        client.call(provider, {"offer": what, "cap": client.cap(), "for_s": 10})
+    with pytest.raises(NoAnswer, match="the registry is full"):
+        client.call(provider, {"offer": "copy", "cap": client.cap()})
+    client.call(provider, {"offer": "scan", "cap": client.cap(), "for_s": 100})
+    world.advance(11)
+    client.call(provider, {"offer": "copy", "cap": client.cap()})
+    assert list(made.state.offers) == ["copy", "scan"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "limit", "say"),
     [
