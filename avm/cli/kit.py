@@ -87,7 +87,7 @@ def _patterns(args: argparse.Namespace) -> list[str]:
 
 
 def _ways(said: str) -> list[str]:
-    ways = said.split(",")
+    ways = list(dict.fromkeys(said.split(",")))
     for way in ways:
         if way not in WAYS:
             raise Usage(f"--on {said}: {way!r} is none of {','.join(WAYS)}")

@@ -125,6 +125,7 @@ class Stage:
             raise NotHeld(f"{what}: {found!r}, not {wanted!r}")
 
     def names(self, answer: Value) -> Mapping[str, Capability]:
+        """An answer that is to be capabilities by their names."""
         if not isinstance(answer, Map) or not all(
             isinstance(name, str) and isinstance(cap, Capability) for name, cap in answer.items()
         ):

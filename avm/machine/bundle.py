@@ -1,7 +1,8 @@
-"""Code bundles: a machine's file with every module of its directory, or pattern, that it imports. Pure.
+"""Code bundles: a machine's file with every module of its directory, and pattern, that it imports.
 
 Before the journey: `collect` makes the bundle that is stored by its hash, and that a worker loads.
-Files are read through a function that the caller gives; no code of the machine is run.
+Files are read through a function that the caller gives, patterns out of the release; no code of the
+machine is run.
 """
 
 import hashlib

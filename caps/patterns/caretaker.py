@@ -14,7 +14,7 @@ from avm import Capability, Me, Message, Refused, Step, record
 from caps.patterns.passing import Passed, answer, forward
 
 
-@record
+@record(name="caretaker.Caretaker")
 class Caretaker:
     me: Me
     target: Capability | None

@@ -14,21 +14,21 @@ from dataclasses import replace
 from avm import Capability, Failed, Map, Me, Message, Refused, Send, Step, record
 
 
-@record
+@record(name="escrow.Opened")
 class Opened:
     side: str
     payment: Capability
     answer: Capability
 
 
-@record
+@record(name="escrow.Moved")
 class Moved:
     side: str
     vault: Capability
     answer: Capability
 
 
-@record
+@record(name="escrow.Escrow")
 class Escrow:
     me: Me
     brands: Map[str, Capability]

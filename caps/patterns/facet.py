@@ -11,12 +11,12 @@ from avm import Capability, Map, Me, Message, Refused, Step, record
 from caps.patterns.passing import Passed, answer, forward
 
 
-@record
+@record(name="facet.Facet")
 class Facet:
     allowed: tuple[str | None, ...]
 
 
-@record
+@record(name="facet.Faceted")
 class Faceted:
     me: Me
     target: Capability
@@ -50,5 +50,5 @@ def _fits(content: object, allowed: tuple[str | None, ...]) -> bool:
         case None | str():
             return content in allowed
         case Map():
-            return len(content) > 0 and all(key in allowed for key in content)
+            return len(content) > 0 and all(isinstance(k, str) and k in allowed for k in content)
     return False

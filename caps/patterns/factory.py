@@ -26,7 +26,7 @@ Init = Callable[[Message, Me], Step[Any]]
 Take = Callable[[Message, Any], Step[Any]]
 
 
-@record
+@record(name="factory.Factory")
 class Factory:
     me: Me
     made: Map[int, Value] = Map()

@@ -30,42 +30,42 @@ TALKS_MAX = 1_000
 Pair = tuple[Capability, Capability]
 
 
-@record
+@record(name="horton.Parcel")
 class Parcel:
     """A stub of another's machine, sealed for this one."""
 
     stub: Capability
 
 
-@record
+@record(name="horton.Stub")
 class Stub:
     """Access that was given to somebody."""
 
     number: int
 
 
-@record
+@record(name="horton.Proxy")
 class Proxy:
     """Access that was had from somebody."""
 
     number: int
 
 
-@record
+@record(name="horton.Rest")
 class Rest:
     """A talk under way, of which another capability has been asked for."""
 
     number: int
 
 
-@record
+@record(name="horton.Inner")
 class Inner:
     """An answer from this party's side, which is to go out: where to."""
 
     reply: Capability
 
 
-@record
+@record(name="horton.Talk")
 class Talk:
     """What is said to `to`, as soon as each of `left` has got something in its place.
 
@@ -81,7 +81,7 @@ class Talk:
     placed: Map[Capability, Value] = Map()
 
 
-@record
+@record(name="horton.Horton")
 class Horton:
     """`given` is whom a stub was given to and for what, `had` where a proxy leads and who is behind it."""
 

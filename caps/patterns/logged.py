@@ -16,7 +16,7 @@ from caps.patterns.passing import Passed, answer, forward
 KEEP_MAX = 10_000
 
 
-@record
+@record(name="logged.Logged")
 class Logged:
     me: Me
     target: Capability

@@ -14,13 +14,13 @@ from avm import Capability, Failed, Map, Me, Message, Refused, Send, Step, recor
 from caps.patterns.passing import NOTHING_HAPPENED
 
 
-@record
+@record(name="matcher.Offer")
 class Offer:
     gift: Capability
     to: Capability
 
 
-@record
+@record(name="matcher.Matcher")
 class Matcher:
     me: Me
     offers: Map[str, Offer] = Map()

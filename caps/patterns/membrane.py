@@ -18,7 +18,7 @@ from caps.patterns.walking import capabilities_in, replaced
 WRAPPED_MAX = 10_000
 
 
-@record
+@record(name="membrane.Wrapped")
 class Wrapped:
     """A capability of one side as the other side holds it."""
 
@@ -26,7 +26,7 @@ class Wrapped:
     outside: bool
 
 
-@record
+@record(name="membrane.Answer")
 class Answer:
     """Where an answer goes to, and which side that is."""
 
@@ -34,7 +34,7 @@ class Answer:
     outside: bool
 
 
-@record
+@record(name="membrane.Membrane")
 class Membrane:
     """What is wrapped, by number and by what it is; `outside` is the side that the original lives on."""
 

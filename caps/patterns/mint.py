@@ -12,13 +12,15 @@ from dataclasses import replace
 
 from avm import Capability, Map, Me, Message, Refused, Step, record
 
+PURSES_MAX = 1_000_000
 
-@record
+
+@record(name="mint.Purse")
 class Purse:
     number: int
 
 
-@record
+@record(name="mint.Mint")
 class Mint:
     me: Me
     balances: Map[int, int] = Map()
@@ -42,13 +44,15 @@ def step(message: Message, state: Mint) -> Step[Mint]:
 
 
 def _positive(amount: int) -> int:
-    if amount <= 0:
+    if amount <= 0 or isinstance(amount, bool):
         raise Refused("an amount is a positive number")
     return amount
 
 
 def _new_purse(message: Message, state: Mint, balance: int) -> Step[Mint]:
     number = len(state.balances)
+    if number >= PURSES_MAX:
+        raise Refused("the mint has as many purses as it may")
     balances = state.balances.put(number, balance)
     return message.answer(state.me(Purse(number))), replace(state, balances=balances)
 

@@ -14,7 +14,7 @@ from avm import Capability, Failed, Me, Message, Refused, Send, Step, record
 from caps.patterns.passing import NOTHING_HAPPENED, Passed, answer
 
 
-@record
+@record(name="once.Once")
 class Once:
     me: Me
     target: Capability

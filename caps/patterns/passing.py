@@ -15,7 +15,7 @@ from avm import NULL, Capability, Failed, Me, Message, Send, record
 NOTHING_HAPPENED = ("refused", "rejected", "undelivered")
 
 
-@record
+@record(name="passing.Passed")
 class Passed:
     """The context of an ask that was made for somebody else: where the outcome goes."""
 

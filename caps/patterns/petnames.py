@@ -15,7 +15,7 @@ from avm import Capability, Map, Me, Message, Refused, Step, record
 NAMES_MAX = 10_000
 
 
-@record
+@record(name="petnames.Book")
 class Book:
     caps: Map[str, Capability] = Map()
     names: Map[Capability, str] = Map()
@@ -55,12 +55,12 @@ def _named(name: str, state: Book) -> Capability:
 
 
 def _free(says: str, state: Book) -> str:
-    plain = " ".join(says.split()) or "somebody"
-    for count in range(2, len(state.caps) + 2):
-        if plain not in state.caps:
-            break
-        plain = f"{' '.join(says.split()) or 'somebody'} {count}"
-    return plain
+    plain = name = " ".join(says.split()) or "somebody"
+    count = 1
+    while name in state.caps:
+        count += 1
+        name = f"{plain} {count}"
+    return name
 
 
 def _put(name: str, cap: Capability, state: Book) -> Book:

@@ -17,18 +17,18 @@ WAITING_MAX = 100
 GRANTED_MAX = 10_000
 
 
-@record
+@record(name="powerbox.Granted")
 class Granted:
     number: int
 
 
-@record
+@record(name="powerbox.Wish")
 class Wish:
     want: str
     reply: Capability
 
 
-@record
+@record(name="powerbox.Powerbox")
 class Powerbox:
     me: Me
     waiting: Map[int, Wish] = Map()

@@ -13,7 +13,7 @@ from avm import Capability, Me, Message, Refused, Step, record
 from caps.patterns.passing import Passed, answer, forward
 
 
-@record
+@record(name="ratelimit.Limited")
 class Limited:
     me: Me
     target: Capability

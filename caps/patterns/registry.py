@@ -15,39 +15,40 @@ from dataclasses import replace
 
 from avm import NULL, Capability, Map, Me, Message, Refused, Send, Step, Value, record
 
+PROVIDERS_MAX = 10_000
 OFFERS_MAX = 10_000
 WAITING_MAX = 1_000
 OFFER_S = 3_600
 WAIT_S = 3_600
 
 
-@record
+@record(name="registry.Provider")
 class Provider:
     name: str
 
 
-@record
+@record(name="registry.Offer")
 class Offer:
     cap: Capability
     about: Map[str, Value]
     until: float
 
 
-@record
+@record(name="registry.Query")
 class Query:
     offer: str
     least: int
     where: Map[str, Value]
 
 
-@record
+@record(name="registry.Seeker")
 class Seeker:
     query: Query
     reply: Capability
     until: float
 
 
-@record
+@record(name="registry.Registry")
 class Registry:
     me: Me
     providers: Map[str, bool] = Map()
@@ -61,6 +62,8 @@ def init(message: Message, me: Me) -> Step[Registry]:
 
 def step(message: Message, state: Registry) -> Step[Registry]:
     match message.context, message.content:
+        case "admit", {"as": str()} if len(state.providers) >= PROVIDERS_MAX:
+            raise Refused("as many are admitted as may be")
         case "admit", {"as": str(name)} if name not in state.providers:
             admitted = replace(state, providers=state.providers.put(name, True))
             return message.answer(state.me(Provider(name))), admitted
@@ -102,8 +105,10 @@ def _offered(
             raise Refused("about is a map, for_s a number of seconds")
     here = state.offers.get(what, Map())
     here = Map({by: one for by, one in here.items() if one.until > message.now}).put(name, offer)
-    if sum(map(len, state.offers.values())) >= OFFERS_MAX and not _has(name, what, state):
-        raise Refused("the registry is full")
+    if not _has(name, what, state) and _count(state) >= OFFERS_MAX:
+        state = _without_what_is_over(message.now, state)
+        if _count(state) >= OFFERS_MAX:
+            raise Refused("the registry is full")
     state = replace(state, offers=state.offers.put(what, here))
     sends, left = [*message.answer(None)], []
     for seeker in state.seekers:
@@ -113,6 +118,18 @@ def _offered(
         elif seeker.until > message.now:
             left.append(seeker)
     return sends, replace(state, seekers=tuple(left))
+
+
+def _count(state: Registry) -> int:
+    return sum(map(len, state.offers.values()))
+
+
+def _without_what_is_over(now: float, state: Registry) -> Registry:
+    offers: Map[str, Map[str, Offer]] = Map()
+    for what, here in state.offers.items():
+        left = Map({by: one for by, one in here.items() if one.until > now})
+        offers = offers.put(what, left) if left else offers
+    return replace(state, offers=offers)
 
 
 def _sought(message: Message, query: Query, waits: bool, state: Registry) -> Step[Registry]:

@@ -11,23 +11,23 @@ within the box, so a box takes no room here, and no more than a context's 1 KiB 
 from avm import Capability, Me, Message, Refused, Step, Value, record
 
 
-@record
+@record(name="sealer.Sealers")
 class Sealers:
     me: Me
     pairs: int = 0
 
 
-@record
+@record(name="sealer.Sealer")
 class Sealer:
     pair: int
 
 
-@record
+@record(name="sealer.Unsealer")
 class Unsealer:
     pair: int
 
 
-@record
+@record(name="sealer.Box")
 class Box:
     pair: int
     value: Value

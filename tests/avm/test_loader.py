@@ -297,6 +297,6 @@ def test_of_ours_only_patterns_and_the_face_are_found_inside_a_step() -> None:
     body = "from caps.patterns import mint\ndef init(message, me): ...\ndef step(message, state):\n"
     files = {"m.py": (body + "    from caps.value import Foreign\n").encode()}
     loaded = load(collect("m.py", files.get))
-    assert {"Mint", "Purse"} <= set(loaded.records)
+    assert {"mint.Mint", "mint.Purse"} <= set(loaded.records)
     with pytest.raises(ImportRefused, match="import it from avm itself"):
         loaded.step(None, None)  # type: ignore[arg-type]

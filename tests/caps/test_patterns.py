@@ -16,6 +16,8 @@ from avm.kit.process import Process
 from avm.kit.scenes import finding
 from avm.kit.stage import NotHeld, Stage
 from avm.kit.worlds import Introduced, Storm
+from avm.machine.bundle import collect
+from avm.machine.loader import load
 from avm.testing import Client, NoAnswer, World, answer_of, cap, me, message
 from avm.testing.files import read
 from caps.map import Map
@@ -39,6 +41,7 @@ PROPS = {"puppet": PUPPET, "mint": str(PATTERNS / "mint.py")}
 ALL = [(pattern, scene) for pattern, scenes in SCENES.items() for scene in scenes]
 PARTS = {"__init__", "passing", "walking"}
 
+few = settings(max_examples=40)
 each_scene = pytest.mark.parametrize(
     ("pattern", "scene"), ALL, ids=lambda one: getattr(one, "__name__", one)
 )
@@ -77,6 +80,13 @@ def test_x03_it_does_while_hosts_and_workers_die_and_are_slow(pattern: str, scen
 
 def test_x03_each_module_of_the_library_is_a_pattern_with_scenes_or_a_part_of_some() -> None:
     assert {path.stem for path in PATTERNS.glob("*.py")} == SCENES.keys() | PARTS
+
+
+def test_a_machine_may_use_all_patterns_at_once_and_name_its_records_as_it_likes() -> None:
+    uses = "".join(f"from caps.patterns import {name}\n" for name in sorted(SCENES))
+    own = "from avm import record\n@record\nclass Purse: pass\ninit = step = mint.step\n"
+    loaded = load(collect("m.py", {"m.py": (uses + own).encode()}.get))
+    assert {"Purse", "mint.Purse", "matcher.Offer", "registry.Offer"} <= loaded.records.keys()
 
 
 def test_t05_at_least_so_many_that_offer_it_are_found() -> None:
@@ -132,6 +142,7 @@ contents: st.SearchStrategy[Any] = st.recursive(
 ).map(freeze)
 
 
+@few
 @given(contents)
 def test_a_value_rebuilt_with_others_has_them_where_it_had_its_own(value: Value) -> None:
     found = walking.capabilities_in(value)
@@ -142,6 +153,7 @@ def test_a_value_rebuilt_with_others_has_them_where_it_had_its_own(value: Value)
     assert walking.replaced(value, {}) == value
 
 
+@few
 @given(st.lists(contents, max_size=4))
 def test_x03_no_capability_crosses_a_membrane_and_what_comes_home_is_what_went(
     values: list[Value],
@@ -177,6 +189,7 @@ orders = st.one_of(
 )
 
 
+@few
 @given(st.lists(orders, max_size=20))
 def test_x03_a_name_has_one_capability_and_a_capability_one_name(said: list[Any]) -> None:
     state = petnames.Book()
@@ -192,6 +205,7 @@ def test_x03_a_name_has_one_capability_and_a_capability_one_name(said: list[Any]
         assert "forget" in order or kept == {one: before[one] for one in others}
 
 
+@few
 @given(st.lists(st.floats(0, 5), max_size=40), st.integers(1, 5), st.sampled_from([0.5, 2.0, 10.0]))
 def test_x03_never_more_goes_through_a_rate_limit_than_its_calls_and_the_time_allow(
     pauses: list[float], calls: int, per_s: float
@@ -216,6 +230,7 @@ outcomes = st.sampled_from(
 )
 
 
+@few
 @given(st.lists(outcomes, max_size=8))
 def test_x03_of_once_at_most_one_happens_whatever_becomes_of_each(said: list[Value]) -> None:
     _, state = once.init(message(content={"target": cap("target")}), me())
@@ -237,6 +252,7 @@ def test_x03_of_once_at_most_one_happens_whatever_becomes_of_each(said: list[Val
         assert happened <= 1
 
 
+@few
 @given(contents, st.integers(0, 2), st.integers(0, 2))
 def test_x03_a_box_opens_with_the_unsealer_of_its_pair_only(
     value: Value, sealed: int, opened: int
@@ -255,7 +271,7 @@ def test_x03_a_box_opens_with_the_unsealer_of_its_pair_only(
 moves = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-3, 30)), max_size=10)
 
 
-@settings(max_examples=40)
+@few
 @given(moves)
 def test_x03_a_mint_keeps_its_sum_and_no_purse_is_overdrawn(
     moved: list[tuple[int, int, int]],
@@ -288,6 +304,23 @@ def test_offers_that_are_over_are_forgotten_when_another_comes() -> None:
         client.call(provider, {"offer": "print", "cap": client.cap(), "for_s": 10})
         world.advance(11)
     assert list(made.state.offers["print"]) == ["b"]
+
+
+def test_a_full_registry_takes_an_offer_when_others_are_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "OFFERS_MAX", 2)
+    world = World()
+    client, made = world.client(), world.machine(registry)
+    provider = admitted(client, made, "a")
+    for what in ("print", "scan"):
+        client.call(provider, {"offer": what, "cap": client.cap(), "for_s": 10})
+    with pytest.raises(NoAnswer, match="the registry is full"):
+        client.call(provider, {"offer": "copy", "cap": client.cap()})
+    client.call(provider, {"offer": "scan", "cap": client.cap(), "for_s": 100})
+    world.advance(11)
+    client.call(provider, {"offer": "copy", "cap": client.cap()})
+    assert list(made.state.offers) == ["copy", "scan"]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ FAULTS = [
     Fault(
         "a facet lets a map through of which one key is its own",
         "caps/patterns/facet.py",
-        "len(content) > 0 and all(key in allowed for key in content)",
-        "any(key in allowed for key in content)",
+        "len(content) > 0 and all(isinstance(k, str) and k in allowed for k in content)",
+        "any(k in allowed for k in content)",
         f"{SCENE}[facet-a_facet_lets_its_own_words_through_and_no_others]",
     ),
     Fault(

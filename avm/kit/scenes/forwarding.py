@@ -10,7 +10,7 @@ def a_facet_lets_its_own_words_through_and_no_others(stage: Stage) -> None:
     made = stage.pattern({"facets": facets}, target=target.ear)
     target.answers(7)
     stage.same(stage.call(made["reader"]), 7, "the answer through the reader")
-    others: tuple[object, ...] = ("add", "list", {"add": 1}, 5, (None,), {}, True)
+    others: tuple[object, ...] = ("add", "list", {"add": 1}, 5, (None,), {}, True, {None: 1})
     for said in others:
         stage.refused(made["reader"], said)
     stage.call(made["adder"], {"add": 1})
