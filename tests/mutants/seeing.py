@@ -54,7 +54,7 @@ FAULTS = [
         "what a client was given is not seen",
         "avm/run/authority.py",
         "                if one.to in self.graph.parties or one.to in elsewhere:\n",
-        "                if one.to in elsewhere:\n",
+        "                if one.to in elsewhere - self.graph.parties.keys():\n",
         f"{GRAPH}::test_w26_what_a_client_was_given_is_told_until_it_ends",
     ),
     Fault(
