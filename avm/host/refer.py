@@ -9,7 +9,7 @@ from typing import Any
 from avm.host.capability import Cap, Local, Named, NotNarrowed, Reply, Sealed, narrowed
 from avm.host.revoking import is_revoked
 from avm.host.state import Flight, Host, Machine
-from avm.machine.reference import inner_of
+from avm.machine.reference import inner_of, is_narrowed
 from caps.caveats import CAVEATS_MAX, parse_caveat_untrusted
 from caps.errors import Malformed
 
@@ -80,7 +80,7 @@ def _resolve(host: Host, machine: Machine, flight: Flight, reference: Any, depth
         return Named(reference)
     if type(reference) is not list or depth > DEPTH_MAX:
         raise BadReference("not a reference")
-    if len(reference) == 2:
+    if is_narrowed(reference):
         return _narrowed(_resolve(host, machine, flight, reference[0], depth + 1), reference[1])
     if len(reference) != 6:
         raise BadReference("not a reference")

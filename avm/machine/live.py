@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from avm.limits import Limits
+from avm.machine.reference import is_narrowed
 from avm.machine.turn import KINDS, Barred
 from avm.message import Event, Message, Refused
 from caps.codec import decode_content_untrusted, decode_state
@@ -117,7 +118,7 @@ class Live:
             return Foreign(self.next_slot - reference - 1)
         if type(reference) is str:
             return Common(reference)
-        if len(reference) == 2:
+        if is_narrowed(reference):
             return narrowed(self.capability(reference[0], fresh), reference[1])
         generation, priority, kind, expires, body, inner = reference
         caps = [self.capability(one, fresh) for one in inner]

@@ -7,6 +7,12 @@ last are the references in its context, or one of these with caveats more: [refe
 from typing import Any
 
 
+def is_narrowed(reference: Any) -> bool:
+    """Whether it is another reference with caveats more; beside a number nothing else is one."""
+    pair = isinstance(reference, list | tuple) and len(reference) == 2
+    return pair and isinstance(reference[1], list | tuple)
+
+
 def inner_of(reference: list[Any]) -> list[Any]:
     """The references inside a literal, or the one that has caveats more."""
     inner: list[Any] = reference[:1] if len(reference) == 2 else reference[5]
@@ -20,9 +26,9 @@ def with_inner(reference: list[Any], inner: list[Any]) -> list[Any]:
 
 def plain_of(reference: Any) -> Any:
     """A reference without the caveats that were added to it."""
-    while type(reference) is list and len(reference) == 2:
+    while is_narrowed(reference):
         reference = reference[0]
     return reference
 
 
-__all__ = ["inner_of", "plain_of", "with_inner"]
+__all__ = ["inner_of", "is_narrowed", "plain_of", "with_inner"]

@@ -11,6 +11,7 @@ from typing import Any
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.capability import narrowed as narrowed_cap
 from avm.machine.live import narrowed
+from avm.machine.reference import is_narrowed
 from avm.machine.turn import KINDS
 from caps.caveats import parse_caveat_untrusted
 from caps.codec import decode_content_untrusted, decode_state, encode_state
@@ -79,7 +80,7 @@ class Lens:
             return Foreign(reference if reference >= 0 else self.next_slot - reference - 1)
         if type(reference) is str:
             return Common(reference)
-        if len(reference) == 2:
+        if is_narrowed(reference):
             return narrowed(self.handle(reference[0]), reference[1])
         generation, priority, kind, expires, body, inner = reference
         return Own(generation, self.state(body, inner), priority, KINDS[kind], expires)

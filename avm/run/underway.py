@@ -16,6 +16,7 @@ from avm.host.chain import Slots, input_of
 from avm.host.journal import Entry
 from avm.host.outbox import size_of
 from avm.host.state import Machine
+from avm.machine.reference import is_narrowed
 from avm.run.moments import Moment, sound
 from avm.run.reading import Reader
 from caps.caveats import parse_caveat_untrusted
@@ -87,7 +88,7 @@ class UnderWay:
                 case int():
                     slot = reference if reference >= 0 else next_slot - reference - 1
                     return slots.get(slot) or self.lost(self.machine, slot)
-            if len(reference) == 2:
+            if is_narrowed(reference):
                 caveats = [parse_caveat_untrusted(one) for one in reference[1]]
                 return narrowed(cap(reference[0]), caveats)
             generation, priority, kind, expires_ms, context, inner = reference

@@ -3,6 +3,7 @@
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,7 @@ from avm.host.passage import (
     Ready,
     Willing,
 )
+from avm.host.soundness import check_untrusted
 from avm.link import limits as link_limits
 from caps.codec import dumps_plain
 from caps.errors import Malformed
@@ -80,11 +82,21 @@ PARCEL = Parcel(
     words=[[(b"its own reply", b"\x02")]],
 )
 
+# With what is revoked and what is counted it is of version 2.
+NEWER = replace(
+    PARCEL,
+    generation=4,
+    revoked=1,
+    ends=[(2, 1_700_000_000_000)],
+    uses=[(b"p" * 16, 3, 1_700_000_060_000)],
+)
+PARCELS = {"parcel": PARCEL, "parcel of version 2": NEWER}
+
 
 def made() -> dict[str, str]:
     """All vectors, as the code makes them now."""
     frames = {name: pack_frame(frame).hex() for name, frame in FRAMES.items()}
-    return {**frames, "parcel": parcel.to_bytes(PARCEL).hex()}
+    return {**frames, **{name: parcel.to_bytes(one).hex() for name, one in PARCELS.items()}}
 
 
 @pytest.mark.parametrize("name", sorted(made()))
@@ -109,9 +121,10 @@ def test_each_frame_of_a_move_is_read_back_from_its_pinned_bytes(name: str) -> N
             unpack_frame_untrusted(whole[:end])
 
 
-def test_a_parcel_is_read_back_from_its_pinned_bytes_and_from_no_part_of_them() -> None:
-    whole = bytes.fromhex(VECTORS["parcel"])
-    assert parcel.from_bytes_untrusted(whole) == PARCEL
+@pytest.mark.parametrize("name", PARCELS)
+def test_a_parcel_is_read_back_from_its_pinned_bytes_and_from_no_part_of_them(name: str) -> None:
+    whole = bytes.fromhex(VECTORS[name])
+    assert parcel.from_bytes_untrusted(whole) == PARCELS[name]
     for end in range(len(whole)):
         with pytest.raises(Malformed):
             parcel.from_bytes_untrusted(whole[:end])
@@ -134,8 +147,11 @@ PLAIN = st.recursive(
 def test_p08_a_parcel_with_anything_in_a_field_is_another_or_malformed(
     name: str, value: object
 ) -> None:
-    row = [1, *(value if one.name == name else getattr(PARCEL, one.name) for one in fields(Parcel))]
+    row = [2, *(value if one.name == name else getattr(NEWER, one.name) for one in fields(Parcel))]
     body = dumps_plain(row)
+    assert parcel.to_bytes(NEWER) == dumps_plain(
+        [2, *(getattr(NEWER, one.name) for one in fields(Parcel))]
+    )
     try:
         read = parcel.from_bytes_untrusted(body)
     except Malformed:
@@ -155,14 +171,15 @@ def test_p08_any_frame_of_a_move_is_one_or_malformed(kind: int, rest: list[objec
 
 @given(st.data())
 def test_p08_flipped_bytes_in_a_parcel_are_another_parcel_or_malformed(data: st.DataObject) -> None:
-    body = bytearray(parcel.to_bytes(PARCEL))
+    whole = data.draw(st.sampled_from(list(PARCELS.values())))
+    body = bytearray(parcel.to_bytes(whole))
     at = data.draw(st.integers(0, len(body) - 1))
     body[at] ^= data.draw(st.integers(1, 255))
     try:
         read = parcel.from_bytes_untrusted(bytes(body))
     except Malformed:
         return
-    assert parcel.to_bytes(read) == bytes(body) and read != PARCEL
+    assert parcel.to_bytes(read) == bytes(body) and read != whole
 
 
 # Keys.
@@ -207,3 +224,19 @@ def test_keys_of_another_machine_or_of_a_generation_to_come_are_refused() -> Non
 
 def test_a_parcel_says_all_that_its_fields_say() -> None:
     assert parcel.to_bytes(replace(PARCEL, why="x")) != parcel.to_bytes(PARCEL)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"revoked": 4}, {"ends": [(4, 1)]}, {"uses": [(b"p" * 16, 1, 1), (b"p" * 16, 2, 1)]}],
+    ids=str,
+)
+def test_p08_a_parcel_that_revokes_what_begins_or_counts_twice_is_refused(
+    changed: dict[str, Any],
+) -> None:
+    identity, address, keys = moved_keys(2)
+    whole = replace(NEWER, identity=identity, slots=[], names=[], asks=[], timers=[], words=[])
+    whole = replace(whole, channels=[], outbox=[])
+    check_untrusted(whole, address, keys)
+    with pytest.raises(Malformed):
+        check_untrusted(replace(whole, **changed), address, keys)

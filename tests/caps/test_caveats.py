@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from avm import Capability, Linear, Map, Me, narrow
 from avm.host.capability import Local, from_wire_untrusted, narrowed, to_wire
+from avm.host.judging import is_good, patterns_of
+from avm.host.state import Flight
 from caps import capability, caveats
 from caps.capability import SealedCapability, parse_text, to_text
 from caps.caveats import CAVEATS_MAX, Caveat, parse_caveat_untrusted
@@ -21,6 +23,7 @@ from caps.pattern import check_untrusted, fits
 from caps.sealing import MachineKeys
 from caps.slots import NULL, Foreign, Narrowed
 from caps.value import freeze
+from tests.caps.forging import IN_USE, OTHER, SENDER, Forger
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "caveats.json").read_text())
 ADDRESS, SECRET = bytes(range(32)), b"k" * 32
@@ -173,6 +176,32 @@ def test_w26_seventeen_caveats_and_unknown_numbers_are_refused() -> None:
         assert refused(capability.narrow(wire_of(LOCAL), Caveat(number, NOW_MS)))
     for value in (-1, None, "later", 1 << 63, (1,)):
         assert refused(capability.narrow(wire_of(LOCAL), Caveat(caveats.UNTIL, value)))
+
+
+senders = st.sampled_from([SENDER, OTHER, b"x" * 32])
+near = st.builds(caveats.until, st.integers(NOW_MS - 1, NOW_MS + 1))
+near |= st.builds(caveats.uses, st.integers(1, 2), st.just(b""), st.integers(NOW_MS, NOW_MS + 1))
+near |= st.builds(caveats.only, st.sampled_from([None, ["int", 0, 9], ["any"], ["text"]]))
+near |= st.builds(caveats.holder, senders)
+
+
+@given(st.lists(near, max_size=4), st.lists(near, max_size=4), senders, st.integers(0, 3), values)
+def test_w26_what_a_narrowed_capability_lets_in_so_does_the_one_it_was_made_of(
+    first: list[Caveat], more: list[Caveat], sender: bytes, used: int, content: Any
+) -> None:
+    forger = Forger(0)
+    machine = forger.machines[0]
+    wide: Any = narrowed(LOCAL._replace(address=machine.address, generation=IN_USE), first)
+    tight: Any = narrowed(wide, more)
+
+    def lets_in(cap: Local) -> bool:
+        flight = Flight(machine, 1, now_ms=NOW_MS)
+        for _ in range(used):
+            is_good(forger.host, flight, sender, cap)
+        good = is_good(forger.host, flight, sender, cap)
+        return good and all(fits(pattern, content) for pattern in patterns_of(cap))
+
+    assert not lets_in(tight) or lets_in(wide)
 
 
 # Patterns.

@@ -68,6 +68,15 @@ def test_w26_generations_are_begun_listed_and_ended(shell: Shell) -> None:
     shell.ok("verify")
 
 
+def test_w26_a_step_narrows_in_a_worker_process(shell: Shell) -> None:
+    shell.ok("create", str(ROOT / "tests" / "sim" / "ward.py"))
+    made = json.loads(shell.ok("call", "ward.make", '["add", 1, "n"]'))["$cap"]
+    assert shell.ok("call", made, "5").strip() == "5"
+    assert rejected(shell, made)
+    shell.ok("replay", "ward")
+    shell.ok("verify")
+
+
 def test_w26_a_forwarder_is_lent_and_ended(shell: Shell) -> None:
     lent = shell.ok("caps", "forward", "counter.add", "--name", "loan").strip()
     assert shell.ok("call", lent, "5").strip() == "5"
