@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from avm.authority.holding import OPERATOR
 from avm.host import journal
 from avm.host.capability import Cap, Local, Named, address_of, narrowed
-from avm.host.chain import Fault, Link, changes, given_references, input_of, output_of
+from avm.host.chain import Link, changes, given_references, input_of, output_of
 from avm.host.journal import Entry
 from avm.host.refer import slots_in
 from avm.machine.reference import plain_of
@@ -34,13 +34,15 @@ class Handed(NamedTuple):
     """A capability that a turn sent: to whom, and what it was.
 
     `slot` is the slot it was passed on from, or -1 of the machine's own and of what was not kept; no
-    `cap` where the table does not have it any more; `UNKNOWN` where it is not known to whom.
+    `cap` where the table does not have it any more; `UNKNOWN` where it is not known to whom. `whole` is that
+    all that is in its context is known too.
     """
 
     turn: int
     to: bytes
     cap: Cap | None
     slot: int
+    whole: bool = True
 
 
 @dataclass(slots=True)
@@ -53,12 +55,11 @@ class Past:
     handed: list[Handed] = field(default_factory=list)
     sent: dict[tuple[bytes, int], int] = field(default_factory=dict)
     generations: dict[int, int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
 
 
 def past_of(
     address: bytes,
-    links: Iterable[Link | Fault],
+    links: Iterable[Link],
     slots: Mapping[int, Cap],
     begins: int = 0,
     machines: AbstractSet[bytes] = frozenset(),
@@ -70,10 +71,7 @@ def past_of(
     past = Past(begins)
     reader = _Walk(address, slots, machines, past, begins)
     for link in links:
-        if isinstance(link, Fault):
-            past.faults.append(link)
-        else:
-            reader.take(link.entry)
+        reader.take(link.entry)
     return past
 
 
@@ -123,7 +121,9 @@ class _Walk:
                         if type(reference) is not str:
                             slot = self._slot(reference, interned)
                             cap = self._cap(reference, interned)
-                            self.past.handed.append(Handed(entry.n, to, cap, slot))
+                            inside = slots_in([reference])
+                            whole = all(self._cap(one, interned) is not None for one in inside)
+                            self.past.handed.append(Handed(entry.n, to, cap, slot, whole))
 
     def _slot(self, reference: Any, interned: bool) -> int:
         reference = plain_of(reference)

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from avm.authority.holding import Graph, Holding, How, Party, within
-from avm.host.capability import Cap, Local
+from avm.authority.holding import Graph, Holding, How, Party, terms_of, within
+from avm.host.capability import Cap, Local, Reply
 
 Chain = tuple[Holding, ...]
 # Which capabilities are meant, or are to be revoked.
@@ -151,11 +151,12 @@ def of_any_generation(cap: Cap) -> Cut:
 
 
 def a_generation(address: bytes, generation: int) -> Cut:
-    """A machine's capabilities of this key generation and of those before it."""
+    """A machine's capabilities of this key generation and of those before it; names are sealed anew."""
 
     def cut(one: Holding) -> bool:
-        cap = one.cap
-        return type(cap) is Local and cap.address == address and cap.generation <= generation
+        if one.target != address or one.how is How.NAME or type(one.cap) is Reply:
+            return False
+        return terms_of(one.cap).generation <= generation
 
     return cut
 

@@ -4,7 +4,7 @@ Beside the journey. Slots, names, timers, open asks and the batches that are not
 inside a context count as the sealing machine's, which gets them back when the context is used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cbor2
 
@@ -24,7 +24,7 @@ def graph_of(rows: Rows, now_ms: int = 0, host: bytes = b"") -> Graph:
     owners = _parties(graph, rows)
     found = list(_direct(rows, graph, owners))
     graph.add(found)
-    graph.add(_in_contexts(found))
+    graph.add(in_contexts(found))
     for target, holdings in graph.to.items():
         # What leads to another host is sealed.
         if target not in graph.parties and isinstance(holdings[0].cap, Local | Reply):
@@ -104,7 +104,7 @@ def _foreign(holder: bytes, cap: Cap, how: How, place: int) -> Iterator[Holding]
         yield from _inner(holder, cap, place)
 
 
-def _in_contexts(holdings: list[Holding]) -> Iterator[Holding]:
+def in_contexts(holdings: Iterable[Holding]) -> Iterator[Holding]:
     """What those who sealed the held capabilities have in the contexts, each once."""
     seen: set[Cap] = set()
     for one in holdings:
@@ -122,4 +122,4 @@ def _inner(sealer: bytes, cap: Local, place: int) -> Iterator[Holding]:
             yield from _inner(inner.address, inner, place)
 
 
-__all__ = ["graph_of"]
+__all__ = ["graph_of", "in_contexts"]

@@ -2,11 +2,13 @@
 
 import argparse
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from avm.authority.holding import target_of
 from avm.authority.reach import Cut, a_generation, losses, one_capability
-from avm.cli.caps_read import authority, cap_of, hop_json, hop_line
+from avm.cli.caps_forward import ACCESS, REVOKE
+from avm.cli.caps_read import authority, cap_of, hop_json, hop_line, unseen
 from avm.cli.errors import CliError, Usage
 from avm.cli.output import counted, print_json, say
 from avm.run.authority import Authority
@@ -20,6 +22,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     (word,) = args.words
     with authority(args, directory) as found:
         address, cut = _meant(args, found, directory, word)
+        notes = [*_alone(args, found, address), *unseen(found)]
         lost = losses(found.graph, address, cut)
         told = [
             {
@@ -34,6 +37,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         print_json({"would_lose": told, "not_looked_at": lost.left_out})
         return 0
     _show(told, lost.left_out)
+    for note in notes:
+        say(note)
     return 0
 
 
@@ -54,6 +59,17 @@ def _meant(
     if cap is None:
         raise Usage(f"{word!r} is no capability: write avm:..., or MACHINE.name like counter.add")
     return target_of(cap), one_capability(cap)
+
+
+def _alone(args: argparse.Namespace, found: Authority, address: bytes) -> Iterator[str]:
+    """That a capability which is no forwarder's cannot be ended alone."""
+    machine = found.machines.get(address)
+    if args.generation is not None or machine is None:
+        return
+    if not {ACCESS, REVOKE} <= found.reader.names(machine).keys():
+        name = machine.name
+        said = f"{name} is no forwarder: this capability cannot be ended alone"
+        yield f"{said}, only with its generation, by `avm-host keys revoke {name} --generation G`"
 
 
 def _show(told: list[dict[str, Any]], left_out: int) -> None:

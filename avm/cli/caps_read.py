@@ -79,6 +79,16 @@ def cap_of(found: Authority, directory: Directory, word: str) -> Cap | None:
     return names[match[2]]
 
 
+def unseen(found: Authority) -> Iterator[str]:
+    """What the graph does not have, in words."""
+    if found.ended:
+        said = f"not seen: {counted(found.ended, 'client')} that ended and had capabilities"
+        yield f"{said}; what was written down of them still works, see `caps ls N`"
+    if found.unknown:
+        said = counted(found.unknown, "capability", "capabilities")
+        yield f"not seen: {said} that machines passed on to clients or other hosts and did not keep"
+
+
 def terms_text(one: dict[str, Any]) -> str:
     """What stands on a capability, in a few words; empty where nothing does."""
     said = [f"generation {one['generation']}"] if one["generation"] else []
@@ -148,4 +158,5 @@ __all__ = [
     "party_of",
     "place_text",
     "terms_text",
+    "unseen",
 ]

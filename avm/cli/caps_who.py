@@ -4,8 +4,8 @@ import argparse
 from typing import Any
 
 from avm.authority.reach import who_can
-from avm.cli.caps_read import authority, chain_json, hop_line, meant_by
-from avm.cli.output import counted, print_json, say
+from avm.cli.caps_read import authority, chain_json, hop_line, meant_by, unseen
+from avm.cli.output import print_json, say
 from avm.run.directory import Directory
 
 
@@ -18,14 +18,13 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
             {"name": party.label, "what": party.what.value, "chain": chain_json(found, chain)}
             for party, chain in who_can(found.graph, address, meant)
         ]
-        ended = found.ended
+        left_out = list(unseen(found))
     if args.json:
         print_json(told)
         return 0
     _show(told, word)
-    if ended:
-        said = f"{counted(ended, 'client')} that ended had capabilities too"
-        say(f"{said}: what was written down of them still works, see `caps ls N`")
+    for line in left_out:
+        say(line)
     return 0
 
 

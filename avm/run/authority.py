@@ -4,19 +4,18 @@ Beside the journey, for `caps`. It reads the tables, and the journals as far as 
 a journal is gone through once.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from avm.authority.holding import OPERATOR, Graph, Holding, How, What, target_of, terms_of
 from avm.authority.past import UNKNOWN, Handed, Past, past_of
-from avm.authority.tables import graph_of
+from avm.authority.tables import graph_of, in_contexts
 from avm.host.capability import Cap, Local
 from avm.host.refer import slots_in
 from avm.host.state import Machine
 from avm.run.contexts import shape_of
 from avm.run.labels import Labels, Lens
-from avm.run.moments import entry_at
+from avm.run.moments import entry_at, sound
 from avm.run.reading import NoSuchTurn, Reader
 from avm.run.senders import Search, Way
 from avm.run.states import oldest
@@ -38,13 +37,18 @@ class Given:
 
 @dataclass(slots=True)
 class Authority:
-    """Who holds what on a host; `host` is its own address."""
+    """Who holds what on a host.
+
+    `ended` counts the clients that ended and had capabilities, `unknown` what was handed out of this host's
+    sight and is not known any more: the machine that passed it on has not kept it.
+    """
 
     reader: Reader
     graph: Graph
     labels: Labels
     machines: dict[bytes, Machine]
     ended: int = 0
+    unknown: int = 0
     _pasts: dict[bytes, Past] = field(default_factory=dict)
     _shapes: dict[Cap, str] = field(default_factory=dict)
     _named: dict[Cap, str] = field(default_factory=dict)
@@ -65,24 +69,26 @@ class Authority:
         elsewhere = {
             pair[1] for pair, _body in self.reader.store.rows("channel") if pair[0] in self.machines
         }
-        seen: set[tuple[bytes, Cap]] = set()
-        found: list[Holding] = []
-        ended: Counter[bytes] = Counter()
+        found: dict[tuple[bytes, Cap], Holding] = {}
+        ended: set[bytes] = set()
+        out: list[Holding] = []
         for address in self.machines:
             for one in self.past(address).handed:
-                if one.cap is None or one.to in self.machines or (one.to, one.cap) in seen:
+                if one.to in self.machines or one.to == self.labels.host:
                     continue
-                if one.to == self.labels.host:
+                self.unknown += not one.whole
+                if one.cap is None or target_of(one.cap) == one.to:
                     continue
-                known = one.to in self.graph.parties or one.to in elsewhere
-                if not known:
-                    ended[one.to] += one.to != UNKNOWN
-                elif target_of(one.cap) != one.to:
-                    seen.add((one.to, one.cap))
-                    place = (How.GIVEN, one.turn, address)
-                    found.append(Holding(one.to, target_of(one.cap), one.cap, *place))
-        self.graph.add(found)
-        self.ended = len([one for one in ended.values() if one])
+                place = (How.GIVEN, one.turn, address)
+                holding = Holding(one.to, target_of(one.cap), one.cap, *place)
+                out.append(holding)
+                if one.to in self.graph.parties or one.to in elsewhere:
+                    found.setdefault((one.to, one.cap), holding)
+                elif one.to != UNKNOWN:
+                    ended.add(one.to)
+        self.graph.add(found.values())
+        self.graph.add(in_contexts(out))
+        self.ended = len(ended)
 
     def past(self, address: bytes) -> Past:
         """What the journal of a machine says, as far back as it goes."""
@@ -97,7 +103,7 @@ class Authority:
             kept = oldest(self.reader, machine)
             assert kept is not None, "the journal does not begin at init"
             start, begins = kept.n + 1, kept.next_slot
-        links = self.reader.walk(machine, start)
+        links = (sound(machine, link) for link in self.reader.walk(machine, start))
         held = self.graph.held.get(machine.address, ())
         slots = {one.place: one.cap for one in held if one.how is How.SLOT}
         return past_of(machine.address, links, slots, begins, self.machines.keys())

@@ -21,7 +21,7 @@ class Holder:
     kept: Map
 
 def init(message, me):
-    names = ("keep", "give", "drop", "use", "wrap")
+    names = ("keep", "give", "drop", "use", "wrap", "later", "open")
     return message.answer({name: me(name) for name in names}), Holder(me, Map())
 
 def step(message, state):
@@ -33,6 +33,12 @@ def step(message, state):
                 gift = {"as": name, "cap": state.kept[name]}
                 return [Send(state.kept[to], gift)], state
             return [], state
+        case "later", {"what": name, "to": to}:
+            gift = {"as": name, "cap": state.kept[name]}
+            return [Send(state.kept[to], gift, after_s=2)], state
+        case "open", name:
+            inner = state.kept[name]
+            return message.answer(state.me(("opened", inner))), replace(state, kept=state.kept.drop(name))
         case "drop", name:
             return [], replace(state, kept=state.kept.drop(name)) if name in state.kept else state
         case "wrap", {"as": name, "to": to}:

@@ -17,8 +17,8 @@ from avm.run.states import state_at
 from avm.sim.host import SimHost
 from avm.sim.net import Net
 from tests.avm.holders import NAMES, Act, Holders
-from tests.avm.journals import in_process, make, tell
-from tests.avm.relays import RELAY, reader_of, relays
+from tests.avm.journals import in_process, make
+from tests.avm.relays import RELAY, reader_of
 
 PLACES = st.integers(0, len(NAMES) - 1)
 ACTS = st.lists(
@@ -135,19 +135,37 @@ def test_w26_each_capability_is_told_with_its_giver_and_both_turns() -> None:
 
 
 def test_w26_what_a_timer_sent_is_told_with_the_turn_that_set_it() -> None:
-    world = SimHost(3)
-    client, made = relays(world, "ann", "bob")
-    join = {"name": "bob", "to": client.hold(made["ann"]["pass"])}
-    late = world.client()
-    tell(client, world, client.hold(made["bob"]["join"]), join)
-    tell(
-        late, world, late.hold(made["ann"]["later"]), {"hops": [1], "path": ("client",), "after": 2}
-    )
-    found = Authority.read(Reader(world.store), world.core.host.address, world.core.host.now_ms)
-    (timer,) = [
-        one for one in found.graph.held[world.machine("ann").address] if one.how is How.TIMER
-    ]
-    assert found.called(timer.cap) == "bob.pass"
+    holders = Holders(("ann", "bob", "cid"))
+    holders.introduce("ann", "bob")
+    holders.introduce("ann", "cid")
+    holders.say("ann", "later", {"what": "cid", "to": "bob"})
+    ann, bob = holders.address("ann"), holders.address("bob")
+    waiting = holders.authority()
+    timers = [one for one in waiting.graph.held[ann] if one.how is How.TIMER]
+    assert {waiting.called(one.cap) for one in timers} == {"bob.keep", "cid.keep"}
+    setter = waiting.reader.machine("ann").head - 1
+    holders.world.advance(5)
+    found = holders.authority()
+    (one,) = slots_of(found, bob)
+    given_ = found.given(one)
+    assert given_ is not None and (given_.sender, given_.by_turn) == (ann, setter)
+
+
+def test_w26_what_a_client_can_have_a_machine_use_is_held_by_that_machine() -> None:
+    holders = Holders(("ann", "bob"), Limits(snapshot_turns=100))
+    holders.introduce("ann", "bob")
+    holders.client.ask(holders.client.hold(holders.caps["ann"]["open"]), "bob")
+    holders.world.settle()
+    found = holders.authority()
+    held = [one for one in found.graph.held[holders.address("ann")] if one.how is How.CONTEXT]
+    assert [found.called(one.cap) for one in held] == ["bob.keep"]
+    assert not found.unknown
+    collected = Holders(("ann", "bob"))
+    collected.introduce("ann", "bob")
+    collected.client.ask(collected.client.hold(collected.caps["ann"]["open"]), "bob")
+    collected.world.settle()
+    collected.say("ann", "drop", "nothing")
+    assert collected.authority().unknown == 1
 
 
 def test_w26_a_capability_on_its_way_or_in_a_context_is_held() -> None:
@@ -258,3 +276,20 @@ def test_w26_revoked_expired_and_used_capabilities_do_nothing_in_the_graph() -> 
     (one,) = slots_of(found, holders.address("ann"))
     assert found.graph.dead(one) == "halted"
     assert "ann" not in reachable(found, "bob")
+
+
+def test_w26_what_an_operator_put_into_a_state_came_from_the_operator() -> None:
+    holders = Holders(("ann", "bob"))
+    holders.introduce("ann", "bob")
+    world, found = holders.world, holders.authority()
+    machine = world.machine("ann")
+    body, references = state_at(found.reader, found.reader.machine("ann"), in_process())
+    assert slots_in(references)
+    put = holders.caps["bob"]["use"]
+    world.ask(lambda request: world.core.edit(request, machine, body, (put,)))
+    edited = holders.authority()
+    (one,) = slots_of(edited, machine.address)
+    given_ = edited.given(one)
+    assert given_ is not None and given_.sender == OPERATOR
+    assert edited.called(one.cap) == "bob.use"
+    assert entry_at(edited.reader, edited.reader.machine("ann"), given_.turn).entry.name == "edit"

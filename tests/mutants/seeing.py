@@ -39,7 +39,7 @@ FAULTS = [
     Fault(
         "what is in a context is not held by who sealed it",
         "avm/authority/tables.py",
-        "    graph.add(_in_contexts(found))\n",
+        "    graph.add(in_contexts(found))\n",
         "",
         f"{GRAPH}::test_w26_a_capability_on_its_way_or_in_a_context_is_held",
     ),
@@ -53,9 +53,30 @@ FAULTS = [
     Fault(
         "what a client was given is not seen",
         "avm/run/authority.py",
-        "                elif target_of(one.cap) != one.to:\n",
-        "                elif target_of(one.cap) == one.to:\n",
+        "                if one.to in self.graph.parties or one.to in elsewhere:\n",
+        "                if one.to in elsewhere - self.graph.parties.keys():\n",
         f"{GRAPH}::test_w26_what_a_client_was_given_is_told_until_it_ends",
+    ),
+    Fault(
+        "what is in the context of a client's capability is not held",
+        "avm/run/authority.py",
+        "        self.graph.add(in_contexts(out))\n",
+        "",
+        f"{GRAPH}::test_w26_what_a_client_can_have_a_machine_use_is_held_by_that_machine",
+    ),
+    Fault(
+        "what was passed on and not kept is not told of",
+        "avm/run/authority.py",
+        "                self.unknown += not one.whole\n",
+        "",
+        f"{GRAPH}::test_w26_what_a_client_can_have_a_machine_use_is_held_by_that_machine",
+    ),
+    Fault(
+        "an operator's edit brings nothing",
+        "avm/authority/past.py",
+        "                self._arrive(entry.n, OPERATOR, 0, above - self.next)\n",
+        "                pass\n",
+        f"{GRAPH}::test_w26_what_an_operator_put_into_a_state_came_from_the_operator",
     ),
     Fault(
         "a revoked capability carries as if it were good",
