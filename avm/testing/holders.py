@@ -17,7 +17,7 @@ from avm.authority.svg import drawn
 from avm.authority.tables import graph_of
 from avm.host import capability
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
-from avm.host.chain import walk
+from avm.host.chain import Fault, walk
 from avm.host.rows import Rows, decode_machine
 from avm.host.state import Machine
 from avm.testing.ground import Ground, Sight
@@ -267,7 +267,8 @@ class Holders:
                 for (number, slot), body in rows("slot")
                 if number == machine.id
             }
-            known = past_of(address, walk(entries), slots, 0, self._homes.keys())
+            links = [link for link in walk(entries) if not isinstance(link, Fault)]
+            known = past_of(address, links, slots, 0, self._homes.keys())
             self._pasts[address] = known
         return known
 

@@ -82,9 +82,9 @@ FAULTS = [
     Fault(
         "a router lets everybody in",
         "avm/sim/router.py",
-        "        if known is None or known[0] != port or now_us - known[1] >= KEEPS_US:\n"
+        "        if known is None or known[0] != port or now_us - known[1] >= self.keeps_us:\n"
         "            return False\n",
-        "        if known is None or known[0] != port or now_us - known[1] >= KEEPS_US:\n"
+        "        if known is None or known[0] != port or now_us - known[1] >= self.keeps_us:\n"
         "            return True\n",
         f"{FAULTY}::test_hosts_behind_routers_meet_by_a_third_or_are_relayed",
     ),

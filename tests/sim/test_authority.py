@@ -317,7 +317,7 @@ def test_w26_a_host_may_take_fewer_caveats_than_there_can_be() -> None:
 )
 def test_w26_a_worker_cannot_narrow_by_what_is_no_caveat(caveats: Any) -> None:
     warded = Warded()
-    machine, host = warded.row(), warded.world._sim.core.host
+    machine, host = warded.row(), warded.sim.core.host
     own: list[Any] = [0, 0, 0, None, b"\x63add", []]
     good = from_reference(host, machine, Flight(machine, 1), [own, [b"\x82\x01\x05"]])
     assert isinstance(good, Local) and good.caveats == (b"\x82\x01\x05",)
