@@ -142,7 +142,8 @@ def test_w16_kinds_hold_after_the_host_and_its_workers_died(turns: int) -> None:
     world = World(limits=replace(Limits(), snapshot_turns=turns))
     machine = pocket(world)
     linear = things(world, "linear")["capability"]
-    world.client().send(machine.cap("keep"), linear)
+    for thing in (linear, "another turn, which has the state kept"):
+        world.client().send(machine.cap("keep"), thing)
     world.crash()
     assert "Dropped" in fails(world, machine, "lose", None)
     world.client().send(machine.cap("spend"))
