@@ -21,6 +21,7 @@ from avm import (
 from avm.host.batch import Said
 from avm.host.capability import address_of
 from avm.host.state import Mode
+from avm.limits import Limits
 from avm.machine import frames
 from avm.sim.host import Refusal
 from avm.testing import NotApplied, World
@@ -137,11 +138,14 @@ def test_w16_the_error_names_the_value_and_where_it_was_lost_or_doubled() -> Non
     assert machine.state.held == ((1, Linear("x")),)
 
 
-def test_w16_kinds_hold_after_the_host_and_its_workers_died() -> None:
-    world = World()
+@pytest.mark.parametrize("turns", [1, 20_000])
+def test_w16_kinds_hold_after_the_host_and_its_workers_died(turns: int) -> None:
+    """Out of a snapshot, and out of the journal."""
+    world = World(limits=replace(Limits(), snapshot_turns=turns))
     machine = pocket(world)
     linear = things(world, "linear")["capability"]
-    world.client().send(machine.cap("keep"), linear)
+    for thing in (linear, "another turn, which has the state kept"):
+        world.client().send(machine.cap("keep"), thing)
     world.crash()
     assert "Dropped" in fails(world, machine, "lose", None)
     world.client().send(machine.cap("spend"))
