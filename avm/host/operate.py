@@ -343,6 +343,10 @@ def void_all(host: Host, machine: Machine, why: str) -> None:
 def _remove(host: Host, machine: Machine, _mode: Mode) -> str:
     if machine.status is not Status.HALTED:
         return f"{machine.name} is not halted: `halt {machine.name}` first"
+    outbox = host.outbox.items()
+    if away := sum(key[0] == machine.address and bool(one.body) for key, one in outbox):
+        on_way = f"{away} batch{'es' * (away > 1)} of {machine.name} for other hosts"
+        return f"{on_way} not taken yet: remove it when they are, or their time is over"
     dirty = host.group.dirty
     for number in machine.slots or ():
         dirty[("slot", machine.id, number)] = None

@@ -116,19 +116,19 @@ class Network:
 
     def state(self, name: str) -> Any:
         """A machine's committed state."""
-        return simulated.state_of(self._home(name), name, self._show)
+        return simulated.state_of(self.home(name), name, self._show)
 
     def failures(self, name: str) -> list[str]:
         """The tracebacks of the batches that broke a machine, the oldest first."""
-        return simulated.failures_of(self._home(name), name)
+        return simulated.failures_of(self.home(name), name)
 
     def printed(self, name: str) -> str:
         """What a machine has printed."""
-        return simulated.printed_by(self._home(name), name)
+        return simulated.printed_by(self.home(name), name)
 
     def upgrade(self, name: str, source: object) -> None:
         """Switches a machine to other code."""
-        simulated.upgrade(self._home(name), name, source)
+        simulated.upgrade(self.home(name), name, source)
 
     def failures_at(self, to: Capability) -> list[str]:
         """The tracebacks of the machine that a capability leads to."""
@@ -141,7 +141,7 @@ class Network:
 
     def address_of(self, name: str) -> bytes:
         """A machine's address."""
-        return self._home(name).machine(name).address
+        return self.home(name).machine(name).address
 
     def sights(self) -> list[Sight]:
         """What there is to look at for who holds what."""
@@ -164,7 +164,8 @@ class Network:
             raise NotHere(f"there is no host {on!r}: they are {', '.join(self.hosts)}")
         return self._world.host(on)
 
-    def _home(self, name: str) -> SimHost:
+    def home(self, name: str) -> SimHost:
+        """The simulated host on which a machine is now."""
         found = [host for host in self._world.hosts if name in host.core.host.names]
         if not found:
             raise NotHere(f"no host has a machine {name!r} now")

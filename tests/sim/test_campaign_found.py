@@ -3,13 +3,18 @@
 from dataclasses import replace
 from functools import partial
 
+import pytest
+
+from avm import testing
 from avm.host.effects import Deliver
 from avm.host.state import Mode
 from avm.limits import Limits
-from avm.sim.host import SimHost
+from avm.sim.host import Refusal, SimHost
 from avm.sim.plan import ClockJump, Crash
 from avm.sim.world import World
+from avm.testing import Network
 from caps.value import Failed
+from tests.avm.test_testing_authority import Keeper
 from tests.sim import apple
 from tests.sim.campaign import purse
 from tests.sim.code import ModuleCode, replayed
@@ -111,3 +116,25 @@ def test_a_client_that_has_ended_is_given_nothing() -> None:
     assert not [one for one in due if type(one) is Deliver]
     sim.settle()
     assert client.address not in host.clients
+
+
+def test_a_machine_is_removed_when_other_hosts_have_taken_what_it_sent() -> None:
+    """A machine was halted and removed while batches of it were on their way: its keys were gone, so that
+    no other host took them, and they were owed for ever."""
+    network = Network(2, seed=4)
+    world = testing.World(ground=network)
+    client = world.client(on="host-1")
+    keeper = world.machine(Keeper, on="host-1")
+    other = world.machine(Keeper, on="host-2")
+    client.send(keeper.cap("keep"), other.cap("keep"))
+    network.part(20, "host-1")
+    client.offer(keeper.cap("give"), other.cap("keep"))
+    world.advance(1)
+    home = network.home(keeper.name)
+    machine, change = home.machine(keeper.name), home.core.change
+    home.ask(lambda request: change(request, machine, "halt"))
+    with pytest.raises(Refusal, match="1 batch of keeper for other hosts not taken yet"):
+        home.ask(lambda request: change(request, machine, "rm"))
+    world.advance(60)
+    home.ask(lambda request: change(request, machine, "rm"))
+    assert len(other.state.kept) == 1
