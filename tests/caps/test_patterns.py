@@ -137,6 +137,7 @@ contents: st.SearchStrategy[Any] = st.recursive(
         | st.builds(Linear, inner)
         | st.builds(Affine, inner)
         | st.builds(Relevant, inner)
+        | st.builds(Failed, st.just("refused"), st.just("no"), inner)
     ),
     max_leaves=12,
 ).map(freeze)
@@ -179,6 +180,21 @@ def test_x03_no_capability_crosses_a_membrane_and_what_comes_home_is_what_went(
         with pytest.raises(Refused, match="revoked"):
             membrane.step(message(context, "hello"), state)
     assert not state.originals and not state.numbers
+
+
+def test_x03_no_capability_crosses_a_membrane_inside_a_refusal() -> None:
+    self, target, secret = me(), cap("target"), cap("secret")
+    asked = message(content={"target": target})
+    sends, state = membrane.init(asked, self)
+    made = answer_of(sends, asked)
+    assert isinstance(made, Map)
+    sends, state = membrane.step(message(self.open(made["access"]), None), state)
+    reply = only(sends).reply
+    assert reply is not None
+    said = Failed("refused", "no", {"here": secret})
+    sends, state = membrane.step(message(self.open(reply), said), state)
+    (crossed,) = walking.capabilities_in(freeze(only(sends).content))
+    assert self.open(crossed) == membrane.Wrapped(1, False)
 
 
 names = st.sampled_from(["ann", "bob", "bob 2", " bob", ""])
@@ -266,6 +282,15 @@ def test_x03_a_box_opens_with_the_unsealer_of_its_pair_only(
             sealer.step(opening, state)
         return
     assert answer_of(sealer.step(opening, state)[0], opening) == value
+
+
+def test_x03_what_is_linear_goes_into_a_box_and_comes_out_of_it_once() -> None:
+    world = World()
+    client, made = world.client(), world.machine(sealer)
+    pair = client.call(made.cap("make"))
+    assert isinstance(pair, Map)
+    box = client.call(pair["seal"], Linear(5))
+    assert client.call(pair["unseal"], box) == Linear(5)
 
 
 moves = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-3, 30)), max_size=10)
