@@ -313,7 +313,7 @@ def test_w26_the_worst_patterns_take_no_more_looks_than_the_contents_size_allows
     caveats.only(bomb)
     began = process_time()
     assert not fits(bomb, content) and not fit([bomb] * CAVEATS_MAX, content, 250_006)
-    small = freeze([0] * 2 + [1])
+    small = freeze([0, 1])
     assert fits(bomb, small) and fits(["list", ["int", 0, 1]], content)
     assert not fit([bomb] * CAVEATS_MAX, small, size_of(small))
     assert process_time() - began < 2 * (LOOKS + LOOKS_A_BYTE * 250_006) / 1_000_000
