@@ -9,6 +9,7 @@ import pytest
 from avm import Capability, narrow
 from avm.host import generations
 from avm.host.capability import Local, from_bytes
+from avm.host.parcel import ENDS_MAX
 from avm.host.refer import BadReference, from_reference
 from avm.host.state import Flight
 from avm.host.state import Machine as Row
@@ -360,3 +361,14 @@ def test_w26_patterns_that_messages_share_stand_in_the_journal_once() -> None:
     warded.world.crash()
     assert warded.add(cap) == 106
     assert replayed(warded.sim, warded.machine.name)
+
+
+def test_w26_times_of_grace_that_are_over_leave_room_for_others() -> None:
+    warded = Warded()
+    for number in range(ENDS_MAX):
+        warded.rotate(grace_s=10 + number)
+    with pytest.raises(Refusal, match="times of grace run"):
+        warded.rotate(grace_s=10)
+    warded.world.advance(10 + ENDS_MAX)
+    done = warded.rotate(grace_s=10)
+    assert done["revoked"] == ENDS_MAX - 1 and len(done["ends"]) == 1
