@@ -348,6 +348,32 @@ def test_a_full_registry_takes_an_offer_when_others_are_over(
     assert list(made.state.offers) == ["copy", "scan"]
 
 
+def test_those_who_waited_in_vain_leave_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "WAITING_MAX", 1)
+    asked = message(content=None)
+    _, state = registry.init(asked, me())
+    waits = {"offer": "print", "wait": True}
+    _, state = registry.step(message("find", waits), state)
+    with pytest.raises(Refused, match="too many wait"):
+        registry.step(message("find", waits), state)
+    _, state = registry.step(message("find", waits, now=registry.WAIT_S + 1.0), state)
+    assert [one.until for one in state.seekers] == [2 * registry.WAIT_S + 1.0]
+
+
+def test_an_offer_is_held_only_against_those_who_wait_for_its_like() -> None:
+    asked = message(content=None)
+    _, state = registry.init(asked, me())
+    for least in (2, 1):
+        waits = {"offer": "print", "least": least, "wait": True}
+        _, state = registry.step(message("find", waits), state)
+    for what, waiting in (("scan", 2), ("print", 1)):
+        offer = {"offer": what, "cap": cap(what)}
+        _, state = registry.step(message(registry.Provider("a"), offer), state)
+        assert len(state.seekers) == waiting
+    _, state = registry.step(message(registry.Provider("b"), offer), state)
+    assert not state.seekers
+
+
 @pytest.mark.parametrize(
     ("pattern", "limit", "say"),
     [
