@@ -12,7 +12,8 @@ its exact type; anything else is a row that begins with its form:
     ["map", [key, p], ...]  a map of exactly these keys; ["with", [key, p], ...] of these and others
 
 There is no repetition but `list`, so each row is held against a part of the content once at most: the
-time is the pattern's size times the content's. Low, high and most may be null.
+time is the pattern's size times the content's. As both may be a stranger's, all patterns of a content
+have so many looks at it as its size allows; what takes more fits none. Low, high and most may be null.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ from caps.map import Map
 from caps.value import Capability
 
 DEPTH_MAX = 8
+# How often a row or an atom may be held against a part of a content, however small that is, and more for
+# each of its bytes.
+LOOKS, LOOKS_A_BYTE = 100, 4
 _ATOMS = frozenset((type(None), bool, int, str, bytes))
 _KEYS = frozenset((int, str, bytes))
 _TYPES = {"bool": bool, "float": float, "int": int, "text": str, "bytes": bytes}
@@ -76,44 +80,70 @@ def _are_fields(rest: Sequence[object], room: int) -> bool:
     return len(set(keys)) == len(keys)
 
 
-def fits(pattern: Any, value: object) -> bool:
-    """Whether a frozen content fits a pattern that `check_untrusted` let pass."""
-    if type(pattern) in _ATOMS:
-        return type(value) is type(pattern) and value == pattern
-    form, *rest = pattern
-    match form:
-        case "any":
-            return True
-        case "cap":
-            return isinstance(value, Capability)
-        case "or":
-            return any(fits(one, value) for one in rest)
-        case "tuple":
-            return type(value) is tuple and len(value) == len(rest) and all(map(fits, rest, value))
-        case "list":
-            return (
-                type(value) is tuple
-                and _is_within(len(value), rest[1:])
-                and all(fits(rest[0], one) for one in value)
-            )
-        case "map" | "with":
-            return isinstance(value, Map) and _has_fields(value, rest, exactly=form == "map")
-    if type(value) is not _TYPES[form]:
+class _TooManyLooks(Exception):
+    """The looks that a content allows are used up."""
+
+
+def fit(patterns: Sequence[Any], value: object, size: int) -> bool:
+    """Whether a frozen content of `size` bytes fits patterns that `check_untrusted` let pass, all of them."""
+    looks = _Looks(LOOKS + LOOKS_A_BYTE * size)
+    try:
+        return all(looks.fits(one, value) for one in patterns)
+    except _TooManyLooks:
         return False
+
+
+class _Looks:
+    """Holds patterns against a content, so many looks long."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    def fits(self, pattern: Any, value: object) -> bool:
+        self.left -= 1
+        if self.left < 0:
+            raise _TooManyLooks
+        if type(pattern) in _ATOMS:
+            return type(value) is type(pattern) and value == pattern
+        form, *rest = pattern
+        match form:
+            case "any":
+                return True
+            case "cap":
+                return isinstance(value, Capability)
+            case "or":
+                return any(self.fits(one, value) for one in rest)
+            case "tuple":
+                if type(value) is not tuple or len(value) != len(rest):
+                    return False
+                return all(map(self.fits, rest, value))
+            case "list":
+                return (
+                    type(value) is tuple
+                    and _is_within(len(value), rest[1:])
+                    and all(self.fits(rest[0], one) for one in value)
+                )
+            case "map" | "with":
+                return isinstance(value, Map) and self._fits_fields(value, rest, form == "map")
+        return type(value) is _TYPES[form] and _is_between(form, rest, value)
+
+    def _fits_fields(self, value: "Map[Any, object]", fields: Sequence[Any], exactly: bool) -> bool:
+        if exactly and len(value) != len(fields):
+            return False
+        return all(key in value and self.fits(one, value[key]) for key, one in fields)
+
+
+def _is_between(form: str, rest: Sequence[int | None], value: Any) -> bool:
     if form == "int":
         low, high = rest or (None, None)
         return (low is None or low <= value) and (high is None or value <= high)
-    return form in ("bool", "float") or _is_within(len(value), rest)  # type: ignore[arg-type]
+    return form in ("bool", "float") or _is_within(len(value), rest)
 
 
 def _is_within(size: int, most: Sequence[int | None]) -> bool:
     return not most or most[0] is None or size <= most[0]
 
 
-def _has_fields(value: "Map[Any, object]", fields: Sequence[Any], *, exactly: bool) -> bool:
-    if exactly and len(value) != len(fields):
-        return False
-    return all(key in value and fits(one, value[key]) for key, one in fields)
-
-
-__all__ = ["DEPTH_MAX", "check_untrusted", "fits"]
+__all__ = ["DEPTH_MAX", "LOOKS", "LOOKS_A_BYTE", "check_untrusted", "fit"]

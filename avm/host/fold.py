@@ -43,9 +43,9 @@ def fold(host: Host, flight: Flight) -> bool:
     verdict = answer[0]
     if verdict == APPLIED:
         try:
-            if flight.came or flight.held:
-                kinds.check(flight, answer[2])
             plan = plan_sends(host, flight, answer[2]) if answer[2] else None
+            if flight.came or flight.held:
+                kinds.check(flight, answer[2])  # of references that the plan has resolved
         except (Unfit, ContextTooLarge, BadReference) as error:
             why = str(error) or "a context is too large: 1 KiB with the capabilities in it"
             _fold_failed(host, flight, "exception", 0, why)

@@ -39,7 +39,7 @@ class Rotate:
 
     def finish(self, host: Host, flight: Flight) -> bool:
         machine = flight.machine
-        why = _why_not_rotated(machine, self.grace_ms)
+        why = _why_not_rotated(machine, self.grace_ms, host.now_ms)
         if why:
             refuse(host, self.request, why)
             return True
@@ -98,10 +98,10 @@ class Revoke:
         refuse(host, self.request, f"{machine.name} keeps its generations: {why}")
 
 
-def _why_not_rotated(machine: Machine, grace_ms: int | None) -> str:
+def _why_not_rotated(machine: Machine, grace_ms: int | None, now_ms: int) -> str:
     if machine.generation >= U32_MAX:
         return f"{machine.name} has no generation left"
-    if grace_ms is not None and len(machine.ends) >= ENDS_MAX:
+    if grace_ms is not None and sum(end.from_ms > now_ms for end in machine.ends) >= ENDS_MAX:
         times = f"{ENDS_MAX} times of grace run for {machine.name}"
         return f"{times}: revoke one with `keys revoke {machine.name} --generation G`"
     return ""

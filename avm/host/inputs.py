@@ -24,6 +24,7 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
     given: list[bytes] = []
     places: list[int] = []
     good: Local | None = None
+    shared: dict[tuple[bytes, ...], int] = {}
     for index, (to, content, caps, back) in enumerate(batch.messages):
         if type(to) is Local:
             if to is not good:
@@ -51,7 +52,11 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
         inner = [to_reference(machine, cap, flight) for cap in caps]
         context_inner = [to_reference(machine, cap, flight) for cap in context_caps]
         message = [context, content, reply, inner, context_inner]
-        given.append(frames.pack([*message, list(patterns)] if patterns else message))
+        if patterns and type(to) is Local:
+            # A few bytes that say no more than those before are not to be as many as all caveats.
+            place = shared.setdefault(to.caveats, len(given))
+            message.append(list(patterns) if place == len(given) else place)
+        given.append(frames.pack(message))
     if len(places) < len(batch.messages):
         flight.places = places
     channel, from_host = channel_text(host, batch), batch.sender == host.address

@@ -105,8 +105,8 @@ class Create:
             self.refuse(host, machine, f"{said} to be created{word}{detail}")
             return False
         try:
-            kinds.check(flight, answer[2])
             plan = plan_sends(host, flight, answer[2])
+            kinds.check(flight, answer[2])  # of references that the plan has resolved
             own = plan.batches.pop(host.address, [])
             told = frames.unpack_names_untrusted(answer[3] if len(answer) > 3 else None)
             machine.has_signal, pairs = told

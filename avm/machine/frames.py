@@ -17,7 +17,7 @@ Both ends are of one version, so the arrays are positional. To a worker:
 
 An input is [now in ms, channel, ordinal, from the host, messages], a message [context, content]
 or [context, content, reply, references, the context's references], with the patterns that the content
-has to fit where there are some. An output is
+has to fit where there are some, or the place of the first message that has the same. An output is
 [0, changed, sends by message up to the last that sends] or [verdict, index, why, traceback].
 A machine that holds anything of a kind reports the references of slots of a kind behind the names:
 [those in the state before the turn, those after it], those apart that stand where they stood.

@@ -15,7 +15,7 @@ from avm.machine.turn import Barred
 from avm.message import Event, Message, Refused
 from caps.codec import decode_content_untrusted, decode_state
 from caps.kinds import KINDS
-from caps.pattern import fits
+from caps.pattern import fit
 from caps.slots import NULL, Common, Foreign, Me, Narrowed, Own
 from caps.value import Capability, Failed, Value
 
@@ -99,8 +99,10 @@ class Live:
                 context_inner = [self.capability(one, fresh) for one in message[4]]
             context = self.context(message[0], context_inner)
             content = decode_content_untrusted(message[1], inner, max_bytes=most, depth=depth)
-            if len(message) > 5 and not all(fits(pattern, content) for pattern in message[5]):
-                raise Barred
+            if len(message) > 5:
+                patterns = message[5] if type(message[5]) is list else given[message[5]][5]
+                if not fit(patterns, content, len(message[1])):
+                    raise Barred
             if fresh.kinded or TAGS in message[0] or TAGS in message[1]:
                 watch.came = True
             if type(content) is Failed and not from_host:

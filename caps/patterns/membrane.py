@@ -6,7 +6,8 @@
 What the outside sends in, what the inside answers, and what each sends to what it was handed: of every
 capability in it the other side receives a wrapped one, which leads through the membrane too. One
 that comes back to its own side is the original again. One revocation cuts all of them at once,
-answers under way included. (Donnelley 1976; Miller 2006)
+answers under way included. What may not be copied cannot be wrapped, as the membrane holds on to what it
+wraps: its message is rejected. (Donnelley 1976; Miller 2006)
 """
 
 from dataclasses import replace

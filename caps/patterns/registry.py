@@ -112,7 +112,8 @@ def _offered(
     state = replace(state, offers=state.offers.put(what, here))
     sends, left = [*message.answer(None)], []
     for seeker in state.seekers:
-        found = _found(seeker.query, message.now, state)
+        mine = seeker.query.offer == what and len(here) >= seeker.query.least
+        found = _found(seeker.query, message.now, state) if mine else []
         if len(found) >= seeker.query.least:
             sends.append(Send(seeker.reply, found, apart=True))
         elif seeker.until > message.now:
@@ -138,10 +139,11 @@ def _sought(message: Message, query: Query, waits: bool, state: Registry) -> Ste
         return message.answer(found), state
     if not waits or message.reply == NULL:
         raise Refused(f"{len(found)} of {query.least} are there")
-    if len(state.seekers) >= WAITING_MAX:
+    waiting = tuple(one for one in state.seekers if one.until > message.now)
+    if len(waiting) >= WAITING_MAX:
         raise Refused("too many wait already")
     seeker = Seeker(query, message.reply, message.now + WAIT_S)
-    return [], replace(state, seekers=(*state.seekers, seeker))
+    return [], replace(state, seekers=(*waiting, seeker))
 
 
 def _found(query: Query, now: float, state: Registry) -> list[Map[str, Value]]:

@@ -5,10 +5,11 @@
 To `seal` any value is sent, capabilities in it too, and a box comes back: a capability that does nothing
 by itself and can be handed to anybody. To `unseal` the box is sent, and the value comes back: neither
 has it without the other (rights amplification; Morris 1973, Miller 2006). The value is
-within the box, so a box takes no room here, and no more than a context's 1 KiB goes into it.
+within the box, so a box takes no room here, and no more than a context's 1 KiB goes into it. A box is of the
+kind of what is in it, and is let go of when it is opened.
 """
 
-from avm import Capability, Me, Message, Refused, Step, Value, record
+from avm import NULL, Capability, Me, Message, Refused, Send, Step, Value, record
 
 
 @record(name="sealer.Sealers")
@@ -50,6 +51,6 @@ def step(message: Message, state: Sealers) -> Step[Sealers]:
         case Unsealer(pair), Capability() as box:
             match state.me.open(box):
                 case Box(of, value) if of == pair:
-                    return message.answer(value), state
+                    return [*message.answer(value), Send(NULL, box)], state
             raise Refused("not a box of this pair")
     raise Refused("unseal takes a box, make takes null")

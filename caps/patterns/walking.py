@@ -5,7 +5,7 @@ What a pattern needs that looks after more than the one capability it stands bef
 
 from collections.abc import Iterator, Mapping
 
-from avm import Affine, Capability, Linear, Map, Relevant, Value
+from avm import Affine, Capability, Failed, Linear, Map, Relevant, Value
 
 
 def capabilities_in(value: Value) -> tuple[Capability, ...]:
@@ -26,6 +26,8 @@ def _each(value: Value) -> Iterator[Capability]:
                 yield from _each(part)
         case Linear(inner) | Affine(inner) | Relevant(inner):
             yield from _each(inner)
+        case Failed():
+            yield from _each(value.content)
 
 
 def replaced(value: Value, others: Mapping[Capability, Value]) -> Value:
@@ -40,4 +42,6 @@ def replaced(value: Value, others: Mapping[Capability, Value]) -> Value:
             return Map({replaced(key, others): replaced(part, others) for key, part in pairs})
         case Linear(inner) | Affine(inner) | Relevant(inner):
             return type(value)(replaced(inner, others))
+        case Failed():
+            return Failed(value.why, value.detail, replaced(value.content, others))
     return value

@@ -308,3 +308,28 @@ def test_w16_the_host_fails_a_batch_of_a_worker_that_does_not_look() -> None:
     sim.core.answer(number, frames.pack(answer))
     world.settle()
     assert machine.failures == ["the linear capability that came as number 1 was dropped"]
+
+
+@pytest.mark.parametrize("place", [0, 2, 3])
+@pytest.mark.parametrize(
+    "reference",
+    [[7], [1, 2, 3], [0, 0, 0, None, b"\xf6", 7], [0, 0, 0, None, b"\xf6", [[1, 2, 3]]], {"a": 1}],
+    ids=str,
+)
+def test_w16_references_that_are_none_fail_their_batch_and_not_the_host(
+    reference: Any, place: int
+) -> None:
+    world = World()
+    machine, sim = pocket(world), sim_of(world)
+    linear = things(world, "linear")["capability"]
+    world.client().offer(machine.cap("drop"), linear)
+    while not any(worker.frames for worker in sim.workers.values()):
+        sim.step()
+    ((number, worker),) = [one for one in sim.workers.items() if one[1].frames]
+    _kind, at, token, *_given = frames.unpack(worker.frames.pop())
+    send: list[Any] = ["null~", b"\xf6", [], None, None, None, False]
+    send[place] = [reference] if place == 2 else reference
+    answer = [frames.TURN, at, token, frames.pack([0, False, [[send]]]), "", None]
+    sim.core.answer(number, frames.pack(answer))
+    world.settle()
+    assert len(machine.failures) == 1

@@ -137,6 +137,7 @@ contents: st.SearchStrategy[Any] = st.recursive(
         | st.builds(Linear, inner)
         | st.builds(Affine, inner)
         | st.builds(Relevant, inner)
+        | st.builds(Failed, st.just("refused"), st.just("no"), inner)
     ),
     max_leaves=12,
 ).map(freeze)
@@ -179,6 +180,21 @@ def test_x03_no_capability_crosses_a_membrane_and_what_comes_home_is_what_went(
         with pytest.raises(Refused, match="revoked"):
             membrane.step(message(context, "hello"), state)
     assert not state.originals and not state.numbers
+
+
+def test_x03_no_capability_crosses_a_membrane_inside_a_refusal() -> None:
+    self, target, secret = me(), cap("target"), cap("secret")
+    asked = message(content={"target": target})
+    sends, state = membrane.init(asked, self)
+    made = answer_of(sends, asked)
+    assert isinstance(made, Map)
+    sends, state = membrane.step(message(self.open(made["access"]), None), state)
+    reply = only(sends).reply
+    assert reply is not None
+    said = Failed("refused", "no", {"here": secret})
+    sends, state = membrane.step(message(self.open(reply), said), state)
+    (crossed,) = walking.capabilities_in(freeze(only(sends).content))
+    assert self.open(crossed) == membrane.Wrapped(1, False)
 
 
 names = st.sampled_from(["ann", "bob", "bob 2", " bob", ""])
@@ -268,6 +284,15 @@ def test_x03_a_box_opens_with_the_unsealer_of_its_pair_only(
     assert answer_of(sealer.step(opening, state)[0], opening) == value
 
 
+def test_x03_what_is_linear_goes_into_a_box_and_comes_out_of_it_once() -> None:
+    world = World()
+    client, made = world.client(), world.machine(sealer)
+    pair = client.call(made.cap("make"))
+    assert isinstance(pair, Map)
+    box = client.call(pair["seal"], Linear(5))
+    assert client.call(pair["unseal"], box) == Linear(5)
+
+
 moves = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-3, 30)), max_size=10)
 
 
@@ -321,6 +346,32 @@ def test_a_full_registry_takes_an_offer_when_others_are_over(
     world.advance(11)
     client.call(provider, {"offer": "copy", "cap": client.cap()})
     assert list(made.state.offers) == ["copy", "scan"]
+
+
+def test_those_who_waited_in_vain_leave_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "WAITING_MAX", 1)
+    asked = message(content=None)
+    _, state = registry.init(asked, me())
+    waits = {"offer": "print", "wait": True}
+    _, state = registry.step(message("find", waits), state)
+    with pytest.raises(Refused, match="too many wait"):
+        registry.step(message("find", waits), state)
+    _, state = registry.step(message("find", waits, now=registry.WAIT_S + 1.0), state)
+    assert [one.until for one in state.seekers] == [2 * registry.WAIT_S + 1.0]
+
+
+def test_an_offer_is_held_only_against_those_who_wait_for_its_like() -> None:
+    asked = message(content=None)
+    _, state = registry.init(asked, me())
+    for least in (2, 1):
+        waits = {"offer": "print", "least": least, "wait": True}
+        _, state = registry.step(message("find", waits), state)
+    for what, waiting in (("scan", 2), ("print", 1)):
+        offer = {"offer": what, "cap": cap(what)}
+        _, state = registry.step(message(registry.Provider("a"), offer), state)
+        assert len(state.seekers) == waiting
+    _, state = registry.step(message(registry.Provider("b"), offer), state)
+    assert not state.seekers
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from avm import Capability, narrow
 from avm.host import generations
 from avm.host.capability import Local, from_bytes
+from avm.host.parcel import ENDS_MAX
 from avm.host.refer import BadReference, from_reference
 from avm.host.state import Flight
 from avm.host.state import Machine as Row
@@ -343,3 +344,31 @@ def test_w26_what_cannot_be_narrowed_may_be_kept_and_not_sent() -> None:
     assert "reply capability" in warded.machine.failures[1]
     warded.world.crash()
     assert warded.add(warded.cap("add")) == 7
+
+
+def test_w26_patterns_that_messages_share_stand_in_the_journal_once() -> None:
+    warded = Warded()
+    cap = other = warded.cap("add")
+    for number in range(CAVEATS_MAX - 1):
+        cap = narrow(cap, only=["or", ["int"], "x" * 200 + str(number)])
+    other = narrow(other, only=["int", 0, 5])
+    before = warded.row().bytes_since
+    warded.client.send(cap, *[1] * 100)
+    assert warded.row().bytes_since - before < 100 * 100
+    assert refused(lambda: warded.add(cap, "no"))
+    assert refused(lambda: warded.add(other, 6))
+    assert warded.add(other, 5) == 105
+    warded.world.crash()
+    assert warded.add(cap) == 106
+    assert replayed(warded.sim, warded.machine.name)
+
+
+def test_w26_times_of_grace_that_are_over_leave_room_for_others() -> None:
+    warded = Warded()
+    for number in range(ENDS_MAX):
+        warded.rotate(grace_s=10 + number)
+    with pytest.raises(Refusal, match="times of grace run"):
+        warded.rotate(grace_s=10)
+    warded.world.advance(10 + ENDS_MAX)
+    done = warded.rotate(grace_s=10)
+    assert done["revoked"] == ENDS_MAX - 1 and len(done["ends"]) == 1
