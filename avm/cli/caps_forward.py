@@ -3,7 +3,7 @@
 import argparse
 import re
 
-from avm.cli.errors import Usage
+from avm.cli.errors import CliError, Usage
 from avm.cli.link import ask
 from avm.cli.output import print_json, warn
 from avm.cli.values import Holder, wire_text
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         raise Usage(f"{args.name!r} cannot be a name: a-z, 0-9 and -, a letter first")
     holder = Holder(directory)
     body, caps = holder.encode({"target": holder.handle(text)})
-    name = args.name or _free(directory)
+    name = _free(args.name, directory)
     bundle = bundle_of(forwarder.__file__).encode()
     made = ask(directory, "create", {"name": name, "bundle": bundle, "content": body, "caps": caps})
     told = wire_text(made["names"][ACCESS])
@@ -43,9 +43,14 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     return 0
 
 
-def _free(directory: Directory) -> str:
-    """The first name that no machine has had."""
+def _free(wanted: str | None, directory: Directory) -> str:
+    """The name that is wanted, or the first that no machine has had; CliError where it is taken."""
     with Reader.open(directory) as reader, reader.reading():
-        taken = [NUMBERED.fullmatch(machine.name) for machine in reader.machines()]
+        names = [machine.name for machine in reader.machines()]
+    if wanted is not None:
+        if wanted in names:
+            raise CliError(f"{wanted} exists: choose another --name, or leave it away")
+        return wanted
+    taken = [NUMBERED.fullmatch(name) for name in names]
     numbers = [int(found[1]) for found in taken if found is not None]
     return f"forward-{max(numbers, default=0) + 1}"

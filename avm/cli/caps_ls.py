@@ -122,7 +122,7 @@ def _show(told: dict[str, Any]) -> None:
         say(f"  {one['to']}: {'; '.join(part for part in said if part)}")
     if over:
         words = counted(over, "reply that is over", "replies that are over")
-        say(f"  and {words}, until they are collected")
+        say(f"  and {words}, until {'it is' if over == 1 else 'they are'} collected")
     if told["dropped"]:
         say("dropped")
         for one in told["dropped"]:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import time
 
@@ -10,6 +11,7 @@ from avm.cli.held import StoreHolder
 from avm.cli.output import print_json
 from avm.cli.show import keys_of
 from avm.cli.times import parse_until
+from avm.host.passage import NAME
 from avm.run.directory import Directory
 from avm.run.reading import Reader
 from caps import caveats, jsonform
@@ -27,6 +29,7 @@ from caps.value import Capability
 
 OPTIONS = tuple((option, ("narrow",)) for option in ("until", "uses", "only", "holder"))
 NONCE_BYTES = 8
+ADDRESS = re.compile(f"[0-9a-f]{{{2 * HOLDER_BYTES}}}")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +40,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--uses", metavar="N", type=int, help=uses_text)
     only_text = "narrow: for contents that fit a pattern, like '[\"int\", 0, 10]'"
     parser.add_argument("--only", metavar="PATTERN", help=only_text)
-    holder_text = "narrow: from this sender alone, a machine or a client"
+    holder_text = "narrow: from this sender alone; a machine of this host also by its name"
     parser.add_argument("--holder", metavar="ADDRESS", help=holder_text)
 
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints the text of the narrowed capability."""
     (text,) = args.words
-    found = _caveats(args, text)
+    found = _caveats(args, text, directory)
     capability = _found(text, directory)
     if isinstance(capability, CommonName):
         raise Usage(f"{capability.name} is everybody's: there is nothing to narrow")
@@ -66,7 +69,7 @@ def _found(text: str, directory: Directory) -> WireCapability:
         return parse_wire_untrusted(holder.resolve(text))
 
 
-def _caveats(args: argparse.Namespace, text: str) -> list[Caveat]:
+def _caveats(args: argparse.Namespace, text: str, directory: Directory) -> list[Caveat]:
     found: list[Caveat] = []
     until_ms = None if args.until is None else parse_until(args.until, time.time_ns() // 1_000_000)
     if args.uses is not None:
@@ -81,7 +84,7 @@ def _caveats(args: argparse.Namespace, text: str) -> list[Caveat]:
     if args.only is not None:
         found.append(_only(args.only))
     if args.holder is not None:
-        found.append(caveats.holder(_address(args.holder)))
+        found.append(caveats.holder(_address(args.holder, directory)))
     if not found:
         raise Usage("narrow it by something: --until, --uses, --only or --holder")
     return found
@@ -98,13 +101,12 @@ def _no_capability(_text: str) -> Capability:
     raise Usage('--only: in a pattern a capability is ["cap"]')
 
 
-def _address(text: str) -> bytes:
-    try:
-        address = bytes.fromhex(text)
-    except ValueError:
-        address = b""
-    if len(address) != HOLDER_BYTES or address.hex() != text:
-        raise Usage(
-            "--holder is an address, 64 lower-case hexadecimal digits: `show N` has a machine's"
-        )
-    return address
+def _address(text: str, directory: Directory) -> bytes:
+    """An address as it stands, so that nothing else is needed; else a machine's by its name."""
+    if ADDRESS.fullmatch(text):
+        return bytes.fromhex(text)
+    if not NAME.fullmatch(text) or not directory.store.exists():
+        why = "--holder is an address, 64 lower-case hexadecimal digits"
+        raise Usage(f"{why}, or the name of a machine of this host: `avm-host ls` lists them")
+    with Reader.open(directory) as reader, reader.reading():
+        return reader.machine(text).address

@@ -38,6 +38,9 @@ def run(args: argparse.Namespace, directory: object) -> int:
     if args.act not in ACTS:
         raise Usage(f"`avm-host keys {args.act}`: it is one of {', '.join(ACTS)}")
     module, wanted = ACTS[args.act]
+    for option, act in keys_generations.OPTIONS:
+        if getattr(args, option) is not None and args.act != act:
+            raise Usage(f"--{option} goes with `avm-host keys {act} N`")
     if len(args.words) != len(wanted.split()):
         raise Usage(f"it is `{' '.join(f'avm-host keys {args.act} {wanted}'.split())}`")
     code: int = import_module(module).run(args, directory)

@@ -12,6 +12,8 @@ from avm.host.generations import GRACE_MS_MAX, shown
 from avm.run.directory import Directory
 from avm.run.reading import Reader
 
+OPTIONS = (("grace", "rotate"), ("generation", "revoke"))
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of these acts."""
@@ -24,10 +26,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Does what is asked, and prints the generations as they are then."""
     (name,) = args.words
-    if args.grace is not None and args.act != "rotate":
-        raise Usage("--grace goes with `keys rotate N`")
-    if args.generation is not None and args.act != "revoke":
-        raise Usage("--generation goes with `keys revoke N`")
     if args.act == "ls":
         with Reader.open(directory) as reader, reader.reading():
             found = shown(reader.machine(name), time.time_ns() // 1_000_000)
@@ -37,6 +35,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     else:
         if args.generation is None:
             raise Usage(f"which one? `avm-host keys ls {name}` lists them: --generation G")
+        if args.generation < 0:
+            raise Usage(f"--generation is a number from 0 up: `avm-host keys ls {name}` lists them")
         params = {"machine": name, "generation": args.generation}
         found = ask(directory, "revoke", params)
     if args.json:

@@ -18,10 +18,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.json:
         print_json(told)
     else:
-        how = (
-            "under a passphrase"
-            if locked
-            else "in the open: `avm-host keys lock` puts them under one"
-        )
+        opened = "in the open: `avm-host keys lock` puts them under a passphrase"
+        how = "under a passphrase" if locked else opened
         say(f"the keys of {told['address']} are {how}")
     return 0

@@ -75,6 +75,8 @@ def play(scene: Scene, bench: Bench, pattern: str, props: Mapping[str, str]) -> 
         scene(Stage(bench, pattern, props))
     except (NotHeld, NoAnswer) as error:
         return f"{sentence(scene)}: {error}"
+    except KeyError as error:
+        return f"{sentence(scene)}: it answers nothing that is named {error}"
     except (AssertionError, LookupError, TypeError, ValueError) as error:
         return f"{sentence(scene)}: an answer is not what it was to be: {error!r}"
     return ""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MARK = "avm(hosts=1, seed=0, shuffled=False, plan=None): what the test's world stands on"
 PICTURE = "authority.svg"
+HOSTS_MAX = 20
 SAID = pytest.StashKey[str]()
 
 
@@ -33,8 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the mark known."""
     config.addinivalue_line("markers", MARK)
-    if config.getoption("--avm-hosts") < 0:
-        raise pytest.UsageError("--avm-hosts is a number of hosts, like --avm-hosts 3")
+    if not 0 <= config.getoption("--avm-hosts") <= HOSTS_MAX:
+        why = f"--avm-hosts is a number of hosts, like --avm-hosts 3, at most {HOSTS_MAX}"
+        raise pytest.UsageError(why)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from avm.host.capability import Cap, Named, Sealed, to_wire
 from avm.host.refer import slots_in
 from avm.host.state import Machine
 from avm.limits import Limits
+from avm.plugin import HOSTS_MAX
 from avm.plugin.session import Client, HostGone, OperatorRefused, address_in
 from avm.run.child import HostProcess
 from avm.run.directory import Directory
@@ -34,7 +35,6 @@ from caps.slots import Common, Foreign, Me, Narrowed
 from caps.value import Capability, Record, Value
 
 Answer = TypeVar("Answer")
-HOSTS_MAX = 20
 HASH_SEED = 0
 LISTEN = "127.0.0.1:0"
 SETTLE_S = 60.0

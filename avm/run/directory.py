@@ -147,8 +147,15 @@ class Directory:
             check_mode(self.keys)
             check_mode(self.key_file)
             return self.key_file.read_bytes()
+        except FileNotFoundError:
+            raise KeysRefused(self._no_keys()) from None
         except OSError as error:
             raise KeysRefused(f"{self.key_file} cannot be read: {error.strerror}") from None
+
+    def _no_keys(self) -> str:
+        if self.store.exists():
+            return f"{self.key_file} is missing: {keyfile.RESTORE}, or `avm-host keys import FILE`"
+        return f"{self.path} has no keys yet: `avm-host --dir {self.path} run` makes them"
 
     def read_keyring(self) -> Keyring:
         """The keys of this host; KeysRefused, and PassphraseRefused where they are under one."""
@@ -170,6 +177,10 @@ class Directory:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
             fd = os.open(self.lock_file, flags, 0o600)
+        except FileNotFoundError:
+            why = f"there is no host in {self.path}"
+            made = f"`avm-host --dir {self.path} run` makes one"
+            raise DirectoryRefused(f"{why}: {made}") from None
         except OSError as error:
             raise DirectoryRefused(f"{self.lock_file}: {error.strerror}") from None
         try:

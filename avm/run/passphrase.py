@@ -7,13 +7,15 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from getpass import getpass
+from importlib import import_module
 from pathlib import Path
 from unicodedata import normalize
 
 from avm.run.errors import KeysLocked, PassphraseRefused
 from caps.locked import PASSPHRASE_BYTES_MAX
 
+# Only who is asked at a terminal needs it.
+TERMINAL = "getpass"
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 CREDENTIAL = "avm-host"
 # The present one and the new one, a line each.
@@ -70,7 +72,8 @@ class Passphrases:
         if self._lines is None:
             self._lines = _read(self.fd).splitlines()
         if not self._lines:
-            raise PassphraseRefused(f"descriptor {self.fd} has too few lines: one a passphrase")
+            lines = "one a passphrase, the present one first and then the new one"
+            raise PassphraseRefused(f"descriptor {self.fd} has too few lines: {lines}")
         return _checked(self._lines.pop(0))
 
 
@@ -96,7 +99,7 @@ def _credential(path: Path) -> bytes:
 
 
 def _typed(prompt: str) -> bytes:
-    return _checked(getpass(prompt).encode("utf-8", "surrogateescape"))
+    return _checked(import_module(TERMINAL).getpass(prompt).encode("utf-8", "surrogateescape"))
 
 
 def _checked(said: bytes) -> bytes:

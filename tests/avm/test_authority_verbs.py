@@ -10,6 +10,7 @@ import pytest
 
 from avm.cli.arguments import load, parse_verb, verb_parser
 from avm.cli.errors import CliError, Usage
+from avm.cli.main import main
 from avm.cli.show import keys_of, text_of
 from avm.cli.verbs import verb_named
 from avm.run.directory import Directory
@@ -166,3 +167,14 @@ def test_what_is_wrong_is_said_in_one_line(verbs: Verbs, words: tuple[str, ...],
         verbs.lines(*words)
     assert error.value.code == code and "\n" not in str(error.value)
     assert isinstance(error.value, Usage) == (code == 2)
+
+
+def test_w26_narrow_takes_the_holder_by_its_name(verbs: Verbs, capsys: Any) -> None:
+    with Reader.open(verbs.directory) as reader:
+        address = reader.machine("ann").address
+    (by_name,) = verbs.lines("narrow", "cid.keep", "--holder", "ann")
+    assert by_name.startswith("avm:")
+    assert verbs.lines("narrow", "cid.keep", "--holder", address.hex()) == [by_name]
+    words = ["--dir", str(verbs.directory.path), "caps", "narrow", "cid.keep", "--holder", "eve"]
+    assert main(words) == 1
+    assert "there is no machine eve" in capsys.readouterr().err

@@ -61,6 +61,7 @@ def test_w26_what_narrow_prints_has_the_caveats_that_were_asked_for(
         ([TEXT, "--until", "2001-01-01"], "not a time to come"),
         ([TEXT, "--until", "soon"], "is no time"),
         ([TEXT, "--holder", "me"], "64 lower-case"),
+        ([TEXT, "--holder", "ab" * 31], "name of a machine"),
         (["null~", "--until", "1h"], "nothing to narrow"),
         ([TEXT[:-1], "--until", "1h"], "mistyped"),
         ([TEXT, "--name", "x", "--until", "1h"], "--name goes with"),

@@ -78,6 +78,11 @@ def test_another_word_is_not_taken_for_a_verb_that_cannot_be_undone(
     assert code == 2 and "did you mean" not in err and "--help` lists them" in err
 
 
+def test_no_two_rows_of_the_help_are_of_one_verb() -> None:
+    names = [verb.name for verb in VERBS]
+    assert sorted(set(names)) == sorted(names)
+
+
 @pytest.mark.parametrize("name", [verb.name for verb in VERBS])
 def test_each_verb_has_help_and_its_examples_parse(
     name: str, capsys: pytest.CaptureFixture[str]

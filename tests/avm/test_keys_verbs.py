@@ -337,6 +337,63 @@ def test_the_audit_log_is_followed(place: Place, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_verb_of_keys_that_is_none_is_usage(place: Place) -> None:
-    assert "it is one of host, lock" in place("keys", "break").err
+    assert "it is one of ls, rotate, revoke, host, lock" in place("keys", "break").err
     assert "`avm-host keys export FILE`" in place("keys", "export").err
     assert place("keys", "lock", "me").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("lock", "--grace", "7d"), "--grace goes with `avm-host keys rotate N`"),
+        (("--generation", "1"), "--generation goes with `avm-host keys revoke N`"),
+        (("revoke", "counter", "--generation", "-1"), "`avm-host keys ls counter` lists them"),
+    ],
+)
+def test_what_an_act_of_keys_does_not_take_is_usage(
+    place: Place, words: tuple[str, ...], said: str
+) -> None:
+    told = place("keys", *words)
+    assert (told.code, told.out) == (2, "") and said in told.err
+
+
+@pytest.mark.parametrize("act", ["host", "lock", "unlock"])
+@pytest.mark.parametrize("there", [True, False])
+def test_where_no_keys_are_yet_it_is_told_what_makes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], act: str, there: bool
+) -> None:
+    directory = Directory(tmp_path / "new")
+    if there:
+        directory.create()
+    told = Place.of(directory, capsys)("keys", act)
+    assert told.code == 1 and f"`avm-host --dir {directory.path} run` makes" in told.err
+
+
+def test_where_a_store_has_lost_its_keys_a_backup_is_named(place: Place) -> None:
+    place.with_store()
+    place.directory.key_file.unlink()
+    told = place("keys")
+    assert told.code == 1 and "is missing: put it back from a backup" in told.err
+
+
+def test_a_descriptor_without_the_new_passphrase_is_told_which_line_is_missing(
+    place: Place,
+) -> None:
+    assert place("keys", "lock", said=(ONE,)).code == 0
+    told = place("keys", "lock", said=(ONE,))
+    assert told.code == 1 and "the present one first and then the new one" in told.err
+
+
+def test_a_host_that_starts_loads_nothing_of_what_it_seldom_needs() -> None:
+    seldom = (
+        "caps.patterns",
+        "avm.kit",
+        "avm.plugin",
+        "avm.authority",
+        "avm.testing",
+        "getpass",
+        "cryptography.hazmat.primitives.kdf.argon2",
+    )
+    program = f"import sys, avm.cli.run, avm.cli.place\nprint([n for n in {seldom} if n in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ran.stdout.split() == [b"[]"]
