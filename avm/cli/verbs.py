@@ -33,7 +33,7 @@ VERBS = (
     Verb("stop", "avm.cli.stop", "let the running host finish its turns and end", HOST, ("stop",)),
     Verb("status", "avm.cli.status", "show the running host", HOST, ("status", "status --wait 10 --json")),
     Verb("config", "avm.cli.config", "print every setting that holds", HOST, ("config", "config --json")),
-    Verb("keys", "avm.cli.keys", "put the host's keys under a passphrase, or carry them", HOST, ("keys", "keys lock", "keys unlock", "keys export keys.locked", "keys import keys.locked", "keys lock --passphrase-fd 3 3< passphrase")),
+    Verb("keys", "avm.cli.keys", "put the host's keys under a passphrase; begin or end key generations of a machine", HOST, ("keys", "keys lock", "keys unlock", "keys export keys.locked", "keys import keys.locked", "keys lock --passphrase-fd 3 3< passphrase", "keys ls counter", "keys rotate counter --grace 7d", "keys revoke counter --generation 0")),
     Verb("completion", "avm.cli.completion", "print shell completion for bash, zsh or tcsh", HOST, ("completion bash",)),
     Verb(
         "create",
@@ -80,7 +80,6 @@ VERBS = (
     Verb("failed", "avm.cli.failed", "list, show, retry, edit or drop batches that broke a machine", JOURNAL, ("failed", "failed show counter 12", "failed retry counter 12", "failed edit counter 12 '[5]'", "failed drop counter 12")),
     Verb("backup", "avm.cli.backup", "copy the store and its keys into one file, while running", JOURNAL, ("backup monday.avm",)),
     Verb("prune", "avm.cli.prune", "forget the oldest turns of a machine", JOURNAL, ("prune counter --keep 1000",)),
-    Verb("keys", "avm.cli.keys", "list, begin or end the key generations of a machine's capabilities", MACHINES, ("keys ls counter", "keys rotate counter --grace 7d", "keys revoke counter --generation 0")),
     Verb("caps", "avm.cli.caps", "show who holds what and who can reach what; narrow, forward and revoke capabilities", MACHINES, ("caps ls counter", "caps who-can counter.add", "caps path ann counter", "caps narrow counter.add --until 7d --uses 10", "caps narrow counter.add --only '[\"int\", 0, 10]'", "caps forward counter.add --name loan", "caps graph --svg authority.svg", "caps revoke loan.access --dry-run", "caps revoke loan.access")),
     Verb("export", "avm.cli.carry", "carry a suspended machine away in a file; it ends here", MACHINES, ("export counter counter.machine", "export counter counter.machine --from-snapshot")),
     Verb("import", "avm.cli.carry", "have a machine out of a file live here", MACHINES, ("import counter.machine", "import counter.machine --name counter2")),
