@@ -24,7 +24,8 @@ FAILED = 41007
 TAG_BYTES = 3
 CAPABILITY_BYTES = TAG_BYTES + 5
 # Above these bits of a weight stands how much of it has a kind; see `caps.kinds`.
-SIZE_BITS = 40
+# More than any value can weigh, however often its parts stand in each other: 64 deep, each of 2^26 parts.
+SIZE_BITS = 2048
 DEPTH_MAX = 64
 KEY_DEPTH_MAX = 8
 INT_BITS_MAX = 4096

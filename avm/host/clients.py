@@ -52,7 +52,7 @@ def open_client(
 
 
 def _drop_deliveries(host: Host, address: bytes) -> None:
-    """Drops what is about to be delivered: it waits too, behind what was not heard before."""
+    """Drops what is about to be delivered: it waits behind what was not heard before, or nobody is there."""
     committing = host.committing.after if host.committing is not None else []
     for effects in (host.effects, committing, host.group.after):
         effects[:] = [
@@ -308,6 +308,7 @@ def end_client(host: Host, client: Client) -> None:
     for batch in list(client.waiting.values()):
         settle(host, batch)
     client.waiting.clear()
+    _drop_deliveries(host, client.address)
     for number in client.asks:
         dirty[("ask", client.id, number)] = None
         host.deadlines.drop(("ask", client.id, number))

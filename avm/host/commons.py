@@ -114,7 +114,9 @@ def _answer(host: Host, asker: bytes, said: Said) -> Answer:
         case "time~":
             if said.content != _NONE:
                 raise Declined("time~ takes null")
-            return encode_content(host.now_ms / 1000)[0], ()
+            machine = host.machines.get(asker)
+            now_ms = max(host.now_ms, machine.now_ms if machine is not None else 0)
+            return encode_content(now_ms / 1000)[0], ()
         case "random~":
             return encode_content(draw(host, _how_many(said.content)))[0], ()
         case "inspect~":

@@ -53,9 +53,12 @@ def plan_sends(host: Host, flight: Flight, sends: Any) -> Plan:
 
 def _pass_on(host: Host, machine: Machine, plan: Plan) -> None:
     """Answers what was asked of commons for others: each answer goes like a send of the machine."""
+    if not plan.commons:
+        return
+    own = {id(said) for _ask, said in plan.asks}
     asked, plan.commons = plan.commons, []
     for said in asked:
-        if type(said.reply) is Reply and said.reply.address == machine.address:
+        if id(said) in own:
             plan.commons.append(said)
             continue
         answer = commons.answer_passed(host, machine.address, said)

@@ -131,14 +131,15 @@ def take_turn(
             if left < 0:
                 raise TooLarge(f"a turn may send {limits.turn_sends} messages")
             if held or watch.came:
+                _check_size(taken.state, limits)  # what is small enough is walked through
                 follow(message, before, sends, taken.state)
             elif watch.makes and after is not before:
                 held = is_kinded(taken.state)
             taken.sends.append(said)
         taken.changed = taken.state is not state
-        if taken.changed and (size := size_of(taken.state)) > limits.state_bytes:
+        if taken.changed and size_of(taken.state) > limits.state_bytes:
             taken.sends.pop()  # so that the last message is the one that is told
-            raise TooLarge(f"the state: {size:,} bytes, more than {limits.state_bytes:,}")
+            _check_size(taken.state, limits)
     except Refused as no:
         return Taken(REFUSED, [], state, False, len(taken.sends), _cut(no.word, limits.word_bytes))
     except Barred:
@@ -152,6 +153,12 @@ def take_turn(
             REJECTED, [], state, False, len(taken.sends), _cut(why, limits.word_bytes), detail
         )
     return taken
+
+
+def _check_size(state: Value, limits: Limits) -> None:
+    size = size_of(state)
+    if size > limits.state_bytes:
+        raise TooLarge(f"the state: {size:,} bytes, more than {limits.state_bytes:,}")
 
 
 def frozen_state(state: Any, limits: Limits) -> Value:

@@ -15,7 +15,7 @@ from avm.machine.bundle import Bundle
 from avm.machine.reference import inner_of, plain_of, with_inner
 from avm.machine.turn import APPLIED, EXHAUSTED, REFUSED
 from avm.run.findings import Finding
-from avm.run.samples import contents, contexts, environments
+from avm.run.samples import contents, contexts, environments, written
 from avm.run.worker import Worker, WorkerLost, forked
 from caps.codec import decode_state, encode_content, encode_state
 from caps.errors import CapsError
@@ -120,7 +120,7 @@ def _probe(probing: Probe) -> None:
             at = (place[1], int(place[2] or 1)) if place else None
             probing.add(True, place[3] if place else why, at)
             return
-    text = next(one.text for one in probing.bundle.files if one.name == probing.bundle.entry)
+    text = written({one.name: one.text for one in probing.bundle.files}, probing.bundle.entry)
     if not _init(probing, environments(text)):
         return
     for name in contexts(text):

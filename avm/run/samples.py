@@ -5,7 +5,7 @@ values fit nothing, as what strangers send does.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from caps.slots import Foreign
 from caps.value import Failed
@@ -28,6 +28,22 @@ BY_CLASS: dict[str, tuple[object, ...]] = {
     "Capability": (Foreign(0),),
     "Failed": (Failed("refused", "no"), Failed("late"), Failed("undelivered")),
 }
+
+
+def written(texts: Mapping[str, str], entry: str) -> str:
+    """The text of the module that a machine's cases stand in: its own, or where `step` comes from."""
+    name = entry
+    for _ in texts:
+        found = [
+            node.module
+            for node in ast.parse(texts[name]).body
+            if isinstance(node, ast.ImportFrom) and node.module in texts and not node.level
+            if any(one.name == "step" and one.asname in (None, "step") for one in node.names)
+        ]
+        if not found or found[0] is None:
+            break
+        name = found[0]
+    return texts[name]
 
 
 def contents(text: str) -> list[object]:

@@ -54,10 +54,9 @@ TOLD = {
 }
 # Counted by hosts: frames that are none of a host that keeps to the rules.
 FOUL = ("malformed", "unproven", "frozen")
-# How the bytes of a frame begin that offers a batch: see `avm.host.channel`.
-OFFER = bytes((0x88, channel.OFFER))
-# Of one that says how far a channel is taken, and of a verdict.
-MARK, VERDICT = bytes((0x89, channel.MARK)), bytes((0x86, channel.VERDICT))
+# How frames begin that offer a batch, say how far a channel is taken, or tell a verdict: see `avm.host.channel`.
+OFFER, MARK = bytes((0x88, channel.OFFER)), bytes((0x89, channel.MARK))
+VERDICT = bytes((0x86, channel.VERDICT))
 # And of one that says that a machine's end here is committed, or that it lives here now.
 READY, LANDED = bytes((0x84, passage.READY)), bytes((0x85, passage.LANDED))
 
@@ -230,11 +229,11 @@ class Invariants:
         offer = read(event.frame)
         assert isinstance(offer, channel.Offer)
         place = place_of(offer)
+        host = world.host(event.host)
         if place not in self._kept:
-            host = world.host(event.host)
             self._fail(world, host, f"{_named(*place)} leaves before it is durable")
-        if why := self._offers.why_not(world.host(event.host), event, offer):
-            self._fail(world, world.host(event.host), f"{_named(*place)} {why}")
+        if why := self._offers.why_not(host, event, offer):
+            self._fail(world, host, f"{_named(*place)} {why}")
 
     def _acknowledged(self, world: World, event: Said) -> None:
         """What a host tells another that its machine took is durable, and became of it."""
@@ -265,12 +264,12 @@ class Invariants:
         match frame:
             case passage.Ready(address=address):
                 if host.store.get(moves.key_of(moves.LEAVING, address)) is None:
-                    what = f"{_short(address)} is said to have left before that is durable"
-                    self._fail(world, host, what)
+                    left = f"{_short(address)} is said to have left"
+                    self._fail(world, host, f"{left} before that is durable")
             case passage.Landed(address=address):
                 if (host.name, address) not in {(at, one) for (at, _n), one in self._ids.items()}:
-                    what = f"{_short(address)} is said to have landed before that is durable"
-                    self._fail(world, host, what)
+                    landed = f"{_short(address)} is said to have landed"
+                    self._fail(world, host, f"{landed} before that is durable")
 
     def _slotted(self, world: World, event: Committed, number: int, slot: int, there: bool) -> None:
         """A slot is given a capability, or none: its number is not used again for another."""
@@ -289,22 +288,20 @@ class Invariants:
         """A client is told what became of its batch: it did, and that is durable."""
         place = (event.client, event.receiver, event.seq)
         host, told = world.host(event.host), TOLD.get(str(event.verdict[0]))
-        if told is None:
-            return
         became = self._applied.get(place)
         if told == journal.TURN and became != told:
             self._fail(world, host, f"{_named(*place)} is acknowledged, and not applied")
-        if became is not None and became != told:
+        if told is not None and became is not None and became != told:
             self._fail(world, host, f"{_named(*place)} is {event.verdict[0]}, and was not so")
-        self._told[place] = told
+        if told is not None:
+            self._told[place] = told
 
     def _looked(self, world: World, event: Looked) -> None:
         """A host is told where something lives: never of what was so before the last it heard."""
         seen = self._seen.setdefault(event.host, {})
         if event.order < seen.get(event.key, event.order):
-            host, known = world.host(event.host), seen[event.key]
-            what = f"the location of {_short(event.key)} goes back from {known} to {event.order}"
-            self._fail(world, host, what)
+            back = f"goes back from {seen[event.key]} to {event.order}"
+            self._fail(world, world.host(event.host), f"the location of {_short(event.key)} {back}")
         seen[event.key] = event.order
 
     def _fouled(self, world: World, host: SimHost) -> None:
@@ -318,8 +315,8 @@ class Invariants:
         batch: Batch = event.batch
         place = (batch.sender, batch.receiver, batch.seq)
         if place not in self._kept:
-            host = world.host(event.host)
-            self._fail(world, host, f"{_named(*place)} is delivered before it is durable")
+            early = f"{_named(*place)} is delivered before it is durable"
+            self._fail(world, world.host(event.host), early)
 
     def _folded(self, world: World, event: Folded) -> None:
         """Memory stays within its limits."""

@@ -147,6 +147,18 @@ def test_samples_are_values_of_a_bounded_number(text: str) -> None:
             freeze(value)
 
 
+def test_cases_are_looked_for_where_the_step_comes_from() -> None:
+    texts = {
+        "shop": "from caps.patterns.mint import init, step\n",
+        "caps.patterns.mint": "def step(message, state): ...\n",
+        "own": "from caps.patterns.mint import step as theirs\ndef step(m, s): ...\n",
+        "round": "from round import step\n",
+    }
+    assert samples.written(texts, "shop") == texts["caps.patterns.mint"]
+    assert samples.written(texts, "own") == texts["own"]
+    assert samples.written(texts, "round") == texts["round"]
+
+
 def test_samples_fit_the_cases() -> None:
     text = HEAD + dedent("""\
         def step(message, state):

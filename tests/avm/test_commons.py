@@ -24,7 +24,7 @@ class Curious:
 
     @staticmethod
     def init(message: Message, me: Me) -> Step[Asker]:
-        named = {name: me(name) for name in ("ask", "pass", "later", "tell")}
+        named = {name: me(name) for name in ("ask", "pass", "later", "tell", "self")}
         return message.answer({**named, "linear": me("x", kind="linear", priority=0.5)}), Asker(me)
 
     @staticmethod
@@ -37,6 +37,8 @@ class Curious:
                 return [Send(to, content, reply=state.me("told"), after_s=5)], state
             case "pass", (str(name), content):
                 return [Send(COMMONS[name], content, reply=message.reply)], state
+            case "self", asked:
+                return [Send(state.me("pass"), asked, reply=state.me("told"))], state
             case "told", content:
                 return [], replace(state, told=(*state.told, content))
         return [Send(TIME, None)], state
@@ -51,6 +53,16 @@ def test_w17_a_machine_is_answered_by_its_own_host() -> None:
     now, drawn, nothing = curious.state.told
     assert now == world.now and nothing is None
     assert type(drawn) is bytes and len(drawn) == 20
+
+
+def test_w17_a_reply_of_its_own_is_passed_on_like_any_other() -> None:
+    world = World()
+    curious, client = world.machine(Curious), world.client()
+    for asked in (("time", None), ("time", "no"), ("random", 5)):
+        client.send(curious.cap("self"), asked)
+    now, no, drawn = curious.state.told
+    assert now == world.now and no == Failed("refused", "time~ takes null")
+    assert type(drawn) is bytes and len(drawn) == 5
 
 
 def test_w17_time_goes_on_and_no_random_bytes_come_twice_even_after_a_crash() -> None:

@@ -21,6 +21,7 @@ from avm import (
 from avm.host.batch import Said
 from avm.host.capability import address_of
 from avm.host.state import Mode
+from avm.limits import Limits
 from avm.machine import frames
 from avm.sim.host import Refusal
 from avm.testing import NotApplied, World
@@ -44,7 +45,19 @@ class Pocket:
 
     @staticmethod
     def init(message: Message, me: Me) -> Step[Holder]:
-        names = ("keep", "drop", "void", "pass", "twice", "both", "lose", "spend", "fan", "mint")
+        names = (
+            "keep",
+            "drop",
+            "void",
+            "pass",
+            "twice",
+            "both",
+            "lose",
+            "spend",
+            "fan",
+            "mint",
+            "fold",
+        )
         named: dict[str, object] = {name: me(name) for name in names}
         named |= {f"own-{kind}": me(kind, kind=kind) for kind in CONTENTS}
         return message.answer(named), Holder(me)
@@ -72,6 +85,10 @@ class Pocket:
                 return [], replace(state, held=())
             case "spend":
                 return [Send(NULL, state.held)], replace(state, held=())
+            case "fold":
+                for _ in range(25):
+                    said = Linear((said, said))
+                return [], replace(state, held=(said,))
             case "mint":
                 return [], replace(state, held=(*state.held, Linear(said)))
         return [Send(said, state.held)], replace(state, held=())
@@ -137,11 +154,14 @@ def test_w16_the_error_names_the_value_and_where_it_was_lost_or_doubled() -> Non
     assert machine.state.held == ((1, Linear("x")),)
 
 
-def test_w16_kinds_hold_after_the_host_and_its_workers_died() -> None:
-    world = World()
+@pytest.mark.parametrize("turns", [1, 20_000])
+def test_w16_kinds_hold_after_the_host_and_its_workers_died(turns: int) -> None:
+    """Out of a snapshot, and out of the journal."""
+    world = World(limits=replace(Limits(), snapshot_turns=turns))
     machine = pocket(world)
     linear = things(world, "linear")["capability"]
-    world.client().send(machine.cap("keep"), linear)
+    for thing in (linear, "another turn, which has the state kept"):
+        world.client().send(machine.cap("keep"), thing)
     world.crash()
     assert "Dropped" in fails(world, machine, "lose", None)
     world.client().send(machine.cap("spend"))
@@ -212,6 +232,14 @@ class Taker:
         if message.context == "rejected":
             raise RuntimeError
         return message.answer(None), replace(state, held=message.content)  # type: ignore[arg-type]
+
+
+def test_w16_what_stands_in_itself_many_million_times_is_too_large_and_not_walked_through() -> None:
+    """A value without end was looked through before its size was: it held a worker for ever."""
+    world = World()
+    machine = pocket(world)
+    fails(world, machine, "fold", Linear(5))
+    assert "bytes, more than 67,108,864" in machine.failures[-1]
 
 
 def test_w16_what_a_batch_makes_and_drops_fails_as_it_would_in_two() -> None:

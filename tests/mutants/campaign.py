@@ -42,4 +42,11 @@ FAULTS = [
         "OVERTAKEN_MAX = 6_000\n",
         f"{CAUGHT}[unfair-queue]",
     ),
+    Fault(
+        "a client that has ended is given what was on its way",
+        "avm/host/clients.py",
+        "    client.waiting.clear()\n    _drop_deliveries(host, client.address)\n",
+        "    client.waiting.clear()\n",
+        "tests/sim/test_campaign_found.py::test_a_client_that_has_ended_is_given_nothing",
+    ),
 ]

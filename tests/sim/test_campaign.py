@@ -15,7 +15,8 @@ from tests.sim.campaign.bugs import BUGS, Bug
 from tests.sim.campaign.scenario import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SEEDS = (1, 4, 7, 13, 23, 42, 77, 103, 256, 1_000, 31_337, 999_983)
+# Of 31 a client says goodbye between the fold of an answer to it and the commit.
+SEEDS = (1, 4, 7, 13, 23, 31, 42, 77, 103, 256, 1_000, 31_337, 999_983)
 BUGS_MIN = 25
 EASY = BUGS["output before commit"]
 

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from functools import partial
 
+from avm.host.effects import Deliver
 from avm.host.state import Mode
 from avm.limits import Limits
+from avm.sim.host import SimHost
 from avm.sim.plan import ClockJump, Crash
 from avm.sim.world import World
 from caps.value import Failed
@@ -92,3 +94,20 @@ def test_w05_what_is_withdrawn_from_somebody_who_is_gone_leaves_room_in_the_outb
         client.send(caps["go"], ("0", number, 39, client.ear()))
     world.run(150)
     assert len(client.verdicts) == 6 and not client.outgoing
+
+
+def test_a_client_that_has_ended_is_given_nothing() -> None:
+    """A client said goodbye between the fold of an answer to it and the commit: its rows were gone, and
+    the answer went out all the same."""
+    sim = SimHost(3)
+    made = sim.create("pouch", ModuleCode(apple), ())
+    client = sim.client()
+    client.ask(client.hold(made.names["take"]), (7, 1))
+    while not any(type(one) is Deliver for one in sim.core.host.group.after):
+        assert sim.step()
+    client.leave(ended=True)
+    host = sim.core.host
+    due = (*host.effects, *host.group.after, *(host.committing.after if host.committing else ()))
+    assert not [one for one in due if type(one) is Deliver]
+    sim.settle()
+    assert client.address not in host.clients
