@@ -15,7 +15,7 @@ from avm.host.capability import Cap, Local, Named, address_of, narrowed
 from avm.host.chain import Link, changes, given_references, input_of, output_of
 from avm.host.journal import Entry
 from avm.host.refer import slots_in
-from avm.machine.reference import plain_of
+from avm.machine.reference import is_narrowed, plain_of
 from caps.caveats import parse_caveat_untrusted
 
 UNKNOWN = b""
@@ -139,6 +139,8 @@ class _Walk:
             return Named(reference)
         if type(reference) is int:
             return self.slots.get(self._slot(reference, interned))
+        if len(reference) == 2 and not is_narrowed(reference):
+            return self._cap(reference[0], interned)
         if len(reference) == 2:
             cap = self._cap(reference[0], interned)
             caveats = [parse_caveat_untrusted(one) for one in reference[1]]

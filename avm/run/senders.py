@@ -13,6 +13,7 @@ from avm.host.capability import Cap, address_of
 from avm.host.chain import input_of, output_of
 from avm.host.journal import Entry, now_of
 from avm.host.state import Machine
+from avm.machine.reference import plain_of
 from avm.run.moments import newest_by, sound
 from avm.run.reading import Reader
 
@@ -118,9 +119,8 @@ class Search:
 
     def _receiver(self, reference: Any) -> bytes | None:
         """To whom a reference of the machine leads; None where that is not known any more."""
-        if type(reference) is list and len(reference) == 2:
-            reference = reference[0]
-        elif type(reference) is list:
+        reference = plain_of(reference)
+        if type(reference) is list:
             return self.machine.address
         cap = self.slots.get(reference) if type(reference) is int else None
         return None if cap is None else address_of(cap)

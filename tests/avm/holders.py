@@ -21,7 +21,7 @@ class Holder:
     kept: Map
 
 def init(message, me):
-    names = ("keep", "give", "drop", "use", "wrap", "later", "open")
+    names = ("keep", "give", "part", "drop", "use", "seal", "wrap", "later", "open")
     return message.answer({name: me(name) for name in names}), Holder(me, Map())
 
 def step(message, state):
@@ -33,6 +33,11 @@ def step(message, state):
                 gift = {"as": name, "cap": state.kept[name]}
                 return [Send(state.kept[to], gift)], state
             return [], state
+        case "part", {"what": name, "to": to}:
+            gift = {"as": name, "cap": state.kept[name]}
+            return [Send(state.kept[to], gift)], replace(state, kept=state.kept.drop(name))
+        case "seal", {"as": name, "kind": kind}:
+            return [], replace(state, kept=state.kept.put(name, state.me((name,), kind=kind)))
         case "later", {"what": name, "to": to}:
             gift = {"as": name, "cap": state.kept[name]}
             return [Send(state.kept[to], gift, after_s=2)], state

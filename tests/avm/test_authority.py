@@ -293,3 +293,21 @@ def test_w26_what_an_operator_put_into_a_state_came_from_the_operator() -> None:
     assert given_ is not None and given_.sender == OPERATOR
     assert edited.called(one.cap) == "bob.use"
     assert entry_at(edited.reader, edited.reader.machine("ann"), given_.turn).entry.name == "edit"
+
+
+def test_w26_capabilities_of_a_kind_are_told_when_they_come_and_when_they_go() -> None:
+    holders = Holders()
+    for kind in ("linear", "affine", "relevant"):
+        holders.say("ann", "seal", {"as": kind, "kind": kind})
+    for holder, other in (("ann", "bob"), ("bob", "cid")):
+        holders.introduce(holder, other)
+        for kind in ("linear", "affine", "relevant"):
+            holders.say(holder, "part", {"what": kind, "to": other})
+    found = holders.authority()
+    cid = holders.address("cid")
+    handed = [one for one in found.past(holders.address("bob")).handed if one.to == cid]
+    held = [one.cap for one in slots_of(found, cid)]
+    assert [one.kind for one in held if isinstance(one, Local)] == [1, 2, 3]
+    # What bob has given away is collected, but for the last.
+    assert [one.cap for one in handed] == [None, None, held[2]]
+    assert all(one.slot >= 0 for one in handed)

@@ -23,6 +23,13 @@ FAULTS = [
         f"{GRAPH}::test_w26_a_turn_that_kept_nothing_brought_nothing",
     ),
     Fault(
+        "a capability with a kind is read as a narrowed one",
+        "avm/authority/past.py",
+        "        if len(reference) == 2 and not is_narrowed(reference):\n",
+        "        if False:\n",
+        f"{GRAPH}::test_w26_capabilities_of_a_kind_are_told_when_they_come_and_when_they_go",
+    ),
+    Fault(
         "what was collected is told as held for ever",
         "avm/authority/past.py",
         '                self.past.dropped.update(dict.fromkeys(entry["slots"], entry.n))\n',

@@ -1,4 +1,4 @@
-"""The tutorial, from its first command to its last: what it says is what happens."""
+"""The tutorials, from the first command to the last: what they say is what happens."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.net
 
-TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
+DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(
     r"(?:<!-- (?P<use>file|part of): (?P<file>\S+) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```\n",
     re.DOTALL,
@@ -91,8 +91,10 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     one.close()
 
 
-def test_the_tutorial_does_what_it_says(reader: Reader) -> None:
-    for block in BLOCK.finditer(TUTORIAL.read_text()):
+@pytest.mark.parametrize("page", ["tutorial.md", "delegating.md"])
+def test_the_tutorial_does_what_it_says(reader: Reader, page: str) -> None:
+    text = (DOCS / page).read_text()
+    for block in BLOCK.finditer(text):
         reader.follow(block)
-    assert reader.commands == TUTORIAL.read_text().count("\n$ ")
+    assert reader.commands == text.count("\n$ ")
     assert reader.background[0].wait(COMMAND_S_MAX) == 0
