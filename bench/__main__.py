@@ -9,7 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from bench import authority, onehost, peers, primitives, recording, throughput, transport, twohosts
+from bench import (
+    authority,
+    authority_costs,
+    onehost,
+    peers,
+    primitives,
+    recording,
+    throughput,
+    transport,
+    twohosts,
+)
 from bench.figures import Figure, Section, page, write
 from bench.scale import FULL, QUICK, Scale
 
@@ -22,12 +32,14 @@ OWN: list[Callable[[Path, Scale], Section]] = [
     onehost.many_machines,
     onehost.recovery,
     recording.measure,
+    authority_costs.measure,
     authority.measure,
     twohosts.measure,
     transport.links,
     transport.dht,
 ]
 PEERS: list[Callable[[Path, Scale], Section]] = [peers.dbos, peers.capnp, peers.floor]
+TOKENS: list[Callable[[Path, Scale], Section]] = [peers.tokens]
 
 
 def run(parts: list[Callable[[Path, Scale], Section]], scale: Scale) -> list[Section]:
@@ -69,7 +81,10 @@ def main() -> int:
     head = run(HEAD, scale)
     own = run(OWN, scale)
     others = [] if asked.without_peers else run(PEERS, scale)
-    text = page(head + own + others, ratios(own, others), asked.quick, perf_counter() - begun, load)
+    tokens = [] if asked.without_peers else run(TOKENS, scale)
+    text = page(
+        head + own + others + tokens, ratios(own, others), asked.quick, perf_counter() - begun, load
+    )
     print(text)
     out = asked.out or (None if asked.quick else RESULTS)
     if out is not None:

@@ -202,36 +202,40 @@ def narrowed(cap: Cap, caveats: list[Caveat]) -> Cap:
     return Sealed(cap.address, sealed.wire())
 
 
-def from_wire_untrusted(wire: bytes, keys: Keys, depth: int = 0) -> Cap:
+def from_wire_untrusted(wire: bytes, keys: Keys) -> Cap:
     """Opens what a stranger presents; `InvalidCapability` for every cause."""
-    if depth > DEPTH_MAX:
+    opened = open_untrusted(wire, keys)
+    if opened is INVALID:
         raise InvalidCapability
+    return opened
+
+
+def open_untrusted(wire: bytes, keys: Keys, depth: int = 0) -> Cap:
+    """The same, with `INVALID` for every cause and nothing raised."""
+    if depth > DEPTH_MAX:
+        return INVALID
     try:
         parsed = parse_wire_untrusted(wire)
+        if isinstance(parsed, CommonName):
+            return Named(parsed.name)
+        machine = keys(parsed.address)
+        if machine is None:
+            return Sealed(parsed.address, bytes(wire))
+        return _open_untrusted(parsed, machine, keys, depth)
     except Malformed:
-        raise InvalidCapability from None
-    if isinstance(parsed, CommonName):
-        return Named(parsed.name)
-    machine = keys(parsed.address)
-    if machine is None:
-        return Sealed(parsed.address, bytes(wire))
-    return _open(parsed, machine, keys, depth)
+        return INVALID
 
 
-def _open(parsed: SealedCapability, machine: MachineKeys, keys: Keys, depth: int) -> Cap:
-    plain = machine.unseal(parsed, known_caveats=KNOWN)
-    try:
-        for caveat in parsed.caveats:
-            check_caveat_untrusted(caveat)
-        if is_reply(plain):
-            if parsed.caveats:
-                raise InvalidCapability
-            return Reply(parsed.address, *unpack_reply(plain))
-        context, inner = unpack_context(plain)
-    except Malformed:
-        raise InvalidCapability from None
-    caps = tuple(from_wire_untrusted(one, keys, depth + 1) for one in inner)
-    return Local(
+def _open_untrusted(parsed: SealedCapability, machine: MachineKeys, keys: Keys, depth: int) -> Cap:
+    """Opens what was read; what is not genuine goes the same way to its end, lest its time tell."""
+    plain, genuine = machine.unseal_or_feign(parsed, known_caveats=KNOWN)
+    for caveat in parsed.caveats:
+        check_caveat_untrusted(caveat)
+    if is_reply(plain):
+        return INVALID if parsed.caveats else Reply(parsed.address, *unpack_reply(plain))
+    context, inner = unpack_context(plain)
+    caps = tuple([open_untrusted(one, keys, depth + 1) for one in inner])
+    opened = Local(
         parsed.address,
         parsed.generation,
         parsed.priority,
@@ -241,6 +245,7 @@ def _open(parsed: SealedCapability, machine: MachineKeys, keys: Keys, depth: int
         caps,
         tuple([caveat.encoded for caveat in parsed.caveats]),
     )
+    return opened if genuine and INVALID not in caps else INVALID
 
 
 def _keys(keys: Keys, address: bytes) -> MachineKeys:

@@ -21,16 +21,17 @@ _read = lru_cache(READ)(parse_caveat_untrusted)
 def is_good(host: Host, flight: Flight, sender: bytes, to: Local) -> bool:
     """Whether a message to a machine may be taken, as far as the host can tell."""
     machine, now_ms = flight.machine, flight.now_ms
-    if to.generation > machine.generation or is_revoked(machine, to.generation, now_ms):
-        return False
-    if to.expires_ms is not None and to.expires_ms <= now_ms:
-        return False
-    if not to.caveats:
-        return True
-    if len(to.caveats) > host.limits.caveats:
-        return False
+    # All of it is looked at whatever the first says: how long a refusal takes is not to tell its cause.
+    good = to.generation <= machine.generation
+    good &= not is_revoked(machine, to.generation, now_ms)
+    good &= to.expires_ms is None or to.expires_ms > now_ms
+    if not to.caveats or not good:
+        return good
+    good = len(to.caveats) <= host.limits.caveats
     caveats = [_read(encoded) for encoded in to.caveats]
-    if not all(_is_kept(caveat, sender, now_ms) for caveat in caveats):
+    for caveat in caveats:
+        good &= _is_kept(caveat, sender, now_ms)
+    if not good:
         return False
     return all(caveat.number != USES for caveat in caveats) or _count(host, flight, to, caveats)
 

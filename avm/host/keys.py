@@ -10,9 +10,9 @@ from itertools import pairwise
 
 from nacl.secret import SecretBox
 
-from avm.host.capability import Cap, from_wire_untrusted
+from avm.host.capability import INVALID, Cap, open_untrusted
 from caps.certificate import Certificate, Terms, issue
-from caps.errors import Malformed
+from caps.errors import InvalidCapability, Malformed
 from caps.identity import Identity, RootKey, parse_identity_untrusted
 from caps.sealing import MachineKeys
 
@@ -21,7 +21,7 @@ LATER_BYTES = 8 + SECRET_BYTES
 # So often a machine can move.
 MOVES_MAX = 1_000
 CACHED = 10_000
-# Capabilities that come again and again are opened once; long ones are not kept.
+# What comes again and again is opened once, also what is refused; long ones are not kept.
 OPENED = 4_096
 OPENED_BYTES_MAX = 512
 DAY_MS = 24 * 60 * 60 * 1000
@@ -164,11 +164,14 @@ class Keyring:
         """What a stranger presents, opened; `InvalidCapability` for every cause."""
         known = self._opened.get(wire)
         if known is None:
-            known = from_wire_untrusted(wire, self)
+            known = open_untrusted(wire, self)
             if len(self._opened) >= OPENED:
                 self._opened.clear()
             if len(wire) <= OPENED_BYTES_MAX:
                 self._opened[wire] = known
+        # What is refused is kept like the others, or a second time would tell.
+        if known is INVALID:
+            raise InvalidCapability
         return known
 
     def to_seal(self, address: bytes) -> MachineKeys:

@@ -9,11 +9,10 @@ from avm.host.state import End, Machine
 
 def is_revoked(machine: Machine, generation: int, now_ms: int) -> bool:
     """Whether a machine's capabilities of a generation are refused at a time."""
-    if generation <= machine.revoked:
-        return True
-    if not machine.ends:
-        return False
-    return any(generation <= end.generation and end.from_ms <= now_ms for end in machine.ends)
+    revoked = generation <= machine.revoked
+    for ended, from_ms in machine.ends:
+        revoked |= generation <= ended and from_ms <= now_ms
+    return revoked
 
 
 def revoke(machine: Machine, generation: int, from_ms: int, now_ms: int) -> None:

@@ -204,7 +204,7 @@ class Control:
         try:
             cap = self._core.unseal_untrusted(wire)
         except InvalidCapability:
-            return INVALID
+            cap = INVALID
         opened[wire] = cap
         if len(opened) > self._core.host.limits.unsealed_cache:
             opened.popitem(last=False)

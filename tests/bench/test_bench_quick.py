@@ -3,13 +3,17 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from bench import authority_costs
 from bench.figures import Figure, Section, load_line, number, page
+from bench.scale import QUICK
 
+PEERS = ("dbos", "capnp", "biscuit_auth", "pymacaroons")
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -48,11 +52,19 @@ def test_numbers_have_three_digits_that_mean_something(value: float, text: str) 
     assert number(value) == text
 
 
+def test_what_authority_costs_is_measured(tmp_path: Path) -> None:
+    scale = replace(QUICK, primitives=2)
+    figures = authority_costs.measure(tmp_path, scale).figures
+    assert [one.what for one in figures if one.target] == ["seal", "unseal"]
+    assert len(figures) == 5 + len(authority_costs.CHAINS)
+    assert all(one.value > 0 for one in figures)
+
+
 @pytest.mark.slow
 @pytest.mark.net
 def test_a_quick_run_measures_everything(tmp_path: Path) -> None:
     out = tmp_path / "results.md"
-    peers = [] if find_spec("dbos") and find_spec("capnp") else ["--without-peers"]
+    peers = [] if all(map(find_spec, PEERS)) else ["--without-peers"]
     command = [sys.executable, "-m", "bench", "--quick", "--out", str(out), *peers]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
@@ -62,7 +74,8 @@ def test_a_quick_run_measures_everything(tmp_path: Path) -> None:
     titles = re.findall("^## (.*)$", text, re.MULTILINE)
     one = ["Durable messages a second", "Idle latency to durable", "Start-up and memory"]
     several = ["From host to host", "Links", "The DHT"]
-    assert titles[:8] == ["This machine", *one, "Recovery", *several]
+    held = ["Recovery", "Recording a host", "Authority", "Who holds what"]
+    assert titles[:11] == ["This machine", *one, *held, *several]
     durable, apart = (text.partition(f"## {title}")[2] for title in (one[0], several[0]))
     for section, count in ((durable, 10), (apart, 6)):
         figures = section.partition("\n## ")[0]

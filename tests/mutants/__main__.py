@@ -20,6 +20,7 @@ from tests.mutants import (
     oracle,
     patterns,
     recording,
+    refusing,
     seeing,
     travel,
     world,
@@ -52,6 +53,7 @@ ALL = (
     *patterns.FAULTS,
     *atrest.FAULTS,
     *kinds.FAULTS,
+    *refusing.FAULTS,
 )
 
 
