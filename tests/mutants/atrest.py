@@ -13,8 +13,8 @@ FAULTS = [
     Fault(
         "any passphrase opens the keys",
         "caps/locked.py",
-        "    return made.derive(passphrase)\n",
-        "    return made.derive(b'x')\n",
+        "    key: bytes = made.derive(passphrase)\n",
+        "    key: bytes = made.derive(b'x')\n",
         f"{LOCKED}::test_x01_the_passphrase_opens_what_it_locked_and_no_other_does",
     ),
     Fault(
