@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import pytest
@@ -81,10 +82,10 @@ def test_w14_what_is_over_is_judged_with_the_same_steps_whatever_is_over() -> No
     presenter = warm(0)
     ways = presenter.ways()
     good = ways[GOOD]().wire()
-    judged = steps(lambda: presenter.present(good))
+    judged = steps(partial(presenter.present, good))
     for name in OVER:
         wire = ways[name]().wire()
-        assert steps(lambda wire=wire: presenter.present(wire)) == judged, name
+        assert steps(partial(presenter.present, wire)) == judged, name
 
 
 @pytest.mark.parametrize("chain", [0, 2])
