@@ -82,9 +82,10 @@ def test_w14_what_is_over_is_judged_with_the_same_steps_whatever_is_over() -> No
     presenter = warm(0)
     ways = presenter.ways()
     good = ways[GOOD]().wire()
-    judged = steps(lambda: presenter.present(good))
+    judged = steps(partial(presenter.present, good))
     for name in OVER:
-        assert steps(partial(presenter.present, ways[name]().wire())) == judged, name
+        wire = ways[name]().wire()
+        assert steps(partial(presenter.present, wire)) == judged, name
 
 
 @pytest.mark.parametrize("chain", [0, 2])
