@@ -250,15 +250,6 @@ OWN = [
         200,
         "for another",
     ),
-    Bug(
-        "what proves a machine is not made anew",
-        "avm/host/links.py",
-        "HALF_DAY_MS = 12 * 60 * 60 * 1000\n",
-        "HALF_DAY_MS = 200 * 24 * 60 * 60 * 1000\n",
-        54,
-        100,
-        "something is still owed",
-    ),
 ]
 
 _KNOWN = [
