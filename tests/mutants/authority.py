@@ -60,8 +60,8 @@ AUTHORITY = [
     Fault(
         "any content is let through",
         "avm/machine/live.py",
-        "            if len(message) > 5 and not",
-        "            if len(message) > 6 and not",
+        "            if len(message) > 5:\n",
+        "            if len(message) > 6:\n",
         f"{HERE}::test_w26_a_content_that_does_not_fit_is_refused_before_the_step_runs",
     ),
     Fault(
