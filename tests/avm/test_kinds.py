@@ -21,6 +21,7 @@ from avm import (
 from avm.host.batch import Said
 from avm.host.capability import address_of
 from avm.host.state import Mode
+from avm.limits import Limits
 from avm.machine import frames
 from avm.sim.host import Refusal
 from avm.testing import NotApplied, World
@@ -138,11 +139,13 @@ def test_w16_the_error_names_the_value_and_where_it_was_lost_or_doubled() -> Non
 
 
 def test_w16_kinds_hold_after_the_host_and_its_workers_died() -> None:
-    world = World()
+    world = World(limits=replace(Limits(), snapshot_turns=1))
     machine = pocket(world)
     linear = things(world, "linear")["capability"]
-    world.client().send(machine.cap("keep"), linear)
+    for thing in (linear, None):  # The snapshot is taken before the next batch.
+        world.client().send(machine.cap("keep"), thing)
     world.crash()
+    assert sim_of(world).machine(machine.name).snapshot_at > 0
     assert "Dropped" in fails(world, machine, "lose", None)
     world.client().send(machine.cap("spend"))
     assert machine.state.held == ()
