@@ -44,8 +44,8 @@ def fold(host: Host, flight: Flight) -> bool:
     if verdict == APPLIED:
         try:
             plan = plan_sends(host, flight, answer[2]) if answer[2] else None
-            if flight.came or flight.held:
-                kinds.check(flight, answer[2])  # of references that the plan has resolved
+            if flight.came or flight.held:  # all references are resolved in the plan by now
+                kinds.check(flight, answer[2])
         except (Unfit, ContextTooLarge, BadReference) as error:
             why = str(error) or "a context is too large: 1 KiB with the capabilities in it"
             _fold_failed(host, flight, "exception", 0, why)

@@ -163,6 +163,7 @@ def test_w16_kinds_hold_after_the_host_and_its_workers_died(turns: int) -> None:
     for thing in (linear, "another turn, which has the state kept"):
         world.client().send(machine.cap("keep"), thing)
     world.crash()
+    assert (sim_of(world).machine(machine.name).snapshot_at > 0) is (turns == 1)
     assert "Dropped" in fails(world, machine, "lose", None)
     world.client().send(machine.cap("spend"))
     assert machine.state.held == ()
