@@ -394,6 +394,8 @@ def test_a_host_that_starts_loads_nothing_of_what_it_seldom_needs() -> None:
         "getpass",
         "cryptography.hazmat.primitives.kdf.argon2",
     )
-    program = f"import sys, avm.cli.run, avm.cli.place\nprint([n for n in {seldom} if n in sys.modules])"
+    program = (
+        f"import sys, avm.cli.run, avm.cli.place\nprint([n for n in {seldom} if n in sys.modules])"
+    )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert ran.stdout.split() == [b"[]"]
