@@ -169,7 +169,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_passphrase(parser: argparse.ArgumentParser) -> None:
     """`--passphrase-fd`, the same at every verb that opens keys; `place` finds who asks."""
-    text = "read the passphrase of the keys from this open descriptor, a line"
+    text = "read the passphrase of the keys from this open descriptor, a line each"
     parser.add_argument("--passphrase-fd", metavar="N", type=int, help=text)
 
 

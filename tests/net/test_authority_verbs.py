@@ -79,6 +79,8 @@ def test_w26_a_step_narrows_in_a_worker_process(shell: Shell) -> None:
 
 def test_w26_a_forwarder_is_lent_and_ended(shell: Shell) -> None:
     lent = shell.ok("caps", "forward", "counter.add", "--name", "loan").strip()
+    code, _, err = shell("caps", "forward", "counter.add", "--name", "loan")
+    assert code == 1 and "choose another --name" in err
     assert shell.ok("call", lent, "5").strip() == "5"
     code, _, err = shell("call", lent, '"no number"')
     assert code == 1 and "refused" in err
