@@ -60,7 +60,7 @@ FAULTS = [
     Fault(
         "the fold does not look at kinds",
         "avm/host/fold.py",
-        "                kinds.check(flight, answer[2])  # of references that the plan has resolved\n",
+        "                kinds.check(flight, answer[2])\n",
         "                pass\n",
         f"{KINDS}::test_w16_the_host_fails_a_batch_of_a_worker_that_does_not_look",
     ),
