@@ -17,6 +17,7 @@ from tests.mutants import (
     crashes,
     fast,
     kinds,
+    meetings,
     oracle,
     patterns,
     recording,
@@ -52,6 +53,7 @@ ALL = (
     *patterns.FAULTS,
     *atrest.FAULTS,
     *kinds.FAULTS,
+    *meetings.FAULTS,
 )
 
 
