@@ -49,6 +49,7 @@ class Met:
     """One meeting. `asked`: this host is the one asked for; `old`: the links that a new one replaces.
 
     `spare`: there is a link; `may_relay`: a relay will do. Until `due_s` something is waited for.
+    `opened`: where the other end is met, once something came through.
     """
 
     host: bytes
@@ -66,6 +67,7 @@ class Met:
     pings: int = 0
     packets: int = 0
     old: tuple[int, ...] = ()
+    opened: Endpoint | None = None
 
 
 class Meetings:
@@ -78,7 +80,6 @@ class Meetings:
         "_seats",
         "_tunnels",
         "_wanted",
-        "opened",
         "replaced",
         "through",
     )
@@ -92,7 +93,6 @@ class Meetings:
         self._out = out
         self._wanted: dict[bytes, Met] = {}
         self._by_nonce: dict[bytes, Met] = {}
-        self.opened: dict[bytes, Endpoint] = {}
         self.through: dict[bytes, Route] = {}
         self.replaced: dict[bytes, tuple[int, ...]] = {}
 
@@ -251,8 +251,16 @@ class Meetings:
         if self._wanted.get(met.host) is met:
             del self._wanted[met.host]
         if at is not None:
-            _keep(self.opened, met.host, at)
+            met.opened = at
         _keep(self.replaced, met.host, met.old)
+
+    def has_opened(self, host: bytes, at: Endpoint, dialed: bool) -> bool:
+        """Tell whether a new link to a host is what a meeting opened the way for; its asker dials.
+
+        A host that others reach is met where they dial it unasked: that is no punched link.
+        """
+        held = [met for met in self._by_nonce.values() if met.host == host and met.opened == at]
+        return any(met.asked != dialed for met in held)
 
     def hear_relaying(self, seat: Seat, nonce: bytes, token: bytes, now_s: float) -> None:
         """The introducer relays."""

@@ -102,7 +102,7 @@ class Traversal:
             if tunnel is None:  # filled meanwhile: nothing will come by this link
                 return Way.RELAYED
             way, endpoint = Way.RELAYED, tunnel.relay
-        elif self._meetings.opened.get(peer) == endpoint:
+        elif self._meetings.has_opened(peer, endpoint, dialed):
             way = Way.PUNCHED
         seat = self._seats[link] = Seat(link, peer, dialed, way, endpoint)
         self._retire_old(seat)

@@ -17,6 +17,7 @@ from tests.mutants import (
     crashes,
     fast,
     kinds,
+    meetings,
     oracle,
     patterns,
     recording,
@@ -54,6 +55,7 @@ ALL = (
     *atrest.FAULTS,
     *kinds.FAULTS,
     *refusing.FAULTS,
+    *meetings.FAULTS,
 )
 
 
