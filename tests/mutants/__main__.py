@@ -92,7 +92,7 @@ class Trees:
         assert code in (0, 1), output
         return "fail" if code else "pass"
 
-    def catches(self, fault: Fault, *tests: str, timeout_s: float = 40) -> bool:
+    def catches(self, fault: Fault, *tests: str, timeout_s: float = 20) -> bool:
         """Whether these tests fail, or do not end, with the fault."""
         return self.outcome(fault, *tests, timeout_s=timeout_s) != "pass"
 

@@ -22,13 +22,6 @@ FAULTS = [
         f"{FOUND}::test_w05_a_channel_goes_on_from_elsewhere_after_a_batch_that_was_voided_at_once",
     ),
     Fault(
-        "a simulated client waits by the time of a host that is gone",
-        "avm/sim/client.py",
-        "        self.slow.clear()\n        self.unmarked = set(self.senders)\n",
-        "        self.unmarked = set(self.senders)\n",
-        f"{FOUND}::test_a_simulated_client_that_was_busy_speaks_to_a_host_that_started_an_hour_back",
-    ),
-    Fault(
         "what a host that starts would find is not looked at",
         "avm/sim/invariants.py",
         "            if other := differs(host):\n",

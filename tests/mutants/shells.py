@@ -54,8 +54,8 @@ SHELL_FAULTS = [
     Fault(
         "trio's scheduler goes its own way",
         "tests/sim/shells.py",
-        "    core._ALLOW_DETERMINISTIC_SCHEDULING = True\n",
-        "    core._ALLOW_DETERMINISTIC_SCHEDULING = False\n",
+        "    core._r.seed(seed)\n",
+        "    core._r.seed()\n",
         f"{SHELLS}::test_p01_tasks_that_are_ready_together_go_on_in_an_order_of_the_seed",
     ),
     Fault(
