@@ -23,6 +23,7 @@ from tests.mutants import (
     recording,
     refusing,
     seeing,
+    testing,
     travel,
     world,
 )
@@ -37,6 +38,16 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = ("caps", "dht", "avm", "tests", "examples", "pyproject.toml")
 WHOLE = ("tests/sim", "tests/avm/test_host_units.py")
 PATIENCE_S = 300
+NEWEST = (
+    *AUTHORITY,
+    *seeing.FAULTS,
+    *patterns.FAULTS,
+    *atrest.FAULTS,
+    *kinds.FAULTS,
+    *refusing.FAULTS,
+    *meetings.FAULTS,
+    *testing.FAULTS,
+)
 ALL = (
     *FAULTS,
     *SHELL_FAULTS,
@@ -49,13 +60,7 @@ ALL = (
     *campaign.FAULTS,
     *fast.FAULTS,
     *oracle.FAULTS,
-    *AUTHORITY,
-    *seeing.FAULTS,
-    *patterns.FAULTS,
-    *atrest.FAULTS,
-    *kinds.FAULTS,
-    *refusing.FAULTS,
-    *meetings.FAULTS,
+    *NEWEST,
 )
 
 
@@ -92,9 +97,10 @@ class Trees:
         assert code in (0, 1), output
         return "fail" if code else "pass"
 
-    def catches(self, fault: Fault, *tests: str, timeout_s: float = 20) -> bool:
+    def catches(self, fault: Fault, *tests: str, timeout_s: float | None = None) -> bool:
         """Whether these tests fail, or do not end, with the fault."""
-        return self.outcome(fault, *tests, timeout_s=timeout_s) != "pass"
+        patience_s = fault.patience_s if timeout_s is None else timeout_s
+        return self.outcome(fault, *tests, timeout_s=patience_s) != "pass"
 
     @contextmanager
     def _broken(self, fault: Fault | None) -> Iterator[None]:

@@ -73,6 +73,7 @@ FAULTS = [
         "            check_mode(directory.store)\n",
         "            pass\n",
         f"{KEYS}::test_s07_what_others_could_open_is_refused_with_the_remedy",
+        patience_s=6.0,
     ),
     Fault(
         "a recording has locked keys in the open",
@@ -80,6 +81,7 @@ FAULTS = [
         "        if record is not None and locked:\n",
         "        if False:\n",
         f"{KEYS}::test_a_recording_is_not_made_of_keys_under_a_passphrase",
+        patience_s=6.0,
     ),
     Fault(
         "a process with keys can be dumped",

@@ -11,6 +11,8 @@ class Fault(NamedTuple):
     old: str
     new: str
     caught_by: str
+    # So long its test is waited for: one that does not end has caught it.
+    patience_s: float = 20.0
 
 
 ROWS = "tests/sim/test_rows.py"

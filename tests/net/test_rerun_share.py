@@ -65,7 +65,14 @@ LEAKS = {
 }
 
 
-@pytest.mark.parametrize("leak", LEAKS)
+# Each of the four is found in this process too, in tests/avm/test_again.py.
+SELDOM = ("keep", "global")
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [pytest.param(leak, marks=pytest.mark.slow if leak in SELDOM else ()) for leak in LEAKS],
+)
 def test_w01_a_machine_that_is_not_pure_is_suspended_and_its_value_named(
     shell: Shell, leak: str
 ) -> None:
