@@ -8,10 +8,10 @@ from avm.cli.link import ask
 from avm.cli.output import print_json, warn
 from avm.cli.values import Holder, wire_text
 from avm.host.passage import NAME
-from avm.machine import forwarder
 from avm.run.directory import Directory
 from avm.run.files import bundle_of
 from avm.run.reading import Reader
+from caps.patterns import caretaker
 
 OPTIONS = (("name", ("forward",)),)
 ACCESS, REVOKE = "access", "revoke"
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     holder = Holder(directory)
     body, caps = holder.encode({"target": holder.handle(text)})
     name = _free(args.name, directory)
-    bundle = bundle_of(forwarder.__file__).encode()
+    bundle = bundle_of(caretaker.__file__).encode()
     made = ask(directory, "create", {"name": name, "bundle": bundle, "content": body, "caps": caps})
     told = wire_text(made["names"][ACCESS])
     if args.json:

@@ -290,9 +290,6 @@ def _sending(
     if row is None:
         return
     receiver = channel.receiver
-    if isinstance(client := host.owner(receiver), Client):
-        waiting = client.waiting.values()
-        machine.outbox_bytes += sum(one.size for one in waiting if one.sender == machine.address)
     _, _, number, ordinal, taken, taken_ordinal, digest, epoch, base, _ = row
     owner = host.owner(receiver)
     heard = channel.taken if owner is not None else taken
@@ -316,10 +313,22 @@ def _sending(
     ended = Outgoing(machine.address, receiver)
     for seq in range(taken + 1, heard + 1):
         end_batch(host, ended, seq, told.get(seq, ["applied"]))
+    if isinstance(owner, Client):
+        _keep_waiting(host, machine, owner)
     came = _came(owner, machine.address)
     for batch in batches:
         if batch.seq > heard:
             _to_here(host, channel, owner, batch, came.get(batch.seq))
+
+
+def _keep_waiting(host: Host, machine: Machine, client: Client) -> None:
+    """What a client here has not heard yet stands in its sender's outbox, though its verdict is known."""
+    for batch in client.waiting.values():
+        if batch.sender == machine.address:
+            key = (batch.sender, batch.receiver, batch.seq)
+            host.outbox[key] = host.group.dirty[("outbox", *key)] = batch
+            host.deadlines.put(("batch", *key), batch.deadline_ms)
+            machine.outbox_bytes += batch.size
 
 
 def _away(host: Host, machine: Machine, sent: Sent) -> Batch:

@@ -64,9 +64,10 @@ def opened(host: Host, link: Link, frame: Open) -> None:
     stale = channel is not None and incarnation is not None and incarnation < channel.epoch
     proof = prove(host, frame.receiver) if owner is not None else None
     if incarnation is None or proof is None or stale or host.owner(frame.sender) is not None:
-        unproven = incarnation is None or stale
-        host.counts["unproven" if unproven else "not_here"] += 1
-        if unproven:
+        # Who spoke for a machine before it moved may have said so before it heard of that.
+        unproven = incarnation is None
+        host.counts["unproven" if unproven else "outdated" if stale else "not_here"] += 1
+        if unproven or stale:
             refused(host, "not proven to speak for a machine")
         say(host, link, Gone(*pair))
         return

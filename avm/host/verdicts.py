@@ -79,7 +79,7 @@ def marked(host: Host, link: Link, mark: Mark) -> None:
     incarnation = proven(host, link, mark.receiver, mark.identity, mark.certificate)
     channel = host.channel(mark.sender, mark.receiver)
     if incarnation is None or incarnation < channel.epoch:
-        host.counts["unproven"] += 1
+        host.counts["unproven" if incarnation is None else "outdated"] += 1
         refused(host, "not proven to speak for a machine")
         leave_place(host, outgoing)
         return

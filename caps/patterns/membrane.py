@@ -13,7 +13,7 @@ wraps: its message is rejected. (Donnelley 1976; Miller 2006)
 from dataclasses import replace
 
 from avm import NULL, Capability, Failed, Map, Me, Message, Refused, Send, Step, Value, record
-from caps.patterns.passing import answer
+from caps.patterns.passing import KEPT_S, answer
 from caps.patterns.walking import capabilities_in, replaced
 
 WRAPPED_MAX = 10_000
@@ -65,10 +65,11 @@ def step(message: Message, state: Membrane) -> Step[Membrane]:
             return answer(reply, crossed), state
         case Wrapped(number, outside), said if not state.revoked:
             crossed, state = _across(said, not outside, state)
-            to, back = state.originals[number], None
-            if message.reply != NULL:
-                back = state.me(Answer(message.reply, not outside))
-            return [Send(to, crossed, reply=back)], state
+            to = state.originals[number]
+            if message.reply == NULL:
+                return [Send(to, crossed)], state
+            back = state.me(Answer(message.reply, not outside))
+            return [Send(to, crossed, reply=back, deadline_s=KEPT_S)], state
         case Wrapped(), _:
             raise Refused("revoked")
     raise Refused("revoke takes null")

@@ -13,6 +13,8 @@ from avm import NULL, Capability, Failed, Me, Message, Send, record
 
 # Of an ask with these outcomes nothing happened; of one with another, something may have.
 NOTHING_HAPPENED = ("refused", "rejected", "undelivered")
+# An ask that is passed on is kept so long for its answer: who asked may wait less.
+KEPT_S = 3_600
 
 
 @record(name="passing.Passed")
@@ -25,7 +27,9 @@ class Passed:
 def forward(message: Message, to: Capability, me: Me, content: object = ...) -> Send:
     """The message, sent on to another; `content` in the place of its own."""
     said = message.content if content is ... else content
-    return Send(to, said, reply=None if message.reply == NULL else me(Passed(message.reply)))
+    if message.reply == NULL:
+        return Send(to, said)
+    return Send(to, said, reply=me(Passed(message.reply)), deadline_s=KEPT_S)
 
 
 def answer(reply: Capability, outcome: object) -> list[Send]:

@@ -220,7 +220,7 @@ AUTHORITY = [
     ),
     Fault(
         "a forwarder that was ended goes on",
-        "avm/machine/forwarder.py",
+        "caps/patterns/caretaker.py",
         "replace(state, target=None)",
         "state",
         f"{HERE}::test_w26_a_forwarder_passes_on_everything_until_it_is_ended",

@@ -2,6 +2,7 @@
 
 from tests.mutants.faults import Fault
 
+WORLDS = "tests/sim/test_campaign.py"
 FOUND = "tests/sim/test_campaign_found.py"
 CAUGHT = "tests/sim/test_campaign.py::test_p05_a_seeded_bug_is_caught"
 
@@ -48,5 +49,12 @@ FAULTS = [
         "sum(key[0] == machine.address and bool(one.body) for key, one in outbox)",
         "0",
         "tests/sim/test_campaign_found.py::test_a_machine_is_removed_when_other_hosts_have_taken_what_it_sent",
+    ),
+    Fault(
+        "what a client has not heard goes when its sender comes",
+        "avm/host/adopt.py",
+        "        _keep_waiting(host, machine, owner)\n",
+        "        pass\n",
+        f"{WORLDS}::test_w05_what_a_client_has_not_heard_stays_in_the_store_when_its_sender_comes",
     ),
 ]

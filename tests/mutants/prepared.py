@@ -12,11 +12,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from select import select
 from typing import IO, Any
 
 BEFORE = (
@@ -38,7 +38,6 @@ OPTIONS = (
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
     "--hypothesis-profile=mutants",
 )
-LOOK_S = 0.02
 
 
 class Prepared:
@@ -84,19 +83,13 @@ def _run(wanted: dict[str, Any], output: int) -> int | None:
         os.dup2(output, 1)
         os.dup2(output, 2)
         _test(wanted)
-    end = time.monotonic() + wanted["timeout_s"]
-    code = None
-    while code is None and time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            code = os.waitstatus_to_exitcode(status)
-        else:
-            time.sleep(LOOK_S)
+    ended = os.pidfd_open(child)
+    readable, _, _ = select([ended], [], [], wanted["timeout_s"])
+    os.close(ended)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # the hosts of its tests too
-    if code is None:
-        os.waitpid(child, 0)
-    return code
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) if readable else None
 
 
 def _test(wanted: dict[str, Any]) -> None:

@@ -14,11 +14,11 @@ from avm.host.refer import BadReference, from_reference
 from avm.host.state import Flight
 from avm.host.state import Machine as Row
 from avm.limits import Limits
-from avm.machine import forwarder
 from avm.sim.host import Refusal
 from avm.testing import Client, Machine, NoAnswer, NotApplied, World
 from avm.testing.onehost import OneHost
 from caps.caveats import CAVEATS_MAX
+from caps.patterns import caretaker
 from tests.sim import asking, ward
 from tests.sim.code import gap_free, replayed
 
@@ -251,7 +251,7 @@ def test_w26_a_listeners_capability_is_judged_by_time_and_sender_or_refused() ->
 
 def test_w26_a_forwarder_passes_on_everything_until_it_is_ended() -> None:
     warded = Warded()
-    lent = warded.world.machine(forwarder, "loan", grants={"target": warded.cap("keep")})
+    lent = warded.world.machine(caretaker, "loan", grants={"target": warded.cap("keep")})
     access = lent.cap("access")
     assert warded.call(access, warded.cap("add")) == 0
     with pytest.raises(NoAnswer) as error:

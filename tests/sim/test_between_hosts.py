@@ -230,7 +230,7 @@ def test_a_host_that_speaks_under_an_older_incarnation_is_not_heard() -> None:
     )
     assert made is not None
     open_as(pair, sender.address, (made[0].to_bytes(), made[1].to_bytes()))
-    assert pair.there.core.host.counts["unproven"] == 1
+    assert pair.there.core.host.counts["outdated"] == 1
     assert (sender.address, receiver) not in pair.there.core.host.arriving
 
 

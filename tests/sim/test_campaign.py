@@ -42,6 +42,12 @@ def test_p05_a_world_holds_whatever_goes_wrong_in_it(seed: int) -> None:
     assert found.messages > 300 / 2
 
 
+def test_w05_what_a_client_has_not_heard_stays_in_the_store_when_its_sender_comes() -> None:
+    """An answer waited for a client, its machine came to the client's host, and the answer's row was gone:
+    a crash would have lost it, and its bytes counted in the machine's outbox for ever."""
+    assert not run(120, 500).why
+
+
 @pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.name.replace(" ", "-"))
 def test_p05_a_seeded_bug_is_caught(bug: Bug) -> None:
     done = campaign(*with_bug(bug))
