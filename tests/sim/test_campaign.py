@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from avm.sim.events import Event
+from avm.sim.world import World
 from tests.sim.campaign.bugs import BUGS, Bug
 from tests.sim.campaign.scenario import run
 
@@ -45,7 +47,22 @@ def test_p05_a_world_holds_whatever_goes_wrong_in_it(seed: int) -> None:
 def test_w05_what_a_client_has_not_heard_stays_in_the_store_when_its_sender_comes() -> None:
     """An answer waited for a client, its machine came to the client's host, and the answer's row was gone:
     a crash would have lost it, and its bytes counted in the machine's outbox for ever."""
-    assert not run(120, 500).why
+    kept = Kept()
+    assert not run(120, 500, look=lambda scenario: scenario.world.watch(kept)).why
+    assert kept.looks
+
+
+class Kept:
+    """Looks whether all that waits for clients stands in the outbox, which is what the store has."""
+
+    looks = 0
+
+    def happened(self, world: World, _event: Event) -> None:
+        for core in (host.core.host for host in world.hosts if host.up):
+            for client in core.clients.values():
+                for (sender, seq), batch in client.waiting.items():
+                    self.looks += 1
+                    assert core.outbox.get((sender, client.address, seq)) is batch
 
 
 @pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.name.replace(" ", "-"))
