@@ -4,7 +4,6 @@ A `Watcher` of a world. It believes nothing that a host says of itself: it reads
 commit by commit, and compares with that what left the host and what clients were told.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -38,6 +37,7 @@ from avm.sim.events import (
 from avm.sim.fairness import Fairness
 from avm.sim.host import SimHost
 from avm.sim.lies import TWISTS
+from avm.sim.memory import Memory
 from avm.sim.offers import Offers
 from avm.sim.reading import place_of, read
 from avm.sim.replaying import replay
@@ -87,7 +87,7 @@ class Invariants:
     """Watches a world, and raises `Broken` where something does not hold."""
 
     __slots__ = (
-        "_applied", "_chains", "_fairness", "_ids", "_kept", "_offers", "_seen", "_told",
+        "_applied", "_chains", "_fairness", "_ids", "_kept", "_memory", "_offers", "_seen", "_told",
         "batches", "frozen", "messages", "twisted"
     )  # fmt: skip
 
@@ -101,6 +101,7 @@ class Invariants:
         self._told: dict[Place, int] = {}
         self._seen: dict[str, dict[bytes, tuple[int, int]]] = {}
         self._fairness = Fairness()
+        self._memory = Memory()
         self._offers = Offers()
         self.frozen: list[ChannelFrozen] = []
         self.batches = self.messages = 0
@@ -143,6 +144,7 @@ class Invariants:
                 self._looked(world, event)
             case Started():
                 self._fairness.forget(event.host)
+                self._memory.forget(event.host)
                 self._seen[event.host] = {}
             case Crashed():
                 self._fouled(world, world.host(event.host))
@@ -321,20 +323,10 @@ class Invariants:
     def _folded(self, world: World, event: Folded) -> None:
         """Memory stays within its limits."""
         host = world.host(event.host)
-        core, limits = host.core.host, host.core.host.limits
         if waits := self._fairness.look(host):
             self._fail(world, host, waits)
-        for machine in core.machines.values():
-            # What is sent here stands in its senders' outboxes, and is bounded there.
-            waiting = Counter(one.sender for one in machine.queue or () if one.digest)
-            # What was in flight comes back when its worker dies.
-            most = limits.inbox_batches + limits.flights_machine + 1
-            if waiting and max(waiting.values()) > most:
-                count = max(waiting.values())
-                self._fail(world, host, f"{machine.name} has {count} batches of one sender waiting")
-            if machine.outbox_bytes > limits.outbox_bytes + limits.turn_bytes:
-                size = machine.outbox_bytes
-                self._fail(world, host, f"{machine.name} has {size} bytes in its outbox")
+        if over := self._memory.look(host):
+            self._fail(world, host, over)
 
     # After quiet.
 
