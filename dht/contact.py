@@ -7,6 +7,7 @@ costs the one who answers no public-key work at all.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -21,6 +22,7 @@ from dht.settings import ID_BYTES
 
 NODE_RECORD_BYTES_MAX = 250
 NODE_ENDPOINTS_MAX = 4
+CONTACTS_KEPT = 8192
 
 _VERSION = 1
 _DOMAIN = b"node"
@@ -71,6 +73,8 @@ class Contact(Node):
         return self._packed
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         if not isinstance(other, Contact):
             return False
         return self.id == other.id and self.ip == other.ip and self.port == other.port
@@ -114,8 +118,14 @@ def parse_contact_untrusted(plain: object) -> Contact:
     """Read a contact out of a packet; raises `Malformed` only."""
     octets, ip, port = shape.array(plain, 3, "contact")
     ip = shape.some_octets(ip, 4, 16, "contact: IP")
-    endpoint = Endpoint(ip, shape.integer(port, 1, 65535, "contact: port"))
-    return Contact(shape.octets(octets, ID_BYTES, "contact: id"), endpoint)
+    port = shape.integer(port, 1, 65535, "contact: port")
+    return _contact(shape.octets(octets, ID_BYTES, "contact: id"), ip, port)
+
+
+# Answers name the same few thousand again and again; one object for each is compared at a glance.
+@lru_cache(CONTACTS_KEPT)
+def _contact(node_id: bytes, ip: bytes, port: int) -> Contact:
+    return Contact(node_id, Endpoint(ip, port))
 
 
 def parse_endpoint_untrusted(plain: object) -> Endpoint:

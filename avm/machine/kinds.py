@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avm.message import Message, Send
-from caps.frozen import Capability, order_of
+from caps.frozen import ATOMS, Capability, order_of
 from caps.kinds import is_kinded
 from caps.map import Map, freeze
 from caps.record import Typed
@@ -188,7 +188,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Value]]:
 
 
 def differing(before: Any, after: Any, path: str) -> Iterator[tuple[bool, str, Value]]:
-    """The parts of two states that are not the same object in the same place.
+    """The parts of two states that are not the same object in the same place; atoms have no kind.
 
     Each with whether it is of the later state, and its path; leaves of a map that both have are passed
     over as a whole.
@@ -196,8 +196,10 @@ def differing(before: Any, after: Any, path: str) -> Iterator[tuple[bool, str, V
     if before is after:
         return
     if type(before) is not type(after) or not isinstance(before, tuple | Map | Typed):
-        yield False, path, before
-        yield True, path, after
+        if type(before) not in ATOMS:
+            yield False, path, before
+        if type(after) not in ATOMS:
+            yield True, path, after
         return
     was, now = _unlike(before, after)
     for key in [*was, *(key for key in now if key not in was)]:
@@ -212,7 +214,7 @@ def differing(before: Any, after: Any, path: str) -> Iterator[tuple[bool, str, V
 
 
 def _unlike(before: Any, after: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """The parts of two containers of one class, but for leaves that both have."""
+    """The parts of two containers of one class, but for leaves and parts that both have."""
     if isinstance(before, Map):
         sides = [{id(one): one for one in leaves(side._root)} for side in (before, after)]
         parts = [
@@ -226,10 +228,14 @@ def _unlike(before: Any, after: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
         ]
         return parts[0], parts[1]
     if isinstance(before, tuple):
-        return dict(enumerate(before)), dict(enumerate(after))
-    names = before.__record_fields__
-    fields = [{f".{name}": getattr(side, name) for name in names} for side in (before, after)]
-    return fields[0], fields[1]
+        parts = [dict(enumerate(side)) for side in (before, after)]
+    else:
+        names = before.__record_fields__
+        parts = [{f".{name}": getattr(side, name) for name in names} for side in (before, after)]
+    was, now = parts
+    for key in [key for key, part in was.items() if key in now and now[key] is part]:
+        del was[key], now[key]
+    return was, now
 
 
 def _key_of(stored: Any) -> Any:

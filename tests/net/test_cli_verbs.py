@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.net.commands import commands
 from tests.net.hosts import MACHINES, ROOT, wait_until
 
 pytestmark = pytest.mark.net
@@ -21,8 +22,9 @@ WITHIN_S = 60.0
 class Shell:
     """Commands about one directory, and the host that runs on it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, prepared: bool = True) -> None:
         self.path = path
+        self.prepared = prepared
         self.directory = path / "host"
         self.host: subprocess.Popen[bytes] | None = None
         self.environ = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -36,9 +38,14 @@ class Shell:
         )
 
     def __call__(self, *words: str, given: str | None = None) -> tuple[int, str, str]:
-        process = self.begin(*words, stdin=subprocess.PIPE)
-        out, err = process.communicate((given or "").encode(), WITHIN_S)
-        return process.returncode, out.decode(), err.decode()
+        typed = (given or "").encode()
+        if self.prepared:
+            code, out, err = commands().run(words, typed, self.path, self.environ, WITHIN_S)
+        else:
+            process = self.begin(*words, stdin=subprocess.PIPE)
+            out, err = process.communicate(typed, WITHIN_S)
+            code = process.returncode
+        return code, out.decode(), err.decode()
 
     def ok(self, *words: str, given: str | None = None) -> str:
         code, out, err = self(*words, given=given)

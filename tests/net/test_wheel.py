@@ -41,7 +41,7 @@ def test_x10_a_host_is_crashed_in_the_quick_start_and_nothing_is_lost(
     installed: Path, tmp_path: Path
 ) -> None:
     begun = monotonic()
-    shell = Shell(tmp_path)
+    shell = Shell(tmp_path, prepared=False)
     shell.environ = {**os.environ, "PYTHONPATH": str(installed)}
     shell.ok("new", "counter")
     shell.path = tmp_path / "counter"

@@ -1,0 +1,131 @@
+"""A process that has imported the command line, and forks for each command: most of a short one is its import.
+
+The commands are those of users: the same function with the same words in a process of its own, with its
+own directory, environment, input and output. Some tests start the real program, to see that it is so.
+
+Run as a program it takes a message per command over its standard input, a socket: JSON, and beside it the
+files that the command has as its input, output and errors; it answers with the exit code.
+"""
+
+import array
+import atexit
+import gc
+import json
+import os
+import pkgutil
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from select import select
+from tempfile import TemporaryFile
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ASKED_BYTES_MAX = 256 * 1024
+NOT_ENDED = "none"
+
+
+class Commands:
+    """Runs commands in children of one process."""
+
+    def __init__(self) -> None:
+        self._here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with there:
+            program = [sys.executable, "-m", "tests.net.commands"]
+            self._server = subprocess.Popen(program, stdin=there, cwd=ROOT, env=environ)
+
+    def run(
+        self,
+        words: Sequence[str],
+        given: bytes,
+        folder: Path,
+        environ: Mapping[str, str],
+        within_s: float,
+    ) -> tuple[int, bytes, bytes]:
+        """The exit code of a command, what it printed, and what it said of errors."""
+        asked = {"words": words, "folder": str(folder), "environ": dict(environ), "for": within_s}
+        with TemporaryFile() as taken, TemporaryFile() as out, TemporaryFile() as err:
+            taken.write(given)
+            taken.seek(0)
+            files = array.array("i", [one.fileno() for one in (taken, out, err)])
+            beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)]
+            self._here.sendmsg([json.dumps(asked).encode()], beside)
+            code = self._here.recv(100).decode()
+            if code == NOT_ENDED:
+                raise subprocess.TimeoutExpired(list(words), within_s)
+            out.seek(0)
+            err.seek(0)
+            return int(code), out.read(), err.read()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._here.close()
+        self._server.wait()
+
+
+@cache
+def commands() -> Commands:
+    """The one of this process of tests."""
+    made = Commands()
+    atexit.register(made.close)
+    return made
+
+
+def serve(asked: socket.socket) -> None:
+    """Forks for each command, until there are no more."""
+    for module in pkgutil.iter_modules([str(ROOT / "avm" / "cli")]):
+        import_module(f"avm.cli.{module.name}")
+    gc.freeze()
+    while True:
+        message, files, _, _ = socket.recv_fds(asked, ASKED_BYTES_MAX, 3)
+        if not message:
+            return
+        asked.send(_run(json.loads(message), files).encode())
+
+
+def _run(wanted: dict[str, Any], files: list[int]) -> str:
+    child = os.fork()
+    if not child:
+        _command(wanted, files)
+    for file in files:
+        os.close(file)
+    ended = os.pidfd_open(child)
+    readable, _, _ = select([ended], [], [], wanted["for"])
+    os.close(ended)
+    if not readable:
+        os.kill(child, 9)
+    _, status = os.waitpid(child, 0)
+    return str(os.waitstatus_to_exitcode(status)) if readable else NOT_ENDED
+
+
+def _command(wanted: dict[str, Any], files: list[int]) -> None:
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(wanted["folder"])
+    os.environ.clear()
+    os.environ.update(wanted["environ"])
+    sys.argv = ["avm-host", *wanted["words"]]
+    code = 70
+    try:
+        code = import_module("avm.cli.main").main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=os.dup(0)) as inner:
+        serve(inner)
