@@ -215,6 +215,7 @@ def differing(before: Any, after: Any, path: str) -> Iterator[tuple[bool, str, V
 
 def _unlike(before: Any, after: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """The parts of two containers of one class, but for leaves and parts that both have."""
+    parts: list[dict[Any, Any]]
     if isinstance(before, Map):
         sides = [{id(one): one for one in leaves(side._root)} for side in (before, after)]
         parts = [

@@ -38,7 +38,7 @@ class Commands:
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}
         with there:
             program = [sys.executable, "-m", "tests.net.commands"]
-            self._server = subprocess.Popen(program, stdin=there, cwd=ROOT, env=environ)
+            self._server = subprocess.Popen(program, stdin=there.fileno(), cwd=ROOT, env=environ)
 
     def run(
         self,
