@@ -75,6 +75,8 @@ class Client:
         self.senders: dict[bytes, Sender[Offered]] = {}
         self.settled: dict[tuple[bytes, int], list[Any]] = {}
         self.outcomes: dict[int, list[Value]] = {}
+        # The asks whose outcome it made of a verdict: what its host says of them too is passed over.
+        self._own: set[int] = set()
         self.heard: list[tuple[bytes, Value, Value]] = []
         self.next_ask = 0
         self.bye = ""
@@ -329,7 +331,9 @@ class Client:
         self.settled[(receiver, seq)] = verdict
         if verdict[0] != "applied":
             for ask, index in self._asks_of[(receiver, seq)]:
-                self.outcomes[ask].append(_outcome(verdict, index))
+                if not self.outcomes[ask]:
+                    self.outcomes[ask].append(_outcome(verdict, index))
+                    self._own.add(ask)
 
     def _deliver(self, sender: bytes, seq: int, messages: list[list[Any]]) -> None:
         self.say([protocol.GOT, sender, seq])
@@ -340,7 +344,7 @@ class Client:
             content = self.decode(body, wires)
             if ask is None:
                 self.heard.append((sender, self.decode(context, []), content))
-            else:
+            elif ask not in self._own or not isinstance(content, Failed):
                 self.outcomes[ask].append(content)
 
 

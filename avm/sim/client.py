@@ -65,7 +65,7 @@ class Client:
 
     __slots__ = (
         "address", "core", "durable", "forgotten", "handles", "inbox", "next_ask", "outcomes",
-        "outgoing", "senders", "settled", "slow", "tag", "taken", "unmarked", "verdicts"
+        "outgoing", "own", "senders", "settled", "slow", "tag", "taken", "unmarked", "verdicts"
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +89,8 @@ class Client:
         self.settled: dict[tuple[bytes, int], list[Any]] = {}
         self.inbox: list[tuple[Cap, Value]] = []
         self.outcomes: dict[int, list[Value]] = {}
+        # The asks whose outcome it made of a verdict: what its host says of them too is passed over.
+        self.own: set[int] = set()
         self.next_ask = 0
         self.taken: set[tuple[bytes, int]] = set()
         self.core: Core | None = None
@@ -263,6 +265,7 @@ class Client:
         for index, one in enumerate(said):
             if type(one.reply) is Reply and one.reply.ask not in self.outcomes:
                 self.outcomes[one.reply.ask] = [_outcome(verdict, index)]
+                self.own.add(one.reply.ask)
 
     def _not_taken(self, receiver: bytes, verdict: list[Any], first: int) -> None:
         """The receiver has no room, or another batch is the next: from `first` on it is offered again."""
@@ -287,6 +290,8 @@ class Client:
             handles = [self.hold(cap) for cap in said.caps]
             content = decode_content_untrusted(said.content, handles)
             if type(said.to) is Reply:
+                if said.to.ask in self.own and isinstance(content, Failed):
+                    continue
                 self.outcomes.setdefault(said.to.ask, []).append(content)
             else:
                 self.inbox.append((said.to, content))
