@@ -47,13 +47,16 @@ class Commands:
         folder: Path,
         environ: Mapping[str, str],
         within_s: float,
+        *,
+        mixed: bool = False,
     ) -> tuple[int, bytes, bytes]:
-        """The exit code of a command, what it printed, and what it said of errors."""
+        """The exit code of a command, what it printed, and what it said of errors, which may be `mixed`."""
         asked = {"words": words, "folder": str(folder), "environ": dict(environ), "for": within_s}
         with TemporaryFile() as taken, TemporaryFile() as out, TemporaryFile() as err:
             taken.write(given)
             taken.seek(0)
-            files = array.array("i", [one.fileno() for one in (taken, out, err)])
+            place = (taken, out, out if mixed else err)
+            files = array.array("i", [one.fileno() for one in place])
             beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)]
             self._here.sendmsg([json.dumps(asked).encode()], beside)
             code = self._here.recv(100).decode()
