@@ -41,11 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _code(error)
 
 
-def _give_up_output() -> None:
-    """What is still in the buffer goes nowhere, where its reader or its disk has no room for it."""
+def _is_output_lost() -> bool:
+    """Whether what is still in the buffer cannot be written."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
+        return True
+    return False
+
+
+def _give_up_output() -> None:
+    """What is still in the buffer goes nowhere, where its reader or its disk has no room for it."""
+    if _is_output_lost():
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -100,7 +107,8 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return one_line(f"{os.fsdecode(error.filename)}: {error.strerror}")
     if isinstance(error, OSError) and error.strerror:
-        return one_line(f"{error.strerror}: the system refused it")
+        where = "standard output" if _is_output_lost() else "the system refused it"
+        return one_line(f"{where}: {error.strerror}")
     where = extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(where.filename)}:{where.lineno}"
     return one_line(f"a defect of avm-host at {place}: {type(error).__name__}: {error}; report it")

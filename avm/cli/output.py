@@ -3,7 +3,10 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import TextIO
 
@@ -33,6 +36,16 @@ def one_line(text: str) -> str:
 def counted(count: int, one: str, several: str = "") -> str:
     """A number with its noun: `1 line`, `1,000 lines`."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Has what the system says against writing a file name it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def say(text: str) -> None:

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.json:
         print_json(status)
     else:
-        _show(status)
+        show(status)
     return 0
 
 
@@ -50,7 +50,8 @@ def _text(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _show(status: Mapping[str, Any]) -> None:
+def show(status: Mapping[str, Any]) -> None:
+    """Prints how a host is, for people."""
     uptime = _duration(status["uptime_s"])
     say(f"avm-host {status['version']} in {status['dir']}, pid {status['pid']}, up {uptime}")
     say(f"  address   {status['address']}")
@@ -68,9 +69,9 @@ def _show(status: Mapping[str, Any]) -> None:
         f"  rates     {rates['turns_per_s']:,.0f} turns/s, {rates['messages_per_s']:,.0f} messages/s"
     )
     waiting, failed, refused = (_count(status[key]) for key in ("waiting", "failed", "refused"))
-    say(
-        f"  machines  {status['machines']:,}; {waiting} waiting, {failed} failed, {refused} refused"
-    )
+    away = status["counts"].get("turned_away", 0)
+    said = f"{waiting} waiting, {failed} failed, {refused} refused, {away:,} turned away"
+    say(f"  machines  {status['machines']:,}; {said}")
     again = status["reruns"]
     if again["spans"]:
         say(

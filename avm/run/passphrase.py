@@ -41,7 +41,12 @@ class Passphrases:
     def fresh(self) -> bytes:
         """A new one, which a terminal is asked for twice; PassphraseRefused."""
         if self.fd is not None:
-            return self._line()
+            chosen = self._line()
+            if self._lines:
+                lines = "one, the new one" if self._known is None else "two, the present one first"
+                why = f"the lines that are asked for are {lines}"
+                raise PassphraseRefused(f"descriptor {self.fd} has too many lines: {why}")
+            return chosen
         if self.credential is not None and self._known is None:
             return _credential(self.credential)
         if not sys.stdin.isatty():

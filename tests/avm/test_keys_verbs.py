@@ -156,6 +156,60 @@ def test_keys_are_carried_in_a_file_under_a_passphrase(
     assert code == 2 and "is no file of" in capsys.readouterr().err
 
 
+def test_a_file_of_keys_that_is_damaged_is_told_with_what_to_do(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "keys.locked"
+    place("keys", "export", str(file), said=(ONE,))
+    whole = file.read_bytes()
+    other = Place.of(Directory(tmp_path / "new"), capsys)
+    for body, code, why in (
+        (whole[:-1], 1, "is damaged (locked keys): export the keys again, or take another copy"),
+        (whole[:9], 2, "is no file of `avm-host keys export`"),
+        (b"", 2, "is no file of `avm-host keys export`"),
+    ):
+        file.write_bytes(body)
+        told = other("keys", "import", str(file), said=(ONE,))
+        assert (told.code, told.out, told.err) == (code, "", f"avm-host: {file} {why}\n")
+    file.unlink()
+    gone = other("keys", "import", str(file), said=(ONE,))
+    assert (gone.code, gone.err) == (1, f"avm-host: {file}: No such file or directory\n")
+    assert not other.directory.path.exists()
+
+
+def test_a_passphrase_too_many_is_refused_for_the_wrong_one_might_be_taken(place: Place) -> None:
+    """Keys in the open have no present passphrase: the first line would be the new one."""
+    told = place("keys", "lock", said=(ONE, OTHER))
+    assert told.code == 1 and "has too many lines: the lines that are asked for are one" in told.err
+    assert place.body() == KEYS_OF
+    assert place("keys", "lock", said=(ONE,)).code == 0
+    told = place("keys", "lock", said=(ONE, OTHER, OTHER))
+    assert told.code == 1 and "are two, the present one first" in told.err
+    assert place("keys", "unlock", said=(ONE,)).code == 0
+
+
+FULL = """
+import os, resource, sys
+from avm.cli.main import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_keys_that_cannot_be_written_are_told_by_the_files_name_and_nothing_is_left(
+    place: Place, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.locked"
+    read, write = os.pipe()
+    os.write(write, f"{ONE}\n".encode())
+    os.close(write)
+    words = ["keys", "export", str(file), "--passphrase-fd", str(read)]
+    command = [sys.executable, "-c", FULL, "--dir", str(place.directory.path), *words]
+    ran = subprocess.run(command, pass_fds=[read], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (1, f"avm-host: {file}: File too large\n")
+    assert list(tmp_path.iterdir()) == [place.directory.path]
+
+
 def test_s07_what_others_could_open_is_refused_with_the_remedy(place: Place) -> None:
     place.with_store()
     for path, right in (
@@ -317,6 +371,26 @@ def test_the_audit_log_is_read_from_a_time_on(place: Place) -> None:
     assert place("audit", "verify", "--since", "1h").code == 2
     assert place("audit", "lies").code == 2
     assert place("audit", "--since", "never").code == 2
+
+
+def test_what_is_counted_is_not_shown_where_its_hour_was_over_before(place: Place) -> None:
+    place.with_store(1)
+    log = AuditLog()
+    entry = log.append(1_700_000_000_000, "created", {}, 100)
+    log.count(log.refused, "expired", 1_700_000_000_000)
+    log.count(log.handed, "m.add", 1_700_000_001_000)
+    store = SqliteStore.create_or_open(place.directory.store)
+    puts: dict[Key, bytes | None] = {("audit", n): body for n, body in entry}
+    store.commit([Transaction({**puts, ROW: auditlog.to_bytes(log)})])
+    store.close()
+    counted = [
+        "2023-11-14T22:13:20.000Z  -  refused       since 2023-11-14T22:13:20.000Z, counts expired: 1",
+        "2023-11-14T22:13:20.000Z  -  handed-out    since 2023-11-14T22:13:20.000Z, counts m.add: 1",
+    ]
+    assert place("audit").out.splitlines()[1:] == counted
+    # Either may have been counted at any time of the hour.
+    assert place("audit", "--since", "2023-11-14T23:13:19Z").out.splitlines() == counted
+    assert place("audit", "--since", "2023-11-14T23:13:20Z").out == ""
 
 
 def test_the_audit_log_is_followed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
