@@ -93,7 +93,7 @@ def unfit(pattern: Any) -> Any:
             return parts[0] if all(part is not None for part in parts) else None
         case "tuple", _:
             within = rest
-        case ("map" | "with"), _:
+        case (("map" | "with"), _):
             within = [one for _key, one in rest]
         case _:  # An empty list fits every row that begins with `list`.
             return None

@@ -46,6 +46,6 @@ def step(message: Message, state: Assistant) -> Step[Assistant]:
         case Wanted(tool, said, reply), Capability() as given:
             used = Send(given, said, reply=state.me(Passed(reply)))
             return [used], replace(state, tools=state.tools.put(tool, given))
-        case (Wanted(_, _, reply) | Passed(reply)), outcome:
+        case ((Wanted(_, _, reply) | Passed(reply)), outcome):
             return answer(reply, outcome), state
     raise Refused("do takes {with, say}")

@@ -22,8 +22,8 @@ from avm.run.files import read
 from avm.run.labels import Lens
 from avm.run.paths import Change, changes
 from avm.run.reading import Reader
-from avm.run.states import state_at
 from avm.run.spawn import HASH_SEED
+from avm.run.states import state_at
 from avm.run.worker import forked
 
 

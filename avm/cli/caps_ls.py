@@ -14,8 +14,8 @@ from avm.host.state import Machine
 from avm.run.authority import Authority
 from avm.run.config import Config
 from avm.run.directory import Directory
-from avm.run.states import state_at
 from avm.run.spawn import HASH_SEED
+from avm.run.states import state_at
 from avm.run.worker import forked
 
 HANDED_MAX = 1_000

@@ -8,7 +8,7 @@ import time
 
 from avm.cli.errors import Usage
 from avm.cli.held import StoreHolder
-from avm.cli.output import print_json
+from avm.cli.output import print_json, print_text
 from avm.cli.show import keys_of
 from avm.cli.times import parse_until
 from avm.host.passage import NAME
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.json:
         print_json({"$cap": narrowed})
     else:
-        print(narrowed)
+        print_text(narrowed)
     return 0
 
 

@@ -11,8 +11,8 @@ from avm.run.directory import Directory
 from avm.run.labels import Lens
 from avm.run.paths import changes
 from avm.run.reading import Reader
-from avm.run.states import check_turn, state_at
 from avm.run.spawn import HASH_SEED
+from avm.run.states import check_turn, state_at
 from avm.run.worker import forked
 
 

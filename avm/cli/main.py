@@ -10,7 +10,7 @@ from traceback import extract_tb
 
 from avm.cli.arguments import find_verb, frame_parser, load, parse_verb, verb_parser
 from avm.cli.errors import DAMAGED, REFUSED, USAGE, CliError, Usage
-from avm.cli.output import one_line
+from avm.cli.output import STANDARD_OUTPUT, naming, one_line
 from avm.errors import AvmError
 from avm.run.errors import ConfigRefused
 from avm.store.errors import StoreDamaged, StoreNewer
@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_streams()
     try:
         code = _run(words)
-        sys.stdout.flush()
+        with naming(STANDARD_OUTPUT):
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -41,18 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _code(error)
 
 
-def _is_output_lost() -> bool:
-    """Whether what is still in the buffer cannot be written."""
+def _give_up_output() -> None:
+    """What is still in the buffer goes nowhere, where its reader or its disk has no room for it."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
-        return True
-    return False
-
-
-def _give_up_output() -> None:
-    """What is still in the buffer goes nowhere, where its reader or its disk has no room for it."""
-    if _is_output_lost():
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -107,8 +101,7 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return one_line(f"{os.fsdecode(error.filename)}: {error.strerror}")
     if isinstance(error, OSError) and error.strerror:
-        where = "standard output" if _is_output_lost() else "the system refused it"
-        return one_line(f"{where}: {error.strerror}")
+        return one_line(f"{error.strerror}: the system refused it")
     where = extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(where.filename)}:{where.lineno}"
     return one_line(f"a defect of avm-host at {place}: {type(error).__name__}: {error}; report it")

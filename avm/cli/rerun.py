@@ -9,7 +9,7 @@ from typing import Any
 from avm.cli import rerun_told
 from avm.cli.arguments import add_json
 from avm.cli.errors import REFUSED, Usage
-from avm.cli.output import counted, naming, print_json, say, warn
+from avm.cli.output import STANDARD_OUTPUT, counted, naming, print_json, say, warn
 from avm.cli.times import parse_since
 from avm.machine.bundle import BundleRefused
 from avm.recording.crew import Swap
@@ -146,7 +146,8 @@ def _lines(file: str) -> list[str]:
 
 def _text(args: argparse.Namespace, place: Path) -> int:
     if args.text == STANDARD:
-        write_text(place, None)
+        with naming(STANDARD_OUTPUT):
+            write_text(place, None)
         return 0
     to = Path.cwd() / args.text
     with naming(to):

@@ -33,9 +33,9 @@ def cap_in(value: Value, *path: Value) -> Capability:
                 found = found[index]
             case _:
                 raise LookupError(f"{value!r} has nothing at {part!r}")
-    if not isinstance(found, Capability):
-        raise LookupError(f"{found!r} is no capability")
-    return found
+    if isinstance(found, Capability):
+        return found
+    raise LookupError(f"{found!r} is no capability")
 
 
 def me() -> Me:

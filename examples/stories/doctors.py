@@ -3,7 +3,7 @@
     dentists in bern for 10 years or more: adams
     two of them: refused: 1 of 2 are there
     adams hears: a tooth hurts
-    a stranger offers to be a dentist: refused: not valid here
+    somebody else wants to be adams: refused: another has that name
     ella waits for a second one
     ella has found adams, chen
     adams has gone; ella finds: chen
@@ -31,27 +31,28 @@ def offer(doctor: Client, town: str, years: int) -> dict[str, object]:
 def names(found: Value) -> str:
     """Whose offers were found."""
     assert isinstance(found, tuple)
-    return ", ".join(str(one["by"]) for one in found if isinstance(one, Map))
+    return ", ".join(sorted(str(one["by"]) for one in found if isinstance(one, Map)))
 
 
 def story(world: World) -> Iterator[str]:
     """Ella looks for a dentist."""
     chamber, ella = world.client("chamber"), world.client("ella")
     register = world.machine(registry)
+    admit, find = register.cap("admit"), register.cap("find")
     admitted = {}
     for name, town, years in (("adams", "bern", 12), ("brown", "bern", 1), ("chen", "basel", 20)):
         doctor = world.client(name)
-        admitted[name] = cap_in(chamber.call(register.cap("admit"), {"as": name})), doctor
+        admitted[name] = cap_in(chamber.call(admit, {"as": name})), doctor
         doctor.call(admitted[name][0], offer(doctor, town, years))
 
-    find, wanted = register.cap("find"), {"offer": "dentist", "where": EXPERIENCED}
+    wanted = {"offer": "dentist", "where": EXPERIENCED}
     found = ella.call(find, wanted)
     yield f"dentists in bern for 10 years or more: {names(found)}"
     yield f"two of them: {hears(ella, find, {**wanted, 'least': 2})}"
     ella.send(cap_in(found, 0, "cap"), "a tooth hurts")
     at_adams, adams = admitted["adams"]
     yield f"adams hears: {adams.inbox()[0].content}"
-    yield f"a stranger offers to be a dentist: {hears(ella, find, offer(ella, 'bern', 99))}"
+    yield f"somebody else wants to be adams: {hears(chamber, admit, {'as': 'adams'})}"
 
     waiting = ella.ask(find, {**wanted, "least": 2, "wait": True}, timeout_s=3_600)
     yield "ella waits for a second one"

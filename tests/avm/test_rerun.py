@@ -20,8 +20,8 @@ from avm.run.rerun import (
     CannotRerun,
     OtherPython,
 )
-from avm.run.states import state_at
 from avm.run.spawn import OTHER_HASH_SEED
+from avm.run.states import state_at
 from avm.run.worker import forked
 from avm.sim.host import Refusal, SimHost
 from caps.codec import encode_content, encode_state

@@ -1,7 +1,6 @@
 """Caveats and patterns: their bytes, what they let through, and that nothing is widened by one."""
 
 import json
-from contextlib import suppress
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -21,7 +20,7 @@ from caps.capability import SealedCapability, parse_text, to_text
 from caps.caveats import CAVEATS_MAX, Caveat, parse_caveat_untrusted
 from caps.codec import encode_content
 from caps.errors import InvalidCapability, Malformed, Mistyped, NotAValue
-from caps.pattern import LOOKS, LOOKS_A_BYTE, check_untrusted, fit, unfit
+from caps.pattern import LOOKS, LOOKS_A_BYTE, check_untrusted, fit
 from caps.sealing import MachineKeys
 from caps.slots import NULL, Foreign, Narrowed
 from caps.value import freeze
@@ -307,48 +306,6 @@ def test_what_is_no_pattern_is_refused(pattern: Any) -> None:
         check_untrusted(pattern)
     with pytest.raises(NotAValue):
         caveats.only(pattern)
-
-
-class _NoneFits(Exception):
-    """There is no content that fits."""
-
-
-def made_for(pattern: Any) -> Any:
-    """A content that fits, made as the pattern says."""
-    match pattern:
-        case ["any"]:
-            return None
-        case ["bool" | "float" | "text" | "bytes" as form, *_]:
-            return {"bool": True, "float": 0.5, "text": "", "bytes": b""}[form]
-        case ["cap"]:
-            return NULL
-        case ["int", int(low), int(high)] if low > high:
-            raise _NoneFits
-        case ["int", *bounds]:
-            return next((bound for bound in bounds if bound is not None), 0)
-        case ["or", *rest]:
-            for one in rest:
-                with suppress(_NoneFits):
-                    return made_for(one)
-            raise _NoneFits
-        case ["list", *_]:
-            return ()
-        case ["tuple", *rest]:
-            return tuple(map(made_for, rest))
-        case ["map" | "with", *fields]:
-            return Map({key: made_for(one) for key, one in fields})
-    return pattern
-
-
-@given(patterns)
-def test_a_pattern_is_said_to_be_unfit_exactly_when_no_content_fits_it(pattern: Any) -> None:
-    part = unfit(pattern)
-    try:
-        content = made_for(pattern)
-    except _NoneFits:
-        assert part == ["int", 2, 1]
-    else:
-        assert part is None and fits(pattern, content)
 
 
 def test_w26_the_worst_patterns_take_no_more_looks_than_the_contents_size_allows() -> None:

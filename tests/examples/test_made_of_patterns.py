@@ -25,7 +25,7 @@ def test_a_room_that_was_taken_along_is_that_room_alone() -> None:
     hall = cap_in(ann.call(plan, {"take": "hall"}))
     ann.call(hall, {"with": "a mirror"})
     assert ann.call(plan) == Map({"hall": "a mirror", "attic": "a trunk"})
-    for said in ({"draw": "attic", "with": "nothing"}, {"take": "attic"}, "attic"):
+    for said in ({"draw": "attic"}, {"take": "attic"}, "attic"):
         refused(ann, hall, said, "a plan takes")
     refused(ann, plan, {"take": "cellar"}, "a plan takes")
 
@@ -68,6 +68,7 @@ def test_an_assistant_says_no_where_its_user_does_and_holds_nothing_more_than_be
     uma, box = world.client(), world.machine(powerbox)
     helper = world.machine(EXAMPLES / "assistant.py", grants={"ask": box.cap("ask")})
     asked = uma.ask(helper.cap("do"), {"with": "her letters", "say": "read"}, timeout_s=3_600)
+    world.settle()
     world.crash()
     uma.call(box.cap("desk"), {"deny": 1})
     with pytest.raises(NoAnswer, match="refused: denied"):

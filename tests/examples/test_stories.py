@@ -78,10 +78,19 @@ def test_x03_a_story_goes_the_same_though_the_host_dies_at_each_ask(path: Path, 
 
 
 def test_x03_each_pattern_is_used_by_an_example_that_the_list_names() -> None:
-    rows = re.findall(r"^\| `(\S+\.py)` \| (.*) \|$", (EXAMPLES / "README.md").read_text(), re.M)
-    named = {file: set(re.findall(r"\(\.\./docs/how-to/patterns/(\w+)\.md\)", text)) for file, text in rows}
+    rows = re.findall(
+        r"^\| `(\S+\.py)` \| (.*) \|$", (EXAMPLES / "README.md").read_text(), re.MULTILINE
+    )
+    named = {
+        file: set(re.findall(r"\(\.\./docs/how-to/patterns/(\w+)\.md\)", text))
+        for file, text in rows
+    }
     files = [one for one in EXAMPLES.rglob("*.py") if one.name not in {*DEMOS, "telling.py"}]
-    used = {str(one.relative_to(EXAMPLES)): patterns_in(one) for one in files if one.parent.name != "logs"}
+    used = {
+        str(one.relative_to(EXAMPLES)): patterns_in(one)
+        for one in files
+        if one.parent.name != "logs"
+    }
     assert named == used
     assert {*SCENES} - {"factory"} <= set().union(*used.values())
 

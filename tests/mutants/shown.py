@@ -3,6 +3,7 @@
 from tests.mutants.faults import Fault
 
 KEYS = "tests/avm/test_keys_verbs.py"
+CARRIED = "tests/avm/test_keys_carried.py"
 STORIES = "tests/examples/test_stories.py"
 
 FAULTS = [
@@ -25,7 +26,7 @@ FAULTS = [
         "caps/pattern.py",
         "if all(part is not None for part in parts) else None",
         "if any(part is not None for part in parts) else None",
-        "tests/caps/test_caveats.py::test_a_pattern_is_said_to_be_unfit_exactly_when_no_content_fits_it",
+        "tests/caps/test_unfit.py::test_a_pattern_is_said_to_be_unfit_exactly_when_no_content_fits_it",
     ),
     Fault(
         "what nothing fits is narrowed to",
@@ -46,14 +47,14 @@ FAULTS = [
         "avm/run/passphrase.py",
         "            if self._lines:\n",
         "            if self._lines and self._known is not None:\n",
-        f"{KEYS}::test_a_passphrase_too_many_is_refused_for_the_wrong_one_might_be_taken",
+        f"{CARRIED}::test_a_passphrase_too_many_is_refused_for_the_wrong_one_might_be_taken",
     ),
     Fault(
         "keys that cannot be written leave a file behind",
         "avm/store/files.py",
         "            files.remove(fresh)\n",
         "            files.sync(fresh)\n",
-        f"{KEYS}::test_keys_that_cannot_be_written_are_told_by_the_files_name_and_nothing_is_left",
+        f"{CARRIED}::test_keys_that_cannot_be_written_are_told_by_the_files_name_and_nothing_is_left",
     ),
     Fault(
         "a picture that cannot be written is told without its name",
