@@ -6,10 +6,11 @@ The verb's own parser is made after the verb is known, so that only its module i
 import argparse
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NoReturn, Protocol, cast
 
 from avm.cli.errors import Usage
@@ -186,10 +187,18 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def add_word(
-    parser: argparse.ArgumentParser, name: str, words: Sequence[str], default: str
+    parser: argparse.ArgumentParser,
+    name: str,
+    words: Sequence[str],
+    default: str,
+    behind: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """An argument that is one of a few words; the verb checks it, the shell completes it."""
-    metavar, text = name.upper(), ", ".join(words)
+    """An argument that is one of a few words; the verb checks it, the shell completes it.
+
+    `behind` is what stands behind a word, where anything does.
+    """
+    said = ", ".join(f"{word} {behind.get(word, '')}".strip() for word in words)
+    text, metavar = f"{said} (default: {default})", name.upper()
     action = parser.add_argument(name, metavar=metavar, nargs="?", default=default, help=text)
     action.words = tuple(words)  # type: ignore[attr-defined]
 

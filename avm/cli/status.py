@@ -7,7 +7,7 @@ from typing import Any
 
 from avm.cli.arguments import add_json, check_seconds
 from avm.cli.link import fresh_key, reopen
-from avm.cli.output import print_json, say
+from avm.cli.output import counted, print_json, say
 from avm.run.directory import Directory
 
 ANSWER_S = 30.0
@@ -63,8 +63,9 @@ def show(status: Mapping[str, Any]) -> None:
         if not status["contacts"]:
             say("  network   no other host has answered yet; who is known is asked again and again")
     store, rates = status["store"], status["rates"]
+    turns = counted(store["turns"], "turn")
     full = "; the disk is full, nothing is taken" if status["store_full"] else ""
-    say(f"  store     {store['kind']}, {_size(store['bytes'])}, {store['turns']:,} turns{full}")
+    say(f"  store     {store['kind']}, {_size(store['bytes'])}, {turns}{full}")
     say(
         f"  rates     {rates['turns_per_s']:,.0f} turns/s, {rates['messages_per_s']:,.0f} messages/s"
     )
@@ -75,14 +76,14 @@ def show(status: Mapping[str, Any]) -> None:
     again = status["reruns"]
     if again["spans"]:
         say(
-            f"  run again {again['turns']:,} turns in {again['spans']:,} spans, "
+            f"  run again {counted(again['turns'], 'turn')} in {counted(again['spans'], 'span')}, "
             f"{again['without_verdict']:,} without a verdict; "
-            f"{again['nondeterministic']:,} machines nondeterministic"
+            f"{counted(again['nondeterministic'], 'machine')} nondeterministic"
         )
     for worker in status["workers"]:
         size = _size(worker["rss_bytes"])
-        turns, restarts = worker["turns"], worker["restarts"]
-        say(f"  worker    pid {worker['pid']}, {turns:,} turns, {restarts} restarts, {size}")
+        turns, restarts = counted(worker["turns"], "turn"), counted(worker["restarts"], "restart")
+        say(f"  worker    pid {worker['pid']}, {turns}, {restarts}, {size}")
 
 
 def _count(value: Any) -> str:

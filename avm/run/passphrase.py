@@ -43,9 +43,7 @@ class Passphrases:
         if self.fd is not None:
             chosen = self._line()
             if self._lines:
-                lines = "one, the new one" if self._known is None else "two, the present one first"
-                why = f"the lines that are asked for are {lines}"
-                raise PassphraseRefused(f"descriptor {self.fd} has too many lines: {why}")
+                raise PassphraseRefused(f"descriptor {self.fd} has too many lines: {self._wanted}")
             return chosen
         if self.credential is not None and self._known is None:
             return _credential(self.credential)
@@ -55,6 +53,13 @@ class Passphrases:
         if chosen != _typed("the same again: "):
             raise PassphraseRefused("the two are not the same: nothing was changed")
         return chosen
+
+    @property
+    def _wanted(self) -> str:
+        """Which lines there are to be for a new passphrase."""
+        if self._known is None:
+            return "the keys are in the open, so it is one, the new passphrase"
+        return "it is two, the present passphrase and the new one"
 
     @property
     def credential(self) -> Path | None:

@@ -204,7 +204,6 @@ def test_a_traceback_is_told_by_its_place_and_nothing_twice() -> None:
     ("words", "closed", "code", "says"),
     [
         ("config > /dev/full", "", 1, "standard output: No space left on device"),
-        ("config --json > /dev/full", "", 1, "standard output: No space left on device"),
         ("completion bash >&- 2>&-", "", 0, ""),
         ("dev a.py <&-", "touch a.py;", 2, "standard input, and that is closed"),
         ("edit a - <&-", "", 2, "- is standard input, and that is closed"),

@@ -81,11 +81,11 @@ def test_a_file_of_keys_that_is_damaged_is_told_with_what_to_do(
 def test_a_passphrase_too_many_is_refused_for_the_wrong_one_might_be_taken(place: Place) -> None:
     """Keys in the open have no present passphrase: the first line would be the new one."""
     told = place("keys", "lock", said=(ONE, OTHER))
-    assert told.code == 1 and "has too many lines: the lines that are asked for are one" in told.err
+    assert told.code == 1 and "in the open, so it is one, the new passphrase" in told.err
     assert place.body() == KEYS_OF
     assert place("keys", "lock", said=(ONE,)).code == 0
     told = place("keys", "lock", said=(ONE, OTHER, OTHER))
-    assert told.code == 1 and "are two, the present one first" in told.err
+    assert told.code == 1 and "it is two, the present passphrase and the new one" in told.err
     assert place("keys", "unlock", said=(ONE,)).code == 0
 
 

@@ -41,3 +41,13 @@ def test_who_was_refused_by_a_machine_and_who_by_the_host_are_both_told(
     ]
     status.show({**STATUS, "counts": {}})
     assert "4 refused, 0 turned away" in capsys.readouterr().out
+
+
+def test_one_of_a_thing_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    again = {"turns": 1, "spans": 1, "without_verdict": 0, "nondeterministic": 1}
+    worker = {"pid": 8, "turns": 1, "restarts": 1, "rss_bytes": 5}
+    status.show({**STATUS, "reruns": again, "workers": [worker]})
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "  run again 1 turn in 1 span, 0 without a verdict; 1 machine nondeterministic",
+        "  worker    pid 8, 1 turn, 1 restart, 5 B",
+    ]
