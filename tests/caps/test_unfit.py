@@ -3,11 +3,15 @@
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from avm import NULL, Map
 from caps.pattern import unfit
-from tests.caps.test_caveats import fits, patterns
+from tests.caps.test_caveats import fits, leaves, rows_of
+
+# Many of them that nothing fits, so that rows of both sorts are common.
+patterns = st.recursive(leaves | st.just(["int", 2, 1]), rows_of, max_leaves=6)
 
 
 class _NoneFits(Exception):
@@ -42,6 +46,8 @@ def made_for(pattern: Any) -> Any:
 
 
 @given(patterns)
+@example(["or", ["int", 2, 1], None])
+@example(["list", ["int", 2, 1]])
 def test_a_pattern_is_said_to_be_unfit_exactly_when_no_content_fits_it(pattern: Any) -> None:
     part = unfit(pattern)
     try:
