@@ -9,7 +9,7 @@ from avm.authority.layout import PARTIES_MAX, laid_out, shown
 from avm.authority.svg import drawn
 from avm.cli.caps_read import authority, party_of
 from avm.cli.errors import CliError
-from avm.cli.output import counted, naming, print_json, say
+from avm.cli.output import counted, print_json, say, writing_to
 from avm.run.authority import Authority
 from avm.run.directory import Directory
 
@@ -49,7 +49,7 @@ def _draw(found: Authority, parties: list[Party], file: str) -> int:
         raise CliError(f"{why}: name some, `avm-host caps graph N.. --svg {file}`")
     layout = laid_out(found.graph, [one for one in parties if _drawn(found.graph, one)])
     picture = drawn(layout, lambda one: found.called(one.cap))
-    with naming(file):
+    with writing_to(file):
         Path(file).write_text(picture, encoding="utf-8")
     return len(layout.spots)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from nacl.exceptions import CryptoError
 
 from avm.cli.errors import CliError, Usage
-from avm.cli.output import naming, print_json, say
+from avm.cli.output import print_json, say, writing_to
 from avm.host.keys import Keyring
 from avm.run import keyfile
 from avm.run.auditing import check_store, note_keys
@@ -46,7 +46,7 @@ def _export(args: argparse.Namespace, directory: Directory, path: Path) -> bytes
         keys = keyfile.unlocked(body, directory.passphrase, named)
         fresh = args.passphrases.fresh()
         copy = keyfile.locked_under(keys, fresh, os.urandom(ENTROPY_BYTES), named)
-        with naming(path):
+        with writing_to(path):
             put(directory.files, path, copy)
         note_keys(directory, "locked" if is_locked(body) else "open", "exported")
     finally:

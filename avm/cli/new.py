@@ -6,7 +6,7 @@ from pathlib import Path
 
 from avm.cli.arguments import add_json
 from avm.cli.errors import CliError, Usage
-from avm.cli.output import naming, print_json, say
+from avm.cli.output import print_json, say, writing_to
 from avm.machine.allowed import hidden
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace, directory: object) -> int:
     for file, text in texts.items():
         words = {"name": name, "test": test, "delegation": delegation}
         body = text.format(**words, title=name.capitalize())
-        with naming(folder / file):
+        with writing_to(folder / file):
             (folder / file).write_text(body, encoding="utf-8")
     if args.json:
         print_json({"folder": name, "files": [f"{name}/{file}" for file in texts]})

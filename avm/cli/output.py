@@ -40,7 +40,7 @@ def counted(count: int, one: str, several: str = "") -> str:
 
 
 @contextmanager
-def naming(path: str | Path) -> Iterator[None]:
+def writing_to(path: str | Path) -> Iterator[None]:
     """Has what the system says against writing a file name it."""
     try:
         yield
@@ -51,7 +51,7 @@ def naming(path: str | Path) -> Iterator[None]:
 
 def print_text(text: str) -> None:
     """Prints a text as it stands, which must be one that a terminal can show."""
-    with naming(STANDARD_OUTPUT):
+    with writing_to(STANDARD_OUTPUT):
         print(text, flush=True)
 
 

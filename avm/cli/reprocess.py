@@ -12,7 +12,7 @@ from avm.cli.arguments import add_json, add_machine
 from avm.cli.errors import DAMAGED, REFUSED, CliError, Usage
 from avm.cli.link import TooLarge, ask
 from avm.cli.ls import print_table
-from avm.cli.output import counted, naming, print_json, say
+from avm.cli.output import counted, print_json, say, writing_to
 from avm.cli.shadow import NEW_CODE_TURNS, new_code
 from avm.cli.show import host_of
 from avm.cli.state import progress_of
@@ -131,7 +131,7 @@ def _keep(path: Path, one: Candidate) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     fresh = path.with_suffix(".new")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with naming(fresh), os.fdopen(fd, "wb") as file:
+    with writing_to(fresh), os.fdopen(fd, "wb") as file:
         file.write(to_bytes(one))
     os.replace(fresh, path)
 
