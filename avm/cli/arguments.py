@@ -24,6 +24,8 @@ SECONDS_MAX = 365 * 24 * 3600
 # (pause): a word that begins otherwise does not mean them.
 FINAL = ("move", "cause")
 NEAR = 0.7
+# As `argparse` says it of an argument.
+NO_NUMBER = re.compile(r"^argument (\S+): invalid (?:int|float) value: (.*)$")
 NEGATIVE = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
@@ -53,6 +55,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line with the remedy, instead of the usage on many."""
+        message = NO_NUMBER.sub(r"\1: \2 is no number", message)
         raise Usage(f"{message}; `{self.prog} --help` shows how it is used")
 
 

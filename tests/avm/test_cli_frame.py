@@ -128,7 +128,7 @@ def test_usage_errors_show_the_command_as_it_should_be(
         ("call",): "CAP",
         ("call", "a.b", "1", "2"): "one argument too many",
         ("--dir", "x"): "which verb?",
-        ("status", "--wait", "soon"): "`avm-host status --help`",
+        ("status", "--wait", "soon"): "--wait: 'soon' is no number; `avm-host status --help`",
     }
     for words, remedy in cases.items():
         code, out, err = said(capsys, *words)
