@@ -7,7 +7,8 @@
     the winner is ben
 
 To win, one would choose a number by those of the others. But the numbers are sealed: a box can be handed
-to anybody, and only who has the unsealer of the pair sees into it, which is the lottery, after it is closed.
+to anybody, and only who has the unsealer of the pair sees into it: the lottery, after it is closed. The
+baker, who made the pair, has it too, and does not play.
 """
 
 from collections.abc import Iterator
