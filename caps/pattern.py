@@ -80,6 +80,26 @@ def _are_fields(rest: Sequence[object], room: int) -> bool:
     return len(set(keys)) == len(keys)
 
 
+def unfit(pattern: Any) -> Any:
+    """The part of a pattern, which `check_untrusted` let pass, for which nothing fits the whole; else None."""
+    if type(pattern) in _ATOMS:
+        return None
+    form, *rest = pattern
+    match form, rest:
+        case "int", [int(low), int(high)] if low > high:
+            return pattern
+        case "or", _:
+            parts = [unfit(one) for one in rest]
+            return parts[0] if all(part is not None for part in parts) else None
+        case "tuple", _:
+            within = rest
+        case (("map" | "with"), _):
+            within = [one for _key, one in rest]
+        case _:  # An empty list fits every row that begins with `list`.
+            return None
+    return next((part for part in map(unfit, within) if part is not None), None)
+
+
 class _TooManyLooks(Exception):
     """The looks that a content allows are used up."""
 
@@ -146,4 +166,4 @@ def _is_within(size: int, most: Sequence[int | None]) -> bool:
     return not most or most[0] is None or size <= most[0]
 
 
-__all__ = ["DEPTH_MAX", "LOOKS", "LOOKS_A_BYTE", "check_untrusted", "fit"]
+__all__ = ["DEPTH_MAX", "LOOKS", "LOOKS_A_BYTE", "check_untrusted", "fit", "unfit"]

@@ -6,10 +6,11 @@ The verb's own parser is made after the verb is known, so that only its module i
 import argparse
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NoReturn, Protocol, cast
 
 from avm.cli.errors import Usage
@@ -23,6 +24,8 @@ SECONDS_MAX = 365 * 24 * 3600
 # (pause): a word that begins otherwise does not mean them.
 FINAL = ("move", "cause")
 NEAR = 0.7
+# As `argparse` says it of an argument.
+NO_NUMBER = re.compile(r"^argument (\S+): invalid (?:int|float) value: (.*)$")
 NEGATIVE = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
@@ -52,6 +55,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line with the remedy, instead of the usage on many."""
+        message = NO_NUMBER.sub(r"\1: \2 is no number", message)
         raise Usage(f"{message}; `{self.prog} --help` shows how it is used")
 
 
@@ -186,10 +190,18 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def add_word(
-    parser: argparse.ArgumentParser, name: str, words: Sequence[str], default: str
+    parser: argparse.ArgumentParser,
+    name: str,
+    words: Sequence[str],
+    default: str,
+    behind: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """An argument that is one of a few words; the verb checks it, the shell completes it."""
-    metavar, text = name.upper(), ", ".join(words)
+    """An argument that is one of a few words; the verb checks it, the shell completes it.
+
+    `behind` is what stands behind a word, where anything does.
+    """
+    said = ", ".join(f"{word} {behind.get(word, '')}".strip() for word in words)
+    text, metavar = f"{said} (default: {default})", name.upper()
     action = parser.add_argument(name, metavar=metavar, nargs="?", default=default, help=text)
     action.words = tuple(words)  # type: ignore[attr-defined]
 

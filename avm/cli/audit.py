@@ -9,7 +9,7 @@ from avm.cli.arguments import add_json, add_word
 from avm.cli.errors import REFUSED, Usage
 from avm.cli.output import counted, print_json, say, warn
 from avm.cli.times import parse_since, utc
-from avm.host.auditlog import AuditLog, Broken, Entry
+from avm.host.auditlog import HOUR_MS, AuditLog, Broken, Entry
 from avm.run import auditing
 from avm.run.directory import Directory
 from avm.run.reading import Reader
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
             found = auditing.walk(reader.store, log)
             code = _print_all(args, found, since_ms)
             if not code and not args.follow:
-                _print_counts(args, log)
+                _print_counts(args, log, since_ms)
         while args.follow and not code:
             time.sleep(POLL_S)
             with reader.reading():
@@ -68,8 +68,13 @@ def _print_all(args: argparse.Namespace, found: Iterator[Entry | Broken], since_
     return 0
 
 
-def _print_counts(args: argparse.Namespace, log: AuditLog) -> None:
-    """Prints what was counted since the last entry about it."""
+def _print_counts(args: argparse.Namespace, log: AuditLog, since_ms: int) -> None:
+    """Prints what is counted of the hour under way, unless all of that was before a time.
+
+    It has no other time than that of its hour: where a part of it may be later, it is shown.
+    """
+    if log.since_ms + HOUR_MS <= since_ms:
+        return
     for what, counts in (("refused", log.refused), ("handed-out", log.handed)):
         if counts:
             about = {"since_ms": log.since_ms, "counts": counts}

@@ -9,7 +9,7 @@ from avm.cli.log import lines_of
 from avm.cli.output import counted, print_json, say
 from avm.cli.show import host_of
 from avm.cli.shown import change_json, say_changes, taken
-from avm.cli.state import HASH_SEED, progress_of
+from avm.cli.state import progress_of
 from avm.cli.telling import tell_entry
 from avm.host.state import Machine
 from avm.limits import Limits
@@ -22,6 +22,7 @@ from avm.run.files import read
 from avm.run.labels import Lens
 from avm.run.paths import Change, changes
 from avm.run.reading import Reader
+from avm.run.spawn import HASH_SEED
 from avm.run.states import state_at
 from avm.run.worker import forked
 

@@ -10,7 +10,7 @@ from avm.cli.delivery import BUSY, TELL_BUSY_S
 from avm.cli.errors import Lost, NoAnswer, NoHost, Usage
 from avm.cli.link import Link, fresh_key, reopen
 from avm.cli.outcomes import fail
-from avm.cli.output import warn
+from avm.cli.output import print_text, warn
 from avm.cli.sending import BUSY_S
 from avm.cli.taken import turn_of
 from avm.cli.values import Encoded, Holder
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         if answer.why == "late":
             raise NoAnswer(call.late())
         fail(answer.why, answer.detail)
-    print(holder.to_json(answer), flush=True)
+    print_text(holder.to_json(answer))
     return 0
 
 

@@ -11,13 +11,13 @@ from avm.cli.log import as_text, sent_text
 from avm.cli.output import one_line, print_json, say
 from avm.cli.show import host_of, keys_of
 from avm.cli.shown import change_json, say_changes, taken
-from avm.cli.state import HASH_SEED
 from avm.run.asking import ASKER, YOU, Answered, Question, ask_at
 from avm.run.config import Config
 from avm.run.directory import Directory
 from avm.run.labels import Labels, Lens
 from avm.run.moments import lens_at, moment_at
 from avm.run.reading import Reader
+from avm.run.spawn import HASH_SEED
 from avm.run.worker import forked
 
 NOT_YET = "no answer in that turn: it would have come by a later one, if at all"

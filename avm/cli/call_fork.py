@@ -7,6 +7,7 @@ from avm.cli.errors import NoAnswer
 from avm.cli.held import StoreHolder
 from avm.cli.link import fresh_key
 from avm.cli.outcomes import fail
+from avm.cli.output import print_text
 from avm.cli.show import keys_of
 from avm.run.config import Config
 from avm.run.directory import Directory
@@ -35,5 +36,5 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         if answer.why == "late":
             raise NoAnswer(LATE)
         fail(answer.why, answer.detail)
-    print(holder.to_json(answer), flush=True)
+    print_text(holder.to_json(answer))
     return 0

@@ -37,7 +37,8 @@ OPTIONS = (*caps_narrow.OPTIONS, *caps_forward.OPTIONS, *LOOKING)
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
-    add_word(parser, "act", tuple(ACTS), "ls")
+    behind = {act: wanted for act, (_module, wanted) in ACTS.items()}
+    add_word(parser, "act", tuple(ACTS), "ls", behind)
     text = "avm:..., or MACHINE.name; a machine or another party by its name"
     parser.add_argument("words", metavar="CAP", nargs="*", help=text)
     check_text = "ls: look at the state itself for what it still refers to"

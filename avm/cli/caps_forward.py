@@ -5,7 +5,7 @@ import re
 
 from avm.cli.errors import CliError, Usage
 from avm.cli.link import ask
-from avm.cli.output import print_json, warn
+from avm.cli.output import print_json, print_text, warn
 from avm.cli.values import Holder, wire_text
 from avm.host.passage import NAME
 from avm.run.directory import Directory
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.json:
         print_json({"machine": name, "capability": {"$cap": told}})
     else:
-        print(told, flush=True)
+        print_text(told)
         warn(f"{name} passes on what comes to it; `avm-host caps revoke {name}.{ACCESS}` ends it")
     return 0
 

@@ -9,7 +9,7 @@ from avm.authority.layout import PARTIES_MAX, laid_out, shown
 from avm.authority.svg import drawn
 from avm.cli.caps_read import authority, party_of
 from avm.cli.errors import CliError
-from avm.cli.output import counted, print_json, say
+from avm.cli.output import counted, print_json, say, writing_to
 from avm.run.authority import Authority
 from avm.run.directory import Directory
 
@@ -48,7 +48,9 @@ def _draw(found: Authority, parties: list[Party], file: str) -> int:
         why = f"{len(parties):,} parties are more than a picture can show ({PARTIES_MAX})"
         raise CliError(f"{why}: name some, `avm-host caps graph N.. --svg {file}`")
     layout = laid_out(found.graph, [one for one in parties if _drawn(found.graph, one)])
-    Path(file).write_text(drawn(layout, lambda one: found.called(one.cap)), encoding="utf-8")
+    picture = drawn(layout, lambda one: found.called(one.cap))
+    with writing_to(file):
+        Path(file).write_text(picture, encoding="utf-8")
     return len(layout.spots)
 
 

@@ -8,12 +8,13 @@ from avm.cli.caps_read import authority, given_text, place_text, terms_text
 from avm.cli.errors import Usage
 from avm.cli.ls import print_table
 from avm.cli.output import counted, print_json, say
-from avm.cli.state import HASH_SEED, progress_of
+from avm.cli.state import progress_of
 from avm.host.refer import slots_in
 from avm.host.state import Machine
 from avm.run.authority import Authority
 from avm.run.config import Config
 from avm.run.directory import Directory
+from avm.run.spawn import HASH_SEED
 from avm.run.states import state_at
 from avm.run.worker import forked
 

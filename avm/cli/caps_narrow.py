@@ -8,7 +8,7 @@ import time
 
 from avm.cli.errors import Usage
 from avm.cli.held import StoreHolder
-from avm.cli.output import print_json
+from avm.cli.output import print_json, print_text
 from avm.cli.show import keys_of
 from avm.cli.times import parse_until
 from avm.host.passage import NAME
@@ -25,6 +25,7 @@ from caps.capability import (
 )
 from caps.caveats import HOLDER_BYTES, Caveat
 from caps.errors import CapsError
+from caps.pattern import unfit
 from caps.value import Capability
 
 OPTIONS = tuple((option, ("narrow",)) for option in ("until", "uses", "only", "holder"))
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.json:
         print_json({"$cap": narrowed})
     else:
-        print(narrowed)
+        print_text(narrowed)
     return 0
 
 
@@ -92,9 +93,14 @@ def _caveats(args: argparse.Namespace, text: str, directory: Directory) -> list[
 
 def _only(text: str) -> Caveat:
     try:
-        return caveats.only(jsonform.loads(text, resolve=_no_capability))
+        caveat = caveats.only(jsonform.loads(text, resolve=_no_capability))
     except CapsError as error:
         raise Usage(f"--only {text!r}: {error}; a pattern is like '[\"int\", 0, 10]'") from None
+    part = unfit(caveat.value)
+    if part is not None:
+        low, high = part[1:]
+        raise Usage(f"--only {text!r}: nothing fits it, as no number is from {low} to {high}")
+    return caveat
 
 
 def _no_capability(_text: str) -> Capability:

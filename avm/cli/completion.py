@@ -6,6 +6,7 @@ import shtab
 
 from avm.cli.arguments import PROGRAM, fill, load
 from avm.cli.errors import Usage
+from avm.cli.output import print_text
 from avm.cli.verbs import VERBS
 from avm.run.directory import Directory
 
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.shell not in SHELLS:
         raise Usage(f"there is none for {args.shell!r}: it is one of {', '.join(SHELLS)}")
     script: str = shtab.complete(whole_parser(), shell=args.shell)
-    print(script)
+    print_text(script)
     return 0
 
 

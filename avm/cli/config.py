@@ -3,7 +3,7 @@
 import argparse
 
 from avm.cli.arguments import add_json, add_settings
-from avm.cli.output import print_json
+from avm.cli.output import print_json, print_text
 from avm.run.config import Config
 from avm.run.directory import Directory
 
@@ -20,6 +20,5 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.json:
         print_json(dict(config.items()))
     else:
-        print(f"# {directory.config_file}")
-        print(config.to_toml(), end="")
+        print_text(f"# {directory.config_file}\n{config.to_toml()}".removesuffix("\n"))
     return 0

@@ -10,7 +10,7 @@ from typing import Any
 from avm.cli.arguments import add_json
 from avm.cli.errors import Usage
 from avm.cli.link import ask
-from avm.cli.output import print_json, safe, say
+from avm.cli.output import print_json, say
 from avm.cli.values import Holder, json_of
 from avm.run.directory import Directory
 from avm.run.files import bundle_of
@@ -113,4 +113,4 @@ def _show(name: str, made: Mapping[str, Any], answer: Value, holder: Holder) -> 
             return cap._name
         return named.get(holder.wire_of(cap)) or holder.text_of(cap)
 
-    print("  it answered " + safe(jsonform.dumps(answer, name_of=name_of)))
+    say("  it answered " + jsonform.dumps(answer, name_of=name_of))

@@ -26,8 +26,9 @@ ACTS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
-    add_word(parser, "act", tuple(ACTS), "host")
-    parser.add_argument("words", metavar="ARGUMENT", nargs="*", help="what the act is about")
+    behind = {act: wanted for act, (_module, wanted) in ACTS.items()}
+    add_word(parser, "act", tuple(ACTS), "host", behind)
+    parser.add_argument("words", metavar="ARGUMENT", nargs="*", help="a machine N, or a FILE")
     keys_generations.add_options(parser)
     add_passphrase(parser)
     add_json(parser)

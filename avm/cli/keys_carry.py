@@ -7,7 +7,7 @@ from pathlib import Path
 from nacl.exceptions import CryptoError
 
 from avm.cli.errors import CliError, Usage
-from avm.cli.output import print_json, say
+from avm.cli.output import print_json, say, writing_to
 from avm.host.keys import Keyring
 from avm.run import keyfile
 from avm.run.auditing import check_store, note_keys
@@ -15,6 +15,8 @@ from avm.run.directory import Directory
 from avm.run.reading import Reader
 from avm.store.files import put
 from caps.locked import ENTROPY_BYTES, LOCKED_BYTES_MAX, is_locked
+
+AGAIN = "export the keys again, or take another copy"
 
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
@@ -44,7 +46,8 @@ def _export(args: argparse.Namespace, directory: Directory, path: Path) -> bytes
         keys = keyfile.unlocked(body, directory.passphrase, named)
         fresh = args.passphrases.fresh()
         copy = keyfile.locked_under(keys, fresh, os.urandom(ENTROPY_BYTES), named)
-        put(directory.files, path, copy)
+        with writing_to(path):
+            put(directory.files, path, copy)
         note_keys(directory, "locked" if is_locked(body) else "open", "exported")
     finally:
         lock.close()
@@ -57,7 +60,7 @@ def _import(args: argparse.Namespace, directory: Directory, path: Path) -> bytes
         body = file.read(LOCKED_BYTES_MAX + 1)
     if not is_locked(body):
         raise Usage(f"{path} is no file of `avm-host keys export`")
-    keys = keyfile.unlocked(body, directory.passphrase, path)
+    keys = keyfile.unlocked(body, directory.passphrase, path, AGAIN)
     keyring = keyfile.keyring_of(keys, path)
     directory.create()
     lock = directory.acquire_lock()

@@ -8,7 +8,7 @@ from typing import Any
 from avm.cli.arguments import add_json, check_key, check_seconds
 from avm.cli.errors import Lost, Usage
 from avm.cli.link import Link, fresh_key, reopen
-from avm.cli.output import print_json, say, warn
+from avm.cli.output import print_json, print_text, say, warn
 from avm.cli.values import Holder, wire_text
 from avm.run import protocol
 from avm.run.directory import Directory
@@ -91,7 +91,7 @@ class Ear:
         _kind, sender, seq, messages = frame
         if seq > self._last.get(sender, 0):
             for _ask, _context, body, wires in messages:
-                print(self._holder.to_json(self._holder.decode(body, wires)), flush=True)
+                print_text(self._holder.to_json(self._holder.decode(body, wires)))
                 self.printed += 1
             self._last[sender] = seq
         self.link.write([protocol.GOT, sender, seq])

@@ -10,7 +10,7 @@ from traceback import extract_tb
 
 from avm.cli.arguments import find_verb, frame_parser, load, parse_verb, verb_parser
 from avm.cli.errors import DAMAGED, REFUSED, USAGE, CliError, Usage
-from avm.cli.output import one_line
+from avm.cli.output import STANDARD_OUTPUT, one_line, writing_to
 from avm.errors import AvmError
 from avm.run.errors import ConfigRefused
 from avm.store.errors import StoreDamaged, StoreNewer
@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_streams()
     try:
         code = _run(words)
-        sys.stdout.flush()
+        with writing_to(STANDARD_OUTPUT):
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return INTERRUPTED

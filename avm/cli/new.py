@@ -3,10 +3,11 @@
 import argparse
 import re
 from pathlib import Path
+from shutil import rmtree
 
 from avm.cli.arguments import add_json
 from avm.cli.errors import CliError, Usage
-from avm.cli.output import print_json, say
+from avm.cli.output import print_json, say, writing_to
 from avm.machine.allowed import hidden
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
@@ -122,10 +123,14 @@ def run(args: argparse.Namespace, directory: object) -> int:
     test = f"test_{name.replace('-', '_')}.py"  # a name that unittest finds
     delegation = test.replace(".py", "_delegation.py")
     texts = {f"{name}.py": MACHINE, test: TEST, delegation: DELEGATION, "README.md": README}
-    for file, text in texts.items():
-        words = {"name": name, "test": test, "delegation": delegation}
-        body = text.format(**words, title=name.capitalize())
-        (folder / file).write_text(body, encoding="utf-8")
+    words = {"name": name, "test": test, "delegation": delegation, "title": name.capitalize()}
+    try:
+        for file, text in texts.items():
+            with writing_to(folder / file):
+                (folder / file).write_text(text.format(**words), encoding="utf-8")
+    except OSError:
+        rmtree(folder, ignore_errors=True)
+        raise
     if args.json:
         print_json({"folder": name, "files": [f"{name}/{file}" for file in texts]})
         return 0

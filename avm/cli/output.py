@@ -3,11 +3,15 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import TextIO
 
 PROGRESS_S = 0.1
+STANDARD_OUTPUT = "standard output"
 TRACEBACK = "Traceback (most recent call last):"
 _PLACE = re.compile(r'File "(.+?)(?: \([0-9a-f]{8}\))?", line (\d+)')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -35,14 +39,30 @@ def counted(count: int, one: str, several: str = "") -> str:
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
+@contextmanager
+def writing_to(path: str | Path) -> Iterator[None]:
+    """Has what the system says against writing a file name it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def print_text(text: str) -> None:
+    """Prints a text as it stands, which must be one that a terminal can show."""
+    with writing_to(STANDARD_OUTPUT):
+        print(text, flush=True)
+
+
 def say(text: str) -> None:
     """Prints a line for people."""
-    print(safe(text), flush=True)
+    print_text(safe(text))
 
 
 def print_json(value: object) -> None:
     """Prints one JSON value on one line."""
-    print(json_text(value), flush=True)
+    print_text(json_text(value))
 
 
 def json_text(value: object) -> str:

@@ -15,7 +15,8 @@ from avm.run.difference import Difference
 from avm.run.directory import Directory
 from avm.run.reading import Reader
 from avm.run.replaying import replay
-from avm.run.rerun import HASH_SEED, Agreed
+from avm.run.rerun import Agreed
+from avm.run.spawn import OTHER_HASH_SEED
 from avm.run.worker import forked
 
 
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         machine = reader.machine(args.machine)
         if args.code is not None:
             return compare(args, reader, machine, limits)
-        with forked(HASH_SEED, limits) as worker, progress_of(machine) as told:
+        with forked(OTHER_HASH_SEED, limits) as worker, progress_of(machine) as told:
             options: dict[str, Any] = {"to": args.to, "any_python": args.force}
             found = replay(reader, machine, worker, progress=told, **options)
     if args.json:

@@ -12,7 +12,7 @@ from avm.cli.arguments import add_json, add_machine
 from avm.cli.errors import DAMAGED, REFUSED, CliError, Usage
 from avm.cli.link import TooLarge, ask
 from avm.cli.ls import print_table
-from avm.cli.output import counted, print_json, say
+from avm.cli.output import counted, print_json, say, writing_to
 from avm.cli.shadow import NEW_CODE_TURNS, new_code
 from avm.cli.show import host_of
 from avm.cli.state import progress_of
@@ -24,8 +24,8 @@ from avm.run.config import Config
 from avm.run.directory import Directory
 from avm.run.reading import Reader
 from avm.run.rebuilding import Rebuilding, Rebuilt
-from avm.run.rerun import HASH_SEED
 from avm.run.shadow import NewCodeStops
+from avm.run.spawn import OTHER_HASH_SEED
 from avm.run.worker import WorkerLost, forked
 from caps.errors import Malformed
 
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
 
 def _rebuilding(directory: Directory, reader: Reader, machine: Machine, told: Any) -> Rebuilding:
     limits = Config.read(directory.config_file).limits
-    start = partial(forked, HASH_SEED, limits, limits.turn_s * NEW_CODE_TURNS)
+    start = partial(forked, OTHER_HASH_SEED, limits, limits.turn_s * NEW_CODE_TURNS)
     return Rebuilding(reader, machine, start, host_of(directory), told)
 
 
@@ -131,7 +131,7 @@ def _keep(path: Path, one: Candidate) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     fresh = path.with_suffix(".new")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
+    with writing_to(fresh), os.fdopen(fd, "wb") as file:
         file.write(to_bytes(one))
     os.replace(fresh, path)
 

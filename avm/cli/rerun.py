@@ -9,7 +9,7 @@ from typing import Any
 from avm.cli import rerun_told
 from avm.cli.arguments import add_json
 from avm.cli.errors import REFUSED, Usage
-from avm.cli.output import counted, print_json, say, warn
+from avm.cli.output import STANDARD_OUTPUT, counted, print_json, say, warn, writing_to
 from avm.cli.times import parse_since
 from avm.machine.bundle import BundleRefused
 from avm.recording.crew import Swap
@@ -145,15 +145,20 @@ def _lines(file: str) -> list[str]:
 
 
 def _text(args: argparse.Namespace, place: Path) -> int:
-    to = None if args.text == STANDARD else Path.cwd() / args.text
-    lines = write_text(place, to)
-    if to is not None:
-        warn(f"{counted(lines, 'line')} in {to}: keys and all that was said are in it")
+    if args.text == STANDARD:
+        with writing_to(STANDARD_OUTPUT):
+            write_text(place, None)
+        return 0
+    to = Path.cwd() / args.text
+    with writing_to(to):
+        lines = write_text(place, to)
+    warn(f"{counted(lines, 'line')} in {to}: keys and all that was said are in it")
     return 0
 
 
 def _from_text(args: argparse.Namespace, place: Path) -> int:
-    segments, items = from_text(_lines(args.from_text), place)
+    with writing_to(place):
+        segments, items = from_text(_lines(args.from_text), place)
     if args.json:
         print_json({"segments": segments, "items": items})
     else:

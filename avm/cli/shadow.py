@@ -13,9 +13,9 @@ from avm.limits import Limits
 from avm.run.contexts import NotTaken
 from avm.run.files import bundle_of
 from avm.run.reading import Reader
-from avm.run.rerun import HASH_SEED
 from avm.run.shadow import NewCode
 from avm.run.shadowing import Compared, Shadowing
+from avm.run.spawn import OTHER_HASH_SEED
 from avm.run.worker import forked
 
 # New code may take longer than a turn has; what ends it is that it may never end.
@@ -31,7 +31,7 @@ def new_code(file: str) -> NewCode:
 
 def compare(args: argparse.Namespace, reader: Reader, machine: Machine, limits: Limits) -> int:
     """Prints what would be otherwise under the new code; the exit code says whether anything is."""
-    start = partial(forked, HASH_SEED, limits, limits.turn_s * NEW_CODE_TURNS)
+    start = partial(forked, OTHER_HASH_SEED, limits, limits.turn_s * NEW_CODE_TURNS)
     new = new_code(args.code)
     with progress_of(machine) as told:
         found = Shadowing(reader, machine, new, start, args.to, told, args.first or 0).run()

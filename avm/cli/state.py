@@ -14,11 +14,10 @@ from avm.run.config import Config
 from avm.run.directory import Directory
 from avm.run.labels import Lens
 from avm.run.reading import Reader
+from avm.run.spawn import HASH_SEED
 from avm.run.states import check_turn, state_at
 from avm.run.worker import forked
 from caps.value import Capability
-
-HASH_SEED = 0
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from avm.cli.arguments import add_json, check_seconds
 from avm.cli.link import fresh_key, reopen
-from avm.cli.output import print_json, say
+from avm.cli.output import counted, print_json, say
 from avm.run.directory import Directory
 
 ANSWER_S = 30.0
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.json:
         print_json(status)
     else:
-        _show(status)
+        show(status)
     return 0
 
 
@@ -50,7 +50,8 @@ def _text(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _show(status: Mapping[str, Any]) -> None:
+def show(status: Mapping[str, Any]) -> None:
+    """Prints how a host is, for people."""
     uptime = _duration(status["uptime_s"])
     say(f"avm-host {status['version']} in {status['dir']}, pid {status['pid']}, up {uptime}")
     say(f"  address   {status['address']}")
@@ -62,26 +63,27 @@ def _show(status: Mapping[str, Any]) -> None:
         if not status["contacts"]:
             say("  network   no other host has answered yet; who is known is asked again and again")
     store, rates = status["store"], status["rates"]
+    turns = counted(store["turns"], "turn")
     full = "; the disk is full, nothing is taken" if status["store_full"] else ""
-    say(f"  store     {store['kind']}, {_size(store['bytes'])}, {store['turns']:,} turns{full}")
+    say(f"  store     {store['kind']}, {_size(store['bytes'])}, {turns}{full}")
     say(
         f"  rates     {rates['turns_per_s']:,.0f} turns/s, {rates['messages_per_s']:,.0f} messages/s"
     )
     waiting, failed, refused = (_count(status[key]) for key in ("waiting", "failed", "refused"))
-    say(
-        f"  machines  {status['machines']:,}; {waiting} waiting, {failed} failed, {refused} refused"
-    )
+    away = status["counts"].get("turned_away", 0)
+    said = f"{waiting} waiting, {failed} failed, {refused} refused, {away:,} turned away"
+    say(f"  machines  {status['machines']:,}; {said}")
     again = status["reruns"]
     if again["spans"]:
         say(
-            f"  run again {again['turns']:,} turns in {again['spans']:,} spans, "
+            f"  run again {counted(again['turns'], 'turn')} in {counted(again['spans'], 'span')}, "
             f"{again['without_verdict']:,} without a verdict; "
-            f"{again['nondeterministic']:,} machines nondeterministic"
+            f"{counted(again['nondeterministic'], 'machine')} nondeterministic"
         )
     for worker in status["workers"]:
         size = _size(worker["rss_bytes"])
-        turns, restarts = worker["turns"], worker["restarts"]
-        say(f"  worker    pid {worker['pid']}, {turns:,} turns, {restarts} restarts, {size}")
+        turns, restarts = counted(worker["turns"], "turn"), counted(worker["restarts"], "restart")
+        say(f"  worker    pid {worker['pid']}, {turns}, {restarts}, {size}")
 
 
 def _count(value: Any) -> str:

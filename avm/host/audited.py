@@ -60,6 +60,7 @@ def keys_stand(host: Host, how: str, act: str) -> None:
 
 def refused(host: Host, cause: str) -> None:
     """Somebody was refused who needs no more than this answer; the operator sees how often."""
+    host.counts["turned_away"] += 1
     _count(host, host.audit, host.audit.refused, cause)
 
 

@@ -15,6 +15,11 @@ from caps.frozen import LINEAR as LINEAR_TAG
 from caps.heads import has_tag
 
 
+def no_failed(name: str, n: int) -> str:
+    """What is said where no failed batch is at a turn."""
+    return f"{name} has no failed batch at turn {n}: `failed ls {name}` shows those there are"
+
+
 def retry(
     host: Host,
     request: int,
@@ -28,7 +33,7 @@ def retry(
     `row` is that of the store; `edited` holds other contents for its messages, one each.
     """
     if row is None or _is_dropped(host, machine, n):
-        refuse(host, request, f"{machine.name} has no failed batch at turn {n}")
+        refuse(host, request, no_failed(machine.name, n))
         return
     why = _why_not_offered(machine)
     if why:
@@ -40,7 +45,8 @@ def retry(
         refuse(host, request, f"the batch cannot be retried: {why}")
         return
     if edited is not None and len(edited) != len(old.messages):
-        why = f"the batch has {len(old.messages)} messages, not {len(edited)}"
+        count = f"{len(old.messages):,} message{'s' if len(old.messages) != 1 else ''}"
+        why = f"the batch has {count}, not {len(edited):,}: a list has one content for each"
         refuse(host, request, why, 2)
         return
     address, tag = host.keys.client(OPERATOR)
@@ -73,7 +79,7 @@ def _here(host: Host, cap: Cap) -> Cap:
 def drop_failed(host: Host, request: int, machine: Machine, n: int) -> None:
     """Takes a failed batch off the list; the journal keeps what became of it."""
     if _is_dropped(host, machine, n):
-        refuse(host, request, f"{machine.name} has no failed batch at turn {n}")
+        refuse(host, request, no_failed(machine.name, n))
         return
     note(host, "failed-dropped", machine, turn=n)
     _drop(host, request, machine, n)

@@ -7,6 +7,7 @@ a scene says on top of it.
 from collections.abc import Mapping
 from typing import Protocol
 
+from avm import testing
 from avm.errors import AvmError
 from caps.map import Map
 from caps.value import Capability, Value, freeze
@@ -135,18 +136,10 @@ class Stage:
 
 def cap_in(value: Value, *path: Value) -> Capability:
     """The capability in a value, at a path of keys and indices; `NotHeld` when there is none."""
-    found = value
-    for part in path:
-        match found, part:
-            case Map(), _ if part in found:
-                found = found[part]
-            case tuple(), int(index) if index < len(found):
-                found = found[index]
-            case _:
-                raise NotHeld(f"{value!r} was to have something at {part!r}")
-    if not isinstance(found, Capability):
-        raise NotHeld(f"{found!r} was to be a capability")
-    return found
+    try:
+        return testing.cap_in(value, *path)
+    except LookupError as error:
+        raise NotHeld(str(error)) from None
 
 
 class Party:

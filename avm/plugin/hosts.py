@@ -26,6 +26,7 @@ from avm.run.directory import Directory
 from avm.run.files import bundle_of
 from avm.run.labels import Lens
 from avm.run.reading import Reader
+from avm.run.spawn import HASH_SEED
 from avm.run.states import state_at
 from avm.run.worker import forked
 from avm.testing import files
@@ -35,7 +36,6 @@ from caps.slots import Common, Foreign, Me, Narrowed
 from caps.value import Capability, Record, Value
 
 Answer = TypeVar("Answer")
-HASH_SEED = 0
 LISTEN = "127.0.0.1:0"
 SETTLE_S = 60.0
 LOOK_S = 0.02

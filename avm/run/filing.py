@@ -125,7 +125,10 @@ class Filing:
             await self._beside(partial(self._write, left, part, whole))
         except (AvmError, Malformed, OSError) as error:
             _forget(part)
-            self._core.do(carrying.unwritten, left.address, _said(error))
+            why = _said(error)
+            if isinstance(error, OSError):
+                why = f"{left.name_there} cannot be written: {why}"
+            self._core.do(carrying.unwritten, left.address, why)
         else:
             self._core.do(carrying.written, left.address)
         self._go_on()

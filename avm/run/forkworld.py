@@ -13,12 +13,11 @@ from avm.run.directory import Directory
 from avm.run.reading import Reader
 from avm.run.rerun import PYTHON
 from avm.run.solo import Gone, Solo
-from avm.run.spawn import Prepared
+from avm.run.spawn import HASH_SEED, Prepared
 from avm.run.worker import Forked, WorkerLost
 from avm.store.sqlite import SqliteStore
 from avm.version import VERSION
 
-HASH_SEED = 0
 TIMED = (frames.TURN, frames.ALONE, frames.MIGRATE)
 
 

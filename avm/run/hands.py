@@ -5,10 +5,8 @@ from socket import socket
 
 from avm.limits import Limits
 from avm.recording.crew import Lost
-from avm.run.spawn import CannotFork, Prepared, PreparedLost
+from avm.run.spawn import HASH_SEED, CannotFork, Prepared, PreparedLost
 from avm.run.worker import Forked, WorkerLost
-
-HASH_SEED = 0
 
 
 class Forks:

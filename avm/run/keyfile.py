@@ -28,11 +28,13 @@ def opened(body: bytes, passphrase: Callable[[], bytes] | None, named: Path) -> 
     return keyring_of(unlocked(body, passphrase, named), named)
 
 
-def unlocked(body: bytes, passphrase: Callable[[], bytes] | None, named: Path) -> bytes:
+def unlocked(
+    body: bytes, passphrase: Callable[[], bytes] | None, named: Path, remedy: str = RESTORE
+) -> bytes:
     """The keys as bytes, taken from under their passphrase where they are under one."""
     if not is_locked(body):
         return body
-    locked = _parsed(body, named)
+    locked = _parsed(body, named, remedy)
     if passphrase is None:
         raise KeysLocked(f"{named} is under a passphrase, and nobody gave it")
     try:
@@ -61,8 +63,8 @@ def keyring_of(keys: bytes, named: Path) -> Keyring:
     return Keyring(keys[:SEED_BYTES], keys[SEED_BYTES:])
 
 
-def _parsed(body: bytes, named: Path) -> Locked:
+def _parsed(body: bytes, named: Path, remedy: str = RESTORE) -> Locked:
     try:
         return parse_locked_untrusted(body)
     except Malformed as error:
-        raise KeysRefused(f"{named} is damaged ({error}): {RESTORE}") from None
+        raise KeysRefused(f"{named} is damaged ({error}): {remedy}") from None

@@ -11,6 +11,7 @@ from avm.host.audited import handed
 from avm.host.capability import INVALID, Cap, Local, from_bytes
 from avm.host.clients import OPERATOR, ear
 from avm.host.core import ENTROPY_BYTES, Core
+from avm.host.failed import no_failed
 from avm.host.generations import GRACE_MS_MAX, revoke_generation, rotate
 from avm.host.journal import hash_of_code
 from avm.host.moves import gone_by
@@ -167,7 +168,7 @@ class Operator:
             case "drop":
                 turn = number_in(params["turn"])
                 if self._store.get(("failed", machine.id, turn)) is None:
-                    raise NotDone(f"{machine.name} has no failed batch at turn {turn}")
+                    raise NotDone(no_failed(machine.name, turn))
                 core.drop_failed(request(), machine, turn)
             case "prune":
                 keep_from = number_in(params["keep_from"])

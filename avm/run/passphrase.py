@@ -41,7 +41,10 @@ class Passphrases:
     def fresh(self) -> bytes:
         """A new one, which a terminal is asked for twice; PassphraseRefused."""
         if self.fd is not None:
-            return self._line()
+            chosen = self._line()
+            if self._lines:
+                raise PassphraseRefused(f"descriptor {self.fd} has too many lines: {self._wanted}")
+            return chosen
         if self.credential is not None and self._known is None:
             return _credential(self.credential)
         if not sys.stdin.isatty():
@@ -50,6 +53,13 @@ class Passphrases:
         if chosen != _typed("the same again: "):
             raise PassphraseRefused("the two are not the same: nothing was changed")
         return chosen
+
+    @property
+    def _wanted(self) -> str:
+        """Which lines there are to be for a new passphrase."""
+        if self._known is None:
+            return "the keys are in the open, so it is one, the new passphrase"
+        return "it is two, the present passphrase and the new one"
 
     @property
     def credential(self) -> Path | None:

@@ -16,13 +16,13 @@ from avm.machine.reference import inner_of, plain_of, with_inner
 from avm.machine.turn import APPLIED, EXHAUSTED, REFUSED
 from avm.run.findings import Finding
 from avm.run.samples import contents, contexts, environments, written
+from avm.run.spawn import PROBED_HASH_SEEDS
 from avm.run.worker import Worker, WorkerLost, forked
 from caps.codec import decode_state, encode_content, encode_state
 from caps.errors import CapsError
 from caps.slots import Foreign, Me
 from caps.value import Value, freeze
 
-HASH_SEEDS = (0, 4242)
 TURNS_MAX = 400
 CONTEXTS_MAX = 24
 NOW_MS = 1_700_000_000_000
@@ -99,7 +99,7 @@ def probe(bundle: Bundle, limits: Limits) -> list[Found]:
     """What the probe finds in a bundle that has no other error."""
     with ExitStack() as stack:
         runs: list[Run] = []
-        for seed in HASH_SEEDS:
+        for seed in PROBED_HASH_SEEDS:
             worker = stack.enter_context(forked(seed, limits, limits.turn_s))
             worker_frames = [frames.pack([frames.CODE, bundle.hash, bundle.encode()])]
             list(worker.exchange(worker_frames, 0))

@@ -64,6 +64,9 @@ def prepare(place: Path) -> tuple[int, int]:
     """
     try:
         place.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    except FileExistsError:
+        why = "it is there, and no directory: name another"
+        raise BadRecording(f"{place} cannot be made: {why}") from None
     except OSError as error:
         raise BadRecording(f"{place} cannot be made: {error.strerror}") from None
     paths = segments_in(place)

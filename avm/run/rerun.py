@@ -31,7 +31,6 @@ from avm.run.labels import Lens
 from avm.run.reading import Kept
 from avm.run.worker import Worker, WorkerLost
 
-HASH_SEED = 7
 FLIGHT_BYTES = 32 * 1024
 FLIGHT_FRAMES = 256
 TRACEBACK = "Traceback (most recent call last)"
@@ -337,4 +336,4 @@ def _parts(pending: list[bytes]) -> Iterator[list[bytes]]:
         yield part
 
 
-__all__ = ["HASH_SEED", "PYTHON", "Agreed", "CannotRerun", "OtherPython", "Rerun"]
+__all__ = ["PYTHON", "Agreed", "CannotRerun", "OtherPython", "Rerun"]

@@ -49,7 +49,7 @@ from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
 from avm.run.reactor import Reactor
 from avm.run.reruns import Reruns
-from avm.run.spawn import Prepared
+from avm.run.spawn import HASH_SEED, Prepared
 from avm.run.writer import Writer
 from avm.store.errors import DiskFull
 from avm.store.interface import Transaction
@@ -60,7 +60,6 @@ from caps.capability import parse_wire_untrusted, to_text
 if TYPE_CHECKING:
     from avm.run.recorder import Recorder
 
-HASH_SEED = 0
 # What a host seldom needs is imported when it does.
 NETWORK, OUTSIDE = "avm.run.over_udp", "avm.run.outside"
 RETRY_S = 0.2

@@ -17,6 +17,10 @@ from avm.limits import Limits
 from avm.machine.requests import ANSWER, END, FORK, REQUEST
 
 PROGRAM = ("-m", "avm.machine.prepared")
+# Of a host's workers; of those that take its turns again, in which what hangs on it must show; and the
+# two under which code is tried before it is a machine's.
+HASH_SEED, OTHER_HASH_SEED = 0, 7
+PROBED_HASH_SEEDS = (HASH_SEED, 4242)
 INHERITED = ("LD_LIBRARY_PATH", "PYTHONHOME", "SYSTEMROOT")
 ANSWER_S_MAX = 30.0
 CLOSE_S_MAX = 5.0

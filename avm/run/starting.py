@@ -21,8 +21,8 @@ from avm.run.directory import Directory, check_mode
 from avm.run.errors import KeysRefused
 from avm.run.loading import load_core
 from avm.run.noting import note
-from avm.run.runtime import HASH_SEED, PYTHON, Runtime
-from avm.run.spawn import Prepared
+from avm.run.runtime import PYTHON, Runtime
+from avm.run.spawn import HASH_SEED, Prepared
 from avm.store.sqlite import SqliteStore
 from avm.version import VERSION
 from caps.locked import is_locked

@@ -99,9 +99,14 @@ def make_empty(files: Files, path: Path) -> None:
 def put(files: Files, path: Path, body: bytes) -> None:
     """A file of mode 0600 that lasts and is never seen in part, over the one that is there."""
     fresh = path.with_name(path.name + ".new")
-    files.write(fresh, body)
-    files.sync(fresh)
-    files.replace(fresh, path)
+    try:
+        files.write(fresh, body)
+        files.sync(fresh)
+        files.replace(fresh, path)
+    except OSError:
+        with suppress(OSError):
+            files.remove(fresh)
+        raise
     files.sync_directory(path.parent)
 
 

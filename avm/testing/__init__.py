@@ -4,7 +4,7 @@ Around step 4 of the journey for the first (`message`, `me`, `cap`, `answer_of`)
 for the second (`World`): the same core as a real host's, without processes, files or sockets.
 """
 
-from avm.testing.alone import answer_of, cap, me, message, sends_to
+from avm.testing.alone import answer_of, cap, cap_in, me, message, sends_to
 from avm.testing.ground import NotCreated, NotHere
 from avm.testing.network import Network
 from avm.testing.world import Asked, Client, Heard, Machine, NoAnswer, NotApplied, World
@@ -22,6 +22,7 @@ __all__ = [
     "World",
     "answer_of",
     "cap",
+    "cap_in",
     "me",
     "message",
     "sends_to",

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable
 
 from avm.message import Cancel, Message, Send
+from caps.map import Map
 from caps.slots import Foreign, Me
 from caps.value import Capability, Value, freeze
 
@@ -19,6 +20,22 @@ def cap(name: str) -> Capability:
     """A capability to somebody else; the same for the same name, and different for another."""
     place = hashlib.blake2b(name.encode(), digest_size=5, person=b"avm test cap").digest()
     return Foreign(FIRST_TEST_SLOT + int.from_bytes(place, "big"))
+
+
+def cap_in(value: Value, *path: Value) -> Capability:
+    """The capability in an answer or a content, at a path of keys and indices; LookupError if none is."""
+    found = value
+    for part in path:
+        match found, part:
+            case Map(), _ if part in found:
+                found = found[part]
+            case tuple(), int(index) if index < len(found):
+                found = found[index]
+            case _:
+                raise LookupError(f"{value!r} has nothing at {part!r}")
+    if isinstance(found, Capability):
+        return found
+    raise LookupError(f"{found!r} is no capability")
 
 
 def me() -> Me:

@@ -143,6 +143,19 @@ def test_w26_graph_is_a_picture_and_json(verbs: Verbs, tmp_path: Path) -> None:
     assert {"ann -> bob: 1 capability", "bob -> cid: 1 capability"} <= set(verbs.lines("graph"))
 
 
+def test_a_picture_that_cannot_be_written_is_told_by_its_name(
+    verbs: Verbs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = str(verbs.directory.path)
+    for file, why in (
+        ("/dev/full", "No space left on device"),
+        (f"{directory}/no/x.svg", "No such file or directory"),
+        (directory, "Is a directory"),
+    ):
+        assert main(["--dir", directory, "caps", "graph", "--svg", file]) == 1
+        assert capsys.readouterr() == ("", f"avm-host: {file}: {why}\n")
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

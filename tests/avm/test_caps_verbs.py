@@ -58,6 +58,8 @@ def test_w26_what_narrow_prints_has_the_caveats_that_were_asked_for(
         ([TEXT, "--only", '["regex", ".*"]'], "--only"),
         ([TEXT, "--only", "[1.5]"], "--only"),
         ([TEXT, "--only", '{"$cap": "a.b"}'], '["cap"]'),
+        ([TEXT, "--only", '["int", 10, 0]'], "nothing fits it, as no number is from 10 to 0"),
+        ([TEXT, "--only", '["with", ["n", ["int", 2, 1]]]'], "as no number is from 2 to 1"),
         ([TEXT, "--until", "2001-01-01"], "not a time to come"),
         ([TEXT, "--until", "soon"], "is no time"),
         ([TEXT, "--holder", "me"], "64 lower-case"),

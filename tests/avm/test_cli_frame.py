@@ -128,7 +128,7 @@ def test_usage_errors_show_the_command_as_it_should_be(
         ("call",): "CAP",
         ("call", "a.b", "1", "2"): "one argument too many",
         ("--dir", "x"): "which verb?",
-        ("status", "--wait", "soon"): "`avm-host status --help`",
+        ("status", "--wait", "soon"): "--wait: 'soon' is no number; `avm-host status --help`",
     }
     for words, remedy in cases.items():
         code, out, err = said(capsys, *words)
@@ -203,7 +203,7 @@ def test_a_traceback_is_told_by_its_place_and_nothing_twice() -> None:
 @pytest.mark.parametrize(
     ("words", "closed", "code", "says"),
     [
-        ("config > /dev/full", "", 1, "No space left on device: the system refused it"),
+        ("config > /dev/full", "", 1, "standard output: No space left on device"),
         ("completion bash >&- 2>&-", "", 0, ""),
         ("dev a.py <&-", "touch a.py;", 2, "standard input, and that is closed"),
         ("edit a - <&-", "", 2, "- is standard input, and that is closed"),

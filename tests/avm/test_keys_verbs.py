@@ -14,10 +14,9 @@ from types import SimpleNamespace
 import pytest
 
 from avm.cli.main import main
-from avm.host import auditlog, rows
+from avm.host import auditlog
 from avm.host.audited import ROW
 from avm.host.auditlog import AuditLog
-from avm.host.state import Machine, Status
 from avm.run import auditing, starting
 from avm.run.backup import KEYS, drop_keys, take_keys
 from avm.run.config import Config
@@ -121,39 +120,6 @@ def test_locked_keys_that_were_changed_open_nothing(place: Place) -> None:
     place.directory.key_file.write_bytes(body[:-1])
     told = place("keys", "unlock", said=(ONE,))
     assert told.code == 1 and "is damaged" in told.err and "backup" in told.err
-
-
-def test_keys_are_carried_in_a_file_under_a_passphrase(
-    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    place.with_store()
-    file = tmp_path / "keys.locked"
-    assert place("keys", "export", str(file), said=(ONE,)).code == 0
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert is_locked(file.read_bytes()) and place.body() == KEYS_OF
-    assert place.acts() == ["exported"]
-    again = place("keys", "export", str(file), said=(ONE,))
-    assert again.code == 1 and "exists: name another file" in again.err
-    there = place("keys", "import", str(file), said=(ONE,))
-    assert there.code == 1 and "these keys already" in there.err
-    place.directory.key_file.unlink()
-    assert "does not open" in place("keys", "import", str(file), said=(OTHER,)).err
-    assert not place.directory.key_file.exists()
-    assert place("keys", "import", str(file), said=(ONE,)).code == 0
-    assert place.body() == file.read_bytes(), "they stay under that passphrase"
-    elsewhere = Directory(tmp_path / "other")
-    ring = elsewhere.keyring(lambda size: bytes(size))
-    store = SqliteStore.create_or_open(elsewhere.store)
-    sealed = ring.close_machine(bytes(32), bytes(32), bytes(24))
-    machine = Machine(1, bytes(32), "m", Status.RUNNING, bytes(32), sealed, b"")
-    store.commit([Transaction({("machine", 1): rows.encode(machine)})])
-    store.close()
-    elsewhere.key_file.unlink()
-    wrong = Place.of(elsewhere, capsys)("keys", "import", str(file), said=(ONE,))
-    assert wrong.code == 1 and "is of another host than these keys" in wrong.err
-    assert not elsewhere.key_file.exists()
-    code = main(["--dir", str(elsewhere.path), "keys", "import", str(place.directory.store)])
-    assert code == 2 and "is no file of" in capsys.readouterr().err
 
 
 def test_s07_what_others_could_open_is_refused_with_the_remedy(place: Place) -> None:
@@ -317,6 +283,26 @@ def test_the_audit_log_is_read_from_a_time_on(place: Place) -> None:
     assert place("audit", "verify", "--since", "1h").code == 2
     assert place("audit", "lies").code == 2
     assert place("audit", "--since", "never").code == 2
+
+
+def test_what_is_counted_is_not_shown_where_its_hour_was_over_before(place: Place) -> None:
+    place.with_store(1)
+    log = AuditLog()
+    entry = log.append(1_700_000_000_000, "created", {}, 100)
+    log.count(log.refused, "expired", 1_700_000_000_000)
+    log.count(log.handed, "m.add", 1_700_000_001_000)
+    store = SqliteStore.create_or_open(place.directory.store)
+    puts: dict[Key, bytes | None] = {("audit", n): body for n, body in entry}
+    store.commit([Transaction({**puts, ROW: auditlog.to_bytes(log)})])
+    store.close()
+    counted = [
+        "2023-11-14T22:13:20.000Z  -  refused       since 2023-11-14T22:13:20.000Z, counts expired: 1",
+        "2023-11-14T22:13:20.000Z  -  handed-out    since 2023-11-14T22:13:20.000Z, counts m.add: 1",
+    ]
+    assert place("audit").out.splitlines()[1:] == counted
+    # Either may have been counted at any time of the hour.
+    assert place("audit", "--since", "2023-11-14T23:13:19Z").out.splitlines() == counted
+    assert place("audit", "--since", "2023-11-14T23:13:20Z").out == ""
 
 
 def test_the_audit_log_is_followed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Kinds: what is linear is neither dropped nor copied, whoever tries it, and a failed batch spends nothing."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +39,15 @@ class Holder:
     me: Me
     other: Capability = NULL
     held: tuple[object, ...] = ()
+
+
+def giving(*names: str) -> Callable[[Message, Me], Step[Holder]]:
+    """An `init` that answers a capability of each name."""
+
+    def init(message: Message, me: Me) -> Step[Holder]:
+        return message.answer({name: me(name) for name in names}), Holder(me)
+
+    return init
 
 
 class Pocket:
@@ -172,9 +182,7 @@ def test_w16_kinds_hold_after_the_host_and_its_workers_died(turns: int) -> None:
 class Mailer:
     """Sends a coin with an ask, keeps it in hand no more, and takes it back when it returns."""
 
-    @staticmethod
-    def init(message: Message, me: Me) -> Step[Holder]:
-        return message.answer({"put": me("put"), "mail": me("mail")}), Holder(me)
+    init = staticmethod(giving("put", "mail"))
 
     @staticmethod
     def step(message: Message, state: Holder) -> Step[Holder]:
@@ -220,11 +228,7 @@ def test_w16_what_is_linear_in_a_failed_batch_is_not_offered_again() -> None:
 class Taker:
     """Refuses, breaks or takes, as it is asked."""
 
-    @staticmethod
-    def init(message: Message, me: Me) -> Step[Holder]:
-        return message.answer({name: me(name) for name in ("refused", "rejected", "take")}), (
-            Holder(me)
-        )
+    init = staticmethod(giving("refused", "rejected", "take"))
 
     @staticmethod
     def step(message: Message, state: Holder) -> Step[Holder]:
@@ -261,9 +265,7 @@ def test_w16_what_a_batch_makes_and_drops_fails_as_it_would_in_two() -> None:
 class Keeper:
     """Keeps a coin in the context of a capability, and nowhere else."""
 
-    @staticmethod
-    def init(message: Message, me: Me) -> Step[Holder]:
-        return message.answer({"seal": me("seal"), "look": me("look")}), Holder(me)
+    init = staticmethod(giving("seal", "look"))
 
     @staticmethod
     def step(message: Message, state: Holder) -> Step[Holder]:

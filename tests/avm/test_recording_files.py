@@ -134,7 +134,7 @@ def wait_until(condition: Any, within_s: float = 20.0) -> None:
 
 def test_a_directory_that_cannot_hold_a_recording_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(BadRecording, match="cannot be made"):
+    with pytest.raises(BadRecording, match="cannot be made: it is there, and no directory"):
         prepare(tmp_path / "file")
     with pytest.raises(BadRecording, match="holds no recording"):
         next(recording_in(tmp_path))

@@ -16,11 +16,11 @@ from avm.run.labels import Lens
 from avm.run.reading import NoSuchTurn, Reader
 from avm.run.replaying import replay
 from avm.run.rerun import (
-    HASH_SEED,
     Agreed,
     CannotRerun,
     OtherPython,
 )
+from avm.run.spawn import OTHER_HASH_SEED
 from avm.run.states import state_at
 from avm.run.worker import forked
 from avm.sim.host import Refusal, SimHost
@@ -69,7 +69,7 @@ def total_at(reader: Reader, turn: int | None) -> object:
 def test_w01_a_journal_gives_the_same_bytes_in_a_process_with_another_hash_seed() -> None:
     reader = Reader(busy_world(SMALL).store)
     machine = reader.machine("counter")
-    with forked(HASH_SEED, LIMITS, 30) as worker:
+    with forked(OTHER_HASH_SEED, LIMITS, 30) as worker:
         found = replay(reader, machine, worker)
     assert isinstance(found, Agreed)
     assert found.turns >= 25 and found.trusted == 0 and found.first == 0

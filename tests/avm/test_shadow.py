@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from avm.cli.shadow import show
 from avm.run.numbering import Numbering
 from avm.run.reading import NoSuchTurn, Reader
-from avm.run.rerun import HASH_SEED
 from avm.run.shadow import NewCode
 from avm.run.shadowing import Compared, Shadowing
+from avm.run.spawn import OTHER_HASH_SEED
 from avm.run.worker import Worker, forked
 from avm.sim.host import SimHost
 from tests.avm.journals import (
@@ -197,7 +197,7 @@ def test_x06_an_endless_step_of_new_code_is_told_and_not_waited_for() -> None:
     bundle = bundle_of(COUNTER.replace("if n == 13:", endless))
     reader = Reader(busy_world().store)
     new = NewCode(bundle.hash, bundle.encode())
-    start = partial(forked, HASH_SEED, LIMITS, 2)
+    start = partial(forked, OTHER_HASH_SEED, LIMITS, 2)
     found = Shadowing(reader, reader.machine("counter"), new, start).run()
     assert found.stopped == "turn 4: the worker gave no answer in time"
 

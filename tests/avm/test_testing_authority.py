@@ -7,7 +7,7 @@ import pytest
 
 from avm import Capability, Me, Message, Refused, Send, Step, record
 from avm.sim.plan import Crash, Loss, Partition, Plan
-from avm.testing import Machine, Network, NotHere, World
+from avm.testing import Client, Machine, Network, NotHere, World
 from caps import patterns
 
 COUNTER = Path(__file__).parents[2] / "examples" / "counter.py"
@@ -53,6 +53,16 @@ def keepers(world: World, *names: str) -> list[Machine]:
     return [world.machine(Keeper, name) for name in names]
 
 
+def given_to_bob(ground: str) -> tuple[World, Client, Machine, Machine, Machine]:
+    """Alice has given bob a counter's `add`; carol has nothing."""
+    world = made(ground)
+    alice = world.client("alice")
+    counter = world.machine(COUNTER)
+    bob, carol = keepers(world, "bob", "carol")
+    alice.send(bob.cap("keep"), counter.cap("add"))
+    return world, alice, counter, bob, carol
+
+
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_x04_a_caretaker_is_the_only_way_until_it_is_revoked(ground: str) -> None:
     world = made(ground)
@@ -74,11 +84,7 @@ def test_x04_a_caretaker_is_the_only_way_until_it_is_revoked(ground: str) -> Non
 
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_x04_what_fails_names_who_gave_what_to_whom(ground: str) -> None:
-    world = made(ground)
-    alice = world.client("alice")
-    counter = world.machine(COUNTER)
-    bob, carol = keepers(world, "bob", "carol")
-    alice.send(bob.cap("keep"), counter.cap("add"))
+    world, alice, counter, bob, carol = given_to_bob(ground)
     alice.send(bob.cap("give"), carol.cap("keep"))
     with pytest.raises(AssertionError) as failed:
         world.assert_cannot_reach(carol, counter)
@@ -97,11 +103,7 @@ def test_x04_what_fails_names_who_gave_what_to_whom(ground: str) -> None:
 
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_x04_what_was_dropped_is_not_held_and_what_a_timer_keeps_is(ground: str) -> None:
-    world = made(ground)
-    alice = world.client("alice")
-    counter = world.machine(COUNTER)
-    bob, carol = keepers(world, "bob", "carol")
-    alice.send(bob.cap("keep"), counter.cap("add"))
+    world, alice, counter, bob, carol = given_to_bob(ground)
     alice.send(carol.cap("keep"), counter.cap("add"))
     alice.send(bob.cap("drop"), None)
     world.assert_confined(bob)

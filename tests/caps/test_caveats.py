@@ -48,7 +48,7 @@ atoms |= st.binary(max_size=2)
 most = st.none() | st.integers(0, 3)
 
 
-def _rows(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+def rows_of(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     fields = st.lists(
         st.tuples(st.sampled_from("abc"), inner), max_size=3, unique_by=lambda f: f[0]
     )
@@ -75,7 +75,7 @@ leaves = atoms | st.sampled_from(
         ["cap"],
     ]
 )
-patterns = st.recursive(leaves, _rows, max_leaves=6)
+patterns = st.recursive(leaves, rows_of, max_leaves=6)
 values = st.recursive(
     atoms | st.floats(allow_nan=False),
     lambda inner: (
@@ -218,7 +218,7 @@ def test_w26_what_a_narrowed_capability_lets_in_so_does_the_one_it_was_made_of(
 
 
 @given(patterns)
-def test_a_pattern_is_one_whatever_its_rows_are_made_of(pattern: Any) -> None:
+def test_a_pattern_is_one_whatever_itsrows_of_are_made_of(pattern: Any) -> None:
     check_untrusted(pattern)
     caveat = caveats.only(pattern)
     assert parse_caveat_untrusted(caveat.encoded) == caveat

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avm import Me, Message, Refused, Step, record
-from avm.testing import Asked, Client, Machine, NoAnswer, World
+from avm.testing import Asked, Client, Machine, NoAnswer, World, cap_in
 from caps.value import Capability
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -45,9 +45,7 @@ class Deal:
 
 
 def given_by(client: Client, to: Capability, said: object) -> Capability:
-    answer = client.call(to, said)
-    assert isinstance(answer, Capability)
-    return answer
+    return cap_in(client.call(to, said))
 
 
 def total(mint: Machine) -> int:

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm.testing import NoAnswer, World
-from caps.value import Capability
+from avm.testing import NoAnswer, World, cap_in
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -22,24 +21,19 @@ def test_a_guest_hears_who_is_behind_the_door_until_it_is_shown_out(
     counter = world.machine(EXAMPLES / "counter.py")
     door = world.machine(EXAMPLES / "guests.py", grants={"behind": counter.cap("add")})
     keys = {name: client.call(door.cap("invite"), {"invite": name}) for name in ("ann", "bob")}
-    asked = [client.ask(cap(keys["ann"]), 2), client.ask(cap(keys["bob"]), 3)]
+    asked = [client.ask(cap_in(keys["ann"]), 2), client.ask(cap_in(keys["bob"]), 3)]
     for steps in crashes:
         for _ in range(steps):
             world.step()
         world.crash()
     assert {one.answer() for one in asked} in ({2, 5}, {3, 5})
     with pytest.raises(NoAnswer, match="refused"):
-        client.call(cap(keys["ann"]), "two")
+        client.call(cap_in(keys["ann"]), "two")
     client.call(door.cap("invite"), {"show out": "ann"})
     with pytest.raises(NoAnswer, match="not with this key"):
-        client.call(cap(keys["ann"]), 2)
+        client.call(cap_in(keys["ann"]), 2)
     again = client.call(door.cap("invite"), {"invite": "ann"})
-    assert client.call(cap(again), 1) == 6 and client.call(cap(keys["bob"]), 1) == 7
+    assert client.call(cap_in(again), 1) == 6 and client.call(cap_in(keys["bob"]), 1) == 7
     with pytest.raises(NoAnswer, match="not with this key"):
-        client.call(cap(keys["ann"]), 2)
+        client.call(cap_in(keys["ann"]), 2)
     assert dict(client.call(door.cap("guests"))) == {"ann": 3, "bob": 2}  # type: ignore[call-overload]
-
-
-def cap(value: object) -> Capability:
-    assert isinstance(value, Capability)
-    return value

@@ -6,16 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm.testing import Client, Machine, NoAnswer, NotApplied, World
+from avm.testing import Client, Machine, NoAnswer, NotApplied, World, cap_in
 from caps.value import Capability
 
 MINT = Path(__file__).parents[2] / "examples" / "mint.py"
 
 
 def purse(client: Client, capability: Capability, *said: object) -> Capability:
-    made = client.call(capability, *said)
-    assert isinstance(made, Capability)
-    return made
+    return cap_in(client.call(capability, *said))
 
 
 def total(mint: Machine) -> int:

@@ -23,6 +23,7 @@ from tests.mutants import (
     recording,
     refusing,
     seeing,
+    shown,
     testing,
     travel,
     world,
@@ -47,6 +48,7 @@ NEWEST = (
     *refusing.FAULTS,
     *meetings.FAULTS,
     *testing.FAULTS,
+    *shown.FAULTS,
 )
 ALL = (
     *FAULTS,

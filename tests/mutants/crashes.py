@@ -23,15 +23,15 @@ FAULTS = [
     Fault(
         "the directory of a renamed file is not synchronised",
         "avm/store/files.py",
-        "    files.replace(fresh, path)\n    files.sync_directory(path.parent)\n",
-        "    files.replace(fresh, path)\n",
+        "        raise\n    files.sync_directory(path.parent)\n",
+        "        raise\n",
         ANYWHERE,
     ),
     Fault(
         "a file is renamed before it is synchronised",
         "avm/store/files.py",
-        "    files.sync(fresh)\n    files.replace(fresh, path)\n",
-        "    files.replace(fresh, path)\n",
+        "        files.sync(fresh)\n        files.replace(fresh, path)\n",
+        "        files.replace(fresh, path)\n",
         ANYWHERE,
     ),
     Fault(

@@ -82,6 +82,8 @@ def test_what_cannot_be_carried_is_one_line_and_changes_nothing(
 ) -> None:
     one, two = shells
     file, there = tmp_path / "egg.machine", tmp_path / "there"
+    # Of its own a name that a file may have, and not with what is written behind it at first.
+    long = str(tmp_path / ("x" * 250))
     there.write_bytes(b"mine")
     for words, code, text in (
         (("export", "nobody", str(file)), 1, "no machine nobody"),
@@ -95,6 +97,8 @@ def test_what_cannot_be_carried_is_one_line_and_changes_nothing(
         got, out, err = one(*words)
         assert (got, out) == (code, "") and text in one_line(err), (words, err)
     one.ok("suspend", "egg")
+    said = f"avm-host: egg stays here; {long} cannot be written: File name too long\n"
+    assert one("export", "egg", long) == (1, "", said)
     one.ok("export", "egg", str(file))
     whole = file.read_bytes()
     for octets, code, text in (

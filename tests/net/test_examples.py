@@ -84,3 +84,19 @@ def test_two_sides_exchange_by_the_commands_of_the_page(host: RunningHost, shell
     assert shell.call(shell.call("escrow.b", "claim")["$cap"]) == 7
     assert shell.call(shell.call("escrow.a", "claim")["$cap"]) == 3
     assert [shell.call(purse["$cap"]) for purse in (euro, points)] == [3, 7]
+
+
+def test_a_plan_is_lent_and_taken_back_by_the_commands_of_the_page(
+    host: RunningHost, shell: Shell
+) -> None:
+    shell.run("create", "plan.py")
+    shell.call("plan.plan", {"draw": "kitchen", "with": "a stove"})
+    shell.run("create", "wall.py", "--grant", "target=plan.plan")
+    kitchen = shell.call("wall.access", {"take": "kitchen"})["$cap"]
+    assert shell.call(kitchen, {"with": "a stove and a bar"}) is None
+    host.kill()
+    host.start()
+    shell.call("wall.revoke")
+    for cap in (kitchen, "wall.access"):
+        assert shell.run("call", cap, code=1) == "avm-host: refused: revoked\n"
+    assert shell.call("plan.plan") == {"kitchen": "a stove and a bar"}

@@ -160,6 +160,7 @@ def test_refusals_are_counted_by_cause_and_told_by_the_hour() -> None:
         client.send(cap, 1)
         world.settle()
     assert log_in(world.store).refused == {"expired": 2, "of another generation": 1}
+    assert world.core.host.counts["turned_away"] == 3
     world.crash()
     assert world.core.host.audit.refused == {"expired": 2, "of another generation": 1}
     world.advance(HOUR_MS / 1000 + 1)

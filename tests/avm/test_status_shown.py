@@ -1,0 +1,53 @@
+"""`status` as a person reads it."""
+
+from typing import Any
+
+import pytest
+
+from avm.cli import status
+
+STATUS: dict[str, Any] = {
+    "version": "1.2.3",
+    "dir": "/srv/a",
+    "pid": 7,
+    "address": "ab" * 32,
+    "route": None,
+    "uptime_s": 3_725.5,
+    "machines": 2,
+    "workers": [{"pid": 8, "turns": 9, "restarts": 0, "rss_bytes": 3 << 20}],
+    "store": {"kind": "sqlite", "bytes": 2_048, "turns": 1_234},
+    "rates": {"turns_per_s": 0.0, "messages_per_s": 0.4},
+    "failed": 1,
+    "refused": 4,
+    "waiting": 0,
+    "counts": {"refused": 1, "turned_away": 1_003},
+    "store_full": False,
+    "draining": False,
+    "reruns": {"spans": 0},
+}
+
+
+def test_who_was_refused_by_a_machine_and_who_by_the_host_are_both_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status.show(STATUS)
+    assert capsys.readouterr().out.splitlines() == [
+        "avm-host 1.2.3 in /srv/a, pid 7, up 1 h 2 min",
+        f"  address   {'ab' * 32}",
+        "  store     sqlite, 2.0 KiB, 1,234 turns",
+        "  rates     0 turns/s, 0 messages/s",
+        "  machines  2; 0 waiting, 1 failed, 4 refused, 1,003 turned away",
+        "  worker    pid 8, 9 turns, 0 restarts, 3.0 MiB",
+    ]
+    status.show({**STATUS, "counts": {}})
+    assert "4 refused, 0 turned away" in capsys.readouterr().out
+
+
+def test_one_of_a_thing_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    again = {"turns": 1, "spans": 1, "without_verdict": 0, "nondeterministic": 1}
+    worker = {"pid": 8, "turns": 1, "restarts": 1, "rss_bytes": 5}
+    status.show({**STATUS, "reruns": again, "workers": [worker]})
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "  run again 1 turn in 1 span, 0 without a verdict; 1 machine nondeterministic",
+        "  worker    pid 8, 1 turn, 1 restart, 5 B",
+    ]
