@@ -17,6 +17,7 @@ from tests.mutants import (
     crashes,
     fast,
     kinds,
+    making,
     meetings,
     oracle,
     patterns,
@@ -47,6 +48,7 @@ NEWEST = (
     *refusing.FAULTS,
     *meetings.FAULTS,
     *testing.FAULTS,
+    *making.FAULTS,
 )
 ALL = (
     *FAULTS,
