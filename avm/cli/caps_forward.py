@@ -20,7 +20,9 @@ STEM = "forward"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this act."""
-    name_text = "forward, factory: what the machine is called (default: forward-1, FILE-factory-1, ..)"
+    name_text = (
+        "forward, factory: what the machine is called (default: forward-1, FILE-factory-1, ..)"
+    )
     parser.add_argument("--name", metavar="X", help=name_text)
 
 

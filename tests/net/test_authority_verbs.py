@@ -108,9 +108,12 @@ def step(message: Message, state: Market) -> Step[Market]:
 def test_w20_a_factory_of_the_host_is_granted_used_and_ended(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "market.py").write_text(GRANTED)
     counter = str(ROOT / "examples" / "counter.py")
-    (tmp_path / "broken.py").write_text("def step(message, state):\n    return (), stat\n")
-    code, _, err = shell("caps", "factory", str(tmp_path / "broken.py"))
-    assert code == 1 and err.count("\n") == 1 and "init" in err
+    broken = "TILL = undefined\n\ndef init(message, me):\n    return (), 0\n\nstep = init\n"
+    (tmp_path / "broken.py").write_text(broken)
+    code, _, err = shell("caps", "factory", "broken.py")
+    assert code == 1 and err.count("\n") == 1 and "broken.py:1" in err, err
+    code, _, err = shell("caps", "factory", "missing.py")
+    assert code == 2 and err.count("\n") == 1, err
     code, _, err = shell("caps", "factory", counter, "--at-most", "0")
     assert code == 2 and "from 1 to 10,000" in err
     told = json.loads(shell.ok("caps", "factory", counter, "--at-most", "2", "--json"))

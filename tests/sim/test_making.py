@@ -11,14 +11,15 @@ from avm.host.capability import Local
 from avm.host.making import Make, made_by, make_capability
 from avm.host.operate import Created
 from avm.host.state import Status
+from avm.limits import Limits
 from avm.run.audit import Audit
 from avm.run.causes import HOST, Causes
-from avm.limits import Limits
 from avm.run.reading import Reader
 from avm.sim.client import Client
 from avm.sim.host import Refusal, SimHost
-from tests.sim.code import entries, gap_free, replayed
-from tests.sim.making import BuyerCode, factory_in, shops_of
+from tests.sim import buyer as buying
+from tests.sim.code import ModuleCode, entries, gap_free, replayed
+from tests.sim.making import factory_in, shops_of
 from tests.sim.portrait import Watched
 from tests.sim.taped import Taped, rerun
 from tests.sim.test_audit import entries as audit_entries
@@ -37,7 +38,7 @@ def works(seed: int = 1, at_most: int = 100) -> tuple[SimHost, Client, dict[str,
 
 
 def buyer(world: SimHost, client: Client, make: Any) -> dict[str, Any]:
-    made = names(client, world.create("buyer", BuyerCode()))
+    made = names(client, world.create("buyer", ModuleCode(buying)))
     client.send(made["meet"], make)
     world.settle()
     return made
@@ -282,7 +283,7 @@ def test_an_act_that_makes_a_machine_needs_a_worker_and_is_tried_again() -> None
     world.kill_worker()
     world.settle()
     assert len(shops_of(world)) == 1
-    assert isinstance(world.create("other", BuyerCode()), Created)
+    assert isinstance(world.create("other", ModuleCode(buying)), Created)
 
 
 class Works(Lives):
