@@ -16,6 +16,8 @@ from caps.patterns import caretaker
 OPTIONS = (("name", ("forward", "factory")),)
 ACCESS, REVOKE = "access", "revoke"
 STEM = "forward"
+# What a `revoke` ends, by the name beside it, and what is so afterwards.
+ENDED = {ACCESS: "passes on nothing any more", "make": "makes nothing any more"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

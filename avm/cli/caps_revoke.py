@@ -4,7 +4,7 @@ import argparse
 
 from avm.cli import caps_losses
 from avm.cli.call import Call
-from avm.cli.caps_forward import ACCESS, REVOKE
+from avm.cli.caps_forward import ENDED, REVOKE
 from avm.cli.errors import CliError, Usage
 from avm.cli.outcomes import fail
 from avm.cli.output import print_json, say
@@ -14,7 +14,6 @@ from avm.run.reading import Reader
 from caps.value import Failed
 
 TIMEOUT_S = 60.0
-ENDED = {ACCESS: "passes on nothing any more", "make": "makes nothing any more"}
 
 
 def run(args: argparse.Namespace, directory: Directory) -> int:

@@ -265,6 +265,9 @@ class Crew:
         for worker in host.workers.values():
             self.begin(worker.id)
             post = self.posts[worker.id]
+            # It has code that no machine in it is of: of one that failed to begin, or has gone since.
+            for code in sorted(worker.codes & self._kept.codes.keys()):
+                post.waiting.append(self._code(code, self._kept.codes[code]))
             for machine in worker.machines.values():
                 if not machine.loaded or machine.worker is not worker:
                     continue

@@ -1,5 +1,7 @@
 """A factory of the host: each ask makes one machine beside it, or none, wherever the host dies."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,26 +9,30 @@ import pytest
 from avm import Failed, Map
 from avm.host import journal
 from avm.host.acts import Needs
-from avm.host.capability import Local
+from avm.host.capability import Local, from_bytes, to_bytes
 from avm.host.making import Make, made_by, make_capability
 from avm.host.operate import Created
 from avm.host.state import Status
 from avm.limits import Limits
+from avm.recording.log import Segment
+from avm.recording.whatif import WhatIf
 from avm.run.audit import Audit
 from avm.run.causes import HOST, Causes
 from avm.run.reading import Reader
 from avm.sim.client import Client
 from avm.sim.host import Refusal, SimHost
+from avm.sim.net import Net
 from tests.sim import buyer as buying
 from tests.sim.code import ModuleCode, entries, gap_free, replayed
 from tests.sim.making import factory_in, shops_of
 from tests.sim.portrait import Watched
-from tests.sim.taped import Taped, rerun
+from tests.sim.taped import InProcess, Taped, rerun
 from tests.sim.test_audit import entries as audit_entries
 from tests.sim.test_carrying import export
 from tests.sim.test_lives import TINY, USUAL, Lives
 from tests.sim.test_rows import names, outcome
 
+VECTORS = Path(__file__).parents[1] / "vectors" / "making.json"
 GOOD: dict[str, Any] = {"stock": 7}
 
 
@@ -256,15 +262,52 @@ def test_w20_a_factory_stays_where_it_makes() -> None:
 
 
 def test_p03_a_recording_in_which_machines_are_made_reruns_the_same() -> None:
+    """Also where all steps are taken again, from the begin of each segment, in the middle of making."""
     world, client, made = works()
-    taped = Taped(world, segment_bytes=6_000)
     ordered = buyer(world, client, made["make"])
+    taped = Taped(world, segment_bytes=4_000)
     for said in (GOOD, "no stock", GOOD, "dies"):
         client.send(ordered["order"], said)
         world.settle()
-    told = rerun(taped.end())
-    assert told.found is None and told.segments > 1
+    segments = taped.end()
+    told = rerun(segments)
+    assert told.found is None and told.segments > 3
     assert len(shops_of(world)) == 2
+    for first in range(len(segments)):
+        found = WhatIf(InProcess(world))
+        for body in segments[first:]:
+            assert found.take(Segment(body).items_untrusted())
+        found.end()
+        assert found.lives.first is None and not found.is_apart
+
+
+def test_w20_who_is_at_another_host_has_machines_made_by_a_granted_factory() -> None:
+    net = Net(3, 2)
+    here, there = net.worlds
+    made, client = factory_in(there), here.client()
+    wire = there.core.seal(made.names["make"])
+    ask = client.ask(client.hold(here.core.unseal_untrusted(wire)), GOOD)
+    net.settle()
+    (answer,) = client.outcomes[ask]
+    assert isinstance(answer, Map)
+    ask = client.ask(answer["take"], 3)  # type: ignore[arg-type]
+    net.settle()
+    assert client.outcomes[ask] == [4]
+    assert len(shops_of(there)) == 1 and not shops_of(here)
+    forged = make_capability(there.core.host.address, made.machine.code, "shop")
+    wire = there.core.seal(forged)
+    ask = client.ask(client.hold(here.core.unseal_untrusted(wire)), GOOD)
+    net.advance(70)
+    assert client.outcomes[ask] == [Failed("undelivered", "the deadline passed")]
+    assert len(shops_of(there)) == 1, "no other host asks the host itself"
+
+
+def test_what_a_capability_to_make_says_is_a_fixed_format() -> None:
+    pinned = json.loads(VECTORS.read_text())
+    cap = make_capability(bytes(32), bytes(range(32)), "shop")
+    assert cap.context.hex() == pinned["context"]
+    assert to_bytes(cap).hex() == pinned["row"]
+    assert from_bytes(bytes.fromhex(pinned["row"])) == cap
 
 
 def test_an_act_that_makes_a_machine_needs_a_worker_and_is_tried_again() -> None:
