@@ -61,7 +61,21 @@ FAULTS = [
         "avm/host/making.py",
         "    if batch.messages and batch.deadline_ms <= host.now_ms:\n        withdraw(host, batch)\n",
         "",
-        f"{TESTS}::test_w20_what_waits_to_be_made_past_its_deadline_is_undelivered_and_never_made",
+        f"{TESTS}::test_w20_what_waited_to_be_made_while_the_host_was_away_too_long_is_never_made",
+    ),
+    Fault(
+        "who waits for a machine that is to be made hears nothing at the deadline",
+        "avm/host/making.py",
+        "    withdraw(host, batch)\n    if machine is not None:\n",
+        "    if machine is not None:\n",
+        f"{TESTS}::test_w20_what_waits_to_be_made_at_its_deadline_is_undelivered_and_never_made",
+    ),
+    Fault(
+        "in a rerun a worker lacks the code of what failed to begin in it",
+        "avm/recording/crew.py",
+        "sorted(worker.codes & self._kept.codes.keys())",
+        "()",
+        f"{TESTS}::test_p03_a_recording_in_which_machines_are_made_reruns_the_same",
     ),
     Fault(
         "a factory moves to where it can make nothing",

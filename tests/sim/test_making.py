@@ -10,7 +10,7 @@ from avm import Failed, Map
 from avm.host import journal
 from avm.host.acts import Needs
 from avm.host.capability import Local, from_bytes, to_bytes
-from avm.host.making import Make, made_by, make_capability
+from avm.host.making import Make, made_by, make_capability, overdue
 from avm.host.operate import Created
 from avm.host.state import Status
 from avm.limits import Limits
@@ -194,23 +194,45 @@ def test_w20_each_ask_of_a_factory_makes_one_machine_or_none_wherever_it_is_cut(
     raise AssertionError("the life has more steps than were cut")
 
 
-def test_w20_what_waits_to_be_made_past_its_deadline_is_undelivered_and_never_made() -> None:
+def test_w20_what_waits_to_be_made_at_its_deadline_is_undelivered_and_never_made() -> None:
     world, client, made = works()
     ordered = buyer(world, client, made["make"])
-    client.send(ordered["order"], "hangs")
-    client.send(ordered["order"], GOOD)
+    client.send(ordered["order"], "hangs", GOOD)
     while not any(worker.hangs for worker in world.workers.values()):
         assert world.step()
     world.settle()
-    world.now_ms += 61_000
+    factory = world.machine("works")
+    assert len(world.core.host.making[factory.address].batches) == 2
+    world.core.hear_clock(world.now_ms + 61_000)
+    for ask in list(factory.asks or ()):
+        overdue(world.core.host, factory.address, ask + 1)
+    closing = [ask.closing for ask in (factory.asks or {}).values()]
+    assert closing == [False, True], "the first is undecided, its turn is being taken"
     for number, worker in list(world.workers.items()):
         if worker.hangs:
             world.lose(number, "died")
-    world.core.tick(world.now_ms)
     world.advance(120)
     why = sorted(one[0] for one in replayed(world, "buyer").told)
     assert len(why) == 2 and "made" not in why
     assert not shops_of(world) and replayed(world, "works").made == 0
+    whole(world)
+
+
+def test_w20_what_waited_to_be_made_while_the_host_was_away_too_long_is_never_made() -> None:
+    world, client, made = works()
+    ordered = buyer(world, client, made["make"])
+    client.send(ordered["order"], GOOD)
+    world.eager = False
+    host = world.core.host.address
+    while not any(receiver == host for (_from, receiver, _seq), _ in world.store.rows("outbox")):
+        assert world.step()
+    world.die()
+    world.now_ms += 61_000
+    world.start()
+    world.eager = True
+    world.advance(70)
+    assert not shops_of(world) and replayed(world, "works").made == 0
+    assert len(replayed(world, "buyer").told) == 1
     whole(world)
 
 
@@ -265,7 +287,7 @@ def test_p03_a_recording_in_which_machines_are_made_reruns_the_same() -> None:
     """Also where all steps are taken again, from the begin of each segment, in the middle of making."""
     world, client, made = works()
     ordered = buyer(world, client, made["make"])
-    taped = Taped(world, segment_bytes=4_000)
+    taped = Taped(world, segment_bytes=14_000)
     for said in (GOOD, "no stock", GOOD, "dies"):
         client.send(ordered["order"], said)
         world.settle()
