@@ -4,6 +4,7 @@ Steps 4 to 6 of the journey for a batch that is for the host. A factory is an or
 such a capability; what it is asked it asks the host, and the host takes the first turn of a new machine.
 The batch waits in the factory's outbox, and its verdict is in the commit with which the machine begins:
 so each ask makes one machine or none, wherever the host dies. The answer is what `init` sends to the reply.
+Of one that breaks the factory, which is the operator's, hears how.
 """
 
 from dataclasses import dataclass
@@ -112,14 +113,18 @@ class Make:
     def finish(self, host: Host, flight: Flight) -> bool:
         machine, batch, answer = flight.machine, self.batch, flight.answer
         assert answer is not None
-        if not _may_make(host, batch) or answer[0]:
+        if not _may_make(host, batch):
+            self._undo(host, machine, "rejected", "")
+            return False
+        if answer[0]:
             why = "refused" if answer[0] == REFUSED else "rejected"
-            self._undo(host, machine, why, str(answer[2]) if why == "refused" else "")
+            word = answer[2] if why == "refused" else answer[3] or answer[2]
+            self._undo(host, machine, why, str(word))
             return False
         try:
             birth = birth_of(host, flight)
-        except Unborn:
-            self._undo(host, machine, "rejected", "")
+        except Unborn as error:
+            self._undo(host, machine, "rejected", str(error))
             return False
         begin_life(host, flight, batch.sender, birth)
         given = {"by": batch.sender, "code": machine.code}
@@ -130,7 +135,7 @@ class Make:
         return True
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
-        self._undo(host, machine, "rejected", "")
+        self._undo(host, machine, "rejected", why)
 
     def _undo(self, host: Host, machine: Machine, why: str, word: str) -> None:
         erase(host, machine)

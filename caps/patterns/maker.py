@@ -7,7 +7,7 @@ What is sent to `make` is the new machine's whole environment, and what its `ini
 ask makes one machine, or none if it refuses. The code is the operator's choice, who alone can create a
 maker: it is given a capability to the host that names the code. From the first message to `revoke` on it
 makes nothing more, and has let go of that; what it made stays. Of an outcome that leaves open whether a
-machine was made it counts one. (KeyKOS factories: Hardy 1985; Miller 2006: parenthood.)
+machine was made it counts one. How an `init` broke it prints, for its operator, and tells nobody else. (KeyKOS factories: Hardy 1985; Miller 2006: parenthood.)
 """
 
 from dataclasses import replace
@@ -49,6 +49,9 @@ def step(message: Message, state: Maker) -> Step[Maker]:
             reply = state.me(Making(message.reply))
             ask = Send(state.host, environment, reply=reply, apart=True)
             return [ask], replace(state, made=state.made + 1)
+        case Making(reply), Failed("rejected", how, back):
+            print(how)
+            return answer(reply, Failed("rejected", "", back)), replace(state, made=state.made - 1)
         case Making(reply), outcome:
             nothing = isinstance(outcome, Failed) and outcome.why in NOTHING_HAPPENED
             return answer(reply, outcome), replace(state, made=state.made - nothing)

@@ -50,6 +50,13 @@ FAULTS = [
         f"{TESTS}::test_w26_a_revoked_factory_makes_nothing_more_and_what_it_made_stays",
     ),
     Fault(
+        "who has a machine made hears how its init broke",
+        "caps/patterns/maker.py",
+        'Failed("rejected", "", back)',
+        'Failed("rejected", how, back)',
+        f"{TESTS}::test_w20_an_init_that_fails_is_told_and_leaves_nothing",
+    ),
+    Fault(
         "a factory makes one more than it may",
         "caps/patterns/maker.py",
         "if state.made >= state.at_most:",
