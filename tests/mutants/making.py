@@ -1,6 +1,8 @@
-"""The seeded faults of making machines: an ask that makes two or none, and power beyond what was granted."""
+"""The seeded faults of making machines: an ask that makes two or none, power beyond what was granted; and of forks."""
 
 from tests.mutants.faults import Fault
+
+UNDER_WAY = "tests/avm/test_forks_under_way.py"
 
 TESTS = "tests/sim/test_making.py"
 CUT = f"{TESTS}::test_w20_each_ask_of_a_factory_makes_one_machine_or_none_wherever_it_is_cut"
@@ -76,6 +78,20 @@ FAULTS = [
         "    withdraw(host, batch)\n    if machine is not None:\n",
         "    if machine is not None:\n",
         f"{TESTS}::test_w20_what_waits_to_be_made_at_its_deadline_is_undelivered_and_never_made",
+    ),
+    Fault(
+        "a fork sends what is under way to capabilities without caveats",
+        "avm/run/underway.py",
+        "                return sent_to\n",
+        "                return sent_to._replace(caveats=())\n",
+        f"{UNDER_WAY}::test_x05_what_is_on_its_way_is_sent_to_what_its_sender_holds",
+    ),
+    Fault(
+        "a fork takes what was sent apart for one batch",
+        "avm/run/targets.py",
+        "            if len(send) == WHOLE and send[APART]:\n",
+        "            if not send:\n",
+        f"{UNDER_WAY}::test_x05_what_is_on_its_way_is_sent_to_what_its_sender_holds",
     ),
     Fault(
         "in a rerun a worker lacks the code of what failed to begin in it",

@@ -316,7 +316,7 @@ def test_w20_who_is_at_another_host_has_machines_made_by_a_granted_factory() -> 
     net.settle()
     (answer,) = client.outcomes[ask]
     assert isinstance(answer, Map)
-    ask = client.ask(answer["take"], 3)  # type: ignore[arg-type]
+    ask = client.ask(answer["take"], 3)
     net.settle()
     assert client.outcomes[ask] == [4]
     assert len(shops_of(there)) == 1 and not shops_of(here)
