@@ -1,12 +1,13 @@
 """A factory of the host: each ask makes one machine beside it, or none, wherever the host dies."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from avm import Failed, Map
+from avm import Capability, Failed, Map, Me, Message, Send, Step
 from avm.host import journal
 from avm.host.acts import Needs
 from avm.host.capability import Local, from_bytes, to_bytes
@@ -30,7 +31,7 @@ from tests.sim.taped import InProcess, Taped, rerun
 from tests.sim.test_audit import entries as audit_entries
 from tests.sim.test_carrying import export
 from tests.sim.test_lives import TINY, USUAL, Lives
-from tests.sim.test_rows import names, outcome
+from tests.sim.test_rows import Held, Steps, names, outcome
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "making.json"
 GOOD: dict[str, Any] = {"stock": 7}
@@ -260,6 +261,38 @@ def test_w20_the_host_makes_nothing_for_what_only_looks_like_its_capability() ->
     assert outcome(world, client, ask) == Failed("rejected"), "no client asks the host itself"
     assert not shops_of(world)
     assert made["make"]
+
+
+class Greedy(Steps):
+    """A factory of its own code: it asks for one machine, or for two in one batch."""
+
+    def __init__(self) -> None:
+        super().__init__(self._ask)
+
+    def _init(self, message: Message, me: Me) -> Step[Held]:
+        assert isinstance(message.content, Map)
+        host = message.content["host"]
+        assert isinstance(host, Capability)
+        return message.answer({name: me(name) for name in self.names}), Held(me, caps=(host,))
+
+    def _ask(self, message: Message, state: Held) -> Step[Held]:
+        if message.context == "c":
+            return [], replace(state, seen=(*state.seen, message.content))
+        ask = Send(state.caps[0], GOOD, reply=state.me("c"))
+        return [ask, ask] if message.context == "b" else [ask], state
+
+
+def test_w20_the_host_is_asked_for_one_machine_a_batch() -> None:
+    world = Watched(1)
+    client = world.client()
+    made = names(client, factory_in(world, code=Greedy()))
+    client.send(made["b"], None)
+    client.send(made["a"], None)
+    world.settle()
+    no, also_no, shop = replayed(world, "works").seen
+    assert (no, also_no) == (Failed("rejected"), Failed("rejected")) and "take" in shop
+    assert len(shops_of(world)) == 1
+    whole(world)
 
 
 def test_w26_the_audit_log_and_the_causes_say_who_had_a_machine_made() -> None:
