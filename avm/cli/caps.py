@@ -21,12 +21,14 @@ ACTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "graph": ("avm.cli.caps_graph", "[N..]"),
         "narrow": ("avm.cli.caps_narrow", "CAP"),
         "forward": ("avm.cli.caps_forward", "CAP"),
+        "factory": ("avm.cli.caps_factory", "FILE"),
         "revoke": ("avm.cli.caps_revoke", "CAP"),
     }
 )
 # The options of the acts that look; those that make something name their own.
 LOOKING = (
     ("check", ("ls",)),
+    ("at_most", ("factory",)),
     ("dry_run", ("revoke",)),
     ("generation", ("revoke",)),
     ("svg", ("graph",)),
@@ -39,12 +41,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
     behind = {act: wanted for act, (_module, wanted) in ACTS.items()}
     add_word(parser, "act", tuple(ACTS), "ls", behind)
-    text = "avm:..., or MACHINE.name; a machine or another party by its name"
+    text = "avm:..., or MACHINE.name; a machine or another party by its name; factory: a file"
     parser.add_argument("words", metavar="CAP", nargs="*", help=text)
     check_text = "ls: look at the state itself for what it still refers to"
     parser.add_argument("--check", action="store_true", help=check_text)
     caps_narrow.add_options(parser)
     caps_forward.add_options(parser)
+    most_text = "factory: it makes so many machines and no more (default: 100)"
+    parser.add_argument("--at-most", metavar="N", help=most_text)
     dry_text = "revoke: only show who would lose what"
     parser.add_argument("--dry-run", action="store_true", help=dry_text)
     generation_text = "revoke --dry-run: of machine N this key generation and those before"

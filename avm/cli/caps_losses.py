@@ -7,7 +7,7 @@ from typing import Any
 
 from avm.authority.holding import target_of
 from avm.authority.reach import Cut, a_generation, losses, one_capability
-from avm.cli.caps_forward import ACCESS, REVOKE
+from avm.cli.caps_forward import ENDED, REVOKE
 from avm.cli.caps_read import authority, cap_of, hop_json, hop_line, unseen
 from avm.cli.errors import CliError, Usage
 from avm.cli.output import counted, print_json, say
@@ -66,7 +66,8 @@ def _alone(args: argparse.Namespace, found: Authority, address: bytes) -> Iterat
     machine = found.machines.get(address)
     if args.generation is not None or machine is None:
         return
-    if not {ACCESS, REVOKE} <= found.reader.names(machine).keys():
+    names = found.reader.names(machine).keys()
+    if not any({word, REVOKE} <= names for word in ENDED):
         name = machine.name
         said = f"{name} is no forwarder: this capability cannot be ended alone"
         yield f"{said}, only with its generation, by `avm-host keys revoke {name} --generation G`"

@@ -31,6 +31,7 @@ from avm.host.acts import Act, Signal
 from avm.host.away import leave, offer_all, wake
 from avm.host.batch import Batch, Said
 from avm.host.capability import Cap
+from avm.host.creating import ENTROPY_BYTES, conceive
 from avm.host.dispatch import pump
 from avm.host.effects import Done, Verdict
 from avm.host.keys import Keyring
@@ -41,11 +42,10 @@ from avm.host.placing import kill
 from avm.host.state import Client, Group, Host, Key, Machine, Mode, Status
 from avm.limits import Limits
 from avm.machine import frames
-from caps.identity import Endpoint, Identity, RootKey
+from caps.identity import Endpoint, Identity
 
 P = ParamSpec("P")
 T = TypeVar("T")
-ENTROPY_BYTES = 88
 
 
 class Core:
@@ -314,15 +314,7 @@ class Core:
         if name in host.names:
             operate.refuse(host, request, f"{name} exists; `upgrade {name} FILE`")
             return
-        seed, secret, nonce = entropy[:32], entropy[32:64], entropy[64:88]
-        identity = RootKey(seed).identity({"name": name, "type": "avm"})
-        sealed = host.keys.close_machine(seed, secret, nonce)
-        address = identity.address
-        number = host.new_id()
-        status = Status.CREATING
-        machine = Machine(number, address, name, status, code, sealed, identity.to_bytes())
-        host.machines[address] = host.by_id[number] = host.names[name] = machine
-        host.keys.add_machine(address, sealed)
+        machine = conceive(host, name, code, entropy)
         operate.act_on(host, machine, operate.Create(request, sender, bundle, content, caps))
 
     def upgrade(self, request: int, machine: Machine, code: bytes, bundle: bytes) -> None:

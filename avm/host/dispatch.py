@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from avm.host import making
 from avm.host.acts import Act, Loading, Needs, Signal, Snapshot
 from avm.host.batch import Batch
 from avm.host.capability import Local, Reply
@@ -30,6 +31,8 @@ def pump(host: Host) -> None:
     """Gives out work until nobody is ready or no worker has room."""
     if host.full:
         return
+    if host.making:
+        making.begin(host)
     ready = host.ready
     while ready or _wake_all(host):
         machine = ready.popleft()

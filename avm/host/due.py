@@ -4,7 +4,7 @@ The core calls it with each key whose time has come; what is stored about it cha
 commit.
 """
 
-from avm.host import audited, clients, hearing, landing, moving, peering, verdicts
+from avm.host import audited, clients, hearing, landing, making, moving, peering, verdicts
 from avm.host.outbox import outcome, outcomes, settle, void, withdraw
 from avm.host.plan import fire_timer
 from avm.host.state import Client, Host, Key, Machine
@@ -52,6 +52,9 @@ def _batch_due(host: Host, sender: bytes, receiver: bytes, seq: int) -> None:
         withdraw(host, batch)
         if not owner.flights:
             _void_headers(host, owner, sender)
+        return
+    if receiver == host.address:
+        making.overdue(host, sender, seq)
         return
     batch = host.outbox.get((sender, receiver, seq))
     if batch is None:

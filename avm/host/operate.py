@@ -5,32 +5,22 @@ commit, with its entry in the journal, or refused as a whole.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from avm.host import capability, journal, kinds
+from avm.host import journal
 from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.audited import granted, named, note
 from avm.host.capability import Cap, Reply
+from avm.host.creating import Unborn, begin_life, birth_of, first_turn
 from avm.host.effects import Done, Publish, ToWorker
 from avm.host.entry import append
 from avm.host.fold import suspend
 from avm.host.outbox import make_ready, outcomes, void
 from avm.host.placing import forget
-from avm.host.plan import Unfit, carry_out, plan_sends, sent_by
-from avm.host.refer import (
-    BadReference,
-    ContextTooLarge,
-    collect,
-    from_reference,
-    intern,
-    slots_in,
-    to_reference,
-)
+from avm.host.refer import collect, intern, slots_in, to_reference
 from avm.host.state import Flight, Host, Machine, Mode, Status, Worker
 from avm.machine import frames
-from caps.codec import encode_state
-from caps.slots import Me
 
 REMOVE_ALL = 2**40
 
@@ -65,13 +55,17 @@ def act_on(host: Host, machine: Machine, *acts: Act) -> None:
 
 @dataclass(slots=True)
 class Create:
-    """Takes a new machine's first turn, `init`; without it there is no machine."""
+    """Takes a new machine's first turn, `init`; without it there is no machine.
+
+    `more` are bundles that it comes with beside its own, by their hashes.
+    """
 
     request: int
     sender: bytes
     bundle: bytes
     content: bytes
     caps: tuple[Cap, ...]
+    more: dict[bytes, bytes] = field(default_factory=dict)
     needs: Needs = Needs.WORKER
     kind: int = frames.TURN
     again: bool = True
@@ -80,19 +74,10 @@ class Create:
         machine = flight.machine
         worker = machine.worker
         assert worker is not None
-        flight.now_ms = host.now_ms
-        flight.fresh, flight.fresh_of, flight.came = [], {}, None
         deadline_ms = host.now_ms + round(host.limits.ask_s * 1000)
         reply = Reply(host.address, self.request, deadline_ms)
-        inner = [to_reference(machine, cap, flight) for cap in (reply, *self.caps)]
-        context = encode_state(Me())[0]
-        said = [context, self.content, inner[0], inner[1:], []]
-        channel = frames.channel_name(self.sender, machine.address)
-        flight.given = frames.pack([flight.now_ms, channel, 0, False, [said]])
-        told: list[list[Any]] = [
-            [frames.LOAD, machine.id, machine.code, None, [], 0, 0],
-            [frames.TURN, machine.id, flight.token, frames.INIT, flight.given],
-        ]
+        place = (frames.channel_name(self.sender, machine.address), 0)
+        told = first_turn(host, flight, place, reply, self.content, self.caps)
         return to_worker(worker, machine.code, self.bundle, told)
 
     def finish(self, host: Host, flight: Flight) -> bool:
@@ -105,39 +90,21 @@ class Create:
             self.refuse(host, machine, f"{said} to be created{word}{detail}")
             return False
         try:
-            plan = plan_sends(host, flight, answer[2])
-            kinds.check(flight, answer[2])  # of references that the plan has resolved
-            own = plan.batches.pop(host.address, [])
-            told = frames.unpack_names_untrusted(answer[3] if len(answer) > 3 else None)
-            machine.has_signal, pairs = told
-            names = {
-                name: from_reference(host, machine, flight, reference) for name, reference in pairs
-            }
-        except (Unfit, BadReference, ContextTooLarge, frames.BadFrame) as error:
+            birth = birth_of(host, flight)
+            own = birth.plan.batches.pop(host.address, [])
+            if any(type(said.to) is not Reply for said in own):
+                raise Unborn("the host's own capabilities are not for a first turn")
+        except Unborn as error:
             self.refuse(host, machine, f"failed to be created: {error}")
             return False
-        runtime = (machine.code, host.python, host.version, 1)
-        printed = flight.printed
-        sent = sent_by(host, machine, plan)
-        fields = (self.sender, flight.given, flight.output, *runtime, *([sent] if sent else []))
-        append(host, machine, journal.INIT, *fields, printed=printed)
-        machine.status, machine.loaded = Status.RUNNING, True
-        host.spans.begin(machine.id, machine.snapshot_at)
-        machine.python, machine.version = host.python, host.version
-        machine.now_ms = flight.now_ms
-        host.group.dirty[("code", machine.code)] = self.bundle
-        for name, cap in names.items():
-            row = capability.to_bytes(cap)
-            host.bound[(machine.id, name)] = host.group.dirty[("name", machine.id, name)] = row
-        if answer[1]:
-            intern(host, machine, flight)
-        carry_out(host, machine, plan, flight.now_ms)
+        begin_life(host, flight, self.sender, birth)
+        for code, bundle in ((machine.code, self.bundle), *self.more.items()):
+            host.group.dirty[("code", code)] = bundle
         given = {"by": self.sender, "code": machine.code, "granted": granted(self.caps)}
-        note(host, "created", machine, **given, names=named(names))
+        note(host, "created", machine, **given, names=named(birth.names))
         content = own[0].content if own else None
         answered = own[0].caps if own else ()
-        host.group.after.append(Publish(machine.address))
-        done(host, self.request, Created(machine, content, answered, names))
+        done(host, self.request, Created(machine, content, answered, birth.names))
         return True
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:

@@ -14,7 +14,7 @@ from avm.host.judging import good_for_client
 from avm.host.links import tell_away
 from avm.host.returning import may_not_drop, own_copy
 from avm.host.scheduler import Queue
-from avm.host.state import RUNNING, SUSPENDED, Ask, Client, Host, Machine, Mode, Status
+from avm.host.state import RUNNING, SUSPENDED, Ask, Client, Host, Machine, Making, Mode, Status
 from caps.codec import encode_content
 from caps.value import Failed
 
@@ -66,6 +66,10 @@ def route(host: Host, batch: Batch) -> None:
             outcomes(host, batch, "rejected", "")
             _count_taken(host, batch)
         return
+    if batch.receiver == host.address:
+        keep(host, batch)
+        for_host(host, batch)
+        return
     if owner is None and (host.networked or batch.seq > 1 or has_moved(host, batch.receiver)):
         # Numbers that another host has seen are not used again: the batch waits for a network.
         keep_away(host, batch)
@@ -81,6 +85,15 @@ def route(host: Host, batch: Batch) -> None:
     keep(host, batch)
     host.channel(batch.sender, batch.receiver).received = batch.seq
     enqueue(host, owner, batch)
+
+
+def for_host(host: Host, batch: Batch) -> None:
+    """Puts a batch in line that is for the host itself: machines are to be made for its sender."""
+    line = host.making.get(batch.sender)
+    if line is None:
+        line = host.making[batch.sender] = Making()
+    line.batches.append(batch)
+    host.channel(batch.sender, batch.receiver).received = batch.seq
 
 
 def has_moved(host: Host, address: bytes) -> bool:

@@ -19,6 +19,7 @@ from avm.host.clients import open_ask
 from avm.host.effects import Export, Publish
 from avm.host.header import digest_of_header, pack_body
 from avm.host.links import say_after, say_passage_after
+from avm.host.making import codes_made
 from avm.host.moves import LEAVING, Leaving, key_of, leaving_bytes
 from avm.host.operate import refuse
 from avm.host.outbox import forget_channel, settle
@@ -88,6 +89,8 @@ def why_not(host: Host, machine: Machine, to: bytes) -> str:
     own = [one for pair, one in host.channels.items() if machine.address in pair]
     if any(one.frozen for one in own):
         return "a channel of it is frozen: `avm-host channels`"
+    if codes_made(host, machine):
+        return "it has machines made at this host, and could not elsewhere"
     if _size(host, machine, own) > ITEM_BYTES_MAX:
         return f"it holds more than {ITEM_BYTES_MAX:,} bytes beside its journal"
     return ""

@@ -14,7 +14,7 @@ from avm.host import batch as batches
 from avm.host.away import outgoing_of
 from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.operate import REMOVE_ALL
-from avm.host.outbox import enqueue
+from avm.host.outbox import enqueue, for_host
 from avm.host.state import (
     Ask,
     Channel,
@@ -262,6 +262,8 @@ def _load_batches(host: Host, rows: Rows) -> None:
             enqueue(host, host.machines[receiver], batch)
         elif receiver in host.clients:
             host.clients[receiver].waiting[(sender, seq)] = batch
+        elif receiver == host.address:
+            for_host(host, batch)
         elif batch.header:
             _load_away(host, batch)
     for (receiver, sender, seq), body in rows("inbox"):

@@ -32,6 +32,7 @@ from avm.host.doubt import Verdict as Doubted
 from avm.host.header import Header
 from avm.host.keys import Keyring
 from avm.host.machine_file import Unpacked
+from avm.host.making import Make
 from avm.host.parcel import Parcel
 from avm.host.parting import Leave
 from avm.host.plan import Plan
@@ -72,7 +73,7 @@ _OTHERS = (
     ),
     *(cases.Decision, cases.Claim, cases.Contradiction, cases.Cases),
     *(moves.Asked, moves.Leaving, moves.Redirect, moves.Landing, moves.Moves, Parcel, Leave),
-    *(moves.Carried, Rebuild, generations.Rotate, generations.Revoke),
+    *(moves.Carried, state.Making, Make, Rebuild, generations.Rotate, generations.Revoke),
     *(passage.Move, passage.Willing, passage.Ready, passage.Fetch, passage.Piece),
     *(passage.Landed, passage.Moved, exchange.Want, exchange.Peers),
     *(channel.Open, channel.Mark, channel.Offer, channel.Part, channel.Told, channel.Again),

@@ -254,6 +254,14 @@ class Worker:
 
 
 @dataclass(slots=True)
+class Making:
+    """What a factory has asked the host to make, in order; `machine` is the first's, once it is begun."""
+
+    batches: deque[Batch] = field(default_factory=deque)
+    machine: Machine | None = None
+
+
+@dataclass(slots=True)
 class Group:
     """What the next commit holds: whole folds only."""
 
@@ -312,6 +320,7 @@ class Host:
     moves: Moves = field(default_factory=Moves)
     cases: Cases = field(default_factory=Cases)
     endings: dict[Pair, Ending] = field(default_factory=dict)
+    making: dict[bytes, Making] = field(default_factory=dict)
     audit: AuditLog = field(default_factory=AuditLog)
     dials: dict[bytes, list[tuple[int, Endpoint | None]]] = field(default_factory=dict)
     workers: dict[int, Worker] = field(default_factory=dict)

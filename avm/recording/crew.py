@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from avm.errors import AvmError
 from avm.host.acts import Signal
 from avm.host.effects import Load, ToWorker
+from avm.host.making import Make
 from avm.host.operate import Create, Upgrade
 from avm.host.recover import again, recovery
 from avm.host.state import Flight, Group, Host, Machine, Worker
@@ -264,6 +265,9 @@ class Crew:
         for worker in host.workers.values():
             self.begin(worker.id)
             post = self.posts[worker.id]
+            # It has code that no machine in it is of: of one that failed to begin, or has gone since.
+            for code in sorted(worker.codes & self._kept.codes.keys()):
+                post.waiting.append(self._code(code, self._kept.codes[code]))
             for machine in worker.machines.values():
                 if not machine.loaded or machine.worker is not worker:
                     continue
@@ -290,10 +294,10 @@ class Crew:
             given: list[Any] = [[kind, *place, frames.MESSAGES, flight.given]]
         elif isinstance(act, Signal):
             given = [[frames.TURN, *place, frames.SIGNAL, flight.given]]
-        elif isinstance(act, Create):
-            self.give(
-                host, ToWorker(worker.id, frames.pack([frames.CODE, machine.code, act.bundle]))
-            )
+        elif isinstance(act, Create | Make):
+            bundle = act.bundle if isinstance(act, Create) else self._kept.codes.get(machine.code)
+            code = frames.pack([frames.CODE, machine.code, bundle or b""])
+            self.give(host, ToWorker(worker.id, code))
             load = [frames.LOAD, machine.id, machine.code, None, [], 0, 0]
             given = [load, [frames.TURN, *place, frames.INIT, flight.given]]
         else:

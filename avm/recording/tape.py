@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from avm.host.core import Core
+from avm.host.making import codes_made
 from avm.host.saved import dump_host
 from avm.host.state import Group, Host, Key, Machine
 from avm.recording.ear import attend, leave
 from avm.recording.log import End, Header, State, Stored, pack, pack_told
 
+# The number of no machine: code that none has yet.
+NO_MACHINE = 0
 Snapshot = tuple[int, bytes]
 Entry = tuple[int, bytes, str | None]
 
@@ -91,10 +94,22 @@ class Tape:
         return len(packed)
 
     def keep_loaded(self, store: Reads, bytes_max: int) -> None:
-        """Writes down, at the beginning of a segment, what those are loaded from that are, within bounds."""
-        for machine in self.core.host.machines.values():
+        """Writes down, at the beginning of a segment, what those are loaded from that are, within bounds.
+
+        First what factories make: of that no machine may be there yet.
+        """
+        machines = self.core.host.machines.values()
+        for code in {code for one in machines for code in codes_made(self.core.host, one)}:
+            self._keep_code(code, store)
+        for machine in machines:
             if machine.worker is not None and bytes_max > 0:
                 bytes_max -= self.keep(machine, store)
+
+    def _keep_code(self, code: bytes, store: Reads) -> None:
+        bundle = store.get(("code", code))
+        if bundle is not None:
+            self.codes.add(code)
+            self._write(pack(Stored(NO_MACHINE, code, bundle, None, [])))
 
     def end(self, whole: bool = True) -> None:
         """Listens no more; `whole`: the host stops by itself."""

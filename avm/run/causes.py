@@ -8,9 +8,10 @@ ends at a client, at the host's or the operator's own word, or where another hos
 from dataclasses import dataclass
 
 from avm.host import journal
-from avm.host.chain import is_signal
+from avm.host.chain import input_of, is_signal
 from avm.host.journal import Entry
 from avm.host.state import Machine
+from avm.machine.frames import channel_name
 from avm.run.moments import entry_at
 from avm.run.reading import Reader
 from avm.run.senders import Search, Way
@@ -86,10 +87,18 @@ class Causes:
         """The batch of a turn; None where it took none, or took the host's own word."""
         entry = self._entry(machine, turn)
         if entry.form == journal.INIT:
-            return Way(entry["sender"], machine.address, 0)
+            return self._asked_for(entry, machine)
         if not entry.fields.get("seq") or is_signal(entry):
             return None
         return Way(entry["sender"], machine.address, entry["seq"])
+
+    def _asked_for(self, entry: Entry, machine: Machine) -> Way:
+        """What a machine began with: a client's word, or the batch in which a factory asked the host."""
+        sender, given = entry["sender"], input_of(entry)
+        if given is not None and given.channel == channel_name(sender, self.host):
+            # Each such batch has one message: of one with more no machine is made.
+            return Way(sender, self.host, given.ordinal + 1)
+        return Way(sender, machine.address, 0)
 
     def _own_word(self, step: Step) -> str:
         entry = self._entry(step.machine, step.turn)

@@ -5,7 +5,7 @@ snapshots, code, names and capabilities. Batches on their way between machines o
 a fork of now timers and open asks too. Nothing of other hosts, and no client, is in it.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -20,7 +20,8 @@ from avm.host.keys import Keyring
 from avm.host.state import Channel, Machine, Mode, Status
 from avm.run.moments import Moment, entry_at, moment_at, newest_by, sound
 from avm.run.reading import Kept, Reader
-from avm.run.underway import Ends, UnderWay
+from avm.run.targets import targets_of
+from avm.run.underway import Ends, Sent, UnderWay
 from avm.store.interface import Key, Transaction
 from caps.codec import encode_state
 from caps.sealing import pack_context
@@ -55,10 +56,12 @@ class Copy:
     chosen: Mapping[int, int]
     waiting: bool
     keys: Keyring
+    _by_address: dict[bytes, Machine] = field(default_factory=dict)
 
     def transactions(self, entropy: Iterator[bytes]) -> Iterator[Transaction]:
         """What makes the fork's store; raises NoSuchTurn, StoreDamaged."""
         machines = [one for one in self.reader.machines() if one.id in self.chosen]
+        self._by_address = {one.address: one for one in machines}
         moments = [moment_at(self.reader, one, self.chosen[one.id]) for one in machines]
         pasts: dict[bytes, Past] = {}
         for machine, moment in zip(machines, moments, strict=True):
@@ -141,7 +144,7 @@ class Copy:
         for sender in pasts.keys() & channels.keys():
             channels[sender].sent, channels[sender].sent_ordinal = taken[sender]
         puts: Puts = {}
-        under_way = UnderWay(self.reader, machine, moment, self._lost)
+        under_way = UnderWay(self.reader, machine, moment, self._lost, self._sent_to(machine))
         for batch in under_way.batches({} if self.waiting else ends):
             puts[("outbox", batch.sender, batch.receiver, batch.seq)] = to_bytes(batch)
             channel = channels.setdefault(batch.sender, Channel(batch.sender, machine.address))
@@ -149,6 +152,16 @@ class Copy:
         for sender, channel in channels.items():
             puts[("channel", sender, machine.address)] = rows.encode(channel)
         return puts
+
+    def _sent_to(self, receiver: Machine) -> Sent:
+        """How what was sent to a machine is found in its senders' journals."""
+
+        def sent(sender: bytes, numbers: range) -> Mapping[int, Sequence[Cap]]:
+            machine = self._by_address[sender]
+            turn = self.chosen[machine.id]
+            return targets_of(self.reader, machine, turn, receiver.address, numbers)
+
+        return sent
 
     def _waiting(self, inside: Collection[bytes]) -> Puts:
         """Timers and open asks, and the batches from machines of the fork to machines of the fork."""

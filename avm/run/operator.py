@@ -14,7 +14,9 @@ from avm.host.core import ENTROPY_BYTES, Core
 from avm.host.failed import no_failed
 from avm.host.generations import GRACE_MS_MAX, revoke_generation, rotate
 from avm.host.journal import hash_of_code
+from avm.host.making import AT_MOST_MAX, create_factory
 from avm.host.moves import gone_by
+from avm.host.passage import NAME
 from avm.host.rebuild import rebuild
 from avm.host.state import Machine, Mode
 from avm.run.parts import BadFrame, bytes_in, number_in, text_in
@@ -126,6 +128,9 @@ class Operator:
             case "create":
                 self._create(client, params, request)
                 return None
+            case "factory":
+                self._factory(client, params, request)
+                return None
             case "links" | "channels" | "locate" | "dht" | "drain" | "peers" | "publish":
                 return self._outside(verb, params, request, answer)
             case "move" if params.get("back"):
@@ -223,6 +228,17 @@ class Operator:
         caps = self._caps(params["caps"])
         code, entropy = hash_of_code(bundle), self._entropy(ENTROPY_BYTES)
         self._core.create(request(), client, name, code, bundle, content, caps, entropy)
+        self._core.pump()
+
+    def _factory(self, client: bytes, params: dict[str, Any], request: Callable[[], int]) -> None:
+        name, stem = text_in(params["name"]), text_in(params["stem"])
+        bundle, makes = bytes_in(params["bundle"]), bytes_in(params["makes"])
+        at_most = number_in(params["at_most"])
+        if not NAME.fullmatch(name) or not NAME.fullmatch(stem) or not 1 <= at_most <= AT_MOST_MAX:
+            raise BadFrame("not a factory")
+        entropy = self._entropy(ENTROPY_BYTES)
+        made = (name, bundle, makes, stem, at_most)
+        self._core.do(create_factory, request(), client, *made, entropy)
         self._core.pump()
 
     def _retry(self, request: Callable[[], int], machine: Machine, params: dict[str, Any]) -> None:

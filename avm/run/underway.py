@@ -5,7 +5,7 @@ later stands in the receiver's journal; one that is not taken yet is in the outb
 came with it and was not kept leads to nobody, a reply to its ask among them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ from caps.caveats import parse_caveat_untrusted
 DEADLINE_MS = 7 * 24 * 60 * 60 * 1000
 
 Lost = Callable[[Machine, int], Cap]
+# Of a sender and the numbers of its batches, to which capabilities their messages were sent.
+Sent = Callable[[bytes, range], Mapping[int, Sequence[Cap]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class UnderWay:
     machine: Machine
     moment: Moment
     lost: Lost
+    sent: Sent
 
     def batches(self, ends: dict[bytes, Ends]) -> Iterator[Batch]:
         """The batches of each sender from the one after `taken` to `sent`, in order, as far as they are known."""
@@ -49,6 +52,7 @@ class UnderWay:
         if not any(wanted.values()):
             return
         slots = self.reader.slots(self.machine)
+        sent = {sender: self.sent(sender, numbers) for sender, numbers in wanted.items() if numbers}
         follow = Slots(self.moment.next_slot)
         for link in self.reader.walk(self.machine, self.moment.turn + 1, self.machine.head):
             entry = sound(self.machine, link).entry
@@ -61,26 +65,33 @@ class UnderWay:
                     if follow.next > before
                     else {n: c for n, c in slots.items() if n < before}
                 )
-                yield self._batch(entry, held, before)
+                line = sent[sender].get(entry["seq"], ())
+                yield self._batch(entry, held, before, line)
         for sender, numbers in wanted.items():
             for seq in numbers:
                 row = self.reader.store.get(("outbox", sender, self.machine.address, seq))
                 if row is not None:
                     yield batch.from_bytes(sender, self.machine.address, seq, row)
 
-    def _batch(self, entry: Entry, slots: dict[int, Cap], next_slot: int) -> Batch:
+    def _batch(
+        self, entry: Entry, slots: dict[int, Cap], next_slot: int, line: Sequence[Cap]
+    ) -> Batch:
         """The batch of an entry, by what its turn was given; without messages where that is not known."""
         given = input_of(entry)
         said: list[Said] = []
         ordinal = 0
         if given is not None:
             ordinal = given.ordinal
-            said = [self._said(one, slots, next_slot) for one in given.messages if one]
+            targets = line if len(line) == len(given.messages) else [None] * len(given.messages)
+            both = zip(given.messages, targets, strict=True)
+            said = [self._said(one, to, slots, next_slot) for one, to in both if one]
         size = sum(size_of(one.content, one.caps) for one in said)
         place = (entry["sender"], self.machine.address, entry["seq"], ordinal)
         return Batch(*place, self.moment.now_ms + DEADLINE_MS, tuple(said), size, len(said))
 
-    def _said(self, message: list[Any], slots: dict[int, Cap], next_slot: int) -> Said:
+    def _said(
+        self, message: list[Any], sent_to: Cap | None, slots: dict[int, Cap], next_slot: int
+    ) -> Said:
         def cap(reference: Any) -> Cap:
             match reference:
                 case str():
@@ -101,9 +112,20 @@ class UnderWay:
 
         context, content, *more = message
         reply, inner, context_inner = more[:3] if more else (None, [], [])
-        caps = tuple(map(cap, context_inner))
-        to = Local(self.machine.address, self.moment.generation, 0, 0, None, context, caps)
+        to = self._to(sent_to, context, tuple(map(cap, context_inner)))
         return Said(to, content, tuple(map(cap, inner)), None if reply is None else cap(reply))
+
+    def _to(self, sent_to: Cap | None, context: bytes, caps: tuple[Cap, ...]) -> Local:
+        """What a message was sent to, as its sender holds it; else what is known of that here.
+
+        It was good when it was taken: that its generation was revoked since is no matter.
+        """
+        here, generation = self.machine.address, self.moment.generation
+        if type(sent_to) is Local and (sent_to.address, sent_to.context) == (here, context):
+            if self.machine.revoked < sent_to.generation <= generation:
+                return sent_to
+            return sent_to._replace(generation=generation)
+        return Local(here, generation, 0, 0, None, context, caps)
 
 
 __all__ = ["Ends", "UnderWay"]

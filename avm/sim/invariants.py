@@ -380,6 +380,7 @@ def _unsettled(world: World) -> Iterator[tuple[SimHost, bytes, int]]:
 
 
 def _owners(host: SimHost) -> Iterator[bytes]:
+    yield host.core.host.address
     yield from host.core.host.machines
     yield from host.core.host.clients
 

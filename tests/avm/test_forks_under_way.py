@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avm import narrow
+from avm.host import batch
 from avm.host.chain import input_of
 from avm.run.forking import turns_at
 from avm.run.reading import Reader
@@ -153,3 +156,49 @@ def test_x05_what_comes_with_a_batch_on_its_way_is_what_came() -> None:
     there = {cap for cap in Reader(store).slots(Reader(store).machine("bob")).values()}
     assert now == there and counter["keep"] in there
     assert state_of(store, "bob") == state_of(world.store, "bob")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_x05_what_is_on_its_way_is_sent_to_what_its_sender_holds(apart: bool) -> None:
+    world = SimHost(14)
+    sends = PASSES.replace("Send(to, what)", f"Send(to, what, apart={apart})")
+    ann = make(world, "ann", sends).names["go"]
+    counter = make(world).names
+    client, until = world.client(), world.now_ms / 1000 + 600
+    add = client.hold(counter["add"])
+    once = narrow(add, uses=1, until=until, nonce="n")
+    few = narrow(add, only=["int", 0, 10])
+    tell(client, world, client.hold(ann), {"kept": (once, few)})
+    world.suspend("counter")
+    tell(client, world, client.hold(ann), {"say": 4})
+    chosen = {name: world.machine(name).head - 1 for name in ("ann", "counter")}
+    world.advance(1)
+    world.resume("counter")
+    world.settle()
+    store = fork_of(world, chosen)
+    rows = [batch.from_bytes(b"", b"", 0, body) for _key, body in store.rows("outbox")]
+    targets = [said.to for one in rows for said in one.messages]
+    assert targets == [client.held_as(once), client.held_as(few)]
+    fork = running(store)
+    fork.settle()
+    assert len(list(store.rows("use"))) == 1, "the use counts there too"
+    assert state_of(store, "counter") == state_of(world.store, "counter")
+
+
+def test_x05_what_is_on_its_way_arrives_though_its_sender_gave_up_what_it_was_sent_to() -> None:
+    world = SimHost(15)
+    ann = make(world, "ann", PASSES.replace('{"kept": caps})', "caps)")).names["go"]
+    counter = make(world).names
+    client = world.client()
+    world.suspend("counter")
+    to = narrow(client.hold(counter["add"]), only=["int", 0, 10])
+    tell(client, world, client.hold(ann), {"to": to, "give": 4})
+    chosen = {name: world.machine(name).head - 1 for name in ("ann", "counter")}
+    world.advance(1)
+    world.resume("counter")
+    world.settle()
+    store = fork_of(world, chosen)
+    fork = running(store)
+    fork.settle()
+    assert head(fork, "counter") == chosen["counter"] + 2
+    assert state_of(store, "counter") == state_of(world.store, "counter")

@@ -39,7 +39,7 @@ PATTERNS = Path(__file__).parents[2] / "caps" / "patterns"
 PUPPET = str(puppet.__file__)
 PROPS = {"puppet": PUPPET, "mint": str(PATTERNS / "mint.py")}
 ALL = [(pattern, scene) for pattern, scenes in SCENES.items() for scene in scenes]
-PARTS = {"__init__", "passing", "walking"}
+PARTS = {"__init__", "maker", "passing", "walking"}
 
 few = settings(max_examples=40)
 each_scene = pytest.mark.parametrize(

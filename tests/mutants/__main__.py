@@ -17,6 +17,7 @@ from tests.mutants import (
     crashes,
     fast,
     kinds,
+    making,
     meetings,
     oracle,
     patterns,
@@ -49,6 +50,7 @@ NEWEST = (
     *meetings.FAULTS,
     *testing.FAULTS,
     *shown.FAULTS,
+    *making.FAULTS,
 )
 ALL = (
     *FAULTS,

@@ -77,6 +77,67 @@ def test_w26_a_step_narrows_in_a_worker_process(shell: Shell) -> None:
     shell.ok("verify")
 
 
+GRANTED = """
+from avm import Capability, Failed, Me, Message, Refused, Send, Step, record
+from caps.patterns.passing import Passed, answer, forward
+
+
+@record
+class Market:
+    me: Me
+    make: Capability
+
+
+def init(message: Message, me: Me) -> Step[Market]:
+    match message.content:
+        case {"make": Capability() as make}:
+            return message.answer({"order": me("order")}), Market(me, make)
+    raise Refused("a market takes make")
+
+
+def step(message: Message, state: Market) -> Step[Market]:
+    match message.context, message.content:
+        case "order", environment:
+            return [forward(message, state.make, state.me, environment)], state
+        case Passed(reply), outcome:
+            return answer(reply, outcome), state
+    raise Refused
+"""
+
+
+def test_w20_a_factory_of_the_host_is_granted_used_and_ended(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "market.py").write_text(GRANTED)
+    counter = str(ROOT / "examples" / "counter.py")
+    broken = "TILL = undefined\n\ndef init(message, me):\n    return (), 0\n\nstep = init\n"
+    (tmp_path / "broken.py").write_text(broken)
+    code, _, err = shell("caps", "factory", "broken.py")
+    assert code == 1 and err.count("\n") == 1 and "broken.py:1" in err, err
+    code, _, err = shell("caps", "factory", "missing.py")
+    assert code == 2 and err.count("\n") == 1, err
+    code, _, err = shell("caps", "factory", counter, "--at-most", "0")
+    assert code == 2 and "from 1 to 10,000" in err
+    told = json.loads(shell.ok("caps", "factory", counter, "--at-most", "2", "--json"))
+    assert told["machine"] == "counter-factory-1"
+    shell.ok("create", "market.py", "--grant", f"make={told['capability']['$cap']}")
+    made = json.loads(shell.ok("call", "market.order"))
+    assert shell.ok("call", made["add"]["$cap"], "5").strip() == "5"
+    shell.kill()
+    shell.start()
+    assert shell.ok("call", "counter-1.add", "1").strip() == "6"
+    assert shell.ok("call", "counter.read").strip() == "0"
+    assert "works" not in shell.ok("ls") and "counter-1" in shell.ok("ls")
+    cause = shell.ok("cause", "counter-1", "0")
+    assert "counter-factory-1" in cause and "market" in cause
+    assert "counter-factory-1" in shell.ok("caps", "who-can", "counter-1")
+    assert "counter-1" in shell.ok("audit")
+    shell.ok("replay", "counter-1")
+    shell.ok("replay", "market")
+    assert "makes nothing any more" in shell.ok("caps", "revoke", "counter-factory-1.make")
+    code, _, err = shell("call", "market.order")
+    assert code == 1 and "refused: revoked" in err
+    shell.ok("verify")
+
+
 def test_w26_a_forwarder_is_lent_and_ended(shell: Shell) -> None:
     lent = shell.ok("caps", "forward", "counter.add", "--name", "loan").strip()
     code, _, err = shell("caps", "forward", "counter.add", "--name", "loan")

@@ -76,6 +76,8 @@ class Watched(SimHost):
         host = core.host
         wanted = portrait(host)
         self.agree(wanted, stored(self.store, wanted))
+        for_host = [one for one in host.outbox.values() if one.receiver == host.address]
+        assert sum(len(line.batches) for line in host.making.values()) == len(for_host)
         for machine in host.machines.values():
             own = [one for one in host.outbox.values() if one.sender == machine.address]
             assert machine.outbox_bytes == sum(batch.size for batch in own)
