@@ -69,7 +69,7 @@ class Network:
         self.endpoint = place.advertised or port.endpoint
         self.listener = listen(self, self._receive)
         own = self.endpoint if any(self.endpoint.ip) else None
-        node = Node(keys.root, entropy, endpoints=(own,) if own else (), settings=config.dht)
+        node = Node(keys.key, entropy, endpoints=(own,) if own else (), settings=config.dht)
         now_ms = port.moment().now_ms
         self.shell = NodeShell(node, port.send, self._hear_node, began_ms=now_ms)
         limits = core.host.limits
@@ -183,7 +183,7 @@ class Network:
         self.dialer.link_up(link)
         wire = self.wires.take_up(link)
         number = wire.number
-        assert link.peer is not None
+        assert link.peer is not None and link.proof is not None
         address = self.listener.address_of(link)
         assert address is not None
         way, where = self.ways.link_up(number, link, address)
@@ -192,7 +192,8 @@ class Network:
         if where is not None and not len(self.shell.node.table):
             self.shell.join((where,))
         trip_ms = link.statistics().round_trip_s * 1000
-        self._core.link_up(number, link.peer, wire.room(), where, trip_ms)
+        certificate = link.proof.certificate_bytes
+        self._core.link_up(number, link.peer, wire.room(), where, trip_ms, certificate)
         self.ways.carry_out()
 
     def link_down(self, link: Link, down: Down) -> None:

@@ -390,7 +390,7 @@ def test_providers_of_an_address_are_found_together_with_what_they_say() -> None
     world = small(nodes=30)
     for number in range(3):
         place = world.places[number]
-        home: Identity = world.home(place)
+        home = HostProof(world.home(place))
         world.publish(
             place,
             lambda node, now_ms, home=home: node.publish_provider(  # type: ignore[misc]
