@@ -79,8 +79,7 @@ class Proved:
         """Tell whether this one replaces the other: by a later key of the same host, else by its order."""
         mine, theirs = self.content, other.content
         if isinstance(mine, LocationRecord) and isinstance(theirs, LocationRecord):
-            if mine.rekeys(theirs) or theirs.rekeys(mine):
-                return mine.rekeys(theirs)
+            return mine.newer_than(theirs)
         return self.order > other.order
 
 

@@ -146,13 +146,11 @@ class LocationRecord:
         where = self.location.where
         if now_ms >= self.location.expiry_ms:
             raise ExpiredRecord(f"expired at {self.location.expiry_ms} ms, it is {now_ms}")
-        if isinstance(where, Certificate):
-            certificate = where
-        else:
-            certificate = self.location.certificate
         try:
-            if certificate is not None:
-                certificate.check_time(now_ms)
+            if isinstance(where, Certificate):
+                where.check_time(now_ms)
+            else:
+                self.location.proof.check_time(now_ms)
         except InvalidCertificate as error:
             raise ExpiredRecord(f"its certificate: {error}") from error
 
@@ -174,8 +172,18 @@ class LocationRecord:
             raise InvalidRecord("the record is not signed by the key that must sign it")
 
     def newer_than(self, other: "LocationRecord") -> bool:
-        """Tell whether this one replaces the other: by incarnation, then by sequence."""
+        """Tell whether this one replaces the other: by incarnation, then by sequence.
+
+        Of two of a machine at one host by two keys it is the one whose certificate was made later: an
+        old key of a host must not outbid the new one.
+        """
         assert self.key == other.key
+        mine, theirs = self.location, other.location
+        if isinstance(mine.where, Certificate) and isinstance(theirs.where, Certificate):
+            same = (mine.incarnation, mine.host) == (theirs.incarnation, theirs.host)
+            made = mine.where.terms.sequence, theirs.where.terms.sequence
+            if same and mine.signer != theirs.signer and made[0] != made[1]:
+                return made[0] > made[1]
         return self._order() > other._order()
 
     def contradicts(self, other: "LocationRecord") -> bool:
@@ -191,18 +199,6 @@ class LocationRecord:
         if isinstance(mine.where, Certificate) and isinstance(theirs.where, Certificate):
             return mine.host != theirs.host
         return (mine.host, mine.signer) != (theirs.host, theirs.signer)
-
-    def rekeys(self, other: "LocationRecord") -> bool:
-        """Tell whether this is the machine's at the same host by a key that was certified later.
-
-        Then it is the newer one, whatever the sequence: an old key must not outbid the new one.
-        """
-        mine, theirs = self.location, other.location
-        if not isinstance(mine.where, Certificate) or not isinstance(theirs.where, Certificate):
-            return False
-        same = (mine.incarnation, mine.host) == (theirs.incarnation, theirs.host)
-        later = mine.where.terms.sequence > theirs.where.terms.sequence
-        return same and mine.signer != theirs.signer and later
 
     def _order(self) -> tuple[int, int]:
         return self.location.incarnation, self.location.sequence

@@ -7,8 +7,8 @@ from pathlib import Path
 from avm.cli.errors import CliError, Usage
 from avm.cli.output import print_json, say
 from avm.cli.times import parse_duration, utc
-from avm.run.errors import PassphraseRefused
 from avm.run.directory import Directory
+from avm.run.errors import PassphraseRefused
 from avm.store.files import put
 from caps.certifying import answer_bytes, certify, parse_request_untrusted
 from caps.errors import Malformed
@@ -28,7 +28,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", action="store_true", help=host_text)
     life_text = f"rotate --host, detach, certify: how long the certificate holds; {LIFE} without it"
     parser.add_argument("--life", metavar="TIME", help=life_text)
-    parser.add_argument("--new", action="store_true", help="request: for another key than the one in use")
+    parser.add_argument(
+        "--new", action="store_true", help="request: for another key than the one in use"
+    )
 
 
 def check_options(args: argparse.Namespace) -> None:
@@ -37,7 +39,9 @@ def check_options(args: argparse.Namespace) -> None:
         raise Usage("--host goes with `avm-host keys rotate --host`")
     if args.new and args.act != "request":
         raise Usage("--new goes with `avm-host keys request FILE --new`")
-    if args.life is not None and (args.act not in LIVES or (args.act == "rotate" and not args.host)):
+    if args.life is not None and (
+        args.act not in LIVES or (args.act == "rotate" and not args.host)
+    ):
         raise Usage("--life goes with `keys rotate --host`, `keys detach` and `keys certify`")
 
 
@@ -91,4 +95,6 @@ def _root(args: argparse.Namespace, path: Path) -> tuple[RootKey, Identity]:
     try:
         return parse_root_file_untrusted(body)
     except Malformed:
-        raise Usage(f"{path} has a host's keys, and no root key of `avm-host keys detach`") from None
+        raise Usage(
+            f"{path} has a host's keys, and no root key of `avm-host keys detach`"
+        ) from None

@@ -79,9 +79,7 @@ def _with_new_key(keys: HostKeys, until_ms: int) -> HostKeys:
         raise CliError(f"{away}: `avm-host keys request FILE --new`, and certify that where it is")
     proof, seed = _proof_of(keys), os.urandom(SEED_BYTES)
     key = RootKey(seed).public_key
-    certified = certify_host(
-        root, proof.identity, key, now_ms(), until_ms, proof.certificate
-    )
+    certified = certify_host(root, proof.identity, key, now_ms(), until_ms, proof.certificate)
     root_seed = keys.seed if keys.proof is None else keys.root_seed
     return HostKeys(seed, keys.secret, certified, root_seed)
 
@@ -125,7 +123,9 @@ def _request(
     """Writes what is to be certified where the root key is: the key in use, or another."""
     path = _fresh_path(args.words[0])
     if keys.proof is None or keys.root is not None:
-        raise CliError("the host's root key is here: `avm-host keys rotate --host` needs no request")
+        raise CliError(
+            "the host's root key is here: `avm-host keys rotate --host` needs no request"
+        )
     key = keys.proof.key
     if args.new:
         keys = replace(keys, next_seed=keys.next_seed or os.urandom(SEED_BYTES))
@@ -133,7 +133,9 @@ def _request(
         _write(directory, keys, ASKED)
     assert keys.proof is not None
     put(directory.files, path, request(key, keys.proof, RootKey(keys.seed)).to_bytes())
-    said = f"{path} asks for a certificate of the key {key.hex()}: `avm-host keys certify` makes one"
+    said = (
+        f"{path} asks for a certificate of the key {key.hex()}: `avm-host keys certify` makes one"
+    )
     return {"file": str(path), "key": key.hex()}, said
 
 

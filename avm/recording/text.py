@@ -143,9 +143,7 @@ def _arguments_untrusted(known: Input, said: str) -> list[Any]:
     return list(_object(said, names, known.name, late).values())
 
 
-def _object(
-    said: str, names: list[str], what: str, late: tuple[str, ...] = ()
-) -> dict[str, Any]:
+def _object(said: str, names: list[str], what: str, late: tuple[str, ...] = ()) -> dict[str, Any]:
     """The plain values in a JSON object that has just these keys, the `late` ones or none of them."""
     outer = jsonform.parse(said)
     if type(outer) is dict and not any(name in outer for name in late):

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from avm.cli import keys_root
+from avm.cli import keys_certify, keys_root
 from avm.run import keyfile
 from avm.run.backup import KEYS, take_keys
 from avm.run.directory import Directory
 from avm.run.errors import KeysRefused
 from avm.store.interface import Transaction
 from avm.store.sqlite import SqliteStore
-from caps.certifying import answer_bytes, parse_answer_untrusted, request
+from caps.certifying import answer_bytes, parse_answer_untrusted
 from caps.hostkeys import HostKeys, parse_host_keys_untrusted
 from caps.hostproof import HostProof, certify_host
 from caps.identity import RootKey
@@ -137,15 +137,17 @@ def test_a_host_asked_twice_for_another_key_asks_for_the_same(place: Place, tmp_
 
 
 def test_s07_certificates_of_others_old_or_ended_ones_are_refused(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, tmp_path: Path
 ) -> None:
     detached(place, tmp_path)
     keys = keys_of(place)
     proof = certificate_of(keys)
-    now_ms, late_ms = keys_root.now_ms(), keys_root.now_ms() + 10**10
+    now_ms, late_ms = keys_certify.now_ms(), keys_certify.now_ms() + 10**10
     root, other = RootKey(ROOT_SEED), RootKey(b"o" * 32)
     theirs = certify_host(other, other.identity({}), proof.key, now_ms, late_ms)
-    not_here = certify_host(root, proof.identity, other.public_key, now_ms, late_ms, proof.certificate)
+    not_here = certify_host(
+        root, proof.identity, other.public_key, now_ms, late_ms, proof.certificate
+    )
     ended = certify_host(root, proof.identity, proof.key, now_ms, now_ms - 1, proof.certificate)
     forged = replace(theirs, identity=proof.identity)
     file = tmp_path / "made"
@@ -214,11 +216,8 @@ def test_x01_keys_under_a_passphrase_stay_under_it(place: Place, tmp_path: Path)
     assert keys.root is None and keys.proof == parse_answer_untrusted(made.read_bytes())
 
 
-def test_a_backup_and_an_export_have_the_certified_key(
-    place: Place, tmp_path: Path
-) -> None:
-    root = detached(place, tmp_path)
-    del root
+def test_a_backup_and_an_export_have_the_certified_key(place: Place, tmp_path: Path) -> None:
+    detached(place, tmp_path)
     body = place.body()
     store = SqliteStore.create_or_open(place.directory.store)
     store.commit([Transaction({KEYS: body})])
@@ -264,4 +263,3 @@ def test_options_go_with_their_acts_and_lives_are_bounded(place: Place, tmp_path
     assert place.body() == KEYS_OF
     told = place("keys", "request", file)
     assert told.code == 1 and "root key is here" in told.err
-    assert request is not None

@@ -173,9 +173,7 @@ def test_a_certificate_is_taken_for_the_key_in_use_or_the_next_one_and_no_other(
     waiting = replace(KEYS, root_seed=b"", next_seed=NEXT_SEED)
     assert waiting.certified(LATER) == HostKeys(NEXT_SEED, SECRET, LATER)
     assert PROOF.certificate is not None
-    longer = certify_host(
-        ROOT, IDENTITY, KEY.public_key, NOW_MS, UNTIL_MS + 1, PROOF.certificate
-    )
+    longer = certify_host(ROOT, IDENTITY, KEY.public_key, NOW_MS, UNTIL_MS + 1, PROOF.certificate)
     assert waiting.certified(longer) == replace(waiting, proof=longer)
     with pytest.raises(ValueError, match="another key"):
         replace(KEYS, next_seed=b"").certified(LATER)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bench.dht_world import START_MS, Place, World
 from caps.certificate import Terms, issue
-from caps.identity import Endpoint, Identity, RootKey
+from caps.hostproof import HostProof
+from caps.identity import Endpoint, RootKey
 from dht.contact import Contact, node_id, sign_node_record
 from dht.effects import Ended, Evidence, Seen, Send, Superseded
 from dht.node import Node

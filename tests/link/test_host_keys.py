@@ -34,9 +34,7 @@ def certified(seed: int, *, by: int | None = None, life_ms: int = LIFE_MS) -> Cr
     root, operational = credentials(seed), RootKey((seed + 100).to_bytes(32, "big"))
     now_ms = NOW.now_ms - max(0, -life_ms) - 1
     until_ms = NOW.now_ms + life_ms
-    proof = certify_host(
-        root.key, root.identity, operational.public_key, now_ms, until_ms
-    )
+    proof = certify_host(root.key, root.identity, operational.public_key, now_ms, until_ms)
     certificate = proof.certificate
     assert certificate is not None
     if by is not None:
@@ -124,7 +122,9 @@ def test_s07_a_machine_is_spoken_for_by_the_key_that_is_proven_alone(world: Worl
     machine = root.identity({})
     end_ms = NOW.now_ms + LIFE_MS
     for key in (credentials(1).key, here.key):
-        terms = Terms(machine.address, here.identity.address, key.public_key, 1, 1, 0, end_ms, end_ms)
+        terms = Terms(
+            machine.address, here.identity.address, key.public_key, 1, 1, 0, end_ms, end_ms
+        )
         link.prove_nowait(machine, issue(root, terms))
         world.run(1)
     assert ear.answers == [(machine.address, False), (machine.address, True)]
