@@ -58,7 +58,8 @@ class Proved:
             case LocationRecord(location, _):
                 return location.incarnation, location.sequence
             case ProviderRecord(provider, _):
-                return provider.proof.incarnation, provider.sequence
+                incarnation = provider.proof.incarnation if provider.certificate else 0
+                return incarnation, provider.sequence
             case _:
                 return 0, 0
 

@@ -33,8 +33,9 @@ class Rekeyed(Travels):
     def move(self) -> None:
         super().move()
         net = self.net
-        if net.entropy.chance(0.15):
-            world = net.entropy.choice([one for one in net.worlds if one not in net.down])
+        up = [one for one in net.worlds if one not in net.down]
+        if up and net.entropy.chance(0.15):
+            world = net.entropy.choice(up)
             rotate_key(world)
             net.crash(world, noticed=net.entropy.chance(0.5))
             self.rotated += 1
