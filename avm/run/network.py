@@ -30,7 +30,7 @@ from avm.run.dialing import Dialer
 from avm.run.ways import Ways
 from avm.run.wires import Wires
 from caps.identity import Endpoint, Route
-from dht.effects import Ended, Evidence, Seen, TableChanged
+from dht.effects import Ended, Evidence, Seen, Superseded, TableChanged
 from dht.node import Node
 from dht.proofs import Proved
 from dht.record import Place
@@ -161,6 +161,8 @@ class Network:
         elif isinstance(effect, Evidence):
             self._note("location.contradicted", address=effect.first.key.hex())
             self._keep_contradiction(effect)
+        elif isinstance(effect, Superseded) and effect.key == self._keys.address:
+            self._note("key.replaced", why="the network knows this host by a later key")
         elif isinstance(effect, Ended) and effect.escalated:
             self._note("lookup.escalated", key=effect.key.hex())
 

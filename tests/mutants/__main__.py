@@ -16,6 +16,7 @@ from tests.mutants import (
     campaign,
     crashes,
     fast,
+    hostkey,
     kinds,
     meetings,
     oracle,
@@ -47,6 +48,7 @@ NEWEST = (
     *refusing.FAULTS,
     *meetings.FAULTS,
     *testing.FAULTS,
+    *hostkey.FAULTS,
 )
 ALL = (
     *FAULTS,
