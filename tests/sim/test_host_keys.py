@@ -16,7 +16,7 @@ from avm.sim.world import World
 from caps.certificate import issue, parse_certificate_untrusted
 from caps.hostproof import HostProof, certify_host
 from caps.identity import RootKey
-from tests.sim import apple
+from tests.sim import apple, copse
 from tests.sim.code import ModuleCode
 from tests.sim.grove import Grove, code_of
 from tests.sim.test_between_hosts import Pair
@@ -55,6 +55,36 @@ def test_c02_tokens_are_conserved_though_hosts_change_their_keys_and_machines_mo
     rekeyed.run(40, crash=0.02, cut=0.02, stop=0.01, part=0.03 if seed % 2 else 0.0)
     rekeyed.check()
     assert rekeyed.rotated and rekeyed.moved
+
+
+class RekeyedCopse(copse.Grove):
+    """Whole hosts with their handshakes, records and nodes, which end and start with other keys."""
+
+    rotated = 0
+
+    def disturb(self) -> None:
+        host = self.entropy.choice(self.hosts)
+        if not host.is_on or self.entropy.chance(0.5):
+            super().disturb()
+            return
+        rotate_key(host.sim)
+        host.stop() if self.entropy.chance(0.5) else host.kill()
+        self.rotated += 1
+
+    def check(self) -> None:
+        super().check()
+        for host in self.hosts:
+            counts = host.sim.core.host.counts
+            assert not counts["replaced"] and not counts["contradicted"]
+        assert self.rotated
+
+
+@pytest.mark.parametrize("seed", (1, 2))
+def test_c02_tokens_are_conserved_though_whole_hosts_change_their_keys(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copse, "Grove", RekeyedCopse)
+    copse.play(seed)
 
 
 @pytest.mark.parametrize("seed", (7, 8))
