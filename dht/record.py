@@ -5,7 +5,8 @@ carries what is needed to check it, so storer and reader ask nobody: an identity
 identity's bytes and hashes to its key; a location record is signed.
 
 A host's location holds its endpoints, or who introduces it, and is signed by the host's own key: its
-root key, or the one whose certificate is in the record, whose incarnation is then the record's too. A machine's holds the operational certificate that names its host, no endpoint, and is signed by that
+root key, or the one whose certificate is in the record, whose incarnation is then the record's too. A
+machine's holds the operational certificate that names its host, no endpoint, and is signed by that
 host's key: a host that changes its port publishes one record and not one a machine.
 """
 

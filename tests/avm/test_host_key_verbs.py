@@ -15,6 +15,7 @@ from avm.run.directory import Directory
 from avm.run.errors import KeysRefused
 from avm.store.interface import Transaction
 from avm.store.sqlite import SqliteStore
+from caps import locked
 from caps.certifying import answer_bytes, parse_answer_untrusted
 from caps.hostkeys import HostKeys, parse_host_keys_untrusted
 from caps.hostproof import HostProof, certify_host
@@ -26,6 +27,12 @@ __all__ = ["place"]
 ROOT_SEED = KEYS_OF[:32]
 ADDRESS = RootKey(ROOT_SEED).identity({"type": "avm-host"}).address
 THIRD = "third of three"
+
+
+@pytest.fixture(autouse=True)
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passphrases cost little here: what they cost is promised and tested elsewhere."""
+    monkeypatch.setattr(locked, "MEMORY_KIB", 64)
 
 
 def keys_of(place: Place) -> HostKeys:
@@ -176,9 +183,9 @@ def test_nothing_but_a_request_is_certified_and_by_its_own_root_key_alone(
     words = ("keys", "certify", str(asked), str(root), str(made))
     assert "does not open" in place(*words, said=(ONE,)).err
     assert place("keys", "certify", str(root), str(root), str(made), said=(OTHER,)).code == 2
-    locked = tmp_path / "keys.locked"
-    assert place("keys", "export", str(locked), said=(THIRD,)).code == 0
-    told = place("keys", "certify", str(asked), str(locked), str(made), said=(THIRD,))
+    exported = tmp_path / "keys.locked"
+    assert place("keys", "export", str(exported), said=(THIRD,)).code == 0
+    told = place("keys", "certify", str(asked), str(exported), str(made), said=(THIRD,))
     assert told.code == 2 and "no root key" in told.err
     told = place("keys", "certify", str(asked), str(asked), str(made), said=(OTHER,))
     assert told.code == 2 and "no file of" in told.err

@@ -47,7 +47,7 @@ class Rekeyed(Travels):
         assert not any(world.core.host.counts["replaced"] for world in self.net.worlds)
 
 
-@pytest.mark.parametrize("seed", range(5000, 5006))
+@pytest.mark.parametrize("seed", range(5000, 5004))
 def test_c02_tokens_are_conserved_though_hosts_change_their_keys_and_machines_move(
     seed: int,
 ) -> None:
