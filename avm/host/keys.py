@@ -1,8 +1,8 @@
 """The keys of what lives here: the host, its machines and its clients, all from one secret. Pure.
 
-The host proves itself by its root key, or by an operational key that its root key certifies and that is
-changed without it; see `caps.hostproof`. A machine's keys are its own (they go where it goes) and are kept encrypted under the host's; a
-client's are derived from the host's secret and its address.
+The host proves itself by its root key, or by an operational key that its root key certifies; see
+`caps.hostproof`. A machine's keys are its own (they go where it goes) and are kept encrypted under a
+key that is derived of the host's secret; a client's are derived from the host's secret and its address.
 """
 
 import hashlib

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cbor2
 import pytest
 
 from avm.host.core import Core
@@ -9,6 +10,7 @@ from avm.host.effects import Unlink
 from avm.host.keylife import key_life
 from avm.host.keys import Keyring
 from avm.host.links import peer_of, prove
+from avm.host.roster import from_bytes, to_bytes
 from avm.sim.net import ROOM
 from avm.sim.plan import Crash
 from avm.sim.rekeying import rotate_key
@@ -191,6 +193,18 @@ def test_s07_of_two_keys_under_one_number_the_first_is_kept() -> None:
     terms = replace(proof.certificate.terms, host_key=RootKey(b"t" * 32).public_key)
     assert shown(pair.there.core, HostProof(proof.identity, issue(root, terms))) == [NEWER]
     assert shown(pair.there.core, proof) == []
+
+
+def test_what_is_known_of_hosts_without_such_keys_is_written_as_before() -> None:
+    pair, root = rekeyed()
+    kept = pair.there.core.host.roster
+    known = kept.known[root.address]
+    assert from_bytes(to_bytes(kept)) == kept
+    _changes, (row,) = cbor2.loads(to_bytes(kept))
+    assert row[-2:] == [known.incarnation, known.key]
+    before = from_bytes(cbor2.dumps([kept.changes, [row[:-2]]]))
+    assert (before.known[root.address].incarnation, before.known[root.address].key) == (0, b"")
+    assert cbor2.loads(to_bytes(before)) == [kept.changes, [row[:-2]]]
 
 
 def test_a_host_that_is_met_by_an_old_key_is_dialed_again_later() -> None:

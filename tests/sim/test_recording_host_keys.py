@@ -5,7 +5,9 @@ import pytest
 from avm.recording.inputs import INPUTS
 from avm.recording.log import BadRecording, Segment, State, Told, pack
 from avm.recording.packing import packed
+from avm.recording.rerun import answer
 from avm.recording.text import Teller, items_untrusted
+from avm.sim.host import SimHost
 from avm.sim.rekeying import rotate_key
 from caps.codec import loads_plain_untrusted
 from caps.identity import RootKey
@@ -55,6 +57,23 @@ def test_what_was_recorded_before_there_were_certificates_is_read_as_it_was() ->
     certified = State(b"s" * 32, b"t" * 32, b"body", b"identity", b"certificate")
     assert list(Segment(pack(certified)).items_untrusted()) == [certified]
     assert list(items_untrusted(Teller().lines(certified))) == [certified]
+
+
+def test_p08_an_input_with_a_certificate_that_is_none_is_refused() -> None:
+    (told,) = Segment(
+        pack(
+            Told(
+                1,
+                "link_up",
+                True,
+                [1, RootKey(b"r" * 32).identity({}).to_bytes(), 9, None, "2.0", b"x"],
+                [None, [], None],
+            )
+        )
+    ).items_untrusted()
+    assert isinstance(told, Told)
+    with pytest.raises(BadRecording, match="link_up"):
+        answer(SimHost(1).core, told)
 
 
 def test_p08_a_state_with_half_a_proof_is_refused() -> None:
