@@ -128,7 +128,8 @@ def _request(
         )
     key = keys.proof.key
     if args.new:
-        keys = replace(keys, next_seed=keys.next_seed or os.urandom(SEED_BYTES))
+        # Another each time: one that was asked for before may have been stolen with the rest.
+        keys = replace(keys, next_seed=os.urandom(SEED_BYTES))
         key = RootKey(keys.next_seed).public_key
         _write(directory, keys, ASKED)
     assert keys.proof is not None

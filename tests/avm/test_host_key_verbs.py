@@ -136,11 +136,17 @@ def test_s07_a_key_is_certified_where_the_root_key_is_and_used_where_it_is_broug
     assert place.directory.read_keyring().address == ADDRESS
 
 
-def test_a_host_asked_twice_for_another_key_asks_for_the_same(place: Place, tmp_path: Path) -> None:
-    detached(place, tmp_path)
+def test_s07_each_time_that_another_key_is_asked_for_it_is_another(
+    place: Place, tmp_path: Path
+) -> None:
+    root = detached(place, tmp_path)
     for name in ("one", "two"):
         assert place("keys", "request", str(tmp_path / name), "--new").code == 0
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+        words = (str(tmp_path / name), str(root), str(tmp_path / f"{name} made"))
+        assert place("keys", "certify", *words, said=(OTHER,)).code == 0
+    told = place("keys", "import", str(tmp_path / "one made"))
+    assert told.code == 1 and "certifies a key that is not here" in told.err
+    assert place("keys", "import", str(tmp_path / "two made")).code == 0
 
 
 def test_s07_certificates_of_others_old_or_ended_ones_are_refused(

@@ -208,6 +208,13 @@ FAULTS = [
         REFUSED,
     ),
     Fault(
+        "a key that was asked for before is asked for again",
+        "avm/cli/keys_root.py",
+        "        keys = replace(keys, next_seed=os.urandom(SEED_BYTES))\n",
+        "        keys = replace(keys, next_seed=keys.next_seed or os.urandom(SEED_BYTES))\n",
+        f"{VERBS}::test_s07_each_time_that_another_key_is_asked_for_it_is_another",
+    ),
+    Fault(
         "an older certificate is taken",
         "avm/cli/keys_root.py",
         "    if not later.newer_than(here.certificate):\n",
