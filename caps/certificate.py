@@ -126,9 +126,9 @@ class Certificate:
         if not verify(self.terms.host_key, _RENEWAL_DOMAIN, renewed, self.renewal.signature):
             raise WrongSignature("the renewal is not signed by the host's key")
 
-    def is_for(self, host: Identity) -> bool:
-        """Tell whether this is the host it names, by address and by key."""
-        return self.terms.host == host.address and self.terms.host_key == host.public_key
+    def is_for(self, address: bytes, key: bytes) -> bool:
+        """Tell whether this is the host it names, by address and by the key that it has proven."""
+        return self.terms.host == address and self.terms.host_key == key
 
     def newer_than(self, other: "Certificate") -> bool:
         """Tell whether this one replaces the other: incarnation, then sequence, then expiry."""

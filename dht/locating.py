@@ -225,7 +225,7 @@ class Locating:
             except InvalidRecord:
                 continue
             mark = self.newest.mark(held.kind, held.key, held.speaker)
-            if mark is not None and mark.newest.order > held.order:
+            if mark is not None and mark.newest.newer_than(held):
                 self._send_newer(now_ms, contact, mark.newest)
 
     def _send_newer(self, now_ms: int, contact: Contact, newest: Proved) -> None:
@@ -282,5 +282,5 @@ class Locating:
                 continue
             for held in entry.records:
                 best = newest.get(held.speaker)
-                if best is not None and best.order > held.order:
+                if best is not None and best.newer_than(held):
                     self._send_newer(now_ms, entry.contact, best)

@@ -1,7 +1,8 @@
 """What replaces what: a newer record an older one, never the reverse, and nothing a contested one.
 
-Step 7 of the journey, at the storer and at the reader alike. Two host keys under one incarnation are
-evidence against the address's owner: the first is kept, the incarnation is frozen and the pair told.
+Step 7 of the journey, at the storer and at the reader alike. Two hosts under one incarnation, or two
+keys of a host under one of its own, are evidence against the address's owner: the first is kept, the
+incarnation is frozen and the pair told.
 """
 
 from collections.abc import Iterable
@@ -72,7 +73,7 @@ def _verdict(mark: Mark, record: Proved) -> Verdict:
         return Verdict.SAME
     if newest.contradicts(record):
         return Verdict.CONTRADICTS
-    if record.order <= newest.order:
+    if not record.newer_than(newest):
         return Verdict.OLDER
     if mark.frozen and record.order[0] == newest.order[0]:
         return Verdict.CONTRADICTS

@@ -13,6 +13,8 @@ asks, names no id, and answers nothing.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
+from caps.certificate import Certificate
+from caps.hostproof import HostProof
 from caps.identity import Endpoint, Identity, RootKey
 from dht.asking import Asker, ForCheck, ForLookup, ForStore, Question
 from dht.contact import NODE_ENDPOINTS_MAX, Contact, node_id, reachable, sign_node_record
@@ -87,8 +89,7 @@ class Node:
         self._server = Server(
             settings, self._upkeep, self._shelf, self._proofs, entropy(SECRET_BYTES)
         )
-        self.malformed = 0
-        self.counts: Counter[str] = Counter()
+        self.malformed, self.counts = 0, Counter[str]()
         self._joining: tuple[Endpoint, ...] = ()
         self._refreshing = Refreshing(self.table, self._locating, entropy, settings)
         self._refresh_ms: int | None = None
@@ -165,24 +166,24 @@ class Node:
         subject: Identity,
         incarnation: int,
         where: Where,
+        certificate: Certificate | None = None,
         *,
         at_once: bool = True,
     ) -> Proved:
         """Sign and publish where an address lives, now and each hour; raises `InvalidRecord`.
 
-        One of many that have not changed need not be put `at_once`, before what has.
+        `certificate` is of this host's key. One of many that have not changed need not be put `at_once`.
         """
-        draft, key = Location(subject, incarnation, 0, 0, where), subject.address
+        draft, key = Location(subject, incarnation, 0, 0, where, certificate), subject.address
         record = self._publishing.add(Kind.LOCATION, key, draft, now_ms, at_once=at_once)
         return self._publish(now_ms, record)
 
     def publish_provider(
-        self, now_ms: int, key: bytes, host: Identity, metadata: Mapping[str, str]
+        self, now_ms: int, key: bytes, host: HostProof, metadata: Mapping[str, str]
     ) -> Proved:
         """Sign and publish that this host serves an address, now and each hour."""
-        draft = Provider(key, host, 0, 0, 0, metadata)
-        record = self._publishing.add(Kind.PROVIDER, key, draft, now_ms)
-        return self._publish(now_ms, record)
+        draft = Provider(key, host.identity, 0, 0, 0, metadata, host.certificate)
+        return self._publish(now_ms, self._publishing.add(Kind.PROVIDER, key, draft, now_ms))
 
     def publish(self, now_ms: int, kind: Kind, key: bytes, body: bytes) -> Proved:
         """Publish a record that is signed already, now and each hour; raises `InvalidRecord`."""
@@ -382,10 +383,9 @@ class Node:
             self._retry_ms = now_ms + wait_ms
 
     def _ask_joining(self, now_ms: int) -> None:
-        near = self.id
         for endpoint in self._joining:
             if not self._asker.questions.full and endpoint not in self._endpoints:
-                self._asker.find(now_ms, endpoint, None, near, ForCheck())
+                self._asker.find(now_ms, endpoint, None, self.id, ForCheck())
 
     def _go_on(self, now_ms: int) -> None:
         # What lookups end may begin others, and those may end at once.

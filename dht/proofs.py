@@ -58,7 +58,8 @@ class Proved:
             case LocationRecord(location, _):
                 return location.incarnation, location.sequence
             case ProviderRecord(provider, _):
-                return 0, provider.sequence
+                incarnation = provider.proof.incarnation if provider.certificate else 0
+                return incarnation, provider.sequence
             case _:
                 return 0, 0
 
@@ -69,11 +70,18 @@ class Proved:
         return content.provider.host.address if isinstance(content, ProviderRecord) else b""
 
     def contradicts(self, other: "Proved") -> bool:
-        """Tell whether the two are evidence: one incarnation, two hosts or host keys."""
+        """Tell whether the two are evidence: one incarnation, two hosts or keys of a host's own."""
         mine, theirs = self.content, other.content
         if isinstance(mine, LocationRecord) and isinstance(theirs, LocationRecord):
             return mine.contradicts(theirs)
         return False
+
+    def newer_than(self, other: "Proved") -> bool:
+        """Tell whether this one replaces the other: by a later key of the same host, else by its order."""
+        mine, theirs = self.content, other.content
+        if isinstance(mine, LocationRecord) and isinstance(theirs, LocationRecord):
+            return mine.newer_than(theirs)
+        return self.order > other.order
 
 
 class Proofs:

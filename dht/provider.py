@@ -9,8 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from caps import shape
+from caps.certificate import (
+    CERTIFICATE_BYTES_MAX,
+    Certificate,
+    InvalidCertificate,
+    parse_certificate_untrusted,
+)
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed
+from caps.hostproof import HostProof
 from caps.identity import (
     ADDRESS_BYTES,
     IDENTITY_BYTES_MAX,
@@ -35,7 +42,8 @@ class Provider:
     """What a provider record says, before it is signed; times in milliseconds since 1970.
 
     `seen_ms` is when the host signed it; `metadata` is text by text, at most
-    `METADATA_BYTES_MAX` bytes encoded.
+    `METADATA_BYTES_MAX` bytes encoded. `certificate` is that of the host's key, where it is not its root
+    key.
     """
 
     key: bytes
@@ -44,6 +52,7 @@ class Provider:
     seen_ms: int
     expiry_ms: int
     metadata: Mapping[str, str]
+    certificate: Certificate | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", Map(self.metadata))
@@ -58,7 +67,13 @@ class Provider:
             self.seen_ms,
             self.expiry_ms,
             dict(self.metadata),
+            *([] if self.certificate is None else [self.certificate.to_bytes()]),
         ]
+
+    @property
+    def proof(self) -> HostProof:
+        """By which key it is signed as the host's."""
+        return HostProof(self.host, self.certificate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +101,25 @@ class ProviderRecord:
         """Raise an `ExpiredRecord` from its expiry on."""
         if now_ms >= self.provider.expiry_ms:
             raise ExpiredRecord(f"expired at {self.provider.expiry_ms} ms, it is {now_ms}")
+        try:
+            self.provider.proof.check_time(now_ms)
+        except InvalidCertificate as error:
+            raise ExpiredRecord(f"its certificate: {error}") from error
 
     def check_signed(self) -> None:
-        """Raise an `InvalidRecord` unless its host's root key signed it."""
-        body = dumps_plain(self.provider.fields())
-        if not verify(self.provider.host.public_key, _DOMAIN, body, self.signature):
+        """Raise an `InvalidRecord` unless its host's key signed it."""
+        proof, body = self.provider.proof, dumps_plain(self.provider.fields())
+        try:
+            proof.check_signed()
+        except InvalidCertificate as error:
+            raise InvalidRecord(str(error)) from error
+        if not verify(proof.key, _DOMAIN, body, self.signature):
             raise InvalidRecord("the provider record is not signed by its host")
 
 
 def provide(provider: Provider, signer: RootKey) -> ProviderRecord:
-    """Sign a provider with the host's root key; raises `InvalidRecord` for what nobody would take."""
-    if signer.public_key != provider.host.public_key:
+    """Sign a provider with the host's key; raises `InvalidRecord` for what nobody would take."""
+    if signer.public_key != provider.proof.key:
         raise InvalidRecord("that key does not sign for this host")
     record = ProviderRecord(provider, signer.sign(_DOMAIN, dumps_plain(provider.fields())))
     return parse_provider_untrusted(record.to_bytes())
@@ -106,7 +129,13 @@ def parse_provider_untrusted(body: bytes) -> ProviderRecord:
     """Read a provider record from a stranger's bytes; raises `InvalidRecord` only."""
     try:
         plain = loads_plain_untrusted(body, max_bytes=RECORD_BYTES_MAX, depth=4)
-        fields = shape.array(plain, 8, "provider")
+        fields = shape.items(plain, 9, "provider")
+        certificate = None
+        if len(fields) == 9:
+            octets = fields.pop(7)
+            octets = shape.some_octets(octets, 1, CERTIFICATE_BYTES_MAX, "provider: certificate")
+            certificate = parse_certificate_untrusted(octets)
+        fields = shape.array(fields, 8, "provider")
         shape.version(fields[0], _VERSION, "provider")
         identity = shape.some_octets(fields[2], 1, IDENTITY_BYTES_MAX, "provider: host")
         metadata = shape.text_map(fields[6], "provider: metadata")
@@ -119,6 +148,7 @@ def parse_provider_untrusted(body: bytes) -> ProviderRecord:
             seen_ms=shape.time_ms(fields[4], "provider: last seen"),
             expiry_ms=shape.time_ms(fields[5], "provider: expiry"),
             metadata=metadata,
+            certificate=certificate,
         )
         signature = shape.octets(fields[7], SIGNATURE_BYTES, "provider: signature")
     except Malformed as error:

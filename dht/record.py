@@ -4,8 +4,9 @@ Step 7 of the journey: the outbox asks where an address lives, and the answer is
 carries what is needed to check it, so storer and reader ask nobody: an identity record is the
 identity's bytes and hashes to its key; a location record is signed.
 
-A host's location holds its endpoints, or who introduces it, and is signed by the host's own root key.
-A machine's holds the operational certificate that names its host, no endpoint, and is signed by that
+A host's location holds its endpoints, or who introduces it, and is signed by the host's own key: its
+root key, or the one whose certificate is in the record, whose incarnation is then the record's too. A
+machine's holds the operational certificate that names its host, no endpoint, and is signed by that
 host's key: a host that changes its port publishes one record and not one a machine.
 """
 
@@ -21,6 +22,7 @@ from caps.certificate import (
 )
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed
+from caps.hostproof import HostProof
 from caps.identity import (
     ADDRESS_BYTES,
     IDENTITY_BYTES_MAX,
@@ -62,7 +64,7 @@ class Location:
 
     `where` is how a host is reached, 1 to `ENDPOINTS_MAX` ways, best first: an endpoint of its own, or
     the route of a host that introduces it. For a machine it is the certificate of its host. Times in
-    milliseconds since 1970.
+    milliseconds since 1970. `certificate` is that of the host's key, where it is not its root key.
     """
 
     subject: Identity
@@ -70,9 +72,11 @@ class Location:
     sequence: int
     expiry_ms: int
     where: Where
+    certificate: Certificate | None = None
 
     def fields(self) -> list[object]:
         """Return the fields in the order of the wire, the version first."""
+        certificate = [] if self.certificate is None else [self.certificate.to_bytes()]
         return [
             _VERSION,
             self.subject.to_bytes(),
@@ -80,6 +84,7 @@ class Location:
             self.sequence,
             self.expiry_ms,
             _plain(self.where),
+            *certificate,
         ]
 
     @property
@@ -87,7 +92,12 @@ class Location:
         """The public key that must sign it."""
         if isinstance(self.where, Certificate):
             return self.where.terms.host_key
-        return self.subject.public_key
+        return self.proof.key
+
+    @property
+    def proof(self) -> HostProof:
+        """Of a host's location: by which key it is the host's."""
+        return HostProof(self.subject, self.certificate)
 
     @property
     def host(self) -> bytes:
@@ -137,40 +147,58 @@ class LocationRecord:
         where = self.location.where
         if now_ms >= self.location.expiry_ms:
             raise ExpiredRecord(f"expired at {self.location.expiry_ms} ms, it is {now_ms}")
-        if isinstance(where, Certificate):
-            try:
+        try:
+            if isinstance(where, Certificate):
                 where.check_time(now_ms)
-            except InvalidCertificate as error:
-                raise ExpiredRecord(f"its certificate: {error}") from error
+            else:
+                self.location.proof.check_time(now_ms)
+        except InvalidCertificate as error:
+            raise ExpiredRecord(f"its certificate: {error}") from error
 
     def check_signed(self) -> None:
         """Raise an `InvalidRecord` unless it was ever made by whom it must be made."""
-        where = self.location.where
-        if isinstance(where, Certificate):
-            if where.terms.incarnation != self.location.incarnation:
-                raise InvalidRecord("the certificate is of another incarnation")
-            try:
+        where, certificate = self.location.where, self.location.certificate
+        named = where if isinstance(where, Certificate) else certificate
+        if named is not None and named.terms.incarnation != self.location.incarnation:
+            raise InvalidRecord("the certificate is of another incarnation")
+        try:
+            if isinstance(where, Certificate):
                 where.check_signed(self.location.subject)
-            except InvalidCertificate as error:
-                raise InvalidRecord(str(error)) from error
+            else:
+                self.location.proof.check_signed()
+        except InvalidCertificate as error:
+            raise InvalidRecord(str(error)) from error
         body = dumps_plain(self.location.fields())
         if not verify(self.location.signer, _DOMAIN, body, self.signature):
             raise InvalidRecord("the record is not signed by the key that must sign it")
 
     def newer_than(self, other: "LocationRecord") -> bool:
-        """Tell whether this one replaces the other: by incarnation, then by sequence."""
+        """Tell whether this one replaces the other: by incarnation, then by sequence.
+
+        Of two of a machine at one host by two keys it is the one whose certificate was made later: an
+        old key of a host must not outbid the new one.
+        """
         assert self.key == other.key
+        mine, theirs = self.location, other.location
+        if isinstance(mine.where, Certificate) and isinstance(theirs.where, Certificate):
+            same = (mine.incarnation, mine.host) == (theirs.incarnation, theirs.host)
+            made = mine.where.terms.sequence, theirs.where.terms.sequence
+            if same and mine.signer != theirs.signer and made[0] != made[1]:
+                return made[0] > made[1]
         return self._order() > other._order()
 
     def contradicts(self, other: "LocationRecord") -> bool:
-        """Tell whether the two are evidence: one incarnation, and two hosts or host keys.
+        """Tell whether the two are evidence: one incarnation, and two hosts, or two keys of a host's own.
 
+        A machine's host may change its key meanwhile: which one is its key now the host itself proves.
         It is evidence only when both pass `check_signed`.
         """
         assert self.key == other.key
         mine, theirs = self.location, other.location
         if mine.incarnation != theirs.incarnation:
             return False
+        if isinstance(mine.where, Certificate) and isinstance(theirs.where, Certificate):
+            return mine.host != theirs.host
         return (mine.host, mine.signer) != (theirs.host, theirs.signer)
 
     def _order(self) -> tuple[int, int]:
@@ -199,7 +227,11 @@ def parse_location_untrusted(body: bytes) -> LocationRecord:
 
 
 def _location_record(plain: object) -> LocationRecord:
-    fields = shape.array(plain, 7, "location")
+    fields = shape.items(plain, 8, "location")
+    certificate = None
+    if len(fields) == 8:
+        certificate = _certificate(fields.pop(6))
+    fields = shape.array(fields, 7, "location")
     shape.version(fields[0], _VERSION, "location")
     identity = shape.some_octets(fields[1], 1, IDENTITY_BYTES_MAX, "location: subject")
     location = Location(
@@ -208,15 +240,22 @@ def _location_record(plain: object) -> LocationRecord:
         sequence=shape.integer(fields[3], 0, shape.U32_MAX, "location: sequence"),
         expiry_ms=shape.time_ms(fields[4], "location: expiry"),
         where=_where(fields[5]),
+        certificate=certificate,
     )
+    if certificate is not None and isinstance(location.where, Certificate):
+        shape.refuse("location: two certificates")
     signature = shape.octets(fields[6], SIGNATURE_BYTES, "location: signature")
     return LocationRecord(location, signature)
 
 
+def _certificate(plain: object) -> Certificate:
+    octets = shape.some_octets(plain, 1, CERTIFICATE_BYTES_MAX, "location: certificate")
+    return parse_certificate_untrusted(octets)
+
+
 def _where(plain: object) -> Where:
     if type(plain) is bytes:
-        octets = shape.some_octets(plain, 1, CERTIFICATE_BYTES_MAX, "location: certificate")
-        return parse_certificate_untrusted(octets)
+        return _certificate(plain)
     places = tuple(map(_place, shape.items(plain, ENDPOINTS_MAX, "location: endpoints")))
     if not places or len(set(places)) != len(places):
         shape.refuse("location: endpoints")

@@ -134,7 +134,7 @@ class Storing:
             self._out.append(Evidence(standing, ours))
             return
         own = self._publishing.own.get((ours.kind, ours.key))
-        if own is None or standing.speaker != ours.speaker or standing.order <= own.record.order:
+        if own is None or standing.speaker != ours.speaker or not standing.newer_than(own.record):
             return
         if standing.order[0] > own.record.order[0]:
             self._out.append(Superseded(ours.kind, ours.key, standing))

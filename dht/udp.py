@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import trio
 
+from caps.hostproof import HostProof
 from caps.identity import Endpoint, Identity
 from dht.effects import Effect, Ended, Found, Published, Send
 from dht.node import Node
@@ -121,6 +122,11 @@ class NodeShell:
         record = self.node.publish_location(self.now_ms(), subject, incarnation, where)
         return await self._await_published(record)
 
+    async def publish_host(self, host: HostProof, where: Where) -> Published:
+        """Publish where the host of this node's key is, likewise."""
+        shown = (host.identity, host.incarnation, where, host.certificate)
+        return await self._await_published(self.node.publish_location(self.now_ms(), *shown))
+
     def announce_location(
         self, subject: Identity, incarnation: int, where: Where, at_once: bool
     ) -> None:
@@ -139,7 +145,7 @@ class NodeShell:
             await wait.event.wait()
 
     async def publish_provider(
-        self, key: bytes, host: Identity, metadata: Mapping[str, str]
+        self, key: bytes, host: HostProof, metadata: Mapping[str, str]
     ) -> Published:
         """Publish that this host serves an address."""
         record = self.node.publish_provider(self.now_ms(), key, host, metadata)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
 
-from avm.cli import keys_generations
+from avm.cli import keys_certify, keys_generations
 from avm.cli.arguments import add_json, add_passphrase, add_word
 from avm.cli.errors import Usage
 
@@ -20,8 +20,12 @@ ACTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "unlock": ("avm.cli.keys_lock", ""),
         "export": ("avm.cli.keys_carry", "FILE"),
         "import": ("avm.cli.keys_carry", "FILE"),
+        "detach": ("avm.cli.keys_root", "FILE"),
+        "request": ("avm.cli.keys_root", "FILE"),
+        "certify": ("avm.cli.keys_certify", "REQUEST ROOT FILE"),
     }
 )
+OF_THE_HOST = ("avm.cli.keys_root", "--host")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_word(parser, "act", tuple(ACTS), "host", behind)
     parser.add_argument("words", metavar="ARGUMENT", nargs="*", help="a machine N, or a FILE")
     keys_generations.add_options(parser)
+    keys_certify.add_options(parser)
     add_passphrase(parser)
     add_json(parser)
 
@@ -38,11 +43,14 @@ def run(args: argparse.Namespace, directory: object) -> int:
     """Does what is asked."""
     if args.act not in ACTS:
         raise Usage(f"`avm-host keys {args.act}`: it is one of {', '.join(ACTS)}")
-    module, wanted = ACTS[args.act]
+    is_hosts = args.host and args.act == "rotate"
+    module, wanted = OF_THE_HOST if is_hosts else ACTS[args.act]
     for option, act in keys_generations.OPTIONS:
-        if getattr(args, option) is not None and args.act != act:
+        if getattr(args, option) is not None and (args.act != act or is_hosts):
             raise Usage(f"--{option} goes with `avm-host keys {act} N`")
-    if len(args.words) != len(wanted.split()):
+    keys_certify.check_options(args)
+    words = [*args.words, "--host"] if is_hosts else args.words
+    if len(words) != len(wanted.split()):
         raise Usage(f"it is `{' '.join(f'avm-host keys {args.act} {wanted}'.split())}`")
     code: int = import_module(module).run(args, directory)
     return code

@@ -1,4 +1,7 @@
-"""`keys export`, `keys import`: the host's keys into a file under a passphrase, and out of it."""
+"""`keys export`, `keys import`: the host's keys into a file under a passphrase, and out of it.
+
+`import` takes a certificate of the host's key too; that is done in `keys_root`.
+"""
 
 import argparse
 import os
@@ -7,6 +10,7 @@ from pathlib import Path
 from nacl.exceptions import CryptoError
 
 from avm.cli.errors import CliError, Usage
+from avm.cli.keys_root import take_certificate
 from avm.cli.output import print_json, say, writing_to
 from avm.host.keys import Keyring
 from avm.run import keyfile
@@ -14,6 +18,7 @@ from avm.run.auditing import check_store, note_keys
 from avm.run.directory import Directory
 from avm.run.reading import Reader
 from avm.store.files import put
+from caps.certifying import is_answer
 from caps.locked import ENTROPY_BYTES, LOCKED_BYTES_MAX, is_locked
 
 AGAIN = "export the keys again, or take another copy"
@@ -22,10 +27,18 @@ AGAIN = "export the keys again, or take another copy"
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Writes or reads the file."""
     path = Path.cwd() / args.words[0]
-    act = _export if args.act == "export" else _import
-    address = act(args, directory, path)
+    body = b"" if args.act == "export" else _read(path)
+    is_certificate = is_answer(body)
+    if args.act == "export":
+        address = _export(args, directory, path)
+    elif is_certificate:
+        address = take_certificate(directory, path, body)
+    else:
+        address = _import(directory, path, body)
     if args.json:
         print_json({"address": address.hex(), "file": str(path)})
+    elif is_certificate:
+        say(f"the host's key is certified by {path}: it is used when the host starts")
     elif args.act == "export":
         say(f"{path}: the keys of {address.hex()}, under their passphrase")
     else:
@@ -54,12 +67,15 @@ def _export(args: argparse.Namespace, directory: Directory, path: Path) -> bytes
     return directory.host_address()
 
 
-def _import(args: argparse.Namespace, directory: Directory, path: Path) -> bytes:
-    """Puts the keys where there are none; the store that is there must be of this host."""
+def _read(path: Path) -> bytes:
     with path.open("rb") as file:
-        body = file.read(LOCKED_BYTES_MAX + 1)
+        return file.read(LOCKED_BYTES_MAX + 1)
+
+
+def _import(directory: Directory, path: Path, body: bytes) -> bytes:
+    """Puts the keys where there are none; the store that is there must be of this host."""
     if not is_locked(body):
-        raise Usage(f"{path} is no file of `avm-host keys export`")
+        raise Usage(f"{path} is no file of `avm-host keys export` or `avm-host keys certify`")
     keys = keyfile.unlocked(body, directory.passphrase, path, AGAIN)
     keyring = keyfile.keyring_of(keys, path)
     directory.create()

@@ -8,6 +8,8 @@ from typing import Any
 from avm.cli.arguments import add_json, check_seconds
 from avm.cli.link import fresh_key, reopen
 from avm.cli.output import counted, print_json, say
+from avm.cli.times import utc
+from avm.host.keylife import RENEW
 from avm.run.directory import Directory
 
 ANSWER_S = 30.0
@@ -46,6 +48,12 @@ def _show_reach(reach: Mapping[str, Any]) -> None:
         say("  reach     behind a router or a firewall, and no host introduces it")
 
 
+def ending(key: Mapping[str, Any]) -> str:
+    """That the host's key is about to end, and what to do."""
+    word = "ended" if key["ended"] else "ends"
+    return f"its certificate {word} at {utc(key['until_ms'])}: {RENEW}"
+
+
 def _text(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
@@ -55,6 +63,8 @@ def show(status: Mapping[str, Any]) -> None:
     uptime = _duration(status["uptime_s"])
     say(f"avm-host {status['version']} in {status['dir']}, pid {status['pid']}, up {uptime}")
     say(f"  address   {status['address']}")
+    if status["key"]["ending"]:
+        say(f"  key       {ending(status['key'])}")
     if status["draining"]:
         say("  drains    takes no new work until it is started again: `avm-host stop`")
     if status.get("route"):

@@ -33,7 +33,7 @@ VERBS = (
     Verb("stop", "avm.cli.stop", "let the running host finish its turns and end", HOST, ("stop",)),
     Verb("status", "avm.cli.status", "show the running host", HOST, ("status", "status --wait 10 --json")),
     Verb("config", "avm.cli.config", "print every setting that holds", HOST, ("config", "config --json")),
-    Verb("keys", "avm.cli.keys", "put the host's keys under a passphrase; begin or end key generations of a machine", HOST, ("keys", "keys lock", "keys unlock", "keys export keys.locked", "keys import keys.locked", "keys lock --passphrase-fd 3 3< passphrase", "keys ls counter", "keys rotate counter --grace 7d", "keys revoke counter --generation 0")),
+    Verb("keys", "avm.cli.keys", "put the host's keys under a passphrase, change its key, part from its root key; begin or end key generations of a machine", HOST, ("keys", "keys lock", "keys unlock", "keys export keys.locked", "keys import keys.locked", "keys lock --passphrase-fd 3 3< passphrase", "keys rotate --host", "keys detach root.locked", "keys request asked", "keys certify asked root.locked answer --life 90d", "keys import answer", "keys ls counter", "keys rotate counter --grace 7d", "keys revoke counter --generation 0")),
     Verb("completion", "avm.cli.completion", "print shell completion for bash, zsh or tcsh", HOST, ("completion bash",)),
     Verb(
         "create",

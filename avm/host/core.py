@@ -42,6 +42,7 @@ from avm.host.placing import kill
 from avm.host.state import Client, Group, Host, Key, Machine, Mode, Status
 from avm.limits import Limits
 from avm.machine import frames
+from caps.hostproof import proof_of
 from caps.identity import Endpoint, Identity
 
 P = ParamSpec("P")
@@ -181,9 +182,11 @@ class Core:
         room: int,
         endpoint: Endpoint | None = None,
         round_trip_ms: float = 0.0,
+        certificate: bytes = b"",
     ) -> None:
-        """A link to another host is up, which has proven its identity; it takes `room` bytes now."""
-        hearing.link_up(self.host, number, identity, room, endpoint, round_trip_ms)
+        """A link is up to another host, proven, also by `certificate`; it takes `room` bytes now."""
+        proof = proof_of(identity, certificate)
+        hearing.link_up(self.host, number, proof, room, endpoint, round_trip_ms)
 
     def link_down(self, number: int, fouled: bool = False) -> None:
         """A link is gone; `fouled` when nonsense came by it."""

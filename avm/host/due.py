@@ -34,6 +34,8 @@ def fall_due(host: Host, key: Key) -> None:
             landing.overdue(host, address)
         case "redirect", bytes(address):
             moving.forget_redirect(host, address)
+        case "key", int(number):
+            peering.key_over(host, number)
         case "peers", str(what):
             peering.due(host, what)
         case ("audit",):

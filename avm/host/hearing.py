@@ -22,28 +22,32 @@ from avm.host.passage import Fetch, Landed, Move, Moved, Piece, Ready, Willing
 from avm.host.peers import Link
 from avm.host.state import Host
 from caps.errors import Malformed
-from caps.identity import Endpoint, Identity
+from caps.hostproof import HostProof
+from caps.identity import Endpoint
 
 
 def link_up(
     host: Host,
     number: int,
-    identity: Identity,
+    proof: HostProof,
     room: int,
     endpoint: Endpoint | None,
     round_trip_ms: float,
 ) -> None:
     """A link to another host is up, which has proven its identity; it takes `room` bytes now."""
-    if not peering.is_welcome(host, number, identity.address):
+    if not peering.is_welcome(host, number, proof):
         return
-    peer = links.peer_of(host, identity.address)
-    host.links[number] = Link(number, peer.address, identity, room)
+    peer = links.peer_of(host, proof.address)
+    host.links[number] = Link(number, peer.address, proof.identity, room, key=proof.key)
+    if proof.expiry_ms is not None:
+        host.deadlines.put(("key", number), proof.expiry_ms)
     peer.dialing, peer.tries, peer.again_ms = False, 0, 0
     # The newest link is the one to use: a host that died and came back is on no other.
     before, peer.link = host.links.get(peer.link), number
     if before is not None:
         verdicts.link_lost(host, before)
     peering.came_up(host, host.links[number], endpoint, round_trip_ms)
+    peering.proved(host, proof)
     ending.tell(host, host.links[number])
     for address in list(peer.places):
         wake_all(host, address)

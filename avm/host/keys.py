@@ -1,7 +1,8 @@
 """The keys of what lives here: the host, its machines and its clients, all from one secret. Pure.
 
-A machine's keys are its own (they go where it goes) and are kept encrypted under the host's; a
-client's are derived from the host's secret and its address.
+The host proves itself by its root key, or by an operational key that its root key certifies; see
+`caps.hostproof`. A machine's keys are its own (they go where it goes) and are kept encrypted under a
+key that is derived of the host's secret; a client's are derived from the host's secret and its address.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from nacl.secret import SecretBox
 from avm.host.capability import INVALID, Cap, open_untrusted
 from caps.certificate import Certificate, Terms, issue
 from caps.errors import InvalidCapability, Malformed
+from caps.hostproof import HostProof, proof_of
 from caps.identity import Identity, RootKey, parse_identity_untrusted
 from caps.sealing import MachineKeys
 
@@ -28,16 +30,24 @@ DAY_MS = 24 * 60 * 60 * 1000
 # A certificate holds so long, and from so far back: clocks of two hosts differ.
 CERTIFIED_MS = 30 * DAY_MS
 CLIENT = {"type": "client"}
+HOST = {"type": "avm-host"}
 
 
 class Keyring:
     """Finds the sealing keys of an address of this host, opening each when it is first needed."""
 
-    def __init__(self, seed: bytes, secret: bytes) -> None:
-        """`seed` is that of the host's root key, `secret` seals everything else; 32 bytes each."""
+    def __init__(self, seed: bytes, secret: bytes, proof: HostProof | None = None) -> None:
+        """`seed` is that of the host's key, `secret` seals everything else; 32 bytes each.
+
+        `proof` has the certificate of the key; without one it is the host's root key. A `ValueError`
+        where the key is not the one that is certified.
+        """
         self._seed = seed
-        self.root = RootKey(seed)
-        self.identity = self.root.identity({"type": "avm-host"})
+        self.key = RootKey(seed)
+        self.proof = proof or HostProof(self.key.identity(HOST))
+        if self.proof.key != self.key.public_key:
+            raise ValueError("the key is not the one that is certified")
+        self.identity = self.proof.identity
         self.address = self.identity.address
         self._secret = secret
         self._box = SecretBox(_derive(secret, b"keys at rest", b""))
@@ -48,6 +58,15 @@ class Keyring:
         self._opened: dict[bytes, Cap] = {}
         # Counts the times that a machine's keys came or went.
         self.changes = 0
+
+    @classmethod
+    def of(
+        cls, seed: bytes, secret: bytes, identity: bytes = b"", certificate: bytes = b"", *_: bytes
+    ) -> "Keyring":
+        """The keys of their parts as bytes; raises `Malformed`, and a `ValueError`."""
+        if not certificate:
+            return cls(seed, secret)
+        return cls(seed, secret, proof_of(parse_identity_untrusted(identity), certificate))
 
     def close_machine(self, seed: bytes, secret: bytes, nonce: bytes) -> bytes:
         """A machine's root seed and secret, encrypted for the store; `nonce` is 24 bytes."""
@@ -69,7 +88,7 @@ class Keyring:
 
     @property
     def secrets(self) -> tuple[bytes, bytes]:
-        """What it is made of: the seed of the root key, and the secret of everything else."""
+        """What it is made of: the seed of the host's key, and the secret of everything else."""
         return self._seed, self._secret
 
     def known(self) -> tuple[tuple[tuple[bytes, bytes], ...], ...]:
@@ -78,7 +97,7 @@ class Keyring:
         return (*(tuple(one.items()) for one in every), ((b"", self.changes.to_bytes(8, "big")),))
 
     def knowing(self, *known: tuple[tuple[bytes, bytes], ...]) -> "Keyring":
-        """Itself, with what `known` told of another of the same secrets."""
+        """Itself, with what `known` told of another of the same host."""
         sealed, clients, left, ((_, changes),) = known
         self._sealed, self._clients, self._left = dict(sealed), dict(clients), dict(left)
         self._open.clear()
@@ -141,15 +160,20 @@ class Keyring:
         if found is None:
             return None
         known = parse_identity_untrusted(identity) if identity else found.identity(CLIENT)
+        until_ms = now_ms + CERTIFIED_MS
+        if self.proof.expiry_ms is not None:  # nothing that names a key outlives it
+            until_ms = min(until_ms, self.proof.expiry_ms)
+        if until_ms <= now_ms:
+            return None
         terms = Terms(
             machine=address,
             host=self.address,
-            host_key=self.root.public_key,
+            host_key=self.key.public_key,
             incarnation=incarnation,
             sequence=now_ms // 1000,
             not_before_ms=max(0, now_ms - DAY_MS),
-            expiry_ms=now_ms + CERTIFIED_MS,
-            renew_until_ms=now_ms + CERTIFIED_MS,
+            expiry_ms=until_ms,
+            renew_until_ms=until_ms,
         )
         return known, issue(found, terms)
 

@@ -64,7 +64,7 @@ def prove(host: Host, address: bytes) -> Proof | None:
     made = host.keys.speak_for(address, identity, incarnation, host.now_ms)
     if made is None:
         return None
-    until_ms = host.now_ms + HALF_DAY_MS
+    until_ms = min(host.now_ms + HALF_DAY_MS, made[1].expiry_ms)
     proof = host.proofs[address] = Proof(made[0].to_bytes(), made[1].to_bytes(), until_ms)
     return proof
 
@@ -79,7 +79,7 @@ def proven(
     if before is not None and before[0] == seen and host.now_ms < before[2]:
         return before[1]
     shown = _checked(address, identity, certificate, host.now_ms)
-    if shown is None or not shown.is_for(link.identity):
+    if shown is None or not shown.is_for(link.peer, link.key):
         return None
     if len(link.proofs) >= host.limits.link_channels:
         link.proofs.clear()

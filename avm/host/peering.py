@@ -10,12 +10,13 @@ from avm.host.audited import refused
 from avm.host.channel import pack_frame
 from avm.host.effects import Dial, Say, Unlink
 from avm.host.exchange import PEERS_MAX, Peers, Want
-from avm.host.links import peer_of
+from avm.host.links import no_link, peer_of
 from avm.host.operate import done, refuse
 from avm.host.peers import Link
 from avm.host.roster import RETRY_MS, Known
 from avm.host.state import Host
 from avm.host.verdicts import link_lost
+from caps.hostproof import HostProof
 from caps.identity import Endpoint
 
 LANE = 0
@@ -57,17 +58,46 @@ def known_of(host: Host, address: bytes) -> Known:
 # Links.
 
 
-def is_welcome(host: Host, number: int, address: bytes) -> bool:
-    """Whether a new link may stay; one to a banned host is closed."""
-    if not host.roster.is_banned(address):
-        return True
-    host.counts["banned"] += 1
-    refused(host, "a banned host")
-    peer = host.peers.get(address)
-    if peer is not None:
-        peer.dialing = False
-    host.effects.append(Unlink(number, "banned"))
-    return False
+def is_welcome(host: Host, number: int, proof: HostProof) -> bool:
+    """Whether a new link may stay; one to a banned host, or by a key that was replaced, is closed."""
+    known = host.roster.known.get(proof.address)
+    peer = host.peers.get(proof.address)
+    if known is not None and known.banned:
+        host.counts["banned"] += 1
+        refused(host, "a banned host")
+        if peer is not None:
+            peer.dialing = False
+        host.effects.append(Unlink(number, "banned"))
+        return False
+    if known is not None and known.has_replaced(proof.incarnation, proof.key):
+        host.counts["replaced"] += 1
+        refused(host, "a key that was replaced")
+        host.effects.append(Unlink(number, "its host has shown a newer key"))
+        if peer is not None and peer.dialing:
+            # Whoever is there is not who was dialed: that is tried elsewhere, and again.
+            no_link(host, proof.address)
+            not_made(host, proof.address)
+            moving.link_lost(host, proof.address)
+        return False
+    return True
+
+
+def proved(host: Host, proof: HostProof) -> None:
+    """A host has shown a key: none of an earlier number is taken from it any more."""
+    known = known_of(host, proof.address)
+    if proof.certificate is not None and proof.incarnation > known.incarnation:
+        known.incarnation, known.key = proof.incarnation, proof.key
+        host.group.dirty[ROW] = host.roster
+        for link in list(host.links.values()):
+            if link.peer == proof.address and link.key != proof.key:
+                close(host, link, "its host has shown a newer key")
+
+
+def key_over(host: Host, number: int) -> None:
+    """The certificate of the key by which a link was proven has ended, and the link with it."""
+    link = host.links.get(number)
+    if link is not None:
+        close(host, link, "the certificate of its host's key has ended")
 
 
 def came_up(host: Host, link: Link, endpoint: Endpoint | None, round_trip_ms: float) -> None:
@@ -130,6 +160,7 @@ def unlinked(host: Host, number: int) -> Link | None:
     link = host.links.pop(number, None)
     if link is None:
         return None
+    host.deadlines.drop(("key", number))
     others = [one for one in host.links.values() if one.peer == link.peer]
     peer = host.peers[link.peer]
     if peer.link == number:

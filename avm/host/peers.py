@@ -101,6 +101,7 @@ class Link:
     `proofs` are of whom it speaks for: what was shown, as a digest, the incarnation, and until when.
     `awaiting` are channels to machines that are leaving: what becomes of those is said when it is known.
     `asked` counts for each machine how often it was asked on this link whether it may come, unanswered.
+    `key` is the one by which the other host has proven itself.
     """
 
     number: int
@@ -116,6 +117,7 @@ class Link:
     proofs: dict[bytes, tuple[bytes, int, int]] = field(default_factory=dict)
     awaiting: dict[Pair, None] = field(default_factory=dict)
     asked: dict[bytes, int] = field(default_factory=dict)
+    key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

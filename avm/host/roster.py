@@ -29,6 +29,7 @@ class Known:
     `good` and `bad` count what went well and what did not, halved every day since `counted_ms`.
     `changed` is the number of the last change that others are told of; `teller` is who told of a host
     that was never reached; `heard` is the last number of its own list that came from it.
+    `incarnation` and `key` are of the newest key that it has shown; 0 where that was its root key.
     """
 
     address: bytes
@@ -46,6 +47,14 @@ class Known:
     banned: bool = False
     dropped: bool = False
     trusted: bool = False
+    incarnation: int = 0
+    key: bytes = b""
+
+    def has_replaced(self, incarnation: int, key: bytes) -> bool:
+        """Whether it has shown a key of a later number, or another of this one: the first stays."""
+        if incarnation == self.incarnation:
+            return key != self.key
+        return incarnation < self.incarnation
 
     @property
     def marked(self) -> bool:
@@ -235,7 +244,8 @@ def _packed(one: Known) -> list[Any]:
     endpoints = [[where.ip, where.port, at] for where, at in one.endpoints.items()]
     counts = [one.good, one.bad, one.counted_ms, one.round_trip_ms, one.tries, one.tried_ms]
     marks = [one.changed, one.heard, one.teller, one.banned, one.dropped, one.trusted]
-    return [one.address, endpoints, one.reached_ms, *counts, *marks]
+    shown = [one.incarnation, one.key] if one.key else []
+    return [one.address, endpoints, one.reached_ms, *counts, *marks, *shown]
 
 
 def from_bytes(body: bytes) -> Roster:

@@ -10,6 +10,7 @@ from caps import shape
 from caps.certificate import CERTIFICATE_BYTES_MAX, Certificate, parse_certificate_untrusted
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed
+from caps.hostproof import HostProof
 from caps.identity import (
     ADDRESS_BYTES,
     IDENTITY_BYTES_MAX,
@@ -29,24 +30,26 @@ _DEPTH = 2
 class Hello:
     """The first frame of the side that was dialed: who it is, and what is to be signed."""
 
-    identity: Identity
+    proof: HostProof
     nonce: bytes
 
     def to_bytes(self) -> bytes:
         """Return the frame."""
-        return _frame(_HELLO, [VERSION, self.identity.to_bytes(), self.nonce])
+        fields = [VERSION, self.proof.identity.to_bytes(), self.nonce]
+        return _frame(_HELLO, [*fields, *_certified(self.proof)])
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """The first frame of the dialer: who it is, and its signature over both keys and the nonce."""
 
-    identity: Identity
+    proof: HostProof
     signature: bytes
 
     def to_bytes(self) -> bytes:
         """Return the frame."""
-        return _frame(_PROOF, [self.identity.to_bytes(), self.signature])
+        fields = [self.proof.identity.to_bytes(), self.signature]
+        return _frame(_PROOF, [*fields, *_certified(self.proof)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,11 @@ class Answer:
 Control = Hello | Proof | Accepted | Speaks | Answer
 
 
+def _certified(proof: HostProof) -> list[object]:
+    """The last field of a host whose key in use is not its root key; others have none."""
+    return [] if proof.certificate is None else [proof.certificate.to_bytes()]
+
+
 def _frame(kind: int, fields: list[object]) -> bytes:
     return bytes([kind]) + dumps_plain(fields)
 
@@ -94,25 +102,40 @@ def parse_control_untrusted(frame: bytes) -> Control:
     kind = frame[0] if frame else OWNERS
     plain = loads_plain_untrusted(frame[1:], max_bytes=CONTROL_BYTES_MAX, depth=_DEPTH)
     if kind == _HELLO:
-        version, identity, nonce = shape.array(plain, 3, "hello")
+        (version, identity, nonce), certificate = _fields(plain, 3, "hello")
         shape.version(version, VERSION, "hello")
-        return Hello(_identity(identity), shape.octets(nonce, NONCE_BYTES, "hello: nonce"))
+        nonce = shape.octets(nonce, NONCE_BYTES, "hello: nonce")
+        return Hello(HostProof(_identity(identity), certificate), nonce)
     if kind == _PROOF:
-        identity, signature = shape.array(plain, 2, "proof")
-        return Proof(_identity(identity), shape.octets(signature, SIGNATURE_BYTES, "proof"))
+        (identity, signature), certificate = _fields(plain, 2, "proof")
+        signature = shape.octets(signature, SIGNATURE_BYTES, "proof")
+        return Proof(HostProof(_identity(identity), certificate), signature)
     if kind == _ACCEPTED:
         shape.array(plain, 0, "acceptance")
         return Accepted()
     if kind == _SPEAKS:
         identity, body = shape.array(plain, 2, "certificate frame")
-        body = shape.some_octets(body, 1, CERTIFICATE_BYTES_MAX, "certificate frame")
-        return Speaks(_identity(identity), parse_certificate_untrusted(body))
+        return Speaks(_identity(identity), _certificate(body))
     if kind == _ANSWER:
         machine, accepted = shape.array(plain, 2, "answer")
         if type(accepted) is not bool:
             shape.refuse("answer")
         return Answer(shape.octets(machine, ADDRESS_BYTES, "answer: machine"), accepted)
     raise Malformed("a control frame of no known kind")
+
+
+def _fields(plain: object, count: int, what: str) -> tuple[list[object], Certificate | None]:
+    """The fields of a host's proof, and the certificate behind them where there is one."""
+    fields = shape.items(plain, count + 1, what)
+    if len(fields) == count:
+        return fields, None
+    *fields, certificate = shape.array(plain, count + 1, what)
+    return fields, _certificate(certificate)
+
+
+def _certificate(value: object) -> Certificate:
+    body = shape.some_octets(value, 1, CERTIFICATE_BYTES_MAX, "control frame: certificate")
+    return parse_certificate_untrusted(body)
 
 
 def _identity(value: object) -> Identity:

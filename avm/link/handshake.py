@@ -2,9 +2,10 @@
 
 Theory of operation. TLS has proven to the dialer who holds the key of the peer's self-signed
 certificate, and to nobody who that is. The side that was dialed says its identity and a nonce. The
-dialer checks that the identity hashes to the address it dialed and that its key is the certificate's;
-until then it has said nothing. Then it says its own identity and signs both host keys and the nonce:
-a signature made for one host is of no use at another. The other side checks, and accepts.
+dialer checks that the identity hashes to the address it dialed and that its key is the certificate's:
+the identity's own, or one that it certifies. Until then it has said nothing. Then it says its own
+identity and signs both keys and the nonce: a signature made for one host is of no use at another. The
+other side checks, and accepts.
 
     DIALING --hello--> PROVING --accepted--> UP        LISTENING --proof--> UP
 """
@@ -14,7 +15,9 @@ from enum import Enum, auto
 
 from avm.link.control import VERSION, Accepted, Answer, Control, Hello, Proof, Speaks
 from avm.link.interface import Why
+from caps.certificate import Certificate, InvalidCertificate
 from caps.codec import dumps_plain
+from caps.hostproof import HostProof
 from caps.identity import Identity, RootKey, verify
 
 PROOF_DOMAIN = b"link"
@@ -22,10 +25,16 @@ PROOF_DOMAIN = b"link"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who this host is, and the key that proves it."""
+    """Who this host is, and the key that proves it; `certificate` where that is not its root key."""
 
     key: RootKey
     identity: Identity
+    certificate: Certificate | None = None
+
+    @property
+    def proof(self) -> HostProof:
+        """What others are shown."""
+        return HostProof(self.identity, self.certificate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class Handshake:
         self._wanted = wanted
         self._nonce = nonce
         self.stage = stage
-        self.peer: Identity | None = None
+        self.peer: HostProof | None = None
 
     @classmethod
     def dialing(cls, me: Credentials, address: bytes) -> "Handshake":
@@ -91,7 +100,7 @@ class Handshake:
         """What this side says first of all, if it is the one that does."""
         if self.stage is not Stage.LISTENING:
             return None
-        return Hello(self._me.identity, self._nonce).to_bytes()
+        return Hello(self._me.proof, self._nonce).to_bytes()
 
     def hear(self, said: Control, shown: Shown | None, now_ms: int) -> bytes | None:
         """Take what the peer said and return what to say to it; raises `Refuse`."""
@@ -102,27 +111,41 @@ class Handshake:
         if isinstance(said, Hello):
             answer = self._hear_hello(said, shown, now_ms)
         elif isinstance(said, Proof):
-            answer = self._hear_proof(said)
+            answer = self._hear_proof(said, now_ms)
         self.stage = stage
         return answer
 
     def _hear_hello(self, said: Hello, shown: Shown | None, now_ms: int) -> bytes:
-        if said.identity.address != self._wanted:
+        if said.proof.address != self._wanted:
             raise Refuse(Why.WRONG_ADDRESS)
-        if shown is None or shown.key != said.identity.public_key:
+        if shown is None or shown.key != said.proof.key:
             raise Refuse(Why.WRONG_KEY)
         if not shown.not_before_ms <= now_ms < shown.not_after_ms:
             raise Refuse(Why.EXPIRED)
-        self.peer = said.identity
-        body = signed_body(said.identity.public_key, self._me.identity.public_key, said.nonce)
-        return Proof(self._me.identity, self._me.key.sign(PROOF_DOMAIN, body)).to_bytes()
+        _check(said.proof, now_ms)
+        self.peer = said.proof
+        body = signed_body(said.proof.key, self._me.proof.key, said.nonce)
+        return Proof(self._me.proof, self._me.key.sign(PROOF_DOMAIN, body)).to_bytes()
 
-    def _hear_proof(self, said: Proof) -> bytes:
-        body = signed_body(self._me.identity.public_key, said.identity.public_key, self._nonce)
-        if not verify(said.identity.public_key, PROOF_DOMAIN, body, said.signature):
+    def _hear_proof(self, said: Proof, now_ms: int) -> bytes:
+        _check(said.proof, now_ms)
+        body = signed_body(self._me.proof.key, said.proof.key, self._nonce)
+        if not verify(said.proof.key, PROOF_DOMAIN, body, said.signature):
             raise Refuse(Why.WRONG_SIGNATURE)
-        self.peer = said.identity
+        self.peer = said.proof
         return Accepted().to_bytes()
+
+
+def _check(proof: HostProof, now_ms: int) -> None:
+    """Refuse a key that the host's root key does not certify now."""
+    try:
+        proof.check_signed()
+    except InvalidCertificate as error:
+        raise Refuse(Why.UNCERTIFIED, str(error)) from error
+    try:
+        proof.check_time(now_ms)
+    except InvalidCertificate as error:
+        raise Refuse(Why.EXPIRED, str(error)) from error
 
 
 def signed_body(listener_key: bytes, dialer_key: bytes, nonce: bytes) -> bytes:

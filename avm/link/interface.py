@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Protocol
 
 from caps.certificate import Certificate
+from caps.hostproof import HostProof
 from caps.identity import Endpoint, Identity, Route
 
 # The address of a socket: an IP in text and a port.
@@ -31,8 +32,9 @@ class Why(Enum):
     FORGOTTEN = "the peer does not know the link any more"
     NO_HANDSHAKE = "the handshake took too long"
     WRONG_ADDRESS = "the peer has another address than the one dialed"
-    WRONG_KEY = "the peer's certificate is not of its identity's key"
+    WRONG_KEY = "the peer's certificate is not of its key"
     WRONG_SIGNATURE = "the peer's proof is not signed by its key"
+    UNCERTIFIED = "the peer's key is not certified by its root key"
     EXPIRED = "the peer's certificate is not valid at this time"
     MALFORMED = "the peer sent what no host sends"
     STALLED = "the peer did not finish a frame"
@@ -77,6 +79,10 @@ class Link(Protocol):
     @property
     def peer(self) -> Identity | None:
         """The other host, proven; None until the link is up."""
+
+    @property
+    def proof(self) -> HostProof | None:
+        """By which key the other host is proven; None until the link is up."""
 
     @property
     def dialed(self) -> bool:

@@ -5,7 +5,7 @@ from avm.link.handshake import Refuse
 from avm.link.interface import Why
 from avm.link.limits import LinkLimits
 from caps.certificate import Certificate, InvalidCertificate
-from caps.identity import Identity
+from caps.hostproof import HostProof
 
 
 class Machines:
@@ -21,7 +21,7 @@ class Machines:
     def __len__(self) -> int:
         return len(self._certificates)
 
-    def hear(self, said: Speaks, peer: Identity, now_ms: int) -> bool:
+    def hear(self, said: Speaks, peer: HostProof, now_ms: int) -> bool:
         """Tell whether the peer speaks for that machine; raises `Refuse` for one that floods.
 
         A certificate that is known costs no signature check.
@@ -50,8 +50,8 @@ class Machines:
             return False
         return True
 
-    def _check(self, said: Speaks, peer: Identity, known: Certificate | None, now_ms: int) -> None:
-        if not said.certificate.is_for(peer):
+    def _check(self, said: Speaks, peer: HostProof, known: Certificate | None, now_ms: int) -> None:
+        if not said.certificate.is_for(peer.address, peer.key):
             raise InvalidCertificate("the certificate is for another host")
         if known is None and len(self) >= self._limits.machines:
             raise InvalidCertificate("more machines than a link has room for")

@@ -23,6 +23,7 @@ from avm.link.limits import (
 from avm.link.machines import Machines
 from caps.certificate import Certificate
 from caps.errors import Malformed
+from caps.hostproof import HostProof
 from caps.identity import Identity
 
 
@@ -114,6 +115,12 @@ class Session:
     @property
     def peer(self) -> Identity | None:
         """The other host, proven; None until the link is up."""
+        proof = self.proof
+        return None if proof is None else proof.identity
+
+    @property
+    def proof(self) -> HostProof | None:
+        """By which key the other host is proven; None until the link is up."""
         return self._handshake.peer if self.is_up else None
 
     @property

@@ -32,6 +32,7 @@ from avm.recording.parts import (
     BOOL,
     BYTES,
     CAPS,
+    CERTIFICATE,
     CLAIM,
     CONTENTS,
     ENDPOINT,
@@ -62,11 +63,15 @@ Does = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """An argument by its name; `default` is REQUIRED where there is none."""
+    """An argument by its name; `default` is REQUIRED where there is none.
+
+    A `late` one, the last, is not written where it is the default: older recordings do not have it.
+    """
 
     name: str
     part: Part
     default: Any = REQUIRED
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +82,28 @@ class Input:
     params: tuple[Param, ...]
     function: Does | None = None
 
+    def params_of(self, count: int) -> tuple[Param, ...]:
+        """The parameters of so many arguments: all, or all but a late one that was not written."""
+        is_short = bool(self.params) and self.params[-1].late and count == len(self.params) - 1
+        return self.params[:-1] if is_short else self.params
+
     def packed(self, args: tuple[Any, ...], more: dict[str, Any]) -> bytes:
         """The arguments of a call, packed."""
         found = [param.part.packed(one) for param, one in zip(self.params, args, strict=False)]
         for param in self.params[len(args) :]:
             found.append(param.part.packed(more.get(param.name, param.default)))
+        last = self.params[-1] if self.params else None
+        if last is not None and last.late and found[-1] == last.part.packed(last.default):
+            found.pop()
         return of_array(found)
 
     def arguments(self, host: Host, plain: object) -> list[Any]:
         """The arguments again; raises Malformed, or Absent."""
-        row = shape.array(plain, len(self.params), f"arguments of {self.name}")
-        return [param.part.again(host, one) for param, one in zip(self.params, row, strict=True)]
+        row = shape.items(plain, len(self.params), f"arguments of {self.name}")
+        params = self.params_of(len(row))
+        row = shape.array(row, len(params), f"arguments of {self.name}")
+        found = [param.part.again(host, one) for param, one in zip(params, row, strict=True)]
+        return [*found, *(param.default for param in self.params[len(params) :])]
 
     def prepared(self, core: Core, plain: object) -> Callable[[], Any]:
         """Has it at hand to be told to a core; raises Malformed or Absent."""
@@ -136,6 +152,7 @@ METHODS = (
         Param("room", INT),
         Param("endpoint", MAYBE_ENDPOINT, None),
         Param("round_trip_ms", FLOAT, 0.0),
+        Param("certificate", CERTIFICATE, b"", late=True),
     ),
     _method("link_down", Param("number", INT), Param("fouled", BOOL, False)),
     _method("link_room", *_of(INT, "number", "room")),

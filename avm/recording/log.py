@@ -28,8 +28,10 @@ from avm.errors import AvmError
 from avm.limits import MIB
 from avm.recording.packing import FALSE, TRUE, of_array, of_int, packed
 from caps import shape
+from caps.certificate import CERTIFICATE_BYTES_MAX
 from caps.codec import loads_shape_untrusted
 from caps.errors import Malformed
+from caps.identity import IDENTITY_BYTES_MAX
 
 VERSION = 1
 FRAME = Struct(">III")
@@ -70,11 +72,17 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the core knew at the beginning of a segment, and the secrets of its keyring."""
+    """What the core knew at the beginning of a segment, and the secrets of its keyring.
+
+    `identity` and `certificate` are the host's where its key is not its root key; older recordings have
+    neither.
+    """
 
     seed: bytes
     secret: bytes
     body: bytes
+    identity: bytes = b""
+    certificate: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +137,8 @@ def pack(item: Item) -> bytes:
             ]
             return framed([*row, item.first, item.started_ms, item.host])
         case State():
-            return framed([ItemKind.STATE.value, item.seed, item.secret, item.body])
+            proof = [item.identity, item.certificate] if item.certificate else []
+            return framed([ItemKind.STATE.value, item.seed, item.secret, item.body, *proof])
         case Told():
             row = [item.n, item.name, item.fresh, item.arguments, item.output]
             return framed([ItemKind.INPUT.value, *row])
@@ -276,9 +285,17 @@ def header_untrusted(row: list[Any]) -> Header:
 
 def state_untrusted(row: list[Any]) -> State:
     """What the core knew; it is read when it is needed."""
-    seed, secret, body = shape.array(row, 3, "state")
+    proof = [] if len(row) == 3 else row[3:]
+    seed, secret, body = shape.array(row[:3], 3, "state")
     keys = (shape.octets(seed, 32, "state"), shape.octets(secret, 32, "state"))
-    return State(*keys, shape.some_octets(body, 0, ITEM_BYTES_MAX, "state"))
+    known = shape.some_octets(body, 0, ITEM_BYTES_MAX, "state")
+    if not proof:
+        return State(*keys, known)
+    identity, certificate = shape.array(proof, 2, "state")
+    shown = shape.some_octets(identity, 1, IDENTITY_BYTES_MAX, "state")
+    return State(
+        *keys, known, shown, shape.some_octets(certificate, 1, CERTIFICATE_BYTES_MAX, "state")
+    )
 
 
 def told_untrusted(row: list[Any]) -> Told:

@@ -25,6 +25,7 @@ from avm.limits import MIB
 from avm.recording.packing import of_array, of_bytes, of_int, packed
 from caps import shape
 from caps.caveats import CAVEAT_BYTES_MAX, CAVEATS_MAX, parse_caveat_untrusted
+from caps.certificate import parse_certificate_untrusted
 from caps.errors import Malformed
 from caps.identity import Endpoint, parse_identity_untrusted
 
@@ -70,6 +71,13 @@ def _bool(_host: Host, plain: Any) -> bool:
 
 def _bytes(_host: Host, plain: Any) -> bytes:
     return shape.some_octets(plain, 0, PART_BYTES_MAX, "bytes")
+
+
+def _certificate(host: Host, plain: Any) -> bytes:
+    body = _bytes(host, plain)
+    if body:
+        parse_certificate_untrusted(body)
+    return body
 
 
 def _text(_host: Host, plain: Any) -> str:
@@ -288,6 +296,7 @@ FOUND = Part("verdict", lambda one: [one.verdict.value, one.turns, one.why], _fo
 STATE = Part("state", list, _state)
 HEAD = Part("end of a journal", list, _head)
 UNPACKED = Part("machine out of a file", dump_unpacked, _unpacked)
+CERTIFICATE = Part("certificate of a host's key, or nothing", _same, _certificate)
 CLAIM = Part("claim", lambda one: [one.host, one.record], _claim)
 
 __all__ = ["Absent", "Malformed", "Part", "cap_untrusted"]

@@ -18,7 +18,7 @@ from avm.recording.inputs import INPUTS
 from avm.recording.log import VERSION, BadRecording, End, Header, Item, Segment, State, Stored, Told
 from avm.recording.outputs import output_of, raised
 from avm.recording.parts import Absent
-from caps.errors import CapsError
+from caps.errors import CapsError, Malformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +151,9 @@ def check(header: Header, version: str | None, python: str | None = None) -> Non
 def core_of(state: State) -> Core:
     """The core that a segment begins with; raises BadRecording."""
     try:
-        return load_core_untrusted(state.body, Keyring(state.seed, state.secret))
-    except BadGraph as error:
+        keys = Keyring.of(state.seed, state.secret, state.identity, state.certificate)
+        return load_core_untrusted(state.body, keys)
+    except (BadGraph, Malformed, ValueError) as error:
         raise BadRecording(f"what the core knew cannot be read: {error}") from None
 
 

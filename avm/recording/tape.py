@@ -77,7 +77,9 @@ class Tape:
         self.sink.segment(self.segment)
         place = (self.run, self.segment, self.last + 1, host.now_ms)
         self._write(pack(Header(host.version, host.python, *place, host.address)))
-        self._write(pack(State(*host.keys.secrets, dump_host(host))))
+        proof = host.keys.proof
+        shown = (proof.identity.to_bytes(), proof.certificate_bytes)
+        self._write(pack(State(*host.keys.secrets, dump_host(host), *shown)))
 
     def hear(self, name: str, fresh: bool, arguments: bytes, output: bytes) -> None:
         """Writes an input down; see `Ear`."""

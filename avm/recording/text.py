@@ -63,14 +63,15 @@ class Teller:
 
     def _input(self, told: Told) -> str:
         known = INPUTS.get(told.name)
-        if known is None or len(known.params) != len(told.arguments):
+        params = () if known is None else known.params_of(len(told.arguments))
+        if known is None or len(params) != len(told.arguments):
             raise BadRecording(
                 f"input {told.n:,}: {told.name[:40]!r} is no input that is known here"
             )
         if told.name in CLOCKS and type(told.arguments[0]) is int:
             self._now_ms = told.arguments[0]
         also = "" if told.fresh else f"{ALSO} "
-        pairs = zip(known.params, told.arguments, strict=True)
+        pairs = zip(params, told.arguments, strict=True)
         said = ", ".join(f'"{param.name}": {to_text(one)}' for param, one in pairs)
         return f"{told.n} {utc(self._now_ms)} {also}{told.name} {{{said}}}"
 
@@ -84,8 +85,14 @@ def utc(milliseconds: int) -> str:
     return f"{when:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
 
 
+# What older recordings do not have, and what is not shown where it says nothing.
+LATE: dict[type, tuple[str, ...]] = {State: ("identity", "certificate")}
+
+
 def _fields(item: Header | State | Stored) -> str:
-    row = {one.name: getattr(item, one.name) for one in fields(item)}
+    late = LATE.get(type(item), ())
+    kept = [one.name for one in fields(item) if one.name not in late or getattr(item, one.name)]
+    row = {name: getattr(item, name) for name in kept}
     plain = {name: _plain(value) for name, value in row.items()}
     return "{" + ", ".join(f'"{name}": {to_text(value)}' for name, value in plain.items()) + "}"
 
@@ -132,13 +139,15 @@ def _input_untrusted(word: str, rest: str) -> tuple[int, str, bool, list[Any]]:
 
 def _arguments_untrusted(known: Input, said: str) -> list[Any]:
     names = [param.name for param in known.params]
-    found = _object(said, names, known.name)
-    return [found[name] for name in names]
+    late = tuple(param.name for param in known.params if param.late)
+    return list(_object(said, names, known.name, late).values())
 
 
-def _object(said: str, names: list[str], what: str) -> dict[str, Any]:
-    """The plain values in a JSON object that has just these keys."""
+def _object(said: str, names: list[str], what: str, late: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The plain values in a JSON object that has just these keys, the `late` ones or none of them."""
     outer = jsonform.parse(said)
+    if type(outer) is dict and not any(name in outer for name in late):
+        names = [name for name in names if name not in late]
     if type(outer) is not dict or sorted(outer) != sorted(names):
         raise Malformed(f"{what} takes {{{', '.join(names)}}}")
     return {name: from_json(outer[name]) for name in names}
@@ -158,10 +167,10 @@ def _other_untrusted(word: str, rest: str) -> Item:
         raise Malformed(f"a line does not begin with {word[:40]!r}")
     kind, made = ROWS[word]
     names = [one.name for one in fields(kind)]
-    found = _object(rest, names, word)
+    found = _object(rest, names, word, LATE.get(kind, ()))
     if kind is Header:
         names = ["version", *(name for name in names if name != "version")]
-    return made([found[name] for name in names])
+    return made([found[name] for name in names if name in found])
 
 
 def patch_untrusted(lines: Iterable[str]) -> dict[int, Told | None]:

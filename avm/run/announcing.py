@@ -60,7 +60,7 @@ class Announcer:
         """Announces where the host is, once it is known."""
         places = self._routes()
         if places:
-            self._start(self._shell.publish_location, self._keys.identity, 1, places)
+            self._start(self._shell.publish_host, self._keys.proof, places)
 
     async def renew(self) -> None:
         """Announces everything anew with new certificates, long before the old ones end."""

@@ -18,6 +18,7 @@ from avm.host.keys import Keyring
 from avm.run import keyfile
 from avm.run.errors import DirectoryInUse, DirectoryRefused, KeysRefused
 from avm.store.files import ON_DISK, Files, make_own_directory, put
+from caps.hostkeys import OPEN_BYTES
 
 # The kernel's bound on the path of a Unix socket, its final zero included (macOS has 104).
 SOCKET_PATH_BYTES_MAX = 103
@@ -107,7 +108,7 @@ class Directory:
                 lost = f"{self.key_file} is missing, and the store needs it"
                 raise KeysRefused(f"{lost}: put it back from a backup")
             self.create()
-            self._put_keys(entropy(keyfile.KEY_BYTES))
+            self._put_keys(entropy(OPEN_BYTES))
         keys = self.read_keyring()
         # A process that was killed, or an operator, may have left them in the system's cache alone.
         try:

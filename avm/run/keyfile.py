@@ -1,4 +1,4 @@
-"""What stands in a host's key file: its root seed and its secret, in the open or under a passphrase.
+"""What stands in a host's key file: its keys as `caps.hostkeys` has them, in the open or under a passphrase.
 
 Before the journey. Shell only in that it names the file in what it refuses.
 """
@@ -6,10 +6,10 @@ Before the journey. Shell only in that it names the file in what it refuses.
 from collections.abc import Callable
 from pathlib import Path
 
-from avm.host.keys import SECRET_BYTES, Keyring
+from avm.host.keys import Keyring
 from avm.run.errors import KeysLocked, KeysRefused, PassphraseRefused
 from caps.errors import Malformed
-from caps.identity import SEED_BYTES
+from caps.hostkeys import HostKeys, parse_host_keys_untrusted
 from caps.locked import (
     Locked,
     WrongPassphrase,
@@ -19,7 +19,6 @@ from caps.locked import (
     unlock,
 )
 
-KEY_BYTES = SEED_BYTES + SECRET_BYTES
 RESTORE = "put it back from a backup"
 
 
@@ -58,9 +57,16 @@ def address_in(body: bytes, named: Path) -> bytes:
 
 def keyring_of(keys: bytes, named: Path) -> Keyring:
     """A keyring of keys in the open; KeysRefused where they are none."""
-    if len(keys) != KEY_BYTES:
-        raise KeysRefused(f"{named} has {len(keys)} bytes, not {KEY_BYTES}: {RESTORE}")
-    return Keyring(keys[:SEED_BYTES], keys[SEED_BYTES:])
+    found = keys_of(keys, named)
+    return Keyring(found.seed, found.secret, found.proof)
+
+
+def keys_of(keys: bytes, named: Path) -> HostKeys:
+    """Keys in the open, each by its name; KeysRefused where they are none."""
+    try:
+        return parse_host_keys_untrusted(keys)
+    except Malformed as error:
+        raise KeysRefused(f"{named} is damaged ({error}): {RESTORE}") from None
 
 
 def _parsed(body: bytes, named: Path, remedy: str = RESTORE) -> Locked:

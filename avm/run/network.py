@@ -30,7 +30,7 @@ from avm.run.dialing import Dialer
 from avm.run.ways import Ways
 from avm.run.wires import Wires
 from caps.identity import Endpoint, Route
-from dht.effects import Ended, Evidence, Seen, TableChanged
+from dht.effects import Ended, Evidence, Seen, Superseded, TableChanged
 from dht.node import Node
 from dht.proofs import Proved
 from dht.record import Place
@@ -69,7 +69,7 @@ class Network:
         self.endpoint = place.advertised or port.endpoint
         self.listener = listen(self, self._receive)
         own = self.endpoint if any(self.endpoint.ip) else None
-        node = Node(keys.root, entropy, endpoints=(own,) if own else (), settings=config.dht)
+        node = Node(keys.key, entropy, endpoints=(own,) if own else (), settings=config.dht)
         now_ms = port.moment().now_ms
         self.shell = NodeShell(node, port.send, self._hear_node, began_ms=now_ms)
         limits = core.host.limits
@@ -161,6 +161,8 @@ class Network:
         elif isinstance(effect, Evidence):
             self._note("location.contradicted", address=effect.first.key.hex())
             self._keep_contradiction(effect)
+        elif isinstance(effect, Superseded) and effect.key == self._keys.address:
+            self._note("key.replaced", why="the network knows this host by a later key")
         elif isinstance(effect, Ended) and effect.escalated:
             self._note("lookup.escalated", key=effect.key.hex())
 
@@ -183,7 +185,7 @@ class Network:
         self.dialer.link_up(link)
         wire = self.wires.take_up(link)
         number = wire.number
-        assert link.peer is not None
+        assert link.peer is not None and link.proof is not None
         address = self.listener.address_of(link)
         assert address is not None
         way, where = self.ways.link_up(number, link, address)
@@ -192,7 +194,8 @@ class Network:
         if where is not None and not len(self.shell.node.table):
             self.shell.join((where,))
         trip_ms = link.statistics().round_trip_s * 1000
-        self._core.link_up(number, link.peer, wire.room(), where, trip_ms)
+        certificate = link.proof.certificate_bytes
+        self._core.link_up(number, link.peer, wire.room(), where, trip_ms, certificate)
         self.ways.carry_out()
 
     def link_down(self, link: Link, down: Down) -> None:

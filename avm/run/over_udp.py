@@ -31,7 +31,7 @@ def network_over_udp(
     port = UdpPort(place.endpoint, place.ip)
 
     def listen(owner: Owner, take: Take) -> QuicListener:
-        me = Credentials(keys.root, keys.identity)
+        me = Credentials(keys.key, keys.identity, keys.proof.certificate)
         end = port.endpoint, me, owner, entropy, config.links, port.moment(), port.wake
         listener = QuicListener(*end, keys.reset_key)
         port.serve(listener, take)

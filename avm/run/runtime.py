@@ -37,6 +37,7 @@ from avm.host.effects import (
     Unlink,
     Verdict,
 )
+from avm.host.keylife import key_life
 from avm.host.state import Group
 from avm.run.config import Config
 from avm.run.control import Control
@@ -44,6 +45,7 @@ from avm.run.directory import Directory
 from avm.run.door import Door
 from avm.run.figures import Figures
 from avm.run.filing import Filing
+from avm.run.keywatch import watch_key
 from avm.run.noting import note
 from avm.run.operator import Answer, NotDone, operator_capability
 from avm.run.pool import Pool
@@ -156,6 +158,7 @@ class Runtime:
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self._reruns.run)
                 nursery.start_soon(self._hear, signals)
+                nursery.start_soon(watch_key, self._core.host.keys.proof, note)
                 if self._network is not None:
                     self._reactor.watch(self._network.port, _nothing)
                     self._network.start(nursery, self._store.get(("meta", "node")))
@@ -348,6 +351,7 @@ class Runtime:
             "contacts": None if network is None else len(network.shell.node.table),
             "reruns": self._reruns.status(),
             "record": None if self._recorder is None else self._recorder.status(),
+            "key": key_life(self._core.host.keys.proof, _now_ms()).told(),
         }
 
     def _ask_outside(

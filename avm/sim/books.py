@@ -9,7 +9,7 @@ from avm.sim.host import SimHost
 
 def differs(host: SimHost) -> str:
     """What a host that started now would know otherwise than this one does; empty for nothing."""
-    keys = Keyring(*host.keyring_seeds)
+    keys = Keyring.of(*host.keyring_seeds)
     again = Core(keys, host.limits, now_ms=host.now_ms, python="sim", version="sim")
     try:
         again.load(host.store.rows)

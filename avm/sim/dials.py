@@ -9,6 +9,7 @@ from avm.nat.packets import Relayed
 from avm.sim import post
 from avm.sim.coming import Answered, GiveUp, KeepTunnel, Knock, KnockAgain
 from avm.sim.events import LinkUp, Strayed
+from avm.sim.rekeying import prove_each_other
 from avm.sim.scene import Aim, Dial, End, Scene, Site
 from avm.sim.wires import ROOM_BYTES, path_us
 from caps.identity import Endpoint
@@ -71,7 +72,8 @@ def knocked(scene: Scene, event: Knock) -> None:
     site = scene.sites[dialed.site]
     if not _gets_there(scene, target, site):
         return
-    if target.address != dialed.host or target is site:
+    is_it = target.address == dialed.host and target is not site
+    if not is_it or not prove_each_other(site.host, target.host):
         scene.plan_in(scene.way_us(target, site), GiveUp(event.dial))
         return
     del scene.dials[event.dial]
@@ -88,6 +90,8 @@ def heard(scene: Scene, target: Site, packet: bytes, tunnel: int) -> None:
         scene.note(Strayed(target.name, scene.sites[dialed.site].name))
     relay = None if way is None else scene.at.get(way.relay.ip)
     if dialed is None or way is None or relay is None or target.address != dialed.host:
+        return
+    if not prove_each_other(scene.sites[dialed.site].host, target.host):
         return
     del scene.dials[number]
     scene.counts["link through a relay"] += 1
@@ -149,8 +153,9 @@ def _came_up(scene: Scene, end: End, trip_us: int) -> None:
     where = _go_round(scene, site, end, peer.address)
     if where is not None and site.node is not None and not len(site.node.table):
         scene.enter_node(site).join(site.node_ms(scene.now_us), (where,))
-    identity = peer.host.core.host.keys.identity
-    site.host.core.link_up(end.link, identity, ROOM_BYTES, where, trip_us / 1000)
+    proof = peer.host.core.host.keys.proof
+    shown = (proof.identity, ROOM_BYTES, where, trip_us / 1000, proof.certificate_bytes)
+    site.host.core.link_up(end.link, *shown)
 
 
 def _go_round(scene: Scene, site: Site, end: End, peer: bytes) -> Endpoint | None:

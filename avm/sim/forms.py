@@ -35,7 +35,7 @@ from avm.sim.worker import SimWorker
 from avm.store.interface import Transaction
 from avm.store.memory import MemoryStore
 from caps.codec import decode_content_untrusted, encode_content
-from caps.errors import CapsError
+from caps.errors import CapsError, Malformed
 from caps.identity import Endpoint, RootKey, Route
 from caps.map import Map
 from caps.slots import Common, Foreign
@@ -66,18 +66,20 @@ class Given:
     def __init__(
         self, world: Any, limits: Limits, codes: Codes, seeds: tuple[Any, ...], proofs: Proofs
     ) -> None:
-        """`seeds` are two of 32 bytes for each host; raises `BadGraph`."""
+        """`seeds` are those of each host, see `SimHost.keyring_seeds`; raises `BadGraph`."""
         self.world = world
         self.limits = limits
         self.codes = codes
         self.proofs = proofs
         self.digests = {hash_of_code(bundle): bundle for bundle in codes}
         try:
-            rings = [Keyring(seed, secret) for seed, secret in seeds]
-        except (TypeError, ValueError) as error:
+            rings = [Keyring.of(*parts) for parts in seeds]
+            roots = [RootKey(root) for parts in seeds for root in parts[4:5]]
+        except (TypeError, ValueError, Malformed) as error:
             raise BadGraph(f"keys that are none: {error}") from None
         self.keyrings = {ring.address: ring for ring in rings}
-        self.keys = {ring.root.public_key: ring.root for ring in rings}
+        keys = [*roots, *(ring.key for ring in rings)]
+        self.keys = {key.public_key: key for key in keys}
 
 
 _NODE = (

@@ -87,7 +87,8 @@ class SimHost:
         self.now_ms = START_MS
         self.store = MemoryStore()
         self.commons: tuple[str, bytes] = ("", b"")
-        self.keyring_seeds = (self.entropy.bytes(32), self.entropy.bytes(32))
+        # The key and the secret; with an operational key its identity, certificate and root key too.
+        self.keyring_seeds: tuple[bytes, ...] = (self.entropy.bytes(32), self.entropy.bytes(32))
         self.codes = Codes()
         self.handles = Handles()
         self.clients: dict[bytes, Client] = {}
@@ -104,7 +105,7 @@ class SimHost:
     def start(self) -> None:
         """Goes on from what the store holds."""
         self.up = True
-        keys = Keyring(*self.keyring_seeds)
+        keys = Keyring.of(*self.keyring_seeds)
         self.core = Core(keys, self.limits, now_ms=self.now_ms, python="sim", version="sim")
         self.core.load(self.store.rows)
         seed = int.from_bytes(self.keyring_seeds[1][:8], "big") + self.crashes

@@ -16,6 +16,7 @@ from avm.sim.client import Handles
 from avm.sim.code import Codes
 from avm.sim.entropy import Entropy
 from avm.sim.host import SimHost
+from avm.sim.rekeying import prove_each_other
 from caps.identity import Endpoint
 
 LANES = 4
@@ -101,6 +102,9 @@ class Net:
         if there is None or not at or there in self.down or self._is_cut(world, there):
             world.core.no_link(asked.host)
             return
+        if not prove_each_other(world, there):
+            world.core.no_link(asked.host)
+            return
         self._link(world, there)
 
     def endpoint_of(self, world: SimHost) -> Endpoint:
@@ -123,8 +127,9 @@ class Net:
             end.other = other
             self._ends[(end.world, end.number)] = end
         for end, other in (ends, ends[::-1]):
-            identity = other.world.core.host.keys.identity
-            end.world.core.link_up(end.number, identity, ROOM, self.endpoint_of(other.world), 1.0)
+            proof, where = other.world.core.host.keys.proof, self.endpoint_of(other.world)
+            shown = (proof.identity, ROOM, where, 1.0, proof.certificate_bytes)
+            end.world.core.link_up(end.number, *shown)
 
     def _break(self, key: tuple[SimHost, int], tell_first: bool = True) -> None:
         end = self._ends.pop(key, None)

@@ -45,7 +45,7 @@ def begin(scene: Scene, site: Site) -> None:
     core, keys = site.host.core, site.host.core.host.keys
     now_ms = site.node_ms(scene.now_us)
     site.node = Node(
-        keys.root,
+        keys.key,
         site.entropy,
         endpoints=(site.endpoint,),
         settings=scene.settings,
@@ -83,8 +83,9 @@ def _publish_host(scene: Scene, site: Site, node: Node) -> None:
     assert site.nat is not None
     places = site.nat.standing.routes()
     if places:
-        identity = site.host.core.host.keys.identity
-        node.publish_location(site.node_ms(scene.now_us), identity, 1, places)
+        proof = site.host.core.host.keys.proof
+        shown = (proof.identity, proof.incarnation, places, proof.certificate)
+        node.publish_location(site.node_ms(scene.now_us), *shown)
 
 
 def _publish(scene: Scene, site: Site, node: Node, address: bytes, at_once: bool) -> None:

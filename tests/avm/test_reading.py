@@ -105,7 +105,7 @@ def test_references_to_what_a_machine_never_had_are_told() -> None:
 
 
 def keys_of(world: SimHost) -> Keyring:
-    keys = Keyring(*world.keyring_seeds)
+    keys = Keyring.of(*world.keyring_seeds)
     for machine in world.core.host.machines.values():
         keys.add_machine(machine.address, machine.sealed_keys)
     for address in world.core.host.clients:

@@ -178,9 +178,9 @@ def test_the_newer_is_by_incarnation_then_sequence() -> None:
 
 
 def test_it_names_one_host_by_address_and_key() -> None:
-    assert ISSUED.is_for(HOST_IDENTITY)
-    assert not ISSUED.is_for(HOST.identity({"name": "other"}))
-    assert not ISSUED.is_for(MACHINE_IDENTITY)
+    assert ISSUED.is_for(HOST_IDENTITY.address, HOST.public_key)
+    assert not ISSUED.is_for(HOST.identity({"name": "other"}).address, HOST.public_key)
+    assert not ISSUED.is_for(HOST_IDENTITY.address, ROOT.public_key)
 
 
 @pytest.mark.parametrize("case", VECTORS)

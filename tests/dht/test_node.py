@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bench.dht_world import START_MS, Place, World
 from caps.certificate import Terms, issue
-from caps.identity import Endpoint, Identity, RootKey
+from caps.hostproof import HostProof
+from caps.identity import Endpoint, RootKey
 from dht.contact import Contact, node_id, sign_node_record
 from dht.effects import Ended, Evidence, Seen, Send, Superseded
 from dht.node import Node
@@ -390,7 +391,7 @@ def test_providers_of_an_address_are_found_together_with_what_they_say() -> None
     world = small(nodes=30)
     for number in range(3):
         place = world.places[number]
-        home: Identity = world.home(place)
+        home = HostProof(world.home(place))
         world.publish(
             place,
             lambda node, now_ms, home=home: node.publish_provider(  # type: ignore[misc]

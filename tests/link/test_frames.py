@@ -95,8 +95,8 @@ def control_frames() -> list[Control]:
     body = signed_body(credentials(2).key.public_key, me.key.public_key, NONCE)
     machine, certificate = machine_certificate(7, me.identity)
     return [
-        Hello(credentials(2).identity, NONCE),
-        Proof(me.identity, me.key.sign(PROOF_DOMAIN, body)),
+        Hello(credentials(2).proof, NONCE),
+        Proof(me.proof, me.key.sign(PROOF_DOMAIN, body)),
         Accepted(),
         Speaks(machine, certificate),
         Answer(machine.address, True),
@@ -187,7 +187,7 @@ def test_s07_a_handshake_ends_with_both_sides_proven() -> None:
     assert accepted is not None and listener.stage is Stage.UP
     assert dialer.hear(parse_control_untrusted(accepted), shown(2), NOW.now_ms) is None
     assert dialer.stage is Stage.UP
-    assert dialer.peer == credentials(2).identity and listener.peer == credentials(1).identity
+    assert dialer.peer == credentials(2).proof and listener.peer == credentials(1).proof
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_s07_a_certificate_with_the_wrong_key_or_time_is_refused(
 ) -> None:
     dialer = Handshake.dialing(credentials(1), credentials(2).identity.address)
     with pytest.raises(Refuse) as refused:
-        dialer.hear(Hello(credentials(2).identity, NONCE), certificate, NOW.now_ms)
+        dialer.hear(Hello(credentials(2).proof, NONCE), certificate, NOW.now_ms)
     assert refused.value.why is why and dialer.peer is None
 
 
@@ -212,7 +212,7 @@ def test_s07_a_proof_made_for_one_host_is_of_no_use_at_another() -> None:
     """A host that is dialed passes the nonce of a third on, and the proof it gets for it."""
     victim = Handshake.listening(credentials(3), NONCE)
     dialer = Handshake.dialing(credentials(1), credentials(2).identity.address)
-    proof = dialer.hear(Hello(credentials(2).identity, NONCE), shown(2), NOW.now_ms)
+    proof = dialer.hear(Hello(credentials(2).proof, NONCE), shown(2), NOW.now_ms)
     assert proof is not None
     with pytest.raises(Refuse) as refused:
         victim.hear(parse_control_untrusted(proof), None, NOW.now_ms)
@@ -221,7 +221,7 @@ def test_s07_a_proof_made_for_one_host_is_of_no_use_at_another() -> None:
 
 def test_s07_a_proof_is_of_no_use_for_another_nonce() -> None:
     dialer = Handshake.dialing(credentials(1), credentials(2).identity.address)
-    proof = dialer.hear(Hello(credentials(2).identity, NONCE), shown(2), NOW.now_ms)
+    proof = dialer.hear(Hello(credentials(2).proof, NONCE), shown(2), NOW.now_ms)
     assert proof is not None
     again = Handshake.listening(credentials(2), bytes(NONCE_BYTES))
     with pytest.raises(Refuse):

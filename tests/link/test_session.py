@@ -61,7 +61,7 @@ def dialing() -> tuple[Session, Keeping, Ear]:
     engine, ear = Keeping(), Ear()
     handshake = Handshake.dialing(credentials(1), credentials(2).identity.address)
     session = Session(engine, ear, handshake, LinkLimits(), NOW)
-    hello = Hello(credentials(2).identity, bytes(NONCE_BYTES))
+    hello = Hello(credentials(2).proof, bytes(NONCE_BYTES))
     session.heard(CONTROL, cut(hello.to_bytes()))
     assert len(engine.written) == 1 and not session.is_up
     return session, engine, ear

@@ -16,6 +16,7 @@ from tests.mutants import (
     campaign,
     crashes,
     fast,
+    hostkey,
     kinds,
     making,
     meetings,
@@ -51,6 +52,7 @@ NEWEST = (
     *testing.FAULTS,
     *shown.FAULTS,
     *making.FAULTS,
+    *hostkey.FAULTS,
 )
 ALL = (
     *FAULTS,

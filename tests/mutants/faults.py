@@ -351,8 +351,8 @@ FAULTS = [
     Fault(
         "a banned host may link",
         "avm/host/peering.py",
-        "if not host.roster.is_banned(address):\n        return True",
-        "if host.roster.known:\n        return True",
+        "    if known is not None and known.banned:\n",
+        "    if False:\n",
         f"{PEERS}::test_t08_dial_drop_ban_and_unban_take_effect_at_once",
     ),
     Fault(
@@ -379,7 +379,7 @@ FAULTS = [
     Fault(
         "a certificate for any host is taken from any other",
         "avm/host/links.py",
-        "    if shown is None or not shown.is_for(link.identity):\n",
+        "    if shown is None or not shown.is_for(link.peer, link.key):\n",
         "    if shown is None:\n",
         f"{BETWEEN}::test_a_host_that_speaks_for_anothers_machine_is_told_no_more_than_that_nobody_lives_here",
     ),

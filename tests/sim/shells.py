@@ -145,7 +145,7 @@ class ShellHost:
         port = MemoryPort(shells.wire, endpoint, shells.weather, self._entropy.bytes)
 
         def listen(owner: Owner, take: Take) -> MemoryListener:
-            me = Credentials(keys.root, keys.identity)
+            me = Credentials(keys.key, keys.identity, keys.proof.certificate)
             end = shells.wire, endpoint, me, owner, self._entropy.bytes, config.links
             self._listener = MemoryListener(*end)
             port.serve(take)

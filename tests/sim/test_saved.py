@@ -18,7 +18,7 @@ STEPS = 500
 def go_on_elsewhere(world: SimHost) -> None:
     """Saves the core of a host and puts one that was loaded from the bytes in its place."""
     body = dump_host(world.core.host)
-    world.core = load_core_untrusted(body, Keyring(*world.keyring_seeds))
+    world.core = load_core_untrusted(body, Keyring.of(*world.keyring_seeds))
     assert dump_host(world.core.host) == body
     for client in world.clients.values():
         if client.core is not None:
@@ -57,7 +57,8 @@ def test_p02_a_host_that_is_saved_and_loaded_does_what_it_would_have_done(seed: 
 
 def core() -> tuple[Core, tuple[bytes, bytes]]:
     world = SimHost(1)
-    return world.core, world.keyring_seeds
+    seed, secret = world.keyring_seeds
+    return world.core, (seed, secret)
 
 
 def test_a_host_is_not_loaded_with_the_keys_of_another() -> None:
