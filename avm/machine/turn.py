@@ -4,6 +4,7 @@ Step 4 of the journey. What the step returns is checked and encoded here: the se
 message, and whether the state is still the same object. A message that fails, fails the batch.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -34,6 +35,7 @@ FRAMES_READ, FRAMES_MAX = 256, 8
 PACKAGES = ("avm.", "caps.")
 ROOT = __file__.removesuffix("avm/machine/turn.py")
 OURS = (f"{ROOT}avm/", f"{ROOT}caps/")
+LIBRARY = dataclasses.__file__.removesuffix("dataclasses.py")
 
 
 class Barred(Exception):
@@ -243,6 +245,8 @@ def trace(error: BaseException, limit: int) -> str:
     """The traceback for the operator: the machine's own lines, bounded."""
     whole = TracebackException.from_exception(error, limit=-FRAMES_READ, compact=True)
     steps = [frame for frame in whole.stack if not frame.filename.startswith(OURS)]
+    for frame in steps:  # wherever Python and this package are, the same is told
+        frame.filename = frame.filename.removeprefix(ROOT).removeprefix(LIBRARY)
     whole.stack = type(whole.stack).from_list(steps[-FRAMES_MAX:])
     text = "\n" + "".join(whole.format(chain=False))
     module = f"{type(error).__module__}."
