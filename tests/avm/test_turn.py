@@ -1,5 +1,6 @@
 """One turn: what a step may return, and what becomes of it when it may not."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -90,6 +91,14 @@ def test_a_traceback_ends_at_the_steps_own_line_however_deep_it_broke_in_ours() 
     detail = turn(step).detail
     assert "in step\n" in detail and "Me()(nested)" in detail
     assert "/caps/" not in detail and detail.splitlines()[-1].startswith("NotAValue: ")
+
+
+def test_p01_a_traceback_is_the_same_wherever_python_and_the_package_are() -> None:
+    def step(message: Message, state: Any) -> Any:
+        return (), json.loads("{")
+
+    detail = turn(step).detail
+    assert 'File "tests/avm/test_turn.py", line ' in detail and 'File "json/' in detail
 
 
 def test_the_first_message_that_fails_is_named_and_undoes_all() -> None:

@@ -57,4 +57,11 @@ FAULTS = [
         "        pass\n",
         f"{WORLDS}::test_w05_what_a_client_has_not_heard_stays_in_the_store_when_its_sender_comes",
     ),
+    Fault(
+        "a traceback says where the package is",
+        "avm/machine/turn.py",
+        "frame.filename.removeprefix(ROOT).removeprefix(LIBRARY)",
+        "frame.filename.removeprefix(LIBRARY)",
+        "tests/avm/test_turn.py::test_p01_a_traceback_is_the_same_wherever_python_and_the_package_are",
+    ),
 ]
