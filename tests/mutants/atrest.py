@@ -4,6 +4,7 @@ from tests.mutants.faults import Fault
 
 LOCKED = "tests/caps/test_locked.py"
 KEYS = "tests/avm/test_keys_verbs.py"
+CARRIED = "tests/avm/test_keys_carried.py"
 REST = "tests/net/test_keys_at_rest.py"
 LOG = "tests/avm/test_auditlog.py"
 AUDIT = "tests/sim/test_audit.py"
@@ -58,14 +59,14 @@ FAULTS = [
         "avm/cli/keys_carry.py",
         "        directory.write_keys(body)\n",
         "        directory.write_keys(keys)\n",
-        f"{KEYS}::test_keys_are_carried_in_a_file_under_a_passphrase",
+        f"{CARRIED}::test_keys_are_carried_in_a_file_under_a_passphrase",
     ),
     Fault(
         "keys are put beside another host's store",
         "avm/cli/keys_carry.py",
         "    except CryptoError:\n",
         "    except CryptoError:\n        return\n    except ZeroDivisionError:\n",
-        f"{KEYS}::test_keys_are_carried_in_a_file_under_a_passphrase",
+        f"{CARRIED}::test_keys_are_carried_in_a_file_under_a_passphrase",
     ),
     Fault(
         "a store that others can open is run",
