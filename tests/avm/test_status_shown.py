@@ -11,6 +11,7 @@ STATUS: dict[str, Any] = {
     "dir": "/srv/a",
     "pid": 7,
     "address": "ab" * 32,
+    "key": {"key": "cd" * 32, "until_ms": None, "ending": False, "ended": False},
     "route": None,
     "uptime_s": 3_725.5,
     "machines": 2,
