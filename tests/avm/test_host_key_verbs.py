@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from avm.cli import keys_certify, keys_root
+from avm.host.keylife import DAY_MS
 from avm.run import keyfile
 from avm.run.backup import KEYS, take_keys
 from avm.run.directory import Directory
@@ -162,6 +163,8 @@ def test_s07_certificates_of_others_old_or_ended_ones_are_refused(
         root, proof.identity, other.public_key, now_ms, late_ms, proof.certificate
     )
     ended = certify_host(root, proof.identity, proof.key, now_ms, now_ms - 1, proof.certificate)
+    ahead_ms = now_ms + 3 * DAY_MS
+    early = certify_host(root, proof.identity, proof.key, ahead_ms, late_ms, proof.certificate)
     forged = replace(theirs, identity=proof.identity)
     file = tmp_path / "made"
     for made, why, code in (
@@ -169,6 +172,7 @@ def test_s07_certificates_of_others_old_or_ended_ones_are_refused(
         (not_here, "not here", 1),
         (proof, "not newer", 1),
         (ended, "ended at", 1),
+        (early, "does not begin before", 1),
         (forged, "another machine", 2),
     ):
         file.write_bytes(answer_bytes(made))
