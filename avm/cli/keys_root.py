@@ -101,6 +101,8 @@ def _detach(
 ) -> tuple[dict[str, object], str]:
     """Writes the root key into a file that lasts, and only then takes it away from here."""
     path = _fresh_path(args.words[0])
+    if path.resolve().is_relative_to(directory.path.resolve()):
+        raise CliError(f"{path} is in the host's own directory: the root key goes elsewhere")
     if keys.root is None:
         raise CliError("the host's root key is away already: nothing was changed")
     # A certificate that ends soon, or has ended, would leave the host with nothing to go on by.

@@ -98,6 +98,10 @@ def keys_in(directory: Directory) -> HostKeys:
     return parse_host_keys_untrusted(directory.key_body())
 
 
+def root_file(directory: Directory) -> Path:
+    return directory.path.with_suffix(".root")
+
+
 def in_a_directory(path: Path) -> Directory:
     directory = Directory(path)
     directory.keyring(lambda _size: KEYS_OF)
@@ -135,22 +139,22 @@ def test_s07_wherever_a_change_of_keys_is_cut_the_old_key_or_the_new_one_is_used
 
 def test_x01_wherever_the_root_keys_going_is_cut_it_is_here_or_in_its_file(tmp_path: Path) -> None:
     away = 0
-    for directory, file in cut_each(tmp_path, lambda one: one.path / "root.locked", detach):
+    for directory, file in cut_each(tmp_path, root_file, detach):
         keys = keys_in(directory)
         if keys.root is None:
             away += 1
             assert open_root(file).public_key == ROOT.public_key
             continue
         assert keys.root.public_key == ROOT.public_key
-        detach(directory, file.with_name("again"))
+        detach(directory, file.with_suffix(".again"))
         assert keys_in(directory).root is None
-        assert open_root(file.with_name("again")).public_key == ROOT.public_key
+        assert open_root(file.with_suffix(".again")).public_key == ROOT.public_key
     assert away > 1
 
 
 def with_an_answer(directory: Directory) -> Path:
     """A certificate of another key, which was asked for."""
-    detach(directory, directory.path / "root.locked")
+    detach(directory, root_file(directory))
     asked, file = directory.path / "asked", directory.path / "answer"
     ask(directory, asked)
     now_ms = keys_certify.now_ms()
@@ -177,7 +181,7 @@ def test_s07_wherever_the_taking_of_a_certificate_is_cut_it_can_be_taken_or_was(
 
 def test_s07_wherever_a_request_is_cut_the_key_in_use_stays(tmp_path: Path) -> None:
     def away(directory: Directory) -> Path:
-        detach(directory, directory.path / "root.locked")
+        detach(directory, root_file(directory))
         return directory.path / "asked"
 
     for directory, file in cut_each(tmp_path, away, ask):

@@ -93,7 +93,12 @@ def test_x01_the_root_key_is_taken_away_and_no_byte_of_it_stays(
 def test_the_root_key_stays_where_its_file_cannot_be_written(place: Place, tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.write_text("mine")
-    for path, why in ((taken, "exists: name another"), (tmp_path / "no" / "x", "no directory")):
+    over = place.directory.key_file.with_name("host.key.new")  # what the keys are written into
+    for path, why in (
+        (taken, "exists: name another"),
+        (tmp_path / "no" / "x", "no directory"),
+        (over, "goes elsewhere"),
+    ):
         told = place("keys", "detach", str(path), said=(OTHER,))
         assert told.code == 1 and why in told.err
     assert place("keys", "detach", str(tmp_path / "x"), said=()).code == 1, "no passphrase"

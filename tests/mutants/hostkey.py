@@ -54,6 +54,13 @@ FAULTS = [
         REFUSED,
     ),
     Fault(
+        "the root key goes where the keys are written over it",
+        "avm/cli/keys_root.py",
+        "    if path.resolve().is_relative_to(directory.path.resolve()):\n",
+        "    if False:\n",
+        f"{VERBS}::test_the_root_key_stays_where_its_file_cannot_be_written",
+    ),
+    Fault(
         "the root key leaves a host behind whose certificate is over",
         "avm/cli/keys_root.py",
         " and not _is_ending(keys.proof)\n",
