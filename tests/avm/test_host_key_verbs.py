@@ -264,6 +264,15 @@ def test_keys_that_do_not_fit_together_are_damaged(place: Place, tmp_path: Path)
         keyfile.keys_of(b"short", place.directory.key_file)
 
 
+def test_a_root_key_is_not_taken_for_a_hosts_keys(place: Place, tmp_path: Path) -> None:
+    root = detached(place, tmp_path)
+    fresh = Place.of(Directory(tmp_path / "fresh"), place.capsys)
+    for one in (place, fresh):
+        told = one("keys", "import", str(root), said=(OTHER,))
+        assert told.code == 1 and "it goes with `avm-host keys certify`" in told.err
+    assert not fresh.directory.path.exists()
+
+
 def test_options_go_with_their_acts_and_lives_are_bounded(place: Place, tmp_path: Path) -> None:
     file = str(tmp_path / "file")
     for words in (
