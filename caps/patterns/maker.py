@@ -6,10 +6,10 @@
 What is sent to `make` is the new machine's whole environment, and what its `init` answers is the answer; one
 ask makes one machine, or none if it refuses. The code is the operator's choice, who alone can create a
 maker: it is given a capability to the host that names the code. From the first message to `revoke` on
-nothing more is made, also of what waits at the host, and it has let go of that; what was made stays. Only the host's word that there is no
-machine gives its place back: any other outcome counts one, also *refused*, which may come from whomever
-a made machine has passed the reply to. How an `init` broke it prints, for its operator, and tells nobody
-else. (KeyKOS factories: Hardy 1985; Miller 2006: parenthood.)
+nothing more is made, also of what waits at the host, and it has let go of that; what was made stays. Only
+the host's word that there is no machine gives its place back: any other outcome counts one, also
+*refused*, which may come from whomever a made machine has passed the reply to. How an `init` broke it
+prints, for its operator, and tells nobody else. (KeyKOS factories: Hardy 1985; Miller 2006: parenthood.)
 """
 
 from dataclasses import replace

@@ -95,6 +95,13 @@ FAULTS = [
         f"{ABUSED}::test_w26_what_a_revoked_factory_had_asked_for_is_not_made",
     ),
     Fault(
+        "what was withdrawn ends what is before it",
+        "avm/host/outbox.py",
+        "    if batch.messages and not any(",
+        "    if not any(",
+        f"{ABUSED}::test_w20_what_was_withdrawn_ends_nothing_that_is_before_it",
+    ),
+    Fault(
         "a factory moves away from what is being made for it",
         "avm/host/parting.py",
         " or machine.address in host.making:\n",

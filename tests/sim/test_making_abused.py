@@ -3,6 +3,7 @@
 import pytest
 
 from avm import Capability, Failed, Map, Me, Message, Refused, Send, Step
+from avm.host.outbox import for_host
 from avm.host.parting import why_not
 from avm.sim.client import Client
 from avm.sim.host import SimHost
@@ -94,3 +95,20 @@ def test_w20_a_factory_stays_while_the_host_makes_something_for_it() -> None:
     assert factory.slots
     factory.slots.clear()  # as a snapshot does once it is revoked
     assert "made at this host" in why_not(host, factory, bytes(32))
+
+
+def test_w20_what_was_withdrawn_ends_nothing_that_is_before_it() -> None:
+    world, client, made = works()
+    client.send(made["make"], "hangs")
+    client.send(made["make"], GOOD)
+    while not any(worker.hangs for worker in world.workers.values()):
+        assert world.step()
+    world.settle()
+    host, address = world.core.host, world.machine("works").address
+    batches = list(host.making[address].batches)
+    assert len(batches) == 2
+    del host.making[address]
+    batches[1].messages = ()  # at its deadline, before the host died
+    for batch in batches:
+        for_host(host, batch)
+    assert host.making[address].over == 0
