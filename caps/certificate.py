@@ -126,6 +126,11 @@ class Certificate:
         if not verify(self.terms.host_key, _RENEWAL_DOMAIN, renewed, self.renewal.signature):
             raise WrongSignature("the renewal is not signed by the host's key")
 
+    @property
+    def is_hosts_own(self) -> bool:
+        """Whether it is of the key of a host itself, and speaks for no machine; see `caps.hostproof`."""
+        return self.terms.machine == self.terms.host
+
     def is_for(self, address: bytes, key: bytes) -> bool:
         """Tell whether this is the host it names, by address and by the key that it has proven."""
         return self.terms.host == address and self.terms.host_key == key

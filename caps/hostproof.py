@@ -80,7 +80,7 @@ class HostProof:
         if self.certificate is None:
             return
         terms = self.certificate.terms
-        if terms.host != terms.machine:
+        if not self.certificate.is_hosts_own:
             raise WrongHost("the certificate is a machine's")
         if terms.incarnation <= ROOT_INCARNATION:
             raise WrongHost("the certificate has the number of the root key")

@@ -163,6 +163,8 @@ class LocationRecord:
             raise InvalidRecord("the certificate is of another incarnation")
         try:
             if isinstance(where, Certificate):
+                if where.is_hosts_own:
+                    raise InvalidRecord("the certificate is of a host's own key")
                 where.check_signed(self.location.subject)
             else:
                 self.location.proof.check_signed()

@@ -12,6 +12,7 @@ from avm.cli.errors import CliError
 from avm.cli.keys_certify import life_until, now_ms
 from avm.cli.output import print_json, say
 from avm.cli.times import utc
+from avm.host.keylife import key_life
 from avm.host.keys import Keyring
 from avm.run import keyfile
 from avm.run.auditing import check_store, note_keys
@@ -100,10 +101,13 @@ def _detach(
 ) -> tuple[dict[str, object], str]:
     """Writes the root key into a file that lasts, and only then takes it away from here."""
     path = _fresh_path(args.words[0])
+    if path.resolve().is_relative_to(directory.path.resolve()):
+        raise CliError(f"{path} is in the host's own directory: the root key goes elsewhere")
     if keys.root is None:
         raise CliError("the host's root key is away already: nothing was changed")
-    kept = keys if keys.proof is not None and args.life is None else None
-    kept = kept or _with_new_key(keys, life_until(args))
+    # A certificate that ends soon, or has ended, would leave the host with nothing to go on by.
+    stays = keys.proof is not None and args.life is None and not _is_ending(keys.proof)
+    kept = keys if stays else _with_new_key(keys, life_until(args))
     assert kept.proof is not None
     body = root_file(kept.root_seed, kept.proof.identity)
     fresh = args.passphrases.fresh()
@@ -115,6 +119,10 @@ def _detach(
     away = f"{path}: the root key, under its passphrase, and here no more; keep it elsewhere"
     said = f"{away}; the host goes on without it until {utc(until_ms)}"
     return {"file": str(path), "key": kept.proof.key.hex(), "until_ms": until_ms}, said
+
+
+def _is_ending(proof: HostProof) -> bool:
+    return key_life(proof, now_ms()).ending
 
 
 def _request(
@@ -176,3 +184,6 @@ def _check(keys: HostKeys, proof: HostProof, path: Path) -> None:
         raise CliError(f"{path} is not newer than the certificate here: nothing was changed")
     if later.expiry_ms <= now_ms():
         raise CliError(f"{path} ended at {utc(later.expiry_ms)}: ask for another")
+    if later.terms.not_before_ms > now_ms():
+        begins = f"{path} does not begin before {utc(later.terms.not_before_ms)}"
+        raise CliError(f"{begins}: set the clock here, or there and ask for another")

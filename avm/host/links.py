@@ -90,11 +90,11 @@ def proven(
 def _checked(
     address: bytes, identity: bytes, certificate: bytes, now_ms: int
 ) -> Certificate | None:
-    """The certificate, when it holds now and is of this address."""
+    """The certificate, when it holds now and is of this address, and not a host's for its own key."""
     try:
         known = parse_identity_untrusted(identity)
         shown = parse_certificate_untrusted(certificate)
-        if known.address != address:
+        if known.address != address or shown.is_hosts_own:
             return None
         shown.check(known, now_ms)
     except CapsError:

@@ -4,7 +4,9 @@ Steps 4 to 6 of the journey for a batch that is for the host. A factory is an or
 such a capability; what it is asked it asks the host, and the host takes the first turn of a new machine.
 The batch waits in the factory's outbox, and its verdict is in the commit with which the machine begins:
 so each ask makes one machine or none, wherever the host dies. The answer is what `init` sends to the reply.
-Of one that breaks the factory, which is the operator's, hears how.
+Where none is made the factory, which is the operator's, hears why, and hears it as *rejected*: what is
+*refused* may come from whomever a machine that was made has passed the reply to. A message that asks
+nothing ends the power: of what was asked before and is not made yet, nothing is.
 """
 
 from dataclasses import dataclass
@@ -36,6 +38,8 @@ from caps.slots import Foreign
 from caps.value import freeze
 
 MAKE = "make"
+# Before the word of an `init` that refused, and before how one broke, or why there was none.
+NO, BROKE = "refused: ", "broke: "
 CONTEXT_BYTES_MAX = 1024
 STEM_CHARS_MAX = 64
 # So many machines one factory is allowed, where its operator says nothing, and so many it can be.
@@ -114,17 +118,17 @@ class Make:
         machine, batch, answer = flight.machine, self.batch, flight.answer
         assert answer is not None
         if not _may_make(host, batch):
-            self._undo(host, machine, "rejected", "")
+            self._undo(host, machine, "")
             return False
         if answer[0]:
-            why = "refused" if answer[0] == REFUSED else "rejected"
-            word = answer[2] if why == "refused" else answer[3] or answer[2]
-            self._undo(host, machine, why, str(word))
+            is_refused = answer[0] == REFUSED
+            word = f"{NO}{answer[2]}" if is_refused else f"{BROKE}{answer[3] or answer[2]}"
+            self._undo(host, machine, word)
             return False
         try:
             birth = birth_of(host, flight)
         except Unborn as error:
-            self._undo(host, machine, "rejected", str(error))
+            self._undo(host, machine, f"{BROKE}{error}")
             return False
         begin_life(host, flight, batch.sender, birth)
         given = {"by": batch.sender, "code": machine.code}
@@ -135,11 +139,11 @@ class Make:
         return True
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
-        self._undo(host, machine, "rejected", why)
+        self._undo(host, machine, f"{BROKE}{why}")
 
-    def _undo(self, host: Host, machine: Machine, why: str, word: str) -> None:
+    def _undo(self, host: Host, machine: Machine, word: str) -> None:
         erase(host, machine)
-        _say_no(host, self.batch, why, word)
+        _say_no(host, self.batch, word)
 
 
 def begin(host: Host) -> None:
@@ -160,22 +164,23 @@ def _begin_next(host: Host, line: Making) -> None:
         return
     made = made_by(host, batch.messages[0].to) if len(batch.messages) == 1 else None
     if made is None or not _may_make(host, batch):
-        _say_no(host, batch, "rejected", "")
+        _say_no(host, batch, "")
         return
     code, stem = made
     try:
         entropy = draw(host, ENTROPY_BYTES)
     except Declined as word:
-        _say_no(host, batch, "refused", str(word))
+        _say_no(host, batch, f"{NO}{word}")
         return
     machine = line.machine = conceive(host, _free_name(host, stem, batch.seq), code, entropy)
     act_on(host, machine, Make(batch))
 
 
 def _may_make(host: Host, batch: Batch) -> bool:
-    """Whether the factory is there still: what it has asked for ends with it."""
+    """Whether the factory is there still and has ended nothing: what it has asked for ends with it."""
     maker = host.machines.get(batch.sender)
-    return maker is not None and maker.status is not Status.HALTED
+    is_there = maker is not None and maker.status is not Status.HALTED
+    return is_there and batch.seq > host.making[batch.sender].over
 
 
 def _free_name(host: Host, stem: str, number: int) -> str:
@@ -195,10 +200,10 @@ def _end(host: Host, batch: Batch) -> None:
     take_mark(host, batch)
 
 
-def _say_no(host: Host, batch: Batch, why: str, word: str) -> None:
+def _say_no(host: Host, batch: Batch, word: str) -> None:
     _end(host, batch)
     host.counts["unmade"] += 1
-    outcomes(host, batch, why, word, 0)
+    outcomes(host, batch, "rejected", word)
 
 
 def _too_late(host: Host, batch: Batch) -> None:

@@ -93,6 +93,8 @@ def for_host(host: Host, batch: Batch) -> None:
     if line is None:
         line = host.making[batch.sender] = Making()
     line.batches.append(batch)
+    if batch.messages and not any(said.reply for said in batch.messages):
+        line.over = batch.seq
     host.channel(batch.sender, batch.receiver).received = batch.seq
 
 

@@ -89,7 +89,7 @@ def why_not(host: Host, machine: Machine, to: bytes) -> str:
     own = [one for pair, one in host.channels.items() if machine.address in pair]
     if any(one.frozen for one in own):
         return "a channel of it is frozen: `avm-host channels`"
-    if codes_made(host, machine):
+    if codes_made(host, machine) or machine.address in host.making:
         return "it has machines made at this host, and could not elsewhere"
     if _size(host, machine, own) > ITEM_BYTES_MAX:
         return f"it holds more than {ITEM_BYTES_MAX:,} bytes beside its journal"

@@ -59,7 +59,7 @@ def known_of(host: Host, address: bytes) -> Known:
 
 
 def is_welcome(host: Host, number: int, proof: HostProof) -> bool:
-    """Whether a new link may stay; one to a banned host, or by a key that was replaced, is closed."""
+    """Whether a new link may stay; one to a banned host, this one, or by a replaced key is closed."""
     known = host.roster.known.get(proof.address)
     peer = host.peers.get(proof.address)
     if known is not None and known.banned:
@@ -69,17 +69,29 @@ def is_welcome(host: Host, number: int, proof: HostProof) -> bool:
             peer.dialing = False
         host.effects.append(Unlink(number, "banned"))
         return False
+    if proof.address == host.address:
+        # Another place where this host's keys are: a link from there could speak as the host itself.
+        _turn_away(host, number, proof.address, "itself", ITSELF)
+        return False
     if known is not None and known.has_replaced(proof.incarnation, proof.key):
-        host.counts["replaced"] += 1
-        refused(host, "a key that was replaced")
-        host.effects.append(Unlink(number, "its host has shown a newer key"))
-        if peer is not None and peer.dialing:
-            # Whoever is there is not who was dialed: that is tried elsewhere, and again.
-            no_link(host, proof.address)
-            not_made(host, proof.address)
-            moving.link_lost(host, proof.address)
+        _turn_away(host, number, proof.address, "replaced", "its host has shown a newer key")
         return False
     return True
+
+
+TURNED_AWAY = {"itself": "the host's own keys, elsewhere", "replaced": "a key that was replaced"}
+
+
+def _turn_away(host: Host, number: int, address: bytes, what: str, why: str) -> None:
+    host.counts[what] += 1
+    refused(host, TURNED_AWAY[what])
+    host.effects.append(Unlink(number, why))
+    peer = host.peers.get(address)
+    if peer is not None and peer.dialing:
+        # Whoever is there is not who was dialed: that is tried elsewhere, and again.
+        no_link(host, address)
+        not_made(host, address)
+        moving.link_lost(host, address)
 
 
 def proved(host: Host, proof: HostProof) -> None:

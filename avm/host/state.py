@@ -255,10 +255,14 @@ class Worker:
 
 @dataclass(slots=True)
 class Making:
-    """What a factory has asked the host to make, in order; `machine` is the first's, once it is begun."""
+    """What a factory has asked the host to make, in order; `machine` is the first's, once it is begun.
+
+    `over` is the number of the last batch that asks nothing: what is before it is not made any more.
+    """
 
     batches: deque[Batch] = field(default_factory=deque)
     machine: Machine | None = None
+    over: int = 0
 
 
 @dataclass(slots=True)

@@ -51,6 +51,8 @@ class Machines:
         return True
 
     def _check(self, said: Speaks, peer: HostProof, known: Certificate | None, now_ms: int) -> None:
+        if said.certificate.is_hosts_own:
+            raise InvalidCertificate("the certificate is of a host's own key")
         if not said.certificate.is_for(peer.address, peer.key):
             raise InvalidCertificate("the certificate is for another host")
         if known is None and len(self) >= self._limits.machines:

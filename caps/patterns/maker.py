@@ -5,15 +5,17 @@
 
 What is sent to `make` is the new machine's whole environment, and what its `init` answers is the answer; one
 ask makes one machine, or none if it refuses. The code is the operator's choice, who alone can create a
-maker: it is given a capability to the host that names the code. From the first message to `revoke` on it
-makes nothing more, and has let go of that; what it made stays. Of an outcome that leaves open whether a
-machine was made it counts one. How an `init` broke it prints, for its operator, and tells nobody else. (KeyKOS factories: Hardy 1985; Miller 2006: parenthood.)
+maker: it is given a capability to the host that names the code. From the first message to `revoke` on
+nothing more is made, also of what waits at the host, and it has let go of that; what was made stays. Only
+the host's word that there is no machine gives its place back: any other outcome counts one, also
+*refused*, which may come from whomever a made machine has passed the reply to. How an `init` broke it
+prints, for its operator, and tells nobody else. (KeyKOS factories: Hardy 1985; Miller 2006: parenthood.)
 """
 
 from dataclasses import replace
 
 from avm import Capability, Failed, Me, Message, Refused, Send, Step, record
-from caps.patterns.passing import NOTHING_HAPPENED, answer
+from caps.patterns.passing import answer
 
 
 @record(name="maker.Maker")
@@ -50,11 +52,20 @@ def step(message: Message, state: Maker) -> Step[Maker]:
             ask = Send(state.host, environment, reply=reply, apart=True)
             return [ask], replace(state, made=state.made + 1)
         case Making(reply), Failed("rejected", how, back):
-            print(how)
-            return answer(reply, Failed("rejected", "", back)), replace(state, made=state.made - 1)
+            # The host's own word, which no step can send.
+            said, _, word = how.partition(": ")
+            if said == "refused":
+                no = Failed("refused", word, back)
+            else:
+                print(word)
+                no = Failed("rejected", "", back)
+            return answer(reply, no), replace(state, made=state.made - 1)
+        case Making(reply), Failed("undelivered") as no:
+            return answer(reply, no), replace(state, made=state.made - 1)
         case Making(reply), outcome:
-            nothing = isinstance(outcome, Failed) and outcome.why in NOTHING_HAPPENED
-            return answer(reply, outcome), replace(state, made=state.made - nothing)
+            return answer(reply, outcome), state
         case "revoke", None:
-            return message.answer(None), replace(state, host=None)
+            # What asks the host nothing ends what waits there; behind it, so apart as well.
+            end = [] if state.host is None else [Send(state.host, apart=True)]
+            return [*end, *message.answer(None)], replace(state, host=None)
     raise Refused("revoke takes null")

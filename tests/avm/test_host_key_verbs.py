@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from avm.cli import keys_certify, keys_root
+from avm.host.keylife import DAY_MS
 from avm.run import keyfile
 from avm.run.backup import KEYS, take_keys
 from avm.run.directory import Directory
@@ -92,7 +93,12 @@ def test_x01_the_root_key_is_taken_away_and_no_byte_of_it_stays(
 def test_the_root_key_stays_where_its_file_cannot_be_written(place: Place, tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.write_text("mine")
-    for path, why in ((taken, "exists: name another"), (tmp_path / "no" / "x", "no directory")):
+    over = place.directory.key_file.with_name("host.key.new")  # what the keys are written into
+    for path, why in (
+        (taken, "exists: name another"),
+        (tmp_path / "no" / "x", "no directory"),
+        (over, "goes elsewhere"),
+    ):
         told = place("keys", "detach", str(path), said=(OTHER,))
         assert told.code == 1 and why in told.err
     assert place("keys", "detach", str(tmp_path / "x"), said=()).code == 1, "no passphrase"
@@ -162,6 +168,8 @@ def test_s07_certificates_of_others_old_or_ended_ones_are_refused(
         root, proof.identity, other.public_key, now_ms, late_ms, proof.certificate
     )
     ended = certify_host(root, proof.identity, proof.key, now_ms, now_ms - 1, proof.certificate)
+    ahead_ms = now_ms + 3 * DAY_MS
+    early = certify_host(root, proof.identity, proof.key, ahead_ms, late_ms, proof.certificate)
     forged = replace(theirs, identity=proof.identity)
     file = tmp_path / "made"
     for made, why, code in (
@@ -169,6 +177,7 @@ def test_s07_certificates_of_others_old_or_ended_ones_are_refused(
         (not_here, "not here", 1),
         (proof, "not newer", 1),
         (ended, "ended at", 1),
+        (early, "does not begin before", 1),
         (forged, "another machine", 2),
     ):
         file.write_bytes(answer_bytes(made))
@@ -253,6 +262,15 @@ def test_keys_that_do_not_fit_together_are_damaged(place: Place, tmp_path: Path)
         place.directory.read_keyring()
     with pytest.raises(KeysRefused, match="is damaged"):
         keyfile.keys_of(b"short", place.directory.key_file)
+
+
+def test_a_root_key_is_not_taken_for_a_hosts_keys(place: Place, tmp_path: Path) -> None:
+    root = detached(place, tmp_path)
+    fresh = Place.of(Directory(tmp_path / "fresh"), place.capsys)
+    for one in (place, fresh):
+        told = one("keys", "import", str(root), said=(OTHER,))
+        assert told.code == 1 and "it goes with `avm-host keys certify`" in told.err
+    assert not fresh.directory.path.exists()
 
 
 def test_options_go_with_their_acts_and_lives_are_bounded(place: Place, tmp_path: Path) -> None:

@@ -53,6 +53,9 @@ def test_keys_are_carried_in_a_file_under_a_passphrase(
     assert code == 2 and "is no file of" in capsys.readouterr().err
 
 
+NO_FILE = "is no file of `avm-host keys export` or `avm-host keys certify`"
+
+
 def test_a_file_of_keys_that_is_damaged_is_told_with_what_to_do(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,8 +69,8 @@ def test_a_file_of_keys_that_is_damaged_is_told_with_what_to_do(
             1,
             "is damaged (it ends too early): export the keys again, or take another copy",
         ),
-        (whole[:9], 2, "is no file of `avm-host keys export`"),
-        (b"", 2, "is no file of `avm-host keys export`"),
+        (whole[:9], 2, NO_FILE),
+        (b"", 2, NO_FILE),
     ):
         file.write_bytes(body)
         told = other("keys", "import", str(file), said=(ONE,))

@@ -70,6 +70,13 @@ def test_w18_a_host_is_where_its_certified_key_says_it_is() -> None:
         publish(replace(record.location, expiry_ms=2 * LATE_MS), OLD).check(LATE_MS)
 
 
+def test_w18_a_hosts_own_certificate_is_no_location_of_a_machine() -> None:
+    assert FIRST.certificate is not None
+    where = FIRST.certificate
+    with pytest.raises(InvalidRecord, match="host's own key"):
+        publish(Location(HOME, where.terms.incarnation, 9, LATE_MS, where), OLD)
+
+
 def test_w18_a_record_by_a_key_that_is_not_certified_is_refused() -> None:
     assert FIRST.certificate is not None
     stolen = issue(OTHER, FIRST.certificate.terms)

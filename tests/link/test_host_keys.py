@@ -130,6 +130,18 @@ def test_s07_a_machine_is_spoken_for_by_the_key_that_is_proven_alone(world: Worl
     assert ear.answers == [(machine.address, False), (machine.address, True)]
 
 
+def test_s07_a_hosts_own_certificate_is_no_machines_on_a_link(world: World) -> None:
+    ear, far_ear = Ear(), Ear()
+    here = certified(1)
+    near, far = world.listener(here, ear), world.listener(credentials(2), far_ear)
+    link = near.dial_nowait(route_to(far, credentials(2)))
+    world.run(1)
+    assert here.certificate is not None
+    link.prove_nowait(here.identity, here.certificate)
+    world.run(1)
+    assert ear.answers == [(here.identity.address, False)]
+
+
 def frames() -> dict[str, bytes]:
     me, other = certified(1), certified(2)
     nonce = bytes(range(32))

@@ -7,6 +7,7 @@ LINK = "tests/link/test_host_keys.py"
 RECORD = "tests/dht/test_host_keys.py"
 SIM = "tests/sim/test_host_keys.py"
 VERBS = "tests/avm/test_host_key_verbs.py"
+KILLS = "tests/avm/test_host_key_kills.py"
 RECORDING = "tests/sim/test_recording_host_keys.py"
 DIALED = (
     f"{LINK}::test_s07_a_dialed_host_whose_key_is_not_certified_now_is_refused_and_hears_nothing"
@@ -18,6 +19,64 @@ REFUSED = f"{VERBS}::test_s07_certificates_of_others_old_or_ended_ones_are_refus
 
 FAULTS = [
     Fault(
+        "whoever has an old key of a host is let in as itself",
+        "avm/host/peering.py",
+        "    if proof.address == host.address:\n",
+        "    if False:\n",
+        f"{SIM}::test_s07_no_host_is_linked_to_by_its_own_keys",
+    ),
+    Fault(
+        "a host's own certificate speaks for a machine",
+        "avm/host/links.py",
+        "        if known.address != address or shown.is_hosts_own:\n",
+        "        if known.address != address:\n",
+        f"{SIM}::test_s07_a_hosts_own_certificate_speaks_for_no_machine",
+    ),
+    Fault(
+        "a host's own certificate is shown on a link as a machine's",
+        "avm/link/machines.py",
+        "        if said.certificate.is_hosts_own:\n",
+        "        if False:\n",
+        f"{LINK}::test_s07_a_hosts_own_certificate_is_no_machines_on_a_link",
+    ),
+    Fault(
+        "a host's own certificate says in the network where a machine lives",
+        "dht/record.py",
+        "                if where.is_hosts_own:\n",
+        "                if False:\n",
+        f"{RECORD}::test_w18_a_hosts_own_certificate_is_no_location_of_a_machine",
+    ),
+    Fault(
+        "a certificate that does not hold yet takes the place of one that does",
+        "avm/cli/keys_root.py",
+        "    if later.terms.not_before_ms > now_ms():\n",
+        "    if False:\n",
+        REFUSED,
+    ),
+    Fault(
+        "the root key goes where the keys are written over it",
+        "avm/cli/keys_root.py",
+        "    if path.resolve().is_relative_to(directory.path.resolve()):\n",
+        "    if False:\n",
+        f"{VERBS}::test_the_root_key_stays_where_its_file_cannot_be_written",
+    ),
+    Fault(
+        "the root key leaves a host behind whose certificate is over",
+        "avm/cli/keys_root.py",
+        " and not _is_ending(keys.proof)\n",
+        "\n",
+        f"{KILLS}::test_x01_the_root_key_leaves_no_host_behind_whose_certificate_ends_soon",
+    ),
+    Fault(
+        "the root key is taken away before its file is there",
+        "avm/cli/keys_root.py",
+        "    put(directory.files, path, lock(body, kept.proof.address, fresh, entropy).to_bytes())\n"
+        '    _write(directory, replace(kept, root_seed=b""), DETACHED)\n',
+        '    _write(directory, replace(kept, root_seed=b""), DETACHED)\n'
+        "    put(directory.files, path, lock(body, kept.proof.address, fresh, entropy).to_bytes())\n",
+        f"{KILLS}::test_x01_wherever_the_root_keys_going_is_cut_it_is_here_or_in_its_file",
+    ),
+    Fault(
         "any root key certifies a host's key",
         "caps/hostproof.py",
         "        self.certificate.check_signed(self.identity)\n",
@@ -27,7 +86,7 @@ FAULTS = [
     Fault(
         "a machine's certificate makes a host",
         "caps/hostproof.py",
-        "        if terms.host != terms.machine:\n",
+        "        if not self.certificate.is_hosts_own:\n",
         "        if False:\n",
         f"{PROOF}::test_s07_a_machines_certificate_makes_nobody_a_host",
     ),
@@ -133,8 +192,8 @@ FAULTS = [
     Fault(
         "who is met by an old key is not dialed again",
         "avm/host/peering.py",
-        "            no_link(host, proof.address)\n",
-        "            pass\n",
+        "        # Whoever is there is not who was dialed: that is tried elsewhere, and again.\n        no_link(host, address)\n",
+        "        pass\n",
         f"{SIM}::test_a_host_that_is_met_by_an_old_key_is_dialed_again_later",
     ),
     Fault(

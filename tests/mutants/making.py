@@ -5,6 +5,7 @@ from tests.mutants.faults import Fault
 UNDER_WAY = "tests/avm/test_forks_under_way.py"
 
 TESTS = "tests/sim/test_making.py"
+ABUSED = "tests/sim/test_making_abused.py"
 CUT = f"{TESTS}::test_w20_each_ask_of_a_factory_makes_one_machine_or_none_wherever_it_is_cut"
 
 FAULTS = [
@@ -26,8 +27,8 @@ FAULTS = [
     Fault(
         "an init that refuses leaves its machine",
         "avm/host/making.py",
-        "        erase(host, machine)\n        _say_no(host, self.batch, why, word)\n",
-        "        _say_no(host, self.batch, why, word)\n",
+        "        erase(host, machine)\n        _say_no(host, self.batch, word)\n",
+        "        _say_no(host, self.batch, word)\n",
         f"{TESTS}::test_w20_an_init_that_fails_is_told_and_leaves_nothing",
     ),
     Fault(
@@ -40,8 +41,8 @@ FAULTS = [
     Fault(
         "a halted factory has its machines made",
         "avm/host/making.py",
-        "    return maker is not None and maker.status is not Status.HALTED\n",
-        "    return maker is not None\n",
+        "    is_there = maker is not None and maker.status is not Status.HALTED\n",
+        "    is_there = maker is not None\n",
         f"{TESTS}::test_w26_what_a_halted_factory_has_asked_for_is_not_made",
     ),
     Fault(
@@ -80,6 +81,34 @@ FAULTS = [
         f"{TESTS}::test_w20_what_waits_to_be_made_at_its_deadline_is_undelivered_and_never_made",
     ),
     Fault(
+        "whoever was passed a reply gives a factory back what it has made",
+        "caps/patterns/maker.py",
+        'Failed("undelivered") as no:',
+        'Failed("undelivered" | "refused") as no:',
+        f"{ABUSED}::test_w20_a_made_machine_counts_whatever_comes_to_the_reply_that_it_passed_on",
+    ),
+    Fault(
+        "what waits at the host is made after its factory was revoked",
+        "avm/host/outbox.py",
+        "        line.over = batch.seq\n",
+        "        pass\n",
+        f"{ABUSED}::test_w26_what_a_revoked_factory_had_asked_for_is_not_made",
+    ),
+    Fault(
+        "what was withdrawn ends what is before it",
+        "avm/host/outbox.py",
+        "    if batch.messages and not any(",
+        "    if not any(",
+        f"{ABUSED}::test_w20_what_was_withdrawn_ends_nothing_that_is_before_it",
+    ),
+    Fault(
+        "a factory moves away from what is being made for it",
+        "avm/host/parting.py",
+        " or machine.address in host.making:\n",
+        ":\n",
+        f"{ABUSED}::test_w20_a_factory_stays_while_the_host_makes_something_for_it",
+    ),
+    Fault(
         "a fork sends what is under way to capabilities without caveats",
         "avm/run/underway.py",
         "                return sent_to\n",
@@ -103,7 +132,7 @@ FAULTS = [
     Fault(
         "a factory moves to where it can make nothing",
         "avm/host/parting.py",
-        "    if codes_made(host, machine):\n",
+        "    if codes_made(host, machine) or machine.address in host.making:\n",
         "    if not machine.address:\n",
         f"{TESTS}::test_w20_a_factory_stays_where_it_makes",
     ),

@@ -9,9 +9,11 @@ from tests.sim import shop
 from tests.sim.code import ModuleCode
 
 
-def factory_in(world: SimHost, at_most: int = 100, code: Code | None = None) -> Created:
-    """A factory of shops, which is called `works`; of its own code, or the pattern's."""
-    makes = world.codes.add("shop", ModuleCode(shop), world.entropy.bytes(8))
+def factory_in(
+    world: SimHost, at_most: int = 100, code: Code | None = None, makes_of: Code | None = None
+) -> Created:
+    """A factory, which is called `works`, of shops; of its own code, or the pattern's."""
+    makes = world.codes.add("shop", makes_of or ModuleCode(shop), world.entropy.bytes(8))
     bundle = world.codes.add("works", code or ModuleCode(maker), world.entropy.bytes(8))
     sender, entropy = world.core.host.address, world.entropy.bytes(88)
     asked = (sender, "works", bundle, makes, "shop", at_most, entropy)

@@ -5,11 +5,13 @@ from dataclasses import replace
 import cbor2
 import pytest
 
+from avm.host.channel import Open, pack_frame
 from avm.host.core import Core
 from avm.host.effects import Unlink
 from avm.host.keylife import key_life
 from avm.host.keys import Keyring
-from avm.host.links import peer_of, prove
+from avm.host.links import peer_of, prove, proven
+from avm.host.peering import ITSELF
 from avm.host.roster import from_bytes, to_bytes
 from avm.sim.net import ROOM
 from avm.sim.plan import Crash
@@ -176,6 +178,33 @@ def test_s07_a_key_that_was_replaced_is_taken_by_no_host_that_has_seen_the_new_o
     assert core.host.counts["replaced"] == 3
     known = core.host.roster.known[root.address]
     assert (known.incarnation, known.key) == (second.incarnation, second.key)
+
+
+def test_s07_no_host_is_linked_to_by_its_own_keys() -> None:
+    """A thief has an old key that nobody was shown to be old: least of all the host itself."""
+    pair, root = rekeyed()
+    core = pair.here.core
+    first = core.host.keys.proof
+    rotate_key(pair.here)
+    pair.net.crash(pair.here)
+    pair.net.settle()
+    for proof in (root, first, pair.here.core.host.keys.proof):
+        assert shown(pair.here.core, proof) == [ITSELF]
+        assert 77 not in pair.here.core.host.links
+    assert root.address not in pair.here.core.host.roster.known
+
+
+def test_s07_a_hosts_own_certificate_speaks_for_no_machine() -> None:
+    pair, _root = rekeyed()
+    proof, there = pair.here.core.host.keys.proof, pair.there.core
+    (link,) = there.host.links.values()
+    assert link.peer == proof.address and link.key == proof.key
+    shown_as = (proof.identity.to_bytes(), proof.certificate_bytes)
+    assert proven(there.host, link, proof.address, *shown_as) is None
+    machine = next(iter(there.host.machines))
+    there.frame(link.number, pack_frame(Open(proof.address, machine, *shown_as, 0)))
+    assert there.host.counts["unproven"] == 1
+    assert (proof.address, machine) not in link.incoming
 
 
 def test_s07_what_was_seen_of_a_hosts_key_is_known_after_a_crash() -> None:

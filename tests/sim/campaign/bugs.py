@@ -108,7 +108,7 @@ OWN = [
     Bug(
         "a stale record is accepted",
         "dht/newest.py",
-        "    if record.order <= newest.order:\n",
+        "    if not record.newer_than(newest):\n",
         "    if record.order == newest.order:\n",
         103,
         300,
