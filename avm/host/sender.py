@@ -8,9 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from caps.value import Failed, Value
+
 P = TypeVar("P")
 
 FINAL = frozenset({"applied", "refused", "rejected", "undelivered", "too large"})
+
+
+def is_told_twice(outcome: Value) -> bool:
+    """Whether a host's own word of an ask is of its deadline, which the verdict of its batch tells as well.
+
+    Of a batch for another host a client hears it from both; what comes second is passed over.
+    """
+    return isinstance(outcome, Failed) and outcome.why in ("undelivered", "unknown")
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from avm.errors import AvmError
-from avm.host.sender import Sender
+from avm.host.sender import Sender, is_told_twice
 from avm.run import protocol
 from avm.run.directory import Directory
 from avm.run.protocol import Frames
@@ -344,7 +344,7 @@ class Client:
             content = self.decode(body, wires)
             if ask is None:
                 self.heard.append((sender, self.decode(context, []), content))
-            elif ask not in self._own or not isinstance(content, Failed):
+            elif ask not in self._own or not is_told_twice(content):
                 self.outcomes[ask].append(content)
 
 

@@ -14,7 +14,7 @@ from avm.host.capability import Cap, Local, Named, Reply, Sealed, address_of, na
 from avm.host.clients import mark as ask_mark
 from avm.host.core import Core
 from avm.host.effects import Mark
-from avm.host.sender import Sender
+from avm.host.sender import Sender, is_told_twice
 from caps.caveats import parse_caveat_untrusted
 from caps.codec import decode_content_untrusted, encode_content
 from caps.slots import Common, Foreign, Narrowed
@@ -290,7 +290,7 @@ class Client:
             handles = [self.hold(cap) for cap in said.caps]
             content = decode_content_untrusted(said.content, handles)
             if type(said.to) is Reply:
-                if said.to.ask in self.own and isinstance(content, Failed):
+                if said.to.ask in self.own and is_told_twice(content):
                     continue
                 self.outcomes.setdefault(said.to.ask, []).append(content)
             else:
