@@ -7,7 +7,7 @@ from avm.cli.keys_certify import now_ms
 from avm.cli.output import print_json, say
 from avm.cli.status import ending
 from avm.cli.times import utc
-from avm.host.keylife import key_life
+from avm.host.keylife import REQUEST, ROTATE, key_life
 from avm.host.keys import Keyring
 from avm.run import keyfile
 from avm.run.directory import Directory
@@ -50,4 +50,4 @@ def _show(own: dict[str, Any]) -> None:
     where = "here too: `avm-host keys detach FILE`" if own["root"] == "here" else "away"
     say(f"  the key in use is {own['key']} until {utc(own['until_ms'])}; the root key is {where}")
     if own["ending"]:
-        say(f"  {ending(own)}")
+        say(f"  {ending(own, ROTATE if own['root'] == 'here' else REQUEST)}")

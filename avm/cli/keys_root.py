@@ -8,16 +8,18 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from avm.cli.errors import CliError
-from avm.cli.keys_certify import life_until, now_ms
+from avm.cli.errors import CliError, Usage
+from avm.cli.keys_certify import check_fresh, life_until, now_ms
 from avm.cli.output import print_json, say
 from avm.cli.times import utc
+from avm.host.keylife import key_life
 from avm.host.keys import Keyring
 from avm.run import keyfile
 from avm.run.auditing import check_store, note_keys
 from avm.run.directory import Directory
 from avm.store.files import put
 from caps.certifying import parse_answer_untrusted, request
+from caps.errors import Malformed
 from caps.hostkeys import HostKeys, root_file
 from caps.hostproof import HostProof, certify_host
 from caps.identity import SEED_BYTES, RootKey
@@ -102,8 +104,8 @@ def _detach(
     path = _fresh_path(args.words[0])
     if keys.root is None:
         raise CliError("the host's root key is away already: nothing was changed")
-    kept = keys if keys.proof is not None and args.life is None else None
-    kept = kept or _with_new_key(keys, life_until(args))
+    is_good = keys.proof is not None and not key_life(keys.proof, now_ms()).ending
+    kept = keys if is_good and args.life is None else _with_new_key(keys, life_until(args))
     assert kept.proof is not None
     body = root_file(kept.root_seed, kept.proof.identity)
     fresh = args.passphrases.fresh()
@@ -142,16 +144,16 @@ def _request(
 
 def _fresh_path(word: str) -> Path:
     path = Path.cwd() / word
-    if path.exists():
-        raise CliError(f"{path} exists: name another file")
-    if not path.parent.is_dir():
-        raise CliError(f"{path.parent} is no directory: make it, or name another file")
+    check_fresh(path)
     return path
 
 
-def take_certificate(directory: Directory, path: Path, body: bytes) -> bytes:
-    """Has the host use a certificate that came from where its root key is; its address."""
-    proof = parse_answer_untrusted(body)
+def take_certificate(directory: Directory, path: Path, body: bytes) -> HostProof:
+    """Has the host use a certificate that came from where its root key is, and returns it."""
+    try:
+        proof = parse_answer_untrusted(body)
+    except Malformed as error:
+        raise Usage(f"{path} is damaged ({error}): copy it again, or certify again") from None
     held = directory.acquire_lock()
     try:
         check_store(directory)
@@ -160,7 +162,7 @@ def take_certificate(directory: Directory, path: Path, body: bytes) -> bytes:
         _write(directory, keys.certified(proof), CERTIFIED)
     finally:
         held.close()
-    return proof.address
+    return proof
 
 
 def _check(keys: HostKeys, proof: HostProof, path: Path) -> None:

@@ -48,10 +48,12 @@ def _show_reach(reach: Mapping[str, Any]) -> None:
         say("  reach     behind a router or a firewall, and no host introduces it")
 
 
-def ending(key: Mapping[str, Any]) -> str:
-    """That the host's key is about to end, and what to do."""
-    word = "ended" if key["ended"] else "ends"
-    return f"its certificate {word} at {utc(key['until_ms'])}: {RENEW}"
+def ending(key: Mapping[str, Any], remedy: str = RENEW) -> str:
+    """That the host's key is about to end, or no other host takes anything by it; and what to do."""
+    until = utc(key["until_ms"])
+    if key["ended"]:
+        return f"its certificate ended at {until}, other hosts take nothing from this one: {remedy}"
+    return f"its certificate ends at {until}: {remedy}"
 
 
 def _text(value: Any) -> Any:
