@@ -24,7 +24,10 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         "locked": locked,
         "file": str(directory.key_file),
     }
-    own = {} if locked else _own_key(keyfile.keys_of(body, directory.key_file))
+    if args.passphrase_fd is not None:
+        body = keyfile.unlocked(body, directory.passphrase, directory.key_file)
+    shown = args.passphrase_fd is not None or not locked
+    own = _own_key(keyfile.keys_of(body, directory.key_file)) if shown else {}
     if args.json:
         print_json({**about, **own})
         return 0
@@ -37,7 +40,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
 
 
 def _own_key(keys: HostKeys) -> dict[str, Any]:
-    """What is known of keys in the open: where the root key is, and how long the key in use holds."""
+    """What is known of keys that are open: where the root key is, and how long the key in use holds."""
     root = "in use" if keys.proof is None else "here" if keys.root_seed else "away"
     proof = Keyring(keys.seed, keys.secret, keys.proof).proof
     return {"root": root, **key_life(proof, now_ms()).told()}
