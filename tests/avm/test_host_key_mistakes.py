@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from avm.cli import keys_certify
 from avm.cli.times import utc
 from caps.certifying import ANSWER_MAGIC, REQUEST_MAGIC
