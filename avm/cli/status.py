@@ -9,7 +9,7 @@ from avm.cli.arguments import add_json, check_seconds
 from avm.cli.link import fresh_key, reopen
 from avm.cli.output import counted, print_json, say
 from avm.cli.times import utc
-from avm.host.keylife import RENEW
+from avm.host.keylife import RENEW, RENEW_REPLACED
 from avm.run.directory import Directory
 
 ANSWER_S = 30.0
@@ -65,7 +65,10 @@ def show(status: Mapping[str, Any]) -> None:
     uptime = _duration(status["uptime_s"])
     say(f"avm-host {status['version']} in {status['dir']}, pid {status['pid']}, up {uptime}")
     say(f"  address   {status['address']}")
-    if status["key"]["ending"]:
+    if status["key"]["replaced"]:
+        why = "other hosts know a later key of this one, and take nothing by the one that it uses"
+        say(f"  key       {why}: {RENEW_REPLACED}")
+    elif status["key"]["ending"]:
         say(f"  key       {ending(status['key'])}")
     if status["draining"]:
         say("  drains    takes no new work until it is started again: `avm-host stop`")

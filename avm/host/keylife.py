@@ -15,6 +15,10 @@ ENDING_MS = 30 * DAY_MS
 SHARE = 3
 ROTATE, REQUEST = "`avm-host keys rotate --host`", "`avm-host keys request FILE`"
 RENEW = f"`avm-host stop`, then {ROTATE}, or {REQUEST} where the root key is away"
+# What a host is to do whose keys are of before others were shown a later one: a copy that was restored.
+RENEW_REPLACED = (
+    f"`avm-host stop`, then {ROTATE}, or {REQUEST[:-1]} --new` where the root key is away"
+)
 
 
 @dataclass(frozen=True, slots=True)

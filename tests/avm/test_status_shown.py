@@ -24,7 +24,7 @@ STATUS: dict[str, Any] = {
     "store_full": False,
     "draining": False,
     "reruns": {"spans": 0},
-    "key": {"key": "cd" * 32, "until_ms": None, "ending": False, "ended": False},
+    "key": {"key": "cd" * 32, "until_ms": None, "ending": False, "ended": False, "replaced": False},
 }
 
 
@@ -58,7 +58,13 @@ def test_s07_what_is_to_be_done_about_a_certificate_is_told_before_and_after_its
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     until = "2026-01-31T12:00:00.000Z"
-    key = {"key": "cd" * 32, "until_ms": 1_769_860_800_000, "ending": True, "ended": False}
+    key = {
+        "key": "cd" * 32,
+        "until_ms": 1_769_860_800_000,
+        "ending": True,
+        "ended": False,
+        "replaced": False,
+    }
     remedy = "`avm-host stop`, then `avm-host keys rotate --host`, or `avm-host keys request FILE`"
     remedy += " where the root key is away"
     status.show({**STATUS, "key": key})
@@ -68,3 +74,7 @@ def test_s07_what_is_to_be_done_about_a_certificate_is_told_before_and_after_its
     told = capsys.readouterr().out.splitlines()[2]
     ended = f"its certificate ended at {until}, other hosts take nothing from this one"
     assert told == f"  key       {ended}: {remedy}"
+    status.show({**STATUS, "key": {**key, "replaced": True}})
+    told = capsys.readouterr().out.splitlines()[2]
+    why = "other hosts know a later key of this one, and take nothing by the one that it uses"
+    assert told == f"  key       {why}: {remedy.replace(' FILE', ' FILE --new')}"
