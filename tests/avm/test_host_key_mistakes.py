@@ -6,8 +6,8 @@ from pathlib import Path
 from avm.cli import keys_certify
 from avm.cli.times import utc
 from caps.certifying import ANSWER_MAGIC, REQUEST_MAGIC
-from tests.avm.test_host_key_verbs import OTHER, THIRD, certificate_of, detached, keys_of, light
-from tests.avm.test_keys_verbs import ONE, Place, place
+from tests.avm.test_host_key_verbs import THIRD, certificate_of, detached, keys_of, light
+from tests.avm.test_keys_verbs import ONE, OTHER, Place, place
 
 __all__ = ["light", "place"]
 

@@ -17,6 +17,7 @@ from tests.mutants import (
     crashes,
     fast,
     hostkey,
+    hostkeyshown,
     kinds,
     making,
     meetings,
@@ -53,6 +54,7 @@ NEWEST = (
     *shown.FAULTS,
     *making.FAULTS,
     *hostkey.FAULTS,
+    *hostkeyshown.FAULTS,
 )
 ALL = (
     *FAULTS,
