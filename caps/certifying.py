@@ -65,6 +65,11 @@ def certify(
     return certify_host(root, identity, asked.key, now_ms, until_ms, before)
 
 
+def is_request(body: bytes) -> bool:
+    """Tell whether this is a request for a certificate, or means to be."""
+    return body.startswith(REQUEST_MAGIC)
+
+
 def answer_bytes(proof: HostProof) -> bytes:
     """Return a host's certificate as the bytes of a file."""
     fields = [_VERSION, proof.identity.to_bytes(), proof.certificate_bytes]

@@ -118,14 +118,14 @@ def root_file(seed: bytes, identity: Identity) -> bytes:
     return ROOT_MAGIC + dumps_plain([_VERSION, seed, identity.to_bytes()])
 
 
-def is_root_file(body: bytes) -> bool:
-    """Tell whether this is a root key of its own, or means to be."""
+def is_root(body: bytes) -> bool:
+    """Tell whether this is a root key in a file of its own, or means to be."""
     return body.startswith(ROOT_MAGIC)
 
 
 def parse_root_file_untrusted(body: bytes) -> tuple[RootKey, Identity]:
     """Read a root key out of its file, taken from under its passphrase; raises `Malformed` only."""
-    if not is_root_file(body):
+    if not is_root(body):
         raise Malformed("it is no root key of a host")
     plain = loads_plain_untrusted(body[len(ROOT_MAGIC) :], max_bytes=FILE_BYTES_MAX, depth=2)
     version, seed, identity = shape.array(plain, 3, "root key")

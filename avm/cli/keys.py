@@ -51,6 +51,7 @@ def run(args: argparse.Namespace, directory: object) -> int:
     keys_certify.check_options(args)
     words = [*args.words, "--host"] if is_hosts else args.words
     if len(words) != len(wanted.split()):
-        raise Usage(f"it is `{' '.join(f'avm-host keys {args.act} {wanted}'.split())}`")
+        other = f", or `avm-host keys rotate {OF_THE_HOST[1]}`" if args.act == "rotate" else ""
+        raise Usage(f"it is `{f'avm-host keys {args.act} {ACTS[args.act][1]}'.strip()}`{other}")
     code: int = import_module(module).run(args, directory)
     return code

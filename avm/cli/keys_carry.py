@@ -10,15 +10,19 @@ from pathlib import Path
 from nacl.exceptions import CryptoError
 
 from avm.cli.errors import CliError, Usage
+from avm.cli.keys_certify import check_fresh
 from avm.cli.keys_root import take_certificate
 from avm.cli.output import print_json, say, writing_to
+from avm.cli.times import utc
 from avm.host.keys import Keyring
 from avm.run import keyfile
 from avm.run.auditing import check_store, note_keys
 from avm.run.directory import Directory
+from avm.run.errors import RootKeyAlone
 from avm.run.reading import Reader
 from avm.store.files import put
 from caps.certifying import is_answer
+from caps.hostproof import HostProof
 from caps.locked import ENTROPY_BYTES, LOCKED_BYTES_MAX, is_locked
 
 AGAIN = "export the keys again, or take another copy"
@@ -28,29 +32,32 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Writes or reads the file."""
     path = Path.cwd() / args.words[0]
     body = b"" if args.act == "export" else _read(path)
-    is_certificate = is_answer(body)
-    if args.act == "export":
-        address = _export(args, directory, path)
-    elif is_certificate:
-        address = take_certificate(directory, path, body)
-    else:
-        address = _import(directory, path, body)
+    if is_answer(body):
+        _told(args, path, take_certificate(directory, path, body))
+        return 0
+    is_export = args.act == "export"
+    address = _export(args, directory, path) if is_export else _import(directory, path, body)
     if args.json:
         print_json({"address": address.hex(), "file": str(path)})
-    elif is_certificate:
-        say(f"the host's key is certified by {path}: it is used when the host starts")
-    elif args.act == "export":
+    elif is_export:
         say(f"{path}: the keys of {address.hex()}, under their passphrase")
     else:
         say(f"the keys of {address.hex()} are in {directory.keys}, under their passphrase")
     return 0
 
 
+def _told(args: argparse.Namespace, path: Path, proof: HostProof) -> None:
+    key, until_ms = proof.key.hex(), proof.expiry_ms
+    assert until_ms is not None
+    if args.json:
+        named = {"address": proof.address.hex(), "file": str(path)}
+        print_json({**named, "key": key, "until_ms": until_ms})
+    else:
+        say(f"the host proves itself by the key {key[:12]}.. until {utc(until_ms)}: start it")
+
+
 def _export(args: argparse.Namespace, directory: Directory, path: Path) -> bytes:
-    if path.exists():
-        raise CliError(f"{path} exists: name another file")
-    if not path.parent.is_dir():
-        raise CliError(f"{path.parent} is no directory: make it, or name another file")
+    check_fresh(path)
     named = directory.key_file
     lock = directory.acquire_lock()
     try:
@@ -76,7 +83,10 @@ def _import(directory: Directory, path: Path, body: bytes) -> bytes:
     """Puts the keys where there are none; the store that is there must be of this host."""
     if not is_locked(body):
         raise Usage(f"{path} is no file of `avm-host keys export` or `avm-host keys certify`")
-    keys = keyfile.unlocked(body, directory.passphrase, path, AGAIN)
+    try:
+        keys = keyfile.unlocked(body, directory.passphrase, path, AGAIN)
+    except RootKeyAlone as error:
+        raise Usage(str(error)) from None
     keyring = keyfile.keyring_of(keys, path)
     directory.create()
     lock = directory.acquire_lock()

@@ -10,7 +10,13 @@ from avm.cli.times import parse_duration, utc
 from avm.run.directory import Directory
 from avm.run.errors import PassphraseRefused
 from avm.store.files import put
-from caps.certifying import answer_bytes, certify, parse_request_untrusted
+from caps.certifying import (
+    CertificateRequest,
+    answer_bytes,
+    certify,
+    is_request,
+    parse_request_untrusted,
+)
 from caps.errors import Malformed
 from caps.hostkeys import FILE_BYTES_MAX, parse_root_file_untrusted
 from caps.identity import Identity, RootKey
@@ -62,9 +68,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Reads the request and the root key, and writes the certificate."""
     asked_path, root_path, path = (Path.cwd() / word for word in args.words)
     until_ms = life_until(args)
-    if path.exists():
-        raise CliError(f"{path} exists: name another file")
-    asked = parse_request_untrusted(_read(asked_path, FILE_BYTES_MAX))
+    check_fresh(path)
+    asked = _asked(asked_path)
     root, identity = _root(args, root_path)
     proof = certify(asked, root, identity, now_ms(), until_ms)
     put(directory.files, path, answer_bytes(proof))
@@ -74,8 +79,26 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         print_json(told)
     else:
         say(f"{path}: the key {key} is certified until {utc(until_ms)}")
-        say(f"  for the host {proof.address.hex()}: `avm-host keys import` there")
+        say(f"  for the host {proof.address.hex()}: there `avm-host keys import {path.name}`")
     return 0
+
+
+def check_fresh(path: Path) -> None:
+    """Refuses a file that is there, or can never be."""
+    if path.exists():
+        raise CliError(f"{path} exists: name another file")
+    if not path.parent.is_dir():
+        raise CliError(f"{path.parent} is no directory: make it, or name another file")
+
+
+def _asked(path: Path) -> CertificateRequest:
+    body = _read(path, FILE_BYTES_MAX)
+    if not is_request(body):
+        raise Usage(f"{path} is no file of `avm-host keys request`: REQUEST is first, then ROOT")
+    try:
+        return parse_request_untrusted(body)
+    except Malformed as error:
+        raise Usage(f"{path} is damaged ({error}): copy it again, or ask again") from None
 
 
 def _read(path: Path, most: int) -> bytes:

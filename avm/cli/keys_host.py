@@ -7,7 +7,7 @@ from avm.cli.keys_certify import now_ms
 from avm.cli.output import print_json, say
 from avm.cli.status import ending
 from avm.cli.times import utc
-from avm.host.keylife import key_life
+from avm.host.keylife import REQUEST, ROTATE, key_life
 from avm.host.keys import Keyring
 from avm.run import keyfile
 from avm.run.directory import Directory
@@ -24,7 +24,10 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         "locked": locked,
         "file": str(directory.key_file),
     }
-    own = {} if locked else _own_key(keyfile.keys_of(body, directory.key_file))
+    if args.passphrase_fd is not None:
+        body = keyfile.unlocked(body, directory.passphrase, directory.key_file)
+    shown = args.passphrase_fd is not None or not locked
+    own = _own_key(keyfile.keys_of(body, directory.key_file)) if shown else {}
     if args.json:
         print_json({**about, **own})
         return 0
@@ -37,7 +40,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
 
 
 def _own_key(keys: HostKeys) -> dict[str, Any]:
-    """What is known of keys in the open: where the root key is, and how long the key in use holds."""
+    """What is known of keys that are open: where the root key is, and how long the key in use holds."""
     root = "in use" if keys.proof is None else "here" if keys.root_seed else "away"
     proof = Keyring(keys.seed, keys.secret, keys.proof).proof
     return {"root": root, **key_life(proof, now_ms()).told()}
@@ -50,4 +53,4 @@ def _show(own: dict[str, Any]) -> None:
     where = "here too: `avm-host keys detach FILE`" if own["root"] == "here" else "away"
     say(f"  the key in use is {own['key']} until {utc(own['until_ms'])}; the root key is {where}")
     if own["ending"]:
-        say(f"  {ending(own)}")
+        say(f"  {ending(own, ROTATE if own['root'] == 'here' else REQUEST)}")

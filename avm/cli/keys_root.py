@@ -8,8 +8,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from avm.cli.errors import CliError
-from avm.cli.keys_certify import life_until, now_ms
+from avm.cli.errors import CliError, Usage
+from avm.cli.keys_certify import check_fresh, life_until, now_ms
 from avm.cli.output import print_json, say
 from avm.cli.times import utc
 from avm.host.keylife import key_life
@@ -19,6 +19,7 @@ from avm.run.auditing import check_store, note_keys
 from avm.run.directory import Directory
 from avm.store.files import put
 from caps.certifying import parse_answer_untrusted, request
+from caps.errors import Malformed
 from caps.hostkeys import HostKeys, root_file
 from caps.hostproof import HostProof, certify_host
 from caps.identity import SEED_BYTES, RootKey
@@ -106,8 +107,8 @@ def _detach(
     if keys.root is None:
         raise CliError("the host's root key is away already: nothing was changed")
     # A certificate that ends soon, or has ended, would leave the host with nothing to go on by.
-    stays = keys.proof is not None and args.life is None and not _is_ending(keys.proof)
-    kept = keys if stays else _with_new_key(keys, life_until(args))
+    is_good = keys.proof is not None and not key_life(keys.proof, now_ms()).ending
+    kept = keys if is_good and args.life is None else _with_new_key(keys, life_until(args))
     assert kept.proof is not None
     body = root_file(kept.root_seed, kept.proof.identity)
     fresh = args.passphrases.fresh()
@@ -119,10 +120,6 @@ def _detach(
     away = f"{path}: the root key, under its passphrase, and here no more; keep it elsewhere"
     said = f"{away}; the host goes on without it until {utc(until_ms)}"
     return {"file": str(path), "key": kept.proof.key.hex(), "until_ms": until_ms}, said
-
-
-def _is_ending(proof: HostProof) -> bool:
-    return key_life(proof, now_ms()).ending
 
 
 def _request(
@@ -150,16 +147,16 @@ def _request(
 
 def _fresh_path(word: str) -> Path:
     path = Path.cwd() / word
-    if path.exists():
-        raise CliError(f"{path} exists: name another file")
-    if not path.parent.is_dir():
-        raise CliError(f"{path.parent} is no directory: make it, or name another file")
+    check_fresh(path)
     return path
 
 
-def take_certificate(directory: Directory, path: Path, body: bytes) -> bytes:
-    """Has the host use a certificate that came from where its root key is; its address."""
-    proof = parse_answer_untrusted(body)
+def take_certificate(directory: Directory, path: Path, body: bytes) -> HostProof:
+    """Has the host use a certificate that came from where its root key is, and returns it."""
+    try:
+        proof = parse_answer_untrusted(body)
+    except Malformed as error:
+        raise Usage(f"{path} is damaged ({error}): copy it again, or certify again") from None
     held = directory.acquire_lock()
     try:
         check_store(directory)
@@ -168,7 +165,7 @@ def take_certificate(directory: Directory, path: Path, body: bytes) -> bytes:
         _write(directory, keys.certified(proof), CERTIFIED)
     finally:
         held.close()
-    return proof.address
+    return proof
 
 
 def _check(keys: HostKeys, proof: HostProof, path: Path) -> None:

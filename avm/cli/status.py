@@ -9,7 +9,7 @@ from avm.cli.arguments import add_json, check_seconds
 from avm.cli.link import fresh_key, reopen
 from avm.cli.output import counted, print_json, say
 from avm.cli.times import utc
-from avm.host.keylife import RENEW
+from avm.host.keylife import RENEW, RENEW_REPLACED
 from avm.run.directory import Directory
 
 ANSWER_S = 30.0
@@ -48,10 +48,12 @@ def _show_reach(reach: Mapping[str, Any]) -> None:
         say("  reach     behind a router or a firewall, and no host introduces it")
 
 
-def ending(key: Mapping[str, Any]) -> str:
-    """That the host's key is about to end, and what to do."""
-    word = "ended" if key["ended"] else "ends"
-    return f"its certificate {word} at {utc(key['until_ms'])}: {RENEW}"
+def ending(key: Mapping[str, Any], remedy: str = RENEW) -> str:
+    """That the host's key is about to end, or no other host takes anything by it; and what to do."""
+    until = utc(key["until_ms"])
+    if key["ended"]:
+        return f"its certificate ended at {until}, other hosts take nothing from this one: {remedy}"
+    return f"its certificate ends at {until}: {remedy}"
 
 
 def _text(value: Any) -> Any:
@@ -63,7 +65,10 @@ def show(status: Mapping[str, Any]) -> None:
     uptime = _duration(status["uptime_s"])
     say(f"avm-host {status['version']} in {status['dir']}, pid {status['pid']}, up {uptime}")
     say(f"  address   {status['address']}")
-    if status["key"]["ending"]:
+    if status["key"]["replaced"]:
+        why = "other hosts know a later key of this one, and take nothing by the one that it uses"
+        say(f"  key       {why}: {RENEW_REPLACED}")
+    elif status["key"]["ending"]:
         say(f"  key       {ending(status['key'])}")
     if status["draining"]:
         say("  drains    takes no new work until it is started again: `avm-host stop`")

@@ -13,7 +13,12 @@ DAY_MS = 24 * 60 * 60 * 1000
 # So long before its end a certificate is to be renewed; of one with a short life in its last third.
 ENDING_MS = 30 * DAY_MS
 SHARE = 3
-RENEW = "`avm-host keys rotate --host`, or `keys request FILE` where the root key is away"
+ROTATE, REQUEST = "`avm-host keys rotate --host`", "`avm-host keys request FILE`"
+RENEW = f"`avm-host stop`, then {ROTATE}, or {REQUEST} where the root key is away"
+# What a host is to do whose keys are of before others were shown a later one: a copy that was restored.
+RENEW_REPLACED = (
+    f"`avm-host stop`, then {ROTATE}, or {REQUEST[:-1]} --new` where the root key is away"
+)
 
 
 @dataclass(frozen=True, slots=True)

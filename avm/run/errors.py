@@ -27,5 +27,9 @@ class KeysLocked(KeysRefused):
     """The host's keys are under a passphrase, and nobody gave it."""
 
 
+class RootKeyAlone(KeysRefused):
+    """The file has a host's root key, and no other key of it."""
+
+
 class PassphraseRefused(RunError):
     """The passphrase is not the one, or is none."""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from avm.host.keys import Keyring
-from avm.run.errors import KeysLocked, KeysRefused, PassphraseRefused
+from avm.run.errors import KeysLocked, KeysRefused, PassphraseRefused, RootKeyAlone
 from caps.errors import Malformed
-from caps.hostkeys import HostKeys, is_root_file, parse_host_keys_untrusted
+from caps.hostkeys import HostKeys, is_root, parse_host_keys_untrusted
 from caps.locked import (
     Locked,
     WrongPassphrase,
@@ -63,8 +63,9 @@ def keyring_of(keys: bytes, named: Path) -> Keyring:
 
 def keys_of(keys: bytes, named: Path) -> HostKeys:
     """Keys in the open, each by its name; KeysRefused where they are none."""
-    if is_root_file(keys):
-        raise KeysRefused(f"{named} is a root key alone: it goes with `avm-host keys certify`")
+    if is_root(keys):
+        why = "is a root key of `avm-host keys detach`, and has no other key of a host"
+        raise RootKeyAlone(f"{named} {why}: `avm-host keys certify` uses it")
     try:
         return parse_host_keys_untrusted(keys)
     except Malformed as error:

@@ -14,6 +14,7 @@ from avm.host.cases import Claim
 from avm.host.core import Core
 from avm.host.deciding import contradicted
 from avm.host.effects import Dial, Publish, Say, Seek, Unlink
+from avm.host.keylife import RENEW_REPLACED
 from avm.host.keys import Keyring
 from avm.host.nodesave import pack_saved, unpack_saved
 from avm.link.interface import Down, Link
@@ -86,6 +87,8 @@ class Network:
         routes = traversal.standing.routes
         self._announcer = Announcer(core, keys, routes, self.shell, self._start, note)
         self.wires = Wires(core, note)
+        # Whether the network knows this host by a later key than its own.
+        self.is_replaced = False
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
         self._alarm = trio.CancelScope()
@@ -162,7 +165,9 @@ class Network:
             self._note("location.contradicted", address=effect.first.key.hex())
             self._keep_contradiction(effect)
         elif isinstance(effect, Superseded) and effect.key == self._keys.address:
-            self._note("key.replaced", why="the network knows this host by a later key")
+            self.is_replaced = True
+            why = "the network knows this host by a later key"
+            self._note("key.replaced", why=why, remedy=RENEW_REPLACED)
         elif isinstance(effect, Ended) and effect.escalated:
             self._note("lookup.escalated", key=effect.key.hex())
 

@@ -351,7 +351,10 @@ class Runtime:
             "contacts": None if network is None else len(network.shell.node.table),
             "reruns": self._reruns.status(),
             "record": None if self._recorder is None else self._recorder.status(),
-            "key": key_life(self._core.host.keys.proof, _now_ms()).told(),
+            "key": {
+                **key_life(self._core.host.keys.proof, _now_ms()).told(),
+                "replaced": network is not None and network.is_replaced,
+            },
         }
 
     def _ask_outside(

@@ -9,7 +9,7 @@ def test_the_help_of_a_verb_with_acts_says_what_stands_behind_each(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for verb, words in (
-        ("keys", "export FILE, import FILE (default: host)"),
+        ("keys", "certify REQUEST ROOT FILE (default: host)"),
         ("caps", "ls [N], who-can CAP, path A B, graph [N..], narrow CAP"),
         ("audit", "ls, verify (default: ls)"),
     ):

@@ -269,7 +269,7 @@ def test_a_root_key_is_not_taken_for_a_hosts_keys(place: Place, tmp_path: Path) 
     fresh = Place.of(Directory(tmp_path / "fresh"), place.capsys)
     for one in (place, fresh):
         told = one("keys", "import", str(root), said=(OTHER,))
-        assert told.code == 1 and "it goes with `avm-host keys certify`" in told.err
+        assert told.code == 2 and "`avm-host keys certify` uses it" in told.err
     assert not fresh.directory.path.exists()
 
 

@@ -11,7 +11,6 @@ STATUS: dict[str, Any] = {
     "dir": "/srv/a",
     "pid": 7,
     "address": "ab" * 32,
-    "key": {"key": "cd" * 32, "until_ms": None, "ending": False, "ended": False},
     "route": None,
     "uptime_s": 3_725.5,
     "machines": 2,
@@ -25,6 +24,7 @@ STATUS: dict[str, Any] = {
     "store_full": False,
     "draining": False,
     "reruns": {"spans": 0},
+    "key": {"key": "cd" * 32, "until_ms": None, "ending": False, "ended": False, "replaced": False},
 }
 
 
@@ -52,3 +52,29 @@ def test_one_of_a_thing_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> No
         "  run again 1 turn in 1 span, 0 without a verdict; 1 machine nondeterministic",
         "  worker    pid 8, 1 turn, 1 restart, 5 B",
     ]
+
+
+def test_s07_what_is_to_be_done_about_a_certificate_is_told_before_and_after_its_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    until = "2026-01-31T12:00:00.000Z"
+    key = {
+        "key": "cd" * 32,
+        "until_ms": 1_769_860_800_000,
+        "ending": True,
+        "ended": False,
+        "replaced": False,
+    }
+    remedy = "`avm-host stop`, then `avm-host keys rotate --host`, or `avm-host keys request FILE`"
+    remedy += " where the root key is away"
+    status.show({**STATUS, "key": key})
+    told = capsys.readouterr().out.splitlines()[2]
+    assert told == f"  key       its certificate ends at {until}: {remedy}"
+    status.show({**STATUS, "key": {**key, "ended": True}})
+    told = capsys.readouterr().out.splitlines()[2]
+    ended = f"its certificate ended at {until}, other hosts take nothing from this one"
+    assert told == f"  key       {ended}: {remedy}"
+    status.show({**STATUS, "key": {**key, "replaced": True}})
+    told = capsys.readouterr().out.splitlines()[2]
+    why = "other hosts know a later key of this one, and take nothing by the one that it uses"
+    assert told == f"  key       {why}: {remedy.replace(' FILE', ' FILE --new')}"

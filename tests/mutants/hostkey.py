@@ -63,7 +63,7 @@ FAULTS = [
     Fault(
         "the root key leaves a host behind whose certificate is over",
         "avm/cli/keys_root.py",
-        " and not _is_ending(keys.proof)\n",
+        " and not key_life(keys.proof, now_ms()).ending\n",
         "\n",
         f"{KILLS}::test_x01_the_root_key_leaves_no_host_behind_whose_certificate_ends_soon",
     ),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from avm.cli.main import main
-from tests.net.hosts import MACHINES
+from tests.net.hosts import MACHINES, wait_until
 from tests.net.spread import free_endpoint
 from tests.net.test_cli_verbs import Shell
 
@@ -62,7 +62,9 @@ def test_s07_hosts_go_on_when_one_changes_its_key_parts_from_its_root_key_and_is
     made = json.loads(near.ok("create", str(MACHINES / "tot.py"), "--json"))
     add, before = made["add"]["$cap"], near.status()
     assert far.ok("call", add, "1").strip() == "1"
-    root = (near.directory / "keys" / "host.key").read_bytes()[:32]
+    key_file = near.directory / "keys" / "host.key"
+    first = key_file.read_bytes()
+    root = first[:32]
 
     near.kill()
     near.keys("rotate", "--host", "--life", "40d")
@@ -85,6 +87,13 @@ def test_s07_hosts_go_on_when_one_changes_its_key_parts_from_its_root_key_and_is
     assert after_all["key"]["until_ms"] and not after_all["key"]["ending"]
     for one in (far.status(), after_all):
         assert not one["counts"].get("contradicted") and not one["counts"].get("replaced")
+    assert not after_all["key"]["replaced"]
+
+    near.kill()
+    key_file.write_bytes(first)
+    near.run()
+    wait_until(lambda: near.status()["key"]["replaced"])
+    assert "other hosts know a later key of this one" in near.ok("status")
 
 
 def test_s07_an_end_that_comes_near_is_told_by_the_host_and_its_log(tmp_path: Path) -> None:
