@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -83,11 +84,17 @@ def _run(wanted: dict[str, Any], output: int) -> int | None:
         os.dup2(output, 1)
         os.dup2(output, 2)
         _test(wanted)
-    ended = os.pidfd_open(child)
-    readable, _, _ = select([ended], [], [], wanted["timeout_s"])
-    os.close(ended)
+    # The hosts of its tests go with it.
+    return ended(child, wanted["timeout_s"], lambda: os.killpg(child, signal.SIGKILL))
+
+
+def ended(child: int, within_s: float, end: Callable[[], None]) -> int | None:
+    """The exit code of a child, None where it takes longer; `end` ends what is left of it in any case."""
+    watched = os.pidfd_open(child)
+    readable, _, _ = select([watched], [], [], within_s)
+    os.close(watched)
     with suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # the hosts of its tests too
+        end()
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) if readable else None
 

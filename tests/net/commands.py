@@ -13,6 +13,7 @@ import gc
 import json
 import os
 import pkgutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,9 +22,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from select import select
 from tempfile import TemporaryFile
 from typing import Any
+
+from tests.mutants.prepared import ended
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ASKED_BYTES_MAX = 256 * 1024
@@ -98,13 +100,8 @@ def _run(wanted: dict[str, Any], files: list[int]) -> str:
         _command(wanted, files)
     for file in files:
         os.close(file)
-    ended = os.pidfd_open(child)
-    readable, _, _ = select([ended], [], [], wanted["for"])
-    os.close(ended)
-    if not readable:
-        os.kill(child, 9)
-    _, status = os.waitpid(child, 0)
-    return str(os.waitstatus_to_exitcode(status)) if readable else NOT_ENDED
+    code = ended(child, wanted["for"], lambda: os.kill(child, signal.SIGKILL))
+    return NOT_ENDED if code is None else str(code)
 
 
 def _command(wanted: dict[str, Any], files: list[int]) -> None:
