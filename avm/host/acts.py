@@ -115,7 +115,13 @@ class Signal:
         return [ToWorker(machine.worker.id, frames.pack(turn))]
 
     def finish(self, host: Host, flight: Flight) -> bool:
-        return fold(host, flight)
+        if not fold(host, flight):
+            return False
+        untold = flight.machine.untold
+        if self.name in untold:
+            place = untold.index(self.name)
+            flight.machine.untold = untold[:place] + untold[place + 1 :]
+        return True
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
         return None

@@ -53,6 +53,12 @@ def act_on(host: Host, machine: Machine, *acts: Act) -> None:
     make_ready(host, machine)
 
 
+def tell_of(host: Host, machine: Machine, event: str) -> None:
+    """Has a machine hear of an event in its life before its next batch, also where the host dies first."""
+    machine.untold = (*machine.untold, event)
+    act_on(host, machine, Signal(event))
+
+
 @dataclass(slots=True)
 class Create:
     """Takes a new machine's first turn, `init`; without it there is no machine.
@@ -165,7 +171,7 @@ class Upgrade:
         keep_snapshot(host, machine, body, references, digest)
         note(host, "upgraded", machine, code=self.code, turn=n)
         if has_signal:
-            act_on(host, machine, Signal("upgraded"))
+            tell_of(host, machine, "upgraded")
         done(host, self.request, {"machine": machine.name, "turn": n})
         return True
 
@@ -272,7 +278,7 @@ def _resume(host: Host, machine: Machine, _mode: Mode) -> str:
     append(host, machine, journal.RESUME, host.now_ms)
     note(host, "resumed", machine)
     if machine.has_signal:
-        act_on(host, machine, Signal("resumed"))
+        tell_of(host, machine, "resumed")
     return ""
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from avm.host import journal
-from avm.host.acts import Needs, Signal, holds_references, keep_snapshot
+from avm.host.acts import Needs, holds_references, keep_snapshot
 from avm.host.audited import note
 from avm.host.entry import append
-from avm.host.operate import act_on, done, refuse, to_worker
+from avm.host.operate import act_on, done, refuse, tell_of, to_worker
 from avm.host.refer import collect, slots_in
 from avm.host.state import Flight, Host, Machine, Status
 from avm.machine import frames
@@ -69,7 +69,7 @@ class Rebuild:
             append(host, machine, journal.COLLECT, gone)
         note(host, "rebuilt", machine, code=self.code, turn=n)
         if has_signal:
-            act_on(host, machine, Signal("upgraded"))
+            tell_of(host, machine, "upgraded")
         done(host, self.request, {"machine": machine.name, "turn": n})
         return True
 

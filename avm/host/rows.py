@@ -106,13 +106,15 @@ def _lasting(machine: Machine) -> bytes:
     """What seldom changes of a machine, encoded once."""
     state = (machine.status, machine.mode, machine.why)
     code = (machine.code, machine.has_signal, machine.python, machine.version)
-    keys_end = (machine.revoked, machine.ends)
+    keys_end = (machine.revoked, machine.ends, machine.untold)
     about = (*state, *code, machine.generation, machine.incarnation, *keys_end)
     if machine.lasting is None or machine.lasting[0] != about:
         life = [machine.address, machine.name, machine.status.value, machine.mode.value]
         keys = [machine.identity, machine.sealed_keys, machine.generation, machine.incarnation]
-        if keys_end != (-1, ()):
+        if keys_end != (-1, (), ()):
             keys += [machine.revoked, list(map(list, machine.ends))]
+        if machine.untold:
+            keys.append(list(machine.untold))
         machine.lasting = (about, cbor2.dumps([life, [machine.why, *code], keys]))
     return machine.lasting[1]
 
@@ -128,6 +130,8 @@ def decode_machine(number: int, body: bytes) -> Machine:
     machine.generation, machine.incarnation = keys[2:4]
     if len(keys) > 4:
         machine.revoked, machine.ends = keys[4], tuple(End(*row) for row in keys[5])
+    if len(keys) > 6:
+        machine.untold = tuple(keys[6])
     machine.head, machine.chain, machine.now_ms = chain[:3]
     machine.next_slot, machine.next_ask = chain[3:]
     machine.snapshot_at, machine.bytes_since, machine.turns_since, machine.state_bytes = since
@@ -201,7 +205,7 @@ def _load_machines(host: Host, rows: Rows) -> None:
         host.machines[machine.address] = host.by_id[number] = host.names[machine.name] = machine
         host.next_id = max(host.next_id, number + 1)
         if machine.has_signal and machine.status is not Status.HALTED:
-            machine.signals = ["restarted"]
+            machine.signals = [*machine.untold, "restarted"]
     for (number, name), body in rows("name"):
         host.bound[(number, name)] = body
     for (number, slot), body in rows("slot"):

@@ -152,7 +152,8 @@ class Machine:
     """A machine of this host.
 
     Capabilities of generations up to `revoked` are refused, and by each of `ends` those up to a
-    generation from a time on. `uses` counts, by the proof, what caveats count.
+    generation from a time on. `uses` counts, by the proof, what caveats count. `untold` are the events in
+    its life that it has not heard yet.
     """
 
     id: int
@@ -182,6 +183,7 @@ class Machine:
     version: str = ""
     revoked: int = -1
     ends: tuple[End, ...] = ()
+    untold: tuple[str, ...] = ()
     uses: dict[bytes, Use] | None = None
     slots: dict[int, Cap] | None = None
     slot_of: dict[Cap, int] | None = None

@@ -317,6 +317,32 @@ def test_w19_life_cycle_events_reach_the_step() -> None:
     assert seen(world) == wanted
 
 
+def test_w19_an_event_is_heard_once_wherever_the_host_dies() -> None:
+    def signal(event: Event, state: Held) -> Step[Held]:
+        return [], replace(state, seen=(*state.seen, event.name))
+
+    late = 0
+    for steps in range(12):
+        world, client, m = start(see, signal=signal)
+        world.suspend("m")
+        world.crash()  # so that it is loaded anew to hear of it
+        world.settle()
+        machine = world.machine("m")
+        world.begin(lambda r, w=world, one=machine: w.core.change(r, one, "resume"))  # type: ignore[misc]
+        for _ in range(steps):
+            world.step()
+        world.crash()
+        world.settle()
+        if world.machine("m").status is not Status.RUNNING:
+            continue
+        late += bool(world.machine("m").untold)
+        client.send(m["a"], "again")
+        world.settle()
+        assert seen(world)[-1] == "again" and seen(world).count("resumed") == 1
+        assert not world.machine("m").untold
+    assert late, "at some step its commit was there, and that of the event was not"
+
+
 def test_w19_a_stranger_cannot_send_a_signal() -> None:
     heard: list[str] = []
 
