@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
@@ -116,7 +117,8 @@ class Terminal:
         """Kills processes with -9, all at once."""
         say(f"{self.prompt} kill -9 {' '.join(map(str, pids))}")
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # a worker may have gone with its host already
+                os.kill(pid, signal.SIGKILL)
         self.kills += 1
 
     def bury(self) -> None:

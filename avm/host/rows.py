@@ -106,12 +106,12 @@ def _lasting(machine: Machine) -> bytes:
     """What seldom changes of a machine, encoded once."""
     state = (machine.status, machine.mode, machine.why)
     code = (machine.code, machine.has_signal, machine.python, machine.version)
-    keys_end = (machine.revoked, machine.ends, machine.untold)
-    about = (*state, *code, machine.generation, machine.incarnation, *keys_end)
+    keys_end = (machine.revoked, machine.ends)
+    about = (*state, *code, machine.generation, machine.incarnation, *keys_end, machine.untold)
     if machine.lasting is None or machine.lasting[0] != about:
         life = [machine.address, machine.name, machine.status.value, machine.mode.value]
         keys = [machine.identity, machine.sealed_keys, machine.generation, machine.incarnation]
-        if keys_end != (-1, (), ()):
+        if keys_end != (-1, ()) or machine.untold:
             keys += [machine.revoked, list(map(list, machine.ends))]
         if machine.untold:
             keys.append(list(machine.untold))
