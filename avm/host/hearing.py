@@ -41,13 +41,13 @@ def link_up(
     host.links[number] = Link(number, peer.address, proof.identity, room, key=proof.key)
     if proof.expiry_ms is not None:
         host.deadlines.put(("key", number), proof.expiry_ms)
-    if links.was_away(peer):
-        links.seek_soon(host)
     peer.dialing, peer.tries, peer.again_ms = False, 0, 0
     # The newest link is the one to use: a host that died and came back is on no other.
     before, peer.link = host.links.get(peer.link), number
     if before is not None:
         verdicts.link_lost(host, before)
+    else:
+        links.seek_soon(host)
     peering.came_up(host, host.links[number], endpoint, round_trip_ms)
     peering.proved(host, proof)
     ending.tell(host, host.links[number])

@@ -199,17 +199,12 @@ def _put_off(host: Host, one: Place | Peer) -> None:
 
 
 def seek_soon(host: Host) -> None:
-    """Somebody is back who was away for long: what lived there need not be waited for as long as it was away."""
+    """Another host has come: what lives there need not wait for as long as it was away."""
     latest_ms = host.now_ms + _BACK_OFFS_MS[BACK_OFF_DOUBLINGS]
     for place in host.places.values():
         if place.senders and not place.host and not place.seeking and place.again_ms > latest_ms:
             place.again_ms = latest_ms
             host.deadlines.put(("seek", place.address), latest_ms)
-
-
-def was_away(peer: Peer) -> bool:
-    """Whether another host was dialed in vain for so long that what lives there is sought seldom."""
-    return peer.tries > BACK_OFF_DOUBLINGS
 
 
 def _back_offs_ms() -> Iterator[int]:
