@@ -90,4 +90,11 @@ class TableChanged:
     """A contact came or went: the shell may save the table."""
 
 
-Effect: TypeAlias = Send | Found | Ended | Published | Superseded | Evidence | Seen | TableChanged
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """No contact is left, and a try to enter again was made: others that are known may be asked too."""
+
+
+Effect: TypeAlias = (
+    Send | Found | Ended | Published | Superseded | Evidence | Seen | TableChanged | Alone
+)

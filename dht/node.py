@@ -18,8 +18,9 @@ from caps.hostproof import HostProof
 from caps.identity import Endpoint, Identity, RootKey
 from dht.asking import Asker, ForCheck, ForLookup, ForStore, Question
 from dht.contact import NODE_ENDPOINTS_MAX, Contact, node_id, reachable, sign_node_record
-from dht.effects import Effect, Seen
+from dht.effects import Alone, Effect, Seen
 from dht.errors import InvalidPacket
+from dht.joining import ENDPOINTS_MAX, Joining
 from dht.locating import Locating, Surroundings
 from dht.observed import Observed
 from dht.portrait import Portrait, count, portrait
@@ -39,7 +40,6 @@ from dht.upkeep import Upkeep
 from dht.wire import CHECK_BYTES, Answer, Reply, Request, Stored, parse_packet_untrusted
 
 PUBLICATIONS_AT_ONCE = 16
-JOIN_ENDPOINTS_MAX = 64
 DEFAULTS = Settings()
 
 
@@ -50,7 +50,7 @@ class Node:
         "_asker", "_endpoints", "_entropy", "_joined", "_joining", "_key", "_learns",
         "_locating", "_node_record", "_node_record_until_ms", "_observed", "_out", "_proofs",
         "_publishing", "_refresh_ms", "_refreshing", "_retry_ms", "_server", "_serving",
-        "_shelf", "_storing", "_tries_alone", "_upkeep", "counts", "id", "malformed", "settings"
+        "_shelf", "_storing", "_upkeep", "counts", "id", "malformed", "settings"
     )  # fmt: skip
 
     def __init__(
@@ -90,11 +90,10 @@ class Node:
             settings, self._upkeep, self._shelf, self._proofs, entropy(SECRET_BYTES)
         )
         self.malformed, self.counts = 0, Counter[str]()
-        self._joining: tuple[Endpoint, ...] = ()
+        self._joining = Joining(settings, self._asker)
         self._refreshing = Refreshing(self.table, self._locating, entropy, settings)
         self._refresh_ms: int | None = None
         self._retry_ms: int | None = None
-        self._tries_alone = 0
         self._joined = True
 
     @property
@@ -145,10 +144,14 @@ class Node:
 
     def join(self, now_ms: int, endpoints: Iterable[Endpoint]) -> None:
         """Enter the network through nodes of which only the endpoints are known."""
-        self._joining = tuple(endpoints)[:JOIN_ENDPOINTS_MAX]
+        self._joining.endpoints = tuple(endpoints)[:ENDPOINTS_MAX]
         self._joined = False
         self._be_awake(now_ms)
-        self._ask_joining(now_ms)
+        self.ask(now_ms, self._joining.endpoints)
+
+    def ask(self, now_ms: int, endpoints: Iterable[Endpoint]) -> None:
+        """Ask, once, whether there are nodes at these endpoints: what `Alone` is answered with."""
+        self._joining.ask(now_ms, self.id, endpoints, self._endpoints)
 
     def locate(self, now_ms: int, key: bytes, kind: Kind = Kind.LOCATION) -> int:
         """Begin to look for the records under a key; raises `NodeBusy`.
@@ -224,8 +227,9 @@ class Node:
             self._retry_ms = now_ms + self.settings.lost_retry_ms
             self._upkeep.retry_lost(now_ms)
             if len(self.table) == 0:
-                self._tries_alone += 1
-                self._ask_joining(now_ms)
+                self._joining.tries += 1
+                self.ask(now_ms, self._joining.endpoints)
+                self._out.append(Alone())
         self._go_on(now_ms)
 
     def next_wake_ms(self) -> int | None:
@@ -255,7 +259,7 @@ class Node:
             self.table.lose(Contact(octets, endpoint))
         self._joined = False
         self._be_awake(now_ms)
-        for octets, endpoint in saved.table.contacts[:JOIN_ENDPOINTS_MAX]:
+        for octets, endpoint in saved.table.contacts[:ENDPOINTS_MAX]:
             self._upkeep.check(now_ms, Contact(octets, endpoint))
         self._hasten_if_alone(now_ms)
 
@@ -339,7 +343,7 @@ class Node:
 
     def _enter(self, now_ms: int, contact: Contact, round_trip_ms: int) -> None:
         was_lost = self._upkeep.proved(now_ms, contact, round_trip_ms)
-        self._tries_alone = 0
+        self._joining.tries = 0
         if not self._joined or was_lost:
             if not self._joined:
                 self._publishing.hasten_all()
@@ -375,17 +379,11 @@ class Node:
 
     def _hasten_if_alone(self, now_ms: int) -> None:
         """One datagram that was lost must not leave a node outside for long."""
-        if len(self.table) or not (self._joining or self.table.lost):
+        if len(self.table) or not (self._joining.endpoints or self.table.lost):
             return
-        s = self.settings
-        wait_ms = min(s.alone_retry_ms << min(self._tries_alone, 16), s.alone_retry_ms_max)
+        wait_ms = self._joining.wait_ms()
         if self._retry_ms is None or self._retry_ms > now_ms + wait_ms:
             self._retry_ms = now_ms + wait_ms
-
-    def _ask_joining(self, now_ms: int) -> None:
-        for endpoint in self._joining:
-            if not self._asker.questions.full and endpoint not in self._endpoints:
-                self._asker.find(now_ms, endpoint, None, self.id, ForCheck())
 
     def _go_on(self, now_ms: int) -> None:
         # What lookups end may begin others, and those may end at once.

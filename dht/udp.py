@@ -92,6 +92,11 @@ class NodeShell:
         self.node.join(self.now_ms(), endpoints)
         self._carry_out()
 
+    def ask(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """Ask, once, whether there are nodes at these endpoints."""
+        self.node.ask(self.now_ms(), endpoints)
+        self._carry_out()
+
     async def locate(self, key: bytes, kind: Kind = Kind.LOCATION) -> Ended:
         """Look a key up to the end; no records is a miss. Raises `NodeBusy`."""
         number = self.node.locate(self.now_ms(), key, kind)

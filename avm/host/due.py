@@ -7,7 +7,7 @@ commit.
 from avm.host import audited, clients, hearing, landing, making, moving, peering, verdicts
 from avm.host.outbox import outcome, outcomes, settle, void, withdraw
 from avm.host.plan import fire_timer
-from avm.host.state import Client, Host, Key, Machine
+from avm.host.state import Ask, Client, Host, Key, Machine
 
 
 def fall_due(host: Host, key: Key) -> None:
@@ -71,6 +71,13 @@ def _batch_due(host: Host, sender: bytes, receiver: bytes, seq: int) -> None:
     settle(host, batch)
 
 
+def _waits_here(host: Host, owner: Machine | Client, ask: Ask) -> bool:
+    """Whether a client's ask is of a batch that was for another host, whose machine has come here."""
+    channel = host.channels.get((owner.address, ask.receiver))
+    is_here = isinstance(owner, Client) and isinstance(host.owner(ask.receiver), Machine)
+    return is_here and channel is not None and channel.taken < ask.seq
+
+
 def _void_headers(host: Host, machine: Machine, sender: bytes) -> None:
     """Voids the withdrawn batches of a sender that are next in line at an idle machine."""
     queue = machine.queue
@@ -87,7 +94,12 @@ def _ask_due(host: Host, number: int, ask_number: int) -> None:
     ask = (owner.asks or {}).get(ask_number) if owner is not None else None
     if owner is None or ask is None:
         return
-    if (owner.address, ask.receiver, ask.seq) in host.outbox:
+    batch = host.outbox.get((owner.address, ask.receiver, ask.seq))
+    # Where a receiver was removed, what is sent to its address is numbered anew: the number may be another's.
+    if batch is not None and any(reply.ask == ask_number for _, reply in batch.own_replies()):
+        _batch_due(host, owner.address, ask.receiver, ask.seq)
+        return
+    if _waits_here(host, owner, ask):
         _batch_due(host, owner.address, ask.receiver, ask.seq)
         return
     outcome(host, owner, ask_number, "late", "applied, without an answer by the deadline")

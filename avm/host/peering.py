@@ -55,6 +55,13 @@ def known_of(host: Host, address: bytes) -> Known:
     return host.roster.of(address, host.limits, host.now_ms, linked)
 
 
+def endpoints(host: Host) -> tuple[Endpoint, ...]:
+    """Where the other hosts are that are known, those first that were reached last."""
+    known = [one for one in host.roster.known.values() if not one.banned]
+    known.sort(key=lambda one: one.reached_ms, reverse=True)
+    return tuple(dict.fromkeys(where for one in known for where in one.best()))
+
+
 # Links.
 
 

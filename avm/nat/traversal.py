@@ -113,6 +113,10 @@ class Traversal:
         self._meetings.linked(seat, now_s)
         return way
 
+    def neighbours(self) -> tuple[Endpoint, ...]:
+        """Where the other ends of the links are, or what relays them."""
+        return tuple(dict.fromkeys(seat.endpoint for seat in self._seats.values()))
+
     def _retire_old(self, new: Seat) -> None:
         """A link to the same host has a better one beside it, or one that was made in its place."""
         old = () if new.way is Way.DIRECT else self._meetings.replaced.pop(new.peer, ())

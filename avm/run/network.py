@@ -31,7 +31,7 @@ from avm.run.dialing import Dialer
 from avm.run.ways import Ways
 from avm.run.wires import Wires
 from caps.identity import Endpoint, Route
-from dht.effects import Ended, Evidence, Seen, Superseded, TableChanged
+from dht.effects import Alone, Ended, Evidence, Seen, Superseded, TableChanged
 from dht.node import Node
 from dht.proofs import Proved
 from dht.record import Place
@@ -159,6 +159,8 @@ class Network:
     def _hear_node(self, effect: Any) -> None:
         if isinstance(effect, TableChanged):
             self._changed.set()
+        elif isinstance(effect, Alone):
+            self.shell.ask(self.ways.traversal.neighbours() + peering.endpoints(self._core.host))
         elif isinstance(effect, Seen):
             self.ways.seen(effect.observer, effect.seen)
         elif isinstance(effect, Evidence):

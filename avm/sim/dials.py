@@ -69,6 +69,8 @@ def knocked(scene: Scene, event: Knock) -> None:
     target = scene.sites[event.site]
     if dialed is None or not target.host.up:
         return
+    if isinstance(dialed.at, Endpoint) and scene.at.get(dialed.at.ip) != event.site:
+        return  # it has gone elsewhere while the packet was on its way
     site = scene.sites[dialed.site]
     if not _gets_there(scene, target, site):
         return

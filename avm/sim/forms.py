@@ -43,6 +43,7 @@ from caps.value import Affine, Capability, Failed, Linear, Relevant
 from dht import asking, effects, lookup, newest, path, publishing, shelf, storing, upkeep
 from dht.contact import Contact
 from dht.errors import InvalidRecord
+from dht.joining import Joining
 from dht.locating import Locating, Surroundings
 from dht.node import Node
 from dht.observed import Observed
@@ -83,7 +84,7 @@ class Given:
 
 
 _NODE = (
-    *(Node, Refreshing, Locating, Surroundings, Observed, Server, Rates, Tokens, Settings),
+    *(Node, Joining, Refreshing, Locating, Surroundings, Observed, Server, Rates, Tokens, Settings),
     *(asking.Asker, asking.Questions, asking.RoundTrips, asking.Question),
     *(asking.ForLookup, asking.ForCheck, asking.ForStore, upkeep.Upkeep, upkeep.Heard),
     *(lookup.Lookup, lookup.Step, path.Path, path.Asked, path.State),

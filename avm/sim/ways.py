@@ -6,7 +6,7 @@ answered at once by what is so.
 
 from typing import Any
 
-from avm.host import deciding
+from avm.host import deciding, peering
 from avm.host.cases import Claim
 from avm.host.effects import Dial, Publish, Say, Seek, Unlink
 from avm.host.links import prove
@@ -20,7 +20,7 @@ from avm.sim.events import ChannelFrozen, Located, Looked
 from avm.sim.scene import Scene, Site
 from caps.certificate import parse_certificate_untrusted
 from caps.identity import Endpoint, Route, parse_identity_untrusted
-from dht.effects import Ended, Evidence, Found, Seen, Send, TableChanged
+from dht.effects import Alone, Ended, Evidence, Found, Seen, Send, TableChanged
 from dht.errors import DhtError, NodeBusy
 from dht.node import Node
 from dht.proofs import Kind, Proved
@@ -40,7 +40,7 @@ def begin(scene: Scene, site: Site) -> None:
     site.nat = None
     if not scene.dht:
         return
-    site.bootstrap = _bootstrap(scene, site)
+    site.bootstrap = bootstrap(scene, site)
     routes.begin(scene, site)
     core, keys = site.host.core, site.host.core.host.keys
     now_ms = site.node_ms(scene.now_us)
@@ -60,7 +60,7 @@ def begin(scene: Scene, site: Site) -> None:
     publish_all(scene, site)
 
 
-def _bootstrap(scene: Scene, site: Site) -> tuple[Route, ...]:
+def bootstrap(scene: Scene, site: Site) -> tuple[Route, ...]:
     """The first others that can be reached unasked, where they are now: its operator knows of them."""
     others = [one for one in scene.sites if one is not site and one.router is None]
     return tuple(Route(one.address, post.outer_endpoint(scene, one)) for one in others[:BOOTSTRAPS])
@@ -244,6 +244,11 @@ def _hear(scene: Scene, site: Site, effect: Any) -> None:
                 scene.note(Looked(site.name, newest.key, newest.order))
             for wanted in site.lookups.pop(number, ()):
                 _located(site, wanted, newest)
+        case Alone():
+            scene.counts["node alone"] += 1
+            linked = () if site.nat is None else site.nat.neighbours()
+            endpoints = linked + peering.endpoints(site.host.core.host)
+            scene.enter_node(site).ask(site.node_ms(scene.now_us), endpoints)
         case Seen(observer, seen):
             assert site.nat is not None
             now_s = scene.now_s

@@ -9,9 +9,11 @@ any other: the same seed and plan give the same trace, in any process.
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 from avm.graph import BadGraph, Form, Made
+from avm.host import acquaintance
 from avm.host.capability import Cap, Sealed, address_of
 from avm.limits import Limits
 from avm.link.limits import LinkLimits
@@ -27,6 +29,7 @@ from avm.sim.forms import Given, world_form
 from avm.sim.host import SimHost
 from avm.sim.plan import Fault, Plan
 from avm.sim.scene import Asked, Scene, Site
+from caps.identity import Route
 from caps.value import Capability
 from dht.errors import NodeBusy
 from dht.proofs import Proofs
@@ -143,6 +146,19 @@ class World:
             self.scene.enter(site)
             with suppress(NodeBusy):
                 self.scene.enter_node(site).locate(site.node_ms(self.scene.now_us), address)
+
+    def introduce(self, host: SimHost) -> bool:
+        """Has the operator of a host that knows no node say where one is now, by `peers dial`.
+
+        False where it knows one, or is not there.
+        """
+        site = self.scene.sites[self.scene.names[host.name]]
+        if not host.up or site.node is None or len(site.node.table):
+            return False
+        for route in ways.bootstrap(self.scene, site):
+            host.begin(partial(_dial, host, route))
+        self.scene.touched[site.number] = None
+        return True
 
     def inject(self, fault: Fault) -> None:
         """Has something go wrong that is not in the plan; at once if its time is over."""
@@ -293,6 +309,10 @@ _DRIVER = Made(
 )
 _FORM = world_form(_DRIVER)
 _HEAD = Form((Limits,))
+
+
+def _dial(host: SimHost, route: Route, request: int) -> None:
+    acquaintance.dial(host.core.host, request, route.address, route.endpoint)
 
 
 def _never() -> bool:

@@ -29,7 +29,9 @@ def test_the_weight_is_at_least_the_size_of_the_encoding_and_exactly_without_cap
     holds(freeze(state))
 
 
-SIZES = st.sampled_from((5, 8, 16, 32, 64, 70)).flatmap(lambda bits: st.integers(0, (1 << bits) - 1))
+SIZES = st.sampled_from((5, 8, 16, 32, 64, 70)).flatmap(
+    lambda bits: st.integers(0, (1 << bits) - 1)
+)
 
 
 @given(st.lists(SIZES, min_size=9), st.booleans())

@@ -449,7 +449,7 @@ FAULTS = [
     Fault(
         "a node whose first datagram is lost stays outside",
         "dht/node.py",
-        "        if len(self.table) or not (self._joining or self.table.lost):\n",
+        "        if len(self.table) or not (self._joining.endpoints or self.table.lost):\n",
         "        if True:\n",
         f"{NODE}::test_a_node_whose_first_datagrams_are_lost_is_in_the_network_soon",
     ),

@@ -15,7 +15,7 @@ LIES, REROUTES = 6, 2
 CLIENT_IDLE_S = 60.0
 # In a network of nodes what is for somebody who is nowhere waits this long only, instead of a week:
 # nodes have something to do every minute of it.
-NETWORK_SEND_S = 7_200.0
+NETWORK_SEND_S = 6 * 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
