@@ -126,14 +126,17 @@ def place_of(host: Host, address: bytes) -> Place:
 
 
 def set_place(host: Host, address: bytes, where: bytes) -> Place:
-    """An address lives at that host; an empty one: it is not known any more."""
+    """An address lives at that host; an empty one: it is not known any more.
+
+    Whether that is so, the host itself has to say: until then the next search is as far off as before.
+    """
     place = place_of(host, address)
     if place.host != where:
         if place.host in host.peers:
             host.peers[place.host].places.pop(address, None)
         place.host = where
     if where:
-        place.tries, place.seeking = 0, False
+        place.seeking = False
         peer_of(host, where).places[address] = None
     return place
 

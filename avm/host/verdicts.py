@@ -84,6 +84,7 @@ def marked(host: Host, link: Link, mark: Mark) -> None:
         leave_place(host, outgoing)
         return
     channel.epoch = incarnation
+    place_of(host, mark.receiver).tries = 0
     why = _why_frozen(host, channel, mark)
     if why:
         freeze(host, channel, why, mark.taken.to_bytes(SEQ_BYTES, "big") + mark.digest)

@@ -34,4 +34,11 @@ FAULTS = [
         "        pass\n",
         f"{AWAY}::test_t06_a_host_that_is_back_and_links_has_what_waited_for_it_at_once",
     ),
+    Fault(
+        "a record that is not so any more has its machine sought without a pause",
+        "avm/host/links.py",
+        "        place.seeking = False\n        peer_of",
+        "        place.tries, place.seeking = 0, False\n        peer_of",
+        f"{AWAY}::test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seldom",
+    ),
 ]
