@@ -6,8 +6,8 @@ goes; whoever has the identity's bytes and a capability to the machine can hold 
 
 from collections.abc import Mapping
 
-from caps.errors import NotAValue
-from caps.identity import IDENTITY_BYTES_MAX, KEY_BYTES, Identity
+from caps.errors import NotAValue, TooBig
+from caps.identity import KEY_BYTES, Identity
 from caps.map import Map
 
 # What a host says itself about each of its machines.
@@ -28,7 +28,8 @@ def metadata_of(name: str, about: Mapping[str, str]) -> dict[str, str]:
     metadata = {**about, NAME: name, TYPE: MACHINE}
     try:
         Identity(bytes(KEY_BYTES), metadata)
+    except TooBig as error:
+        raise Unspeakable(f"{error.why}, its key and the name among them: say less") from None
     except NotAValue as error:
-        most = f"an identity has {IDENTITY_BYTES_MAX} bytes, its key and the name among them"
-        raise Unspeakable(f"{error.why}: say less ({most})") from None
+        raise Unspeakable(error.why) from None
     return metadata

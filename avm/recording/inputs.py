@@ -266,6 +266,7 @@ FUNCTIONS = (
         Param("stem", TEXT),
         Param("at_most", INT),
         Param("entropy", BYTES),
+        Param("about", ABOUT, NOTHING, late=True),
     ),
     _function("prove", links.prove, ADDRESS),
     _function("run_again", doubt.run_again, Param("share", INT)),

@@ -238,8 +238,9 @@ class Operator:
         if not NAME.fullmatch(name) or not NAME.fullmatch(stem) or not 1 <= at_most <= AT_MOST_MAX:
             raise BadFrame("not a factory")
         entropy = self._entropy(ENTROPY_BYTES)
-        made = (name, bundle, makes, stem, at_most)
-        self._core.do(create_factory, request(), client, *made, entropy)
+        about = texts_in(params.get("about", {}))
+        made = (name, bundle, makes, stem, at_most, entropy, about)
+        self._core.do(create_factory, request(), client, *made)
         self._core.pump()
 
     def _retry(self, request: Callable[[], int], machine: Machine, params: dict[str, Any]) -> None:

@@ -246,7 +246,7 @@ def test_w20_the_host_makes_nothing_for_what_only_looks_like_its_capability() ->
     host = world.core.host
     code = world.machine("works").code
     good = make_capability(host.address, code, "shop")
-    assert made_by(host, good) == (code, "shop")
+    assert made_by(host, good) == (code, "shop", {})
     for other in (
         good._replace(generation=1),
         good._replace(kind=1),
