@@ -3,19 +3,20 @@
     answers {"admit": CAP, "find": CAP}
 
 `admit` takes {"as": NAME} and answers a provider's capability, to which it says {"offer": WHAT, "cap": CAP,
-"about": MAP, "for_s": SECONDS} (an hour if nothing is said; saying it again renews it), or {"withdraw": WHAT}.
-`find` takes {"offer": WHAT, "least": N, "where": MAP, "signed": MAP, "wait": true} and answers at least N of
-{"by", "cap", "about", "signed"}, at most one of each provider. In `where` a value is what `about` has to say, or
-{"least": X} or {"most": X}; with "wait" the answer comes when there are as many. "by" and "about" are as good
-as a signature: they are said by who holds the capability that was given out under that name, and by nobody else.
+"about": MAP, "identity": BYTES, "for_s": SECONDS} (an hour if nothing is said; saying it again renews it), or
+{"withdraw": WHAT}. `find` takes {"offer": WHAT, "least": N, "where": MAP, "signed": MAP, "wait": true} and
+answers at least N of {"by", "cap", "about", "signed", "identity"}, at most one of each provider. In `where` a
+value is what `about` has to say, or {"least": X} or {"most": X}; with "wait" the answer comes when there are
+as many. "by" and "about" are as good as a signature: they are said by who holds the capability that was given
+out under that name, and by nobody else.
 
-What a machine's identity says is bound to its address, which each capability to it carries: an offer with
-"identity": BYTES (as `inspect~` answers it where the machine is) is held against the address of its CAP, by
-the registry's own host, before it is listed, and refused where it does not fit. "signed" is what that
-identity says, else null. It is about the machine that CAP leads to, also where that is another's than the
-provider's, or stands before what is offered. It is text: in the query's "signed" a value is a text that it
-has to say, or {"least": X} or {"most": X} of what is written as a decimal number like -12 or 0.5, of which
-whole ones are compared exactly, others as floats.
+What a machine's identity says is bound to its address, which each capability to it carries. An "identity", as
+`inspect~` tells it where the machine is, is held against the address of CAP by the registry's own host before
+the offer is listed; one that does not fit is refused. "signed" is what it says, else null; who does not trust
+the registry asks `inspect~` {"cap", "identity"} itself. It is about the machine that CAP leads to: also where
+that is somebody else's, or only stands before what is offered. It is text. In the "signed" of a query a value
+is the text that is to be said, or {"least": X} or {"most": X} of a text that is a decimal number like -12 or
+0.5: whole ones are compared exactly, others as floats, and other text is neither.
 There is no other way to find anything: discovery is a capability too. (Miller 2006: only connectivity begets it.)
 """
 
@@ -58,6 +59,7 @@ class Offer:
     about: Map[str, Value]
     until: float
     signed: Map[str, Value] | None = None
+    identity: bytes | None = None
 
 
 @record(name="registry.Check")
@@ -159,7 +161,7 @@ def _offered(
     assert isinstance(said, Map)
     match said.get("about", Map()), said.get("for_s", OFFER_S), said.get("identity"):
         case Map() as about, (int() | float()) as for_s, (None | bytes()) as identity if for_s > 0:
-            offer = Offer(cap, about, message.now + for_s)
+            offer = Offer(cap, about, message.now + for_s, None, identity)
         case _:
             raise Refused("about is a map, for_s a number of seconds, identity bytes")
     sends, state = _without_check(name, what, state)
@@ -251,10 +253,15 @@ def _sought(message: Message, query: Query, waits: bool, state: Registry) -> Ste
 
 def _found(query: Query, now: float, state: Registry) -> list[Map[str, Value]]:
     return [
-        Map({"by": by, "cap": one.cap, "about": one.about, "signed": one.signed})
+        _shown(by, one)
         for by, one in state.offers.get(query.offer, Map()).items()
         if one.until > now and _is_sought(query, one)
     ]
+
+
+def _shown(by: str, one: Offer) -> Map[str, Value]:
+    said = {"by": by, "cap": one.cap, "about": one.about}
+    return Map({**said, "signed": one.signed, "identity": one.identity})
 
 
 def _is_sought(query: Query, offer: Offer) -> bool:

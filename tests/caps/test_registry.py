@@ -95,13 +95,14 @@ def test_t05_who_waits_is_answered_when_the_last_that_is_missing_is_checked() ->
     sends, state = told("find", asked, state, 7)
     assert not sends
     for number, name in enumerate(("ann", "bob")):
-        south = Map({"about": Map({"region": "south" if name == "ann" else "north"})})
+        signed = Map({"about": Map({"region": "south" if name == "ann" else "north"})})
         sends, state = told(Provider(name), OFFER, state, number)
         assert not [one for one in sends if isinstance(one, Send) and one.to == cap("r7")]
-        sends, state = told(check_in(sends), south, state)
+        sends, state = told(check_in(sends), signed, state)
     heard = [one for one in sends if isinstance(one, Send) and one.to == cap("r7")]
-    (listed,) = only(heard).content  # type: ignore[misc]
-    assert listed["by"] == "bob" and listed["signed"] == {"region": "north"}
+    listed = only(heard).content
+    assert isinstance(listed, list) and len(listed) == 1
+    assert listed[0]["by"] == "bob" and listed[0]["signed"] == {"region": "north"}
     assert not state.seekers
 
 

@@ -67,6 +67,9 @@ def at_least_so_many_are_found_whose_signed_metadata_says_so(stage: Stage) -> No
     stage.refused(made["find"], both)
     (south,) = _found(stage, made["find"], {"offer": "print", "signed": {"region": "south"}})
     stage.same(_signed(south)["pages"], "100", "what is signed of it")
+    told = stage.call(INSPECT, {"cap": cap_in(south, "cap"), "identity": south["identity"]})
+    assert isinstance(told, Map)
+    stage.same(told["about"], south["signed"], "what who found it is told of it by its own host")
     stage.call(cap_in(south, "cap"), "a page")
     printer.hears("a page")
 
