@@ -80,7 +80,7 @@ class RealSitting:
 
     def verdict(self, to: Capability, batch: int) -> list[Any] | None:
         """What became of a batch, if that is known."""
-        return self.client.settled.get((address_in(self.client.wire(to)), batch))
+        return self.client.settled.get((self.client.receiver_of(self.client.wire(to)), batch))
 
     def ask(self, to: Capability, content: Value, timeout_s: float) -> int:
         """Offers a message that asks; its number."""
