@@ -22,6 +22,8 @@ def about_of(said: list[str] | None, name: str) -> dict[str, str]:
         if word in about:
             raise Usage(f"--about {word} is given twice")
         about[word] = text
+    if not about:
+        return about
     try:
         metadata_of(name, about)
     except Unspeakable as error:

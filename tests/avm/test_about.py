@@ -222,6 +222,13 @@ def test_t05_what_cannot_be_said_is_refused_and_nothing_is_changed(
     assert len(told["identity"]) == IDENTITY_BYTES_MAX
 
 
+def test_a_name_that_is_too_long_for_an_identity_is_refused() -> None:
+    world = World()
+    with pytest.raises(NotCreated, match="is not created: an identity is at most 600 bytes"):
+        world.machine(Curious, "n" * 600)
+    assert not world.ground.names()
+
+
 def test_t05_a_machine_with_the_longest_metadata_is_found_at_its_host() -> None:
     with_much = World(ground=Network(hosts=2))
     printer = with_much.machine(Curious, "printer", about={"a": longest("printer")}, on="host-2")
