@@ -8,6 +8,8 @@ by its reference. They order the keys of maps and compare the literals a machine
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from operator import mul
 from struct import Struct
 
 from caps.errors import NotAValue
@@ -33,6 +35,10 @@ NAN = float("nan")
 ATOMS = frozenset((type(None), bool, int, float, str, bytes))
 
 _NUMBERS = frozenset((int,))
+# So few parts are weighed sooner one by one.
+_FEW = 8
+# From these numbers on the head of an integer is so many bytes longer.
+_LONGER, _LONGER_BY = (24, 0x100, 0x10000, 0x100000000), (1, 1, 2, 4)
 _TEXT_HEADS = tuple(bytes((0x60 + length,)) for length in range(24))
 _pack_double = Struct(">Bd").pack
 
@@ -109,8 +115,8 @@ def weight_of(value: object) -> int:
         return 9
     if type(value) is tuple:
         size = len(value)
-        if size > 1 and set(map(type, value)) == _NUMBERS and -24 <= min(value) and max(value) < 24:
-            return head_size(size) + size
+        if size > _FEW and set(map(type, value)) == _NUMBERS:
+            return head_size(size) + _weight_of_ints(sorted(value))
         return head_size(size) + sum(map(weight_of, value))
     assert isinstance(value, Settled)
     weight: int = getattr(value, "_weight", -1)
@@ -118,6 +124,17 @@ def weight_of(value: object) -> int:
         weight = value._weigh()
         object.__setattr__(value, "_weight", weight)
     return weight
+
+
+def _weight_of_ints(numbers: list[int]) -> int:
+    """The weight of numbers in their order, most of which are told apart by where the sizes change."""
+    size = len(numbers)
+    if numbers[0] < -24 or numbers[-1] >= 1 << 64:
+        return sum(map(_weight_of_int, numbers))
+    if numbers[-1] < 24:
+        return size
+    over = (size - bisect_left(numbers, least) for least in _LONGER)
+    return size + sum(map(mul, over, _LONGER_BY))
 
 
 def _weight_of_int(number: int) -> int:

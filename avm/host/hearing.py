@@ -46,6 +46,8 @@ def link_up(
     before, peer.link = host.links.get(peer.link), number
     if before is not None:
         verdicts.link_lost(host, before)
+    else:
+        links.seek_soon(host)
     peering.came_up(host, host.links[number], endpoint, round_trip_ms)
     peering.proved(host, proof)
     ending.tell(host, host.links[number])

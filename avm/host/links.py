@@ -4,6 +4,7 @@ Step 7 of the journey. Who dials, when again, and what is said is decided here; 
 sockets and the network's records.
 """
 
+from collections.abc import Iterator
 from hashlib import blake2b
 
 from avm.host.channel import Frame, Told, Verdict, pack_frame
@@ -16,8 +17,11 @@ from caps.errors import CapsError
 from caps.identity import parse_identity_untrusted
 
 HALF_DAY_MS = 12 * 60 * 60 * 1000
+# Back-off doubles at first; then it grows with the time that somebody has been away, by a part of it.
 BACK_OFF_MS = 100
 BACK_OFF_DOUBLINGS = 7
+BACK_OFF_PART = 16
+BACK_OFF_MS_MAX = 5 * 60 * 1000
 TRIES_AT_A_PLACE = 3
 PASSAGE_LANE = 1
 
@@ -194,9 +198,34 @@ def _put_off(host: Host, one: Place | Peer) -> None:
     one.tries += 1
 
 
+def seek_soon(host: Host) -> None:
+    """Another host has come: what lives there need not wait for as long as it was away."""
+    latest_ms = host.now_ms + _BACK_OFFS_MS[BACK_OFF_DOUBLINGS]
+    for place in host.places.values():
+        if place.senders and not place.host and not place.seeking and place.again_ms > latest_ms:
+            place.again_ms = latest_ms
+            host.deadlines.put(("seek", place.address), latest_ms)
+
+
+def _back_offs_ms() -> Iterator[int]:
+    for doubling in range(BACK_OFF_DOUBLINGS):
+        yield BACK_OFF_MS << doubling
+    most = BACK_OFF_MS << BACK_OFF_DOUBLINGS
+    while most < BACK_OFF_MS_MAX:
+        yield most
+        most += most // BACK_OFF_PART
+    yield BACK_OFF_MS_MAX
+
+
+_BACK_OFFS_MS = tuple(_back_offs_ms())
+
+
 def _back_off_ms(address: bytes, tries: int) -> int:
-    """Doubling from a tenth of a second to 13, less up to a half that differs by host."""
-    most = BACK_OFF_MS << min(tries, BACK_OFF_DOUBLINGS)
+    """Doubling from a tenth of a second to 13, and by a sixteenth to five minutes.
+
+    Less up to a half, which differs by host.
+    """
+    most = _BACK_OFFS_MS[min(tries, len(_BACK_OFFS_MS) - 1)]
     drawn = blake2b(address + tries.to_bytes(4, "big"), digest_size=2).digest()
     return most - most * int.from_bytes(drawn, "big") // 0x20000
 

@@ -68,7 +68,8 @@ def follow(message: Message, before: Value, sends: Sequence[Any], after: Value) 
     What the turn left as it was counts on both sides. So the rest is looked at first, and the whole
     state only where that does not say enough: where something is wrong, or is new.
     """
-    rest = _things(message, differing(before, after, "state"), sends)
+    may_differ = is_kinded(before) or is_kinded(after)
+    rest = _things(message, differing(before, after, "state") if may_differ else (), sends)
     if all(one.came and _judged(one) is None for one in rest):
         return
     whole = ((False, "state", before), (True, "state", after))

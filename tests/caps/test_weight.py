@@ -29,6 +29,14 @@ def test_the_weight_is_at_least_the_size_of_the_encoding_and_exactly_without_cap
     holds(freeze(state))
 
 
+SIZES = st.sampled_from((5, 8, 16, 32, 64, 70)).flatmap(lambda bits: st.integers(0, (1 << bits) - 1))
+
+
+@given(st.lists(SIZES, min_size=9), st.booleans())
+def test_many_numbers_weigh_what_each_of_them_does(numbers: list[int], below: bool) -> None:
+    holds(tuple(numbers) if not below else (*numbers, -numbers[0] - 1))
+
+
 @given(st.lists(st.tuples(st.one_of(keys, st.text(max_size=3)), st.integers(), st.booleans())))
 def test_the_weight_of_a_map_follows_each_put_and_drop(
     changes: list[tuple[object, int, bool]],

@@ -1,7 +1,8 @@
-"""Seeded faults in what a meeting says of links that are made beside it."""
+"""Seeded faults in how hosts are looked for, and in what a meeting says of links that are made beside it."""
 
 from tests.mutants.faults import Fault
 
+AWAY = "tests/sim/test_away_for_long.py"
 DIALED = "tests/nat/test_met_and_dialed.py"
 
 FAULTS = [
@@ -18,5 +19,19 @@ FAULTS = [
         "        met.phase, met.due_s = Phase.OPEN, met.began_s + MEETING_S\n",
         "        met.phase, met.due_s = Phase.OPEN, met.began_s + 10 * MEETING_S\n",
         f"{DIALED}::test_s08_a_way_that_was_punched_says_nothing_of_a_link_made_later",
+    ),
+    Fault(
+        "who is away for days is looked for each few seconds",
+        "avm/host/links.py",
+        "_BACK_OFFS_MS[min(tries, len(_BACK_OFFS_MS) - 1)]",
+        "_BACK_OFFS_MS[min(tries, BACK_OFF_DOUBLINGS)]",
+        f"{AWAY}::test_t06_who_is_away_is_looked_for_each_few_seconds_at_first_and_seldom_after_hours",
+    ),
+    Fault(
+        "who is back is waited for as long as it was away",
+        "avm/host/hearing.py",
+        "        links.seek_soon(host)\n",
+        "        pass\n",
+        f"{AWAY}::test_t06_a_host_that_is_back_and_links_has_what_waited_for_it_at_once",
     ),
 ]

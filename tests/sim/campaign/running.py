@@ -1,6 +1,7 @@
 """Runs seeds of the campaign, in as many processes as there are jobs, and tells what came of them."""
 
 import argparse
+import gc
 import json
 import sys
 from collections import Counter
@@ -58,10 +59,17 @@ def one(options: argparse.Namespace, plan: Plan | None) -> int:
     return 1 if found.why else 0
 
 
+def _prepare(bug: str | None) -> None:
+    """Makes a process ready to run seeds: what a seed leaves behind is collected after it, and not before."""
+    install_named(bug)
+    gc.disable()
+
+
 def timed(seed: int, messages: int) -> Ended:
     """Runs a seed, and tells what it took of a core."""
     begun = process_time()
     outcome = run(seed, messages)
+    gc.collect()
     return Ended(outcome, round(process_time() - begun, 3))
 
 
@@ -72,7 +80,7 @@ def outcomes(options: argparse.Namespace, ledger: Ledger | None) -> Iterator[End
     """
     hours = 0.0
     spawn = get_context("spawn")
-    with ProcessPoolExecutor(options.jobs, spawn, install_named, (options.bug,)) as pool:
+    with ProcessPoolExecutor(options.jobs, spawn, _prepare, (options.bug,)) as pool:
         for begin in count(options.first, AT_A_TIME):
             left = options.first + options.seeds - begin
             if left <= 0 and hours >= options.hours:

@@ -13,6 +13,9 @@ ROUTERS = ("cone", "symmetric", "random", "firewall")
 # So often, of all faults, a worker lies or a host comes behind another router, where they do at all.
 LIES, REROUTES = 6, 2
 CLIENT_IDLE_S = 60.0
+# In a network of nodes what is for somebody who is nowhere waits this long only, instead of a week:
+# nodes have something to do every minute of it.
+NETWORK_SEND_S = 7_200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ def setting_of(seed: int) -> Setting:
     calm, acts = chance.hits(0.1), chance.choice((0.0, 0.02, 0.1))
     lies, guests, passers = chance.hits(0.3), chance.choice((0.0, 0.05)), chance.choice((0.0, 0.03))
     routers: tuple[Nat, ...] = ()
+    if dht:
+        limits = replace(limits, send_s=NETWORK_SEND_S)
     if dht and chance.hits(0.5):
         hosts, limits = 4, replace(limits, peers_dialed=0, upgrade_s=chance.choice((1.0, 10.0)))
         keeps_ms = chance.choice((15_000, 60_000))

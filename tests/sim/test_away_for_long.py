@@ -1,0 +1,60 @@
+"""A host that is away for long: it is looked for more and more seldom, and found when it is back."""
+
+from avm.host.links import BACK_OFF_DOUBLINGS, BACK_OFF_MS, BACK_OFF_MS_MAX
+from tests.sim import apple
+from tests.sim.code import ModuleCode
+from tests.sim.test_between_hosts import Pair, held
+
+HOUR_S = 3_600.0
+AT_ONCE_S = (BACK_OFF_MS << BACK_OFF_DOUBLINGS) / 1000
+
+
+def away(hours: float) -> Pair:
+    """What is sent to a host waits while it is away for so long."""
+    pair = Pair()
+    pair.net.stop(pair.there)
+    pair.client.send(pair.cap("take"), (7, 1))
+    pair.net.advance(hours * HOUR_S)
+    return pair
+
+
+def tries(pair: Pair) -> int:
+    """How often it was dialed, and what lives there was sought."""
+    host = pair.here.core.host
+    return sum(one.tries for one in (*host.peers.values(), *host.places.values()))
+
+
+def test_t06_who_is_away_is_looked_for_each_few_seconds_at_first_and_seldom_after_hours() -> None:
+    pair = away(0.05)
+    soon = tries(pair)
+    assert soon > BACK_OFF_DOUBLINGS
+    pair.net.advance(24 * HOUR_S)
+    late = tries(pair)
+    pair.net.advance(HOUR_S)
+    an_hour = HOUR_S * 1000 / BACK_OFF_MS_MAX
+    assert an_hour <= tries(pair) - late <= 2 * an_hour + 1, "each time up to a half sooner"
+    assert late < 1_000
+
+
+def test_t06_what_waited_for_a_day_is_taken_within_minutes_of_the_hosts_return() -> None:
+    pair = away(24)
+    pair.net.start(pair.there)
+    pair.net.advance(BACK_OFF_MS_MAX / 1000 + 1)
+    assert pair.tokens() == (7,)
+
+
+def test_t06_what_waited_for_minutes_is_taken_within_a_sixteenth_of_them() -> None:
+    pair = away(0.5)
+    pair.net.start(pair.there)
+    pair.net.advance(0.5 * HOUR_S / 16 + AT_ONCE_S)
+    assert pair.tokens() == (7,)
+
+
+def test_t06_a_host_that_is_back_and_links_has_what_waited_for_it_at_once() -> None:
+    pair = away(24)
+    made = pair.here.create("other", ModuleCode(apple), ())
+    pair.net.start(pair.there)
+    client = pair.there.client()
+    client.send(held(pair.there, client, pair.here, made.names["take"]), (8, 1))
+    pair.net.advance(AT_ONCE_S + 1)
+    assert pair.tokens() == (7,), "though it had been sought for a day"
