@@ -77,6 +77,13 @@ def parse_identity_untrusted(body: bytes) -> Identity:
     return Identity(key, shape.text_map(metadata, "identity: metadata"))
 
 
+def identity_at_untrusted(address: bytes, body: bytes) -> Identity:
+    """Read the identity that hashes to an address from a stranger's bytes; raises `Malformed` only."""
+    if len(body) > IDENTITY_BYTES_MAX or address_of(body) != address:
+        raise Malformed("not the identity of that address")
+    return parse_identity_untrusted(body)
+
+
 def address_of(identity_bytes: bytes) -> bytes:
     """Hash the canonical bytes of an identity to its address."""
     hashed = blake2b(identity_bytes, digest_size=ADDRESS_BYTES, person=_ADDRESS_DOMAIN)

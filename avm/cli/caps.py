@@ -9,6 +9,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from avm.cli import caps_forward, caps_narrow
+from avm.cli.about import add_about
 from avm.cli.arguments import add_fork, add_json, add_word
 from avm.cli.errors import Usage
 
@@ -29,6 +30,7 @@ ACTS: Mapping[str, tuple[str, str]] = MappingProxyType(
 LOOKING = (
     ("check", ("ls",)),
     ("at_most", ("factory",)),
+    ("about", ("factory",)),
     ("dry_run", ("revoke",)),
     ("generation", ("revoke",)),
     ("svg", ("graph",)),
@@ -49,6 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     caps_forward.add_options(parser)
     most_text = "factory: it makes so many machines and no more (default: 100)"
     parser.add_argument("--at-most", metavar="N", help=most_text)
+    add_about(parser, "factory: ")
     dry_text = "revoke: only show who would lose what"
     parser.add_argument("--dry-run", action="store_true", help=dry_text)
     generation_text = "revoke --dry-run: of machine N this key generation and those before"

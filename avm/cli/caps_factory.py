@@ -4,13 +4,14 @@ import argparse
 import re
 from pathlib import Path
 
+from avm.cli.about import about_of
 from avm.cli.caps_forward import check_name, free_name
 from avm.cli.check import check
 from avm.cli.errors import CliError, Usage
 from avm.cli.link import ask
 from avm.cli.output import print_json, warn
 from avm.cli.values import wire_text
-from avm.host.making import AT_MOST, AT_MOST_MAX
+from avm.host.making import AT_MOST, AT_MOST_MAX, STEM_CHARS_MAX, longest_name
 from avm.run.directory import Directory
 from avm.run.files import bundle_of
 from caps.patterns import maker
@@ -27,9 +28,10 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     _check(file)
     stem = re.sub(r"[^a-z0-9]+", "-", Path(file).stem.lower()).strip("-")
     stem = stem if re.match("[a-z]", stem) else f"m{stem}"
+    about = about_of(args.about, longest_name(stem[:STEM_CHARS_MAX]))
     name = free_name(args.name, f"{stem}-factory", directory)
     params = {"name": name, "bundle": bundle_of(maker.__file__).encode(), "makes": makes}
-    made = ask(directory, "factory", {**params, "stem": stem, "at_most": at_most})
+    made = ask(directory, "factory", {**params, "stem": stem, "at_most": at_most, "about": about})
     told = wire_text(made["names"][MAKE])
     if args.json:
         print_json({"machine": name, "capability": {"$cap": told}})

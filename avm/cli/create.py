@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from avm.cli.about import about_of, add_about
 from avm.cli.arguments import add_json
 from avm.cli.errors import Usage
 from avm.cli.link import ask
@@ -36,6 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a capability it is given under that name",
     )
+    add_about(parser)
     add_json(parser)
 
 
@@ -43,9 +45,10 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Creates the machine."""
     bundle = bundle_of(args.file).encode()
     name = _name(args)
+    about = about_of(args.about, name)
     holder = Holder(directory)
     body, caps = holder.encode(_environment(args, holder))
-    params = {"name": name, "bundle": bundle, "content": body, "caps": caps}
+    params = {"name": name, "bundle": bundle, "content": body, "caps": caps, "about": about}
     made = ask(directory, "create", params)
     answer = None
     if made["content"] is not None:

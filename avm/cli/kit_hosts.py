@@ -5,7 +5,7 @@ The hosts are what `avm-host run` starts; machines are created and asked as `cre
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import sleep
@@ -14,6 +14,7 @@ from avm.cli.call import Call
 from avm.cli.errors import CliError
 from avm.cli.link import ask
 from avm.cli.values import Holder
+from avm.host.about import NOTHING
 from avm.kit.stage import HERE, THERE, NoAnswer
 from avm.run.child import HostProcess
 from avm.run.directory import Directory
@@ -34,12 +35,14 @@ class Running:
         self._holder = Holder(directories[HERE])
         self._made = 0
 
-    def machine(self, source: str, place: str, environment: Value) -> Value:
+    def machine(
+        self, source: str, place: str, environment: Value, about: Mapping[str, str] = NOTHING
+    ) -> Value:
         """Creates a machine; see `Bench`."""
         self._made += 1
         body, caps = self._holder.encode(environment)
         given = {"name": f"m{self._made}", "bundle": bundle_of(source).encode()}
-        params = {**given, "content": body, "caps": caps}
+        params = {**given, "content": body, "caps": caps, "about": dict(about)}
         try:
             made = ask(self._directories[place], "create", params)
         except CliError as error:

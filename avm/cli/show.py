@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from avm.cli.arguments import add_fork, add_json, add_machine, add_passphrase
-from avm.cli.output import print_json, say
+from avm.cli.output import json_text, print_json, say
 from avm.cli.times import utc
 from avm.host.capability import Cap, to_wire
 from avm.host.keys import Keyring
@@ -14,6 +14,8 @@ from avm.run.errors import KeysRefused
 from avm.run.labels import Labels
 from avm.run.reading import Reader
 from caps.capability import parse_wire_untrusted, to_text
+from caps.errors import Malformed
+from caps.identity import identity_at_untrusted
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +73,7 @@ def _shown(reader: Reader, machine: Machine, labels: Labels) -> dict[str, Any]:
         "name": machine.name,
         "address": machine.address.hex(),
         "identity": machine.identity.hex(),
+        "about": _about(machine),
         "status": status,
         "why": machine.why,
         "code": machine.code.hex(),
@@ -94,6 +97,14 @@ def _shown(reader: Reader, machine: Machine, labels: Labels) -> dict[str, Any]:
         "failed": machine.failed,
         "refused": machine.refused,
     }
+
+
+def _about(machine: Machine) -> dict[str, str] | None:
+    """What its identity says about it; nothing where that is not its own."""
+    try:
+        return dict(identity_at_untrusted(machine.address, machine.identity).metadata)
+    except Malformed:
+        return None
 
 
 def _asks(reader: Reader, machine: Machine) -> list[dict[str, object]]:
@@ -122,6 +133,8 @@ def _print(shown: dict[str, Any]) -> None:
                 say(f"  {_line(one)}")
         elif isinstance(value, list):
             say(f"{label}: none")
+        elif isinstance(value, dict):
+            say(f"{label}: {json_text(value)}")
         elif value not in ("", None):
             say(f"{label}: {value}")
 

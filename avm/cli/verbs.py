@@ -43,6 +43,7 @@ VERBS = (
         (
             "create counter.py",
             "create shop.py --name shop2 --params '{\"open\": true}' --grant bank=bank.deposit",
+            "create printer.py --about region=north --about pages=10",
         ),
     ),
     Verb("ls", "avm.cli.ls", "list the machines", MACHINES, ("ls", "ls --json")),

@@ -14,10 +14,12 @@ from avm.host.batch import Said
 from avm.host.capability import Cap, Local, Named, Reply, Sealed, address_of
 from avm.host.outbox import NEVER_MS, answer_ask, failed, outcome, send
 from avm.host.refer import COMMONS
+from avm.host.returning import may_not_drop
 from avm.host.state import Ask, Client, Host, Machine
 from caps.capability import SealedCapability, parse_wire_untrusted
 from caps.codec import encode_content, loads_plain_untrusted
 from caps.errors import InvalidCapability, Malformed
+from caps.identity import IDENTITY_BYTES_MAX, Identity, identity_at_untrusted
 from caps.kinds import KINDS
 from caps.map import freeze
 from caps.slots import Common, Foreign
@@ -29,6 +31,10 @@ RANDOM_BYTES, RANDOM_BYTES_MAX = 32, 1024
 _NONE = encode_content(None)[0]
 # The content that is one capability and nothing else.
 _ONE = encode_content(Foreign(0))[0]
+# How one begins that is {"cap": CAP, "identity": BYTES}: the bytes follow.
+_WITH = encode_content(freeze({"cap": Foreign(0), "identity": b""}))[0][:-1]
+# Of an identity that is not that of the capability's address, and of bytes that are none.
+NOT_ITS = "that is not its identity"
 
 Answer = tuple[bytes, tuple[Cap, ...]]
 
@@ -85,7 +91,9 @@ def answer_passed(host: Host, asker: bytes, said: Said) -> Said:
             raise Declined(_off(said.to.name))
         body, caps = _answer(host, asker, said)
     except Declined as word:
-        body, caps = failed("refused", str(word)), ()
+        kept = may_not_drop(said)
+        body = failed("refused", str(word), said.content if kept else b"")
+        caps = said.caps if kept else ()
     return Said(said.reply, body, caps, None)
 
 
@@ -120,10 +128,36 @@ def _answer(host: Host, asker: bytes, said: Said) -> Answer:
         case "random~":
             return encode_content(draw(host, _how_many(said.content)))[0], ()
         case "inspect~":
-            if said.content != _ONE:
-                raise Declined("inspect~ takes a capability")
-            return _inspected(asker, said.caps[0])
+            if len(said.caps) == 1 and said.content == _ONE:
+                return _inspected(asker, said.caps[0], _identity_here(host, said.caps[0]))
+            if len(said.caps) == 1 and said.content.startswith(_WITH):
+                return _inspected(asker, said.caps[0], _identity_shown_untrusted(said))
+            raise Declined("inspect~ takes a capability, or {cap, identity}")
     return _NONE, ()
+
+
+def _identity_here(host: Host, cap: Cap) -> Identity | None:
+    """The identity of a machine of this host; it came with the machine, perhaps from another host."""
+    machine = host.machines.get(address_of(cap))
+    if machine is None:
+        return None
+    try:
+        return identity_at_untrusted(machine.address, machine.identity)
+    except Malformed:
+        return None
+
+
+def _identity_shown_untrusted(said: Said) -> Identity:
+    """The identity that stands beside a capability, which must be that of its address."""
+    try:
+        shown = loads_plain_untrusted(
+            said.content[len(_WITH) :], max_bytes=IDENTITY_BYTES_MAX + 3, depth=1
+        )
+        if type(shown) is bytes:
+            return identity_at_untrusted(address_of(said.caps[0]), shown)
+    except Malformed:
+        pass
+    raise Declined(NOT_ITS)
 
 
 def _how_many(content: bytes) -> int:
@@ -151,8 +185,11 @@ def draw(host: Host, count: int) -> bytes:
     return found[:count]
 
 
-def _inspected(asker: bytes, cap: Cap) -> Answer:
-    """What anybody can see of a capability, and the capability itself, which may be linear."""
+def _inspected(asker: bytes, cap: Cap, identity: Identity | None) -> Answer:
+    """What anybody can see of a capability, and the capability itself, which may be linear.
+
+    `identity` is that of its address, where it is known.
+    """
     kind, priority, expires_ms = _attributes(cap)
     common = cap.name if type(cap) is Named else None
     told = {
@@ -162,6 +199,8 @@ def _inspected(asker: bytes, cap: Cap) -> Answer:
         "expires": None if expires_ms is None else expires_ms / 1000,
         "own": address_of(cap) == asker,
         "common": common,
+        "about": identity and identity.metadata,
+        "identity": identity and identity.to_bytes(),
         "capability": Common(common) if common else Foreign(0, KINDS[kind]),
     }
     return encode_content(freeze(told))[0], (cap,)

@@ -6,7 +6,7 @@ nothing, and all it knows is plain values. The runtime and the simulator drive t
 change it by its methods alone: so a recording of them is a recording of everything.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Concatenate, ParamSpec, TypeVar
 
 from avm.host import (
@@ -27,11 +27,12 @@ from avm.host import (
     verdicts,
     workers,
 )
+from avm.host.about import NOTHING
 from avm.host.acts import Act, Signal
 from avm.host.away import leave, offer_all, wake
 from avm.host.batch import Batch, Said
 from avm.host.capability import Cap
-from avm.host.creating import ENTROPY_BYTES, conceive
+from avm.host.creating import ENTROPY_BYTES
 from avm.host.dispatch import pump
 from avm.host.effects import Done, Verdict
 from avm.host.keys import Keyring
@@ -311,14 +312,11 @@ class Core:
         content: bytes,
         caps: tuple[Cap, ...],
         entropy: bytes,
+        about: Mapping[str, str] = NOTHING,
     ) -> None:
-        """Creates a machine; `entropy` is ENTROPY_BYTES fresh random bytes."""
-        host = self.host
-        if name in host.names:
-            operate.refuse(host, request, f"{name} exists; `upgrade {name} FILE`")
-            return
-        machine = conceive(host, name, code, entropy)
-        operate.act_on(host, machine, operate.Create(request, sender, bundle, content, caps))
+        """Creates a machine; see `operate.create`."""
+        create = operate.Create(request, sender, bundle, content, caps)
+        operate.create(self.host, create, name, code, entropy, about)
 
     def upgrade(self, request: int, machine: Machine, code: bytes, bundle: bytes) -> None:
         """Switches a machine to new code."""

@@ -4,10 +4,12 @@ Beside the journey. Whoever has it made, an operator or a factory, it begins wit
 `init`; before that there is nothing of it but what memory holds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from avm.host import capability, journal, kinds
+from avm.host.about import NOTHING, metadata_of
 from avm.host.capability import Cap
 from avm.host.effects import Publish
 from avm.host.entry import append
@@ -36,13 +38,17 @@ class Birth:
     has_signal: bool
 
 
-def conceive(host: Host, name: str, code: bytes, entropy: bytes) -> Machine:
+def conceive(
+    host: Host, name: str, code: bytes, entropy: bytes, about: Mapping[str, str] = NOTHING
+) -> Machine:
     """A machine with an address, keys and a free name, which waits for its first turn.
 
-    `entropy` is ENTROPY_BYTES fresh random bytes.
+    `entropy` is ENTROPY_BYTES fresh random bytes, `about` what its identity says beside name and type.
+    Raises `Unspeakable` before anything has changed.
     """
+    metadata = metadata_of(name, about)
     seed, secret, nonce = entropy[:32], entropy[32:64], entropy[64:ENTROPY_BYTES]
-    identity = RootKey(seed).identity({"name": name, "type": "avm"})
+    identity = RootKey(seed).identity(metadata)
     sealed = host.keys.close_machine(seed, secret, nonce)
     address = identity.address
     number = host.new_id()

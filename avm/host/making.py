@@ -9,9 +9,11 @@ Where none is made the factory, which is the operator's, hears why, and hears it
 nothing ends the power: of what was asked before and is not made yet, nothing is.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from avm.host.about import NOTHING, Unspeakable, metadata_of
 from avm.host.acts import Needs
 from avm.host.audited import granted, named, note
 from avm.host.batch import Batch
@@ -42,17 +44,25 @@ MAKE = "make"
 NO, BROKE = "refused: ", "broke: "
 CONTEXT_BYTES_MAX = 1024
 STEM_CHARS_MAX = 64
+# The number of an ask is what is behind the stem in the name of a machine that is made.
+NUMBER_DIGITS = 19
 # So many machines one factory is allowed, where its operator says nothing, and so many it can be.
 AT_MOST, AT_MOST_MAX = 100, 10_000
 
 
-def make_capability(host: bytes, code: bytes, stem: str) -> Local:
-    """The capability to have machines of this code made, which are called after `stem`."""
-    return Local(host, 0, 0, 0, None, dumps_plain([MAKE, code, stem]), ())
+def make_capability(
+    host: bytes, code: bytes, stem: str, about: Mapping[str, str] = NOTHING
+) -> Local:
+    """The capability to have machines of this code made, which are called after `stem`.
+
+    `about` is what the identity of each says about it beside its name and type.
+    """
+    more = [about] if about else []
+    return Local(host, 0, 0, 0, None, dumps_plain([MAKE, code, stem, *more]), ())
 
 
-def made_by(host: Host, cap: Cap) -> tuple[bytes, str] | None:
-    """The code and the stem that a capability of this host's is for; None of any other."""
+def made_by(host: Host, cap: Cap) -> tuple[bytes, str, Mapping[str, str]] | None:
+    """The code, the stem and the text that a capability of this host's is for; None of any other."""
     if type(cap) is not Local or cap.address != host.address:
         return None
     try:
@@ -60,8 +70,10 @@ def made_by(host: Host, cap: Cap) -> tuple[bytes, str] | None:
     except Malformed:
         return None
     match said:
-        case [str(word), bytes(code), str(stem)] if word == MAKE:
-            return (code, stem) if cap == make_capability(host.address, code, stem) else None
+        case [str(word), bytes(code), str(stem), *more] if word == MAKE:
+            about = more[0] if more and type(more[0]) is dict else NOTHING
+            good = make_capability(host.address, code, stem, about)
+            return (code, stem, about) if cap == good else None
     return None
 
 
@@ -69,6 +81,11 @@ def codes_made(host: Host, machine: Machine) -> list[bytes]:
     """The codes of what a machine has made here: none, but of a factory."""
     found = [made_by(host, cap) for cap in (machine.slots or {}).values()]
     return [made[0] for made in found if made is not None]
+
+
+def longest_name(stem: str) -> str:
+    """As long as the name of a machine that is made can be."""
+    return f"{stem}-{'9' * NUMBER_DIGITS}"
 
 
 def create_factory(
@@ -81,13 +98,23 @@ def create_factory(
     stem: str,
     at_most: int,
     entropy: bytes,
+    about: Mapping[str, str] = NOTHING,
 ) -> None:
-    """Creates a machine, of `bundle`, that is given the power to have `at_most` of `makes` made."""
+    """Creates a machine, of `bundle`, that is given the power to have `at_most` of `makes` made.
+
+    `about` is what the identity of each that is made says about it beside its name and type.
+    """
     if name in host.names:
         refuse(host, request, f"{name} exists: choose another --name, or leave it away")
         return
+    stem = stem[:STEM_CHARS_MAX]
+    try:
+        metadata_of(longest_name(stem), about)
+    except Unspeakable as error:
+        refuse(host, request, f"{name} is not created: {error}", 2)
+        return
     code = hash_of_code(makes)
-    cap = make_capability(host.address, code, stem[:STEM_CHARS_MAX])
+    cap = make_capability(host.address, code, stem, about)
     content = encode_content(freeze({"host": Foreign(0), "at_most": at_most}))[0]
     machine = conceive(host, name, hash_of_code(bundle), entropy)
     act_on(host, machine, Create(request, sender, bundle, content, (cap,), {code: makes}))
@@ -166,13 +193,14 @@ def _begin_next(host: Host, line: Making) -> None:
     if made is None or not _may_make(host, batch):
         _say_no(host, batch, "")
         return
-    code, stem = made
+    code, stem, about = made
     try:
         entropy = draw(host, ENTROPY_BYTES)
-    except Declined as word:
+        machine = conceive(host, _free_name(host, stem, batch.seq), code, entropy, about)
+    except (Declined, Unspeakable) as word:
         _say_no(host, batch, f"{NO}{word}")
         return
-    machine = line.machine = conceive(host, _free_name(host, stem, batch.seq), code, entropy)
+    line.machine = machine
     act_on(host, machine, Make(batch))
 
 
@@ -235,6 +263,7 @@ __all__ = [
     "begin",
     "codes_made",
     "create_factory",
+    "longest_name",
     "made_by",
     "make_capability",
     "overdue",

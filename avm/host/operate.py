@@ -5,14 +5,16 @@ commit, with its entry in the journal, or refused as a whole.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from avm.host import journal
+from avm.host.about import Unspeakable
 from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.audited import granted, named, note
 from avm.host.capability import Cap, Reply
-from avm.host.creating import Unborn, begin_life, birth_of, first_turn
+from avm.host.creating import Unborn, begin_life, birth_of, conceive, first_turn
 from avm.host.effects import Done, Publish, ToWorker
 from avm.host.entry import append
 from avm.host.fold import suspend
@@ -120,6 +122,24 @@ class Create:
         """Undoes what there is of the machine and tells why."""
         erase(host, machine)
         refuse(host, self.request, f"{machine.name} {why}")
+
+
+def create(
+    host: Host, act: Create, name: str, code: bytes, entropy: bytes, about: Mapping[str, str]
+) -> None:
+    """Creates a machine; `entropy` is ENTROPY_BYTES fresh random bytes.
+
+    `about` is what its identity says about it beside its name and type.
+    """
+    if name in host.names:
+        refuse(host, act.request, f"{name} exists; `upgrade {name} FILE`")
+        return
+    try:
+        machine = conceive(host, name, code, entropy, about)
+    except Unspeakable as error:
+        refuse(host, act.request, f"{name} is not created: {error}", 2)
+        return
+    act_on(host, machine, act)
 
 
 def erase(host: Host, machine: Machine) -> None:

@@ -51,6 +51,9 @@ SCENES: MappingProxyType[str, tuple[Scene, ...]] = MappingProxyType(
         "petnames": (finding.names_are_ones_own_and_nobody_takes_anothers,),
         "registry": (
             finding.at_least_so_many_that_offer_it_are_found,
+            finding.at_least_so_many_are_found_whose_signed_metadata_says_so,
+            finding.nobody_is_listed_under_an_identity_that_is_not_its_own,
+            finding.who_waits_for_signed_metadata_is_answered_when_it_is_checked,
             finding.what_a_provider_says_of_itself_is_its_own_word,
             finding.who_waits_is_answered_when_there_are_enough,
             finding.an_offer_ends_when_its_time_is_over,

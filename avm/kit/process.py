@@ -1,6 +1,9 @@
 """A bench on one host in memory: both places are that host. Pure, but for the files it has read."""
 
+from collections.abc import Mapping
+
 from avm import testing
+from avm.host.about import NOTHING
 from avm.kit.stage import NoAnswer
 from caps.value import Capability, Value
 
@@ -16,10 +19,12 @@ class Process:
         self.world = testing.World(seed)
         self._client = self.world.client()
 
-    def machine(self, source: str, place: str, environment: Value) -> Value:
+    def machine(
+        self, source: str, place: str, environment: Value, about: Mapping[str, str] = NOTHING
+    ) -> Value:
         """Creates a machine; see `Bench`."""
         try:
-            return self.world.machine(source, params=environment).answer
+            return self.world.machine(source, params=environment, about=about).answer
         except testing.NotCreated as error:
             raise NoAnswer("refused", str(error)) from None
 

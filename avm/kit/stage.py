@@ -9,6 +9,7 @@ from typing import Protocol
 
 from avm import testing
 from avm.errors import AvmError
+from avm.host.about import NOTHING
 from caps.map import Map
 from caps.value import Capability, Value, freeze
 
@@ -37,8 +38,13 @@ class Bench(Protocol):
 
     unit_s: float
 
-    def machine(self, source: str, place: str, environment: Value) -> Value:
-        """Creates a machine from a file; what its `init` answered. Raises `NoAnswer`."""
+    def machine(
+        self, source: str, place: str, environment: Value, about: Mapping[str, str] = NOTHING
+    ) -> Value:
+        """Creates a machine from a file; what its `init` answered. Raises `NoAnswer`.
+
+        `about` is what its identity says about it, beside its name and type.
+        """
 
     def call(self, to: Capability, content: Value, place: str) -> Value:
         """Asks, from a place, and waits for the outcome; raises `NoAnswer`."""
@@ -67,13 +73,13 @@ class Stage:
         environment = freeze({**(params or {}), **grants}) if params or grants else None
         return self.names(self._bench.machine(self._pattern, place, environment))
 
-    def prop(self, name: str, place: str = THERE) -> Mapping[str, Capability]:
+    def prop(self, name: str, place: str = THERE, **about: str) -> Mapping[str, Capability]:
         """Another machine that the scene needs, as the pattern of that name is."""
-        return self.names(self._bench.machine(self._props[name], place, None))
+        return self.names(self._bench.machine(self._props[name], place, None, about))
 
-    def party(self, place: str = THERE) -> "Party":
-        """A party that does what it is told."""
-        return Party(self, self.prop("puppet", place), place)
+    def party(self, place: str = THERE, **about: str) -> "Party":
+        """A party that does what it is told; `about` is what its machine's identity says."""
+        return Party(self, self.prop("puppet", place, **about), place)
 
     def call(self, to: Capability, content: object = None, place: str = HERE) -> Value:
         """Asks, and returns the answer; `NotHeld` when there is none."""

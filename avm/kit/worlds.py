@@ -5,8 +5,10 @@ capability over and is gone before the scene begins to ask; in `Storm` hosts and
 and what is said between the hosts is late, doubled, and said again after each death.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from avm.host.about import NOTHING
 from avm.host.capability import Sealed
 from avm.kit.stage import HERE, THERE, NoAnswer
 from avm.machine.bundle import Read, collect
@@ -46,7 +48,9 @@ class Between:
         self._clients: dict[str, Client] = {}
         self._made = 0
 
-    def machine(self, source: str, place: str, environment: Value) -> Value:
+    def machine(
+        self, source: str, place: str, environment: Value, about: Mapping[str, str] = NOTHING
+    ) -> Value:
         """Creates a machine; see `Bench`."""
         host = self.world.host(place)
         bundle = collect(source, self._read)
@@ -56,7 +60,7 @@ class Between:
             self._made += 1
             inner = tuple(host.core.unseal_untrusted(self._wire(cap)) for cap in caps)
             try:
-                created = host.create(f"m{self._made}", bundle, content, inner)
+                created = host.create(f"m{self._made}", bundle, content, inner, about)
             except Refusal as error:
                 if "in time" not in str(error):
                     raise NoAnswer("refused", str(error)) from None
@@ -122,9 +126,11 @@ class Introduced(Between):
         names = super().machine(mailbox, INTRODUCER, None)
         self._order, self._ear = names["order"], names["ear"]  # type: ignore[index]
 
-    def machine(self, source: str, place: str, environment: Value) -> Value:
+    def machine(
+        self, source: str, place: str, environment: Value, about: Mapping[str, str] = NOTHING
+    ) -> Value:
         """Creates a machine, and has what it answered handed over by the introducer."""
-        answer = super().machine(source, place, environment)
+        answer = super().machine(source, place, environment, about)
         if not self._introducing:
             return answer
         super().call(self._order, freeze({"answer": answer}), place)

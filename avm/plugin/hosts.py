@@ -30,7 +30,7 @@ from avm.run.spawn import HASH_SEED
 from avm.run.states import state_at
 from avm.run.worker import forked
 from avm.testing import files
-from avm.testing.ground import NotCreated, NotHere, Sight
+from avm.testing.ground import About, NotCreated, NotHere, Sight
 from caps.codec import decode_state
 from caps.slots import Common, Foreign, Me, Narrowed
 from caps.value import Capability, Record, Value
@@ -80,7 +80,7 @@ class RealSitting:
 
     def verdict(self, to: Capability, batch: int) -> list[Any] | None:
         """What became of a batch, if that is known."""
-        return self.client.settled.get((address_in(self.client.wire(to)), batch))
+        return self.client.settled.get((self.client.receiver_of(self.client.wire(to)), batch))
 
     def ask(self, to: Capability, content: Value, timeout_s: float) -> int:
         """Offers a message that asks; its number."""
@@ -136,13 +136,16 @@ class RealHosts:
         """The machines' names."""
         return set(self._homes)
 
-    def create(self, source: object, name: str, environment: Value, on: str | None) -> Value:
+    def create(
+        self, source: object, name: str, environment: Value, about: About, on: str | None
+    ) -> Value:
         """Creates a machine from a file; what its `init` answered."""
         file = _file_of(source)
         place = self._place(on)
         operator = self._operators[place]
         body, wires = operator.encode(environment)
-        params = {"name": name, "bundle": bundle_of(file).encode(), "content": body, "caps": wires}
+        given = {"name": name, "bundle": bundle_of(file).encode(), "content": body, "caps": wires}
+        params = {**given, "about": dict(about)}
         try:
             made = self.kept_alive(operator, lambda: operator.operate("create", **params))
         except OperatorRefused as error:

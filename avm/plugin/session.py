@@ -71,7 +71,7 @@ class Client:
         self.directory = directory
         self.key = key
         self.durable = durable
-        self.address = b""
+        self.address = self.host = b""
         self.senders: dict[bytes, Sender[Offered]] = {}
         self.settled: dict[tuple[bytes, int], list[Any]] = {}
         self.outcomes: dict[int, list[Value]] = {}
@@ -90,6 +90,11 @@ class Client:
         self._frames = Frames()
 
     # Capabilities and values.
+
+    def receiver_of(self, wire: bytes) -> bytes:
+        """Whom a batch for a capability goes to: a common one is the host's own."""
+        is_common = isinstance(parse_wire_untrusted(wire), CommonName)
+        return self.host if is_common else address_in(wire)
 
     def hold(self, wire: bytes) -> Capability:
         """A handle for a capability; the same for the same bytes."""
@@ -228,7 +233,7 @@ class Client:
     ) -> tuple[bytes, int]:
         """Offers a batch of encoded messages."""
         if receiver is None:
-            receiver = address_in(targets[0])
+            receiver = self.receiver_of(targets[0])
         sender = self.senders.setdefault(receiver, Sender())
         if asks and deadline_ms is None:
             deadline_ms = ASK_MS
@@ -308,7 +313,7 @@ class Client:
         elif kind == BYE:
             self.bye = rest[0]
         else:
-            self.address = rest[1]
+            self.address, self.host = rest[1:3]
 
     def _reopen(self, receiver: bytes, taken: int, verdicts: dict[int, list[Any]]) -> None:
         sender = self.senders[receiver]

@@ -24,11 +24,13 @@ from avm.host import (
     peering,
 )
 from avm.host import rebuild as rebuilding
+from avm.host.about import NOTHING
 from avm.host.core import Core
 from avm.host.state import Host, Mode
 from avm.recording import parts
 from avm.recording.packing import of_array
 from avm.recording.parts import (
+    ABOUT,
     BOOL,
     BYTES,
     CAPS,
@@ -204,6 +206,7 @@ METHODS = (
         *_of(BYTES, "code", "bundle", "content"),
         Param("caps", CAPS),
         Param("entropy", BYTES),
+        Param("about", ABOUT, NOTHING, late=True),
     ),
     _method("upgrade", REQUEST, ON, *_of(BYTES, "code", "bundle")),
     _method("edit", REQUEST, ON, Param("body", BYTES), Param("caps", CAPS)),
@@ -263,6 +266,7 @@ FUNCTIONS = (
         Param("stem", TEXT),
         Param("at_most", INT),
         Param("entropy", BYTES),
+        Param("about", ABOUT, NOTHING, late=True),
     ),
     _function("prove", links.prove, ADDRESS),
     _function("run_again", doubt.run_again, Param("share", INT)),

@@ -265,6 +265,14 @@ def _head(host: Host, plain: Any) -> tuple[int, bytes]:
     return _int(host, entries), _bytes(host, chain)
 
 
+def _about(host: Host, plain: Any) -> dict[str, str]:
+    pairs = [shape.array(one, 2, "text by text") for one in shape.items(plain, ROWS_MAX, "texts")]
+    words = [_text(host, word) for word, _said in pairs]
+    if words != sorted(set(words)):
+        shape.refuse("text by text: not in order, or one twice")
+    return {word: _text(host, said) for word, (_word, said) in zip(words, pairs, strict=True)}
+
+
 def _unpacked(host: Host, plain: Any) -> Unpacked:
     try:
         return load_unpacked_untrusted(_bytes(host, plain))
@@ -285,6 +293,7 @@ SAID = Part("messages", _plain_said, _said, _pack_said)
 CONTENTS = Part("contents", lambda some: [[one[0], _plain_caps(one[1])] for one in some], _contents)
 ENDPOINT = Part("endpoint", lambda one: [one.ip, one.port], _endpoint)
 MODE = Part("mode", lambda one: one.value, _mode)
+ABOUT = Part("text by text", lambda about: [list(pair) for pair in sorted(about.items())], _about)
 IDENTITY = Part(
     "identity",
     lambda one: one.to_bytes(),

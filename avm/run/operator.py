@@ -19,7 +19,7 @@ from avm.host.moves import gone_by
 from avm.host.passage import NAME
 from avm.host.rebuild import rebuild
 from avm.host.state import Machine, Mode
-from avm.run.parts import BadFrame, bytes_in, number_in, text_in
+from avm.run.parts import BadFrame, bytes_in, number_in, text_in, texts_in
 from avm.store.interface import Store
 from caps.codec import encode_state
 
@@ -227,7 +227,8 @@ class Operator:
         bundle = bytes_in(params["bundle"])
         caps = self._caps(params["caps"])
         code, entropy = hash_of_code(bundle), self._entropy(ENTROPY_BYTES)
-        self._core.create(request(), client, name, code, bundle, content, caps, entropy)
+        about = texts_in(params.get("about", {}))
+        self._core.create(request(), client, name, code, bundle, content, caps, entropy, about)
         self._core.pump()
 
     def _factory(self, client: bytes, params: dict[str, Any], request: Callable[[], int]) -> None:
@@ -237,8 +238,9 @@ class Operator:
         if not NAME.fullmatch(name) or not NAME.fullmatch(stem) or not 1 <= at_most <= AT_MOST_MAX:
             raise BadFrame("not a factory")
         entropy = self._entropy(ENTROPY_BYTES)
-        made = (name, bundle, makes, stem, at_most)
-        self._core.do(create_factory, request(), client, *made, entropy)
+        about = texts_in(params.get("about", {}))
+        made = (name, bundle, makes, stem, at_most, entropy, about)
+        self._core.do(create_factory, request(), client, *made)
         self._core.pump()
 
     def _retry(self, request: Callable[[], int], machine: Machine, params: dict[str, Any]) -> None:

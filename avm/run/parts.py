@@ -27,4 +27,10 @@ def text_in(value: Any) -> str:
     return value
 
 
-__all__ = ["NAME", "BadFrame", "bytes_in", "number_in", "text_in"]
+def texts_in(value: Any) -> dict[str, str]:
+    if type(value) is not dict or len(value) > TEXT_MAX:
+        raise BadFrame("not texts")
+    return {text_in(word): text_in(said) for word, said in value.items()}
+
+
+__all__ = ["NAME", "BadFrame", "bytes_in", "number_in", "text_in", "texts_in"]

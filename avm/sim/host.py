@@ -5,10 +5,11 @@ same inside that a worker process has. Alone it has no time: each call of `step`
 could happen next, chosen by the seed. A `World` calls the parts of a step each in its time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from avm.host import history
+from avm.host.about import NOTHING
 from avm.host.capability import Cap
 from avm.host.commons import furnish
 from avm.host.core import ENTROPY_BYTES, Core
@@ -344,18 +345,20 @@ class SimHost:
         return answer.value
 
     def create(
-        self, name: str, code: Code | Bundle, content: object = None, caps: tuple[Cap, ...] = ()
+        self,
+        name: str,
+        code: Code | Bundle,
+        content: object = None,
+        caps: tuple[Cap, ...] = (),
+        about: Mapping[str, str] = NOTHING,
     ) -> Created:
         """Creates a machine from loaded code, or from the bundle of a file."""
         bundle = self.codes.add(name, code, self.entropy.bytes(8))
         body = encode_content(freeze(content))[0]
         entropy = self.entropy.bytes(ENTROPY_BYTES)
         sender = self.core.host.address
-        created = self.ask(
-            lambda request: self.core.create(
-                request, sender, name, hash_of_code(bundle), bundle, body, caps, entropy
-            )
-        )
+        said = (sender, name, hash_of_code(bundle), bundle, body, caps, entropy, about)
+        created = self.ask(lambda request: self.core.create(request, *said))
         assert isinstance(created, Created)
         return created
 

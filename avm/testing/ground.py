@@ -3,7 +3,7 @@
 All are equals behind this interface; `World` is the one face that a test sees.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,9 @@ from avm.errors import AvmError
 from avm.host.capability import Cap
 from avm.store.interface import Store
 from caps.value import Capability, Value
+
+# What the identity of a machine says about it, beside its name and type.
+About = Mapping[str, str]
 
 
 class NotCreated(AvmError):
@@ -68,7 +71,9 @@ class Ground(Protocol):
     def names(self) -> set[str]:
         """The machines' names."""
 
-    def create(self, source: object, name: str, environment: Value, on: str | None) -> Value:
+    def create(
+        self, source: object, name: str, environment: Value, about: About, on: str | None
+    ) -> Value:
         """Creates a machine; what its `init` answered. Raises `NotCreated`."""
 
     def sit(self, on: str | None) -> Sitting:

@@ -15,7 +15,7 @@ from avm.sim.host import SimHost
 from avm.sim.plan import Crash, Fault, Partition, Plan
 from avm.sim.world import World
 from avm.testing import simulated
-from avm.testing.ground import NotHere, Sight
+from avm.testing.ground import About, NotHere, Sight
 from avm.testing.simulated import SimSitting
 from caps.value import Capability, Value
 
@@ -75,10 +75,12 @@ class Network:
         """The machines' names."""
         return {name for host in self._world.hosts for name in host.core.host.names}
 
-    def create(self, source: object, name: str, environment: Value, on: str | None) -> Value:
+    def create(
+        self, source: object, name: str, environment: Value, about: About, on: str | None
+    ) -> Value:
         """Creates a machine; what its `init` answered."""
         show, take = self._show, self._take
-        return simulated.create(self._host(on), source, name, environment, show, take)
+        return simulated.create(self._host(on), source, name, environment, about, show, take)
 
     def sit(self, on: str | None) -> SimSitting:
         """A new client."""

@@ -7,7 +7,7 @@ from avm.host.capability import Cap, address_of
 from avm.limits import Limits
 from avm.sim.host import SimHost
 from avm.testing import simulated
-from avm.testing.ground import Sight
+from avm.testing.ground import About, Sight
 from avm.testing.simulated import SimSitting
 from caps.value import Capability, Value
 
@@ -30,9 +30,12 @@ class OneHost:
         """The machines' names."""
         return set(self.sim.core.host.names)
 
-    def create(self, source: object, name: str, environment: Value, on: str | None) -> Value:
+    def create(
+        self, source: object, name: str, environment: Value, about: About, on: str | None
+    ) -> Value:
         """Creates a machine; what its `init` answered."""
-        return simulated.create(self.sim, source, name, environment, self._show, self._take)
+        show, take = self._show, self._take
+        return simulated.create(self.sim, source, name, environment, about, show, take)
 
     def sit(self, on: str | None) -> SimSitting:
         """A new client."""

@@ -19,7 +19,7 @@ from avm.sim.client import Client
 from avm.sim.host import Refusal, SimHost
 from avm.testing import files
 from avm.testing.code import code_of
-from avm.testing.ground import NotCreated, Sight
+from avm.testing.ground import About, NotCreated, Sight
 from caps.codec import decode_content_untrusted, decode_state, encode_content
 from caps.slots import Me
 from caps.value import Capability, Value
@@ -30,14 +30,21 @@ Take = Callable[[SimHost, Capability], Cap]
 
 
 def create(
-    host: SimHost, source: object, name: str, environment: Value, show: Show, take: Take
+    host: SimHost,
+    source: object,
+    name: str,
+    environment: Value,
+    about: About,
+    show: Show,
+    take: Take,
 ) -> Value:
     """Creates a machine on a host; what its `init` answered."""
     code = code_of(files.path_of(source), files.read)
     body, handles = encode_content(environment)
     content = decode_content_untrusted(body, handles)
     try:
-        created = host.create(name, code, content, tuple(take(host, one) for one in handles))
+        caps = tuple(take(host, one) for one in handles)
+        created = host.create(name, code, content, caps, about)
     except Refusal as error:
         raise NotCreated(str(error)) from None
     if created.content is None:

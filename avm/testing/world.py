@@ -12,7 +12,7 @@ from avm.errors import AvmError
 from avm.limits import Limits
 from avm.testing import files
 from avm.testing.code import name_of
-from avm.testing.ground import Ground, Sitting
+from avm.testing.ground import About, Ground, Sitting
 from avm.testing.holders import Held, Holder, Holders
 from avm.testing.onehost import OneHost
 from caps.codec import encode_content
@@ -80,17 +80,19 @@ class World:
         *,
         params: object = None,
         grants: Mapping[str, Capability] | None = None,
+        about: About | None = None,
         on: str | None = None,
     ) -> "Machine":
         """Creates a machine from a file's path, a module, or an object with `init` and `step`.
 
-        With grants the parameters are a map, and both come to `init` as one. Raises `NotCreated`,
-        and `BundleRefused` for a file that is no machine.
+        With grants the parameters are a map, and both come to `init` as one. `about` is text by text
+        that its identity says about it. Raises `NotCreated`, and `BundleRefused` for a file that is no
+        machine.
         """
         environment = freeze(_environment(params, grants))
         self._check(environment)
         chosen = name or self._free_name(name_of(files.path_of(source)))
-        answer = self.ground.create(source, chosen, environment, on)
+        answer = self.ground.create(source, chosen, environment, about or {}, on)
         machine = Machine(self, chosen, answer)
         self.machines.append(machine)
         return machine

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.mutants import (
+    about,
     atrest,
     campaign,
     crashes,
@@ -56,6 +57,7 @@ NEWEST = (
     *making.FAULTS,
     *hostkey.FAULTS,
     *hostkeyshown.FAULTS,
+    *about.FAULTS,
 )
 ALL = (
     *FAULTS,

@@ -34,8 +34,8 @@ FAULTS = [
     Fault(
         "a narrowed or older capability makes machines too",
         "avm/host/making.py",
-        "            return (code, stem) if cap == make_capability(host.address, code, stem) else None",
-        "            return code, stem",
+        "            return (code, stem, about) if cap == good else None",
+        "            return code, stem, about",
         f"{TESTS}::test_w20_the_host_makes_nothing_for_what_only_looks_like_its_capability",
     ),
     Fault(

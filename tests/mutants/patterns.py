@@ -121,8 +121,8 @@ FAULTS = [
     Fault(
         "an offer has no end",
         "caps/patterns/registry.py",
-        "        if one.until > now and all(",
-        "        if all(",
+        "        if one.until > now and _is_sought(query, one)",
+        "        if _is_sought(query, one)",
         f"{SCENE}[registry-an_offer_ends_when_its_time_is_over]",
     ),
     Fault(
@@ -135,8 +135,8 @@ FAULTS = [
     Fault(
         "a provider says by itself who it is",
         "caps/patterns/registry.py",
-        '        Map({"by": by, "cap"',
-        '        Map({"by": one.about.get("by", by), "cap"',
+        '    said = {"by": by, "cap"',
+        '    said = {"by": one.about.get("by", by), "cap"',
         f"{SCENE}[registry-what_a_provider_says_of_itself_is_its_own_word]",
     ),
     Fault(

@@ -15,6 +15,18 @@ MORE = """
 
 import pytest
 
+from avm import INSPECT
+
+
+def test_alice_is_told_what_the_identity_of_a_machine_says(world):
+    counter = world.machine(COUNTER, about={"region": "north"})
+    cap, clients = counter.cap("add"), [world.client(), world.client()]
+    told = [client.call(INSPECT, cap) for client in clients]
+    (known, *_) = [one["identity"] for one in told if one["about"] is not None]
+    for client in clients:
+        about = client.call(INSPECT, {"cap": cap, "identity": known})["about"]
+        assert about == {"name": counter.name, "type": "avm", "region": "north"}
+
 
 def test_carol_has_nothing(world):
     counter = world.machine(COUNTER)
@@ -77,9 +89,9 @@ def run(folder: Path, *words: str) -> tuple[int, str]:
 @pytest.mark.net
 def test_x04_the_test_of_the_page_holds_in_memory_and_on_hosts_that_run(folder: Path) -> None:
     code, said = run(folder, "--avm-hosts", "2", "-k", "alice")
-    assert code == 0 and "1 passed" in said, said
+    assert code == 0 and "2 passed" in said, said
     code, said = run(folder)
-    assert code == 1 and "1 failed, 3 passed, 2 errors" in said, said
+    assert code == 1 and "1 failed, 4 passed, 2 errors" in said, said
     assert re.search(r"carol can reach counter:\nE +carol holds counter.add", said)
     # Once in the failure, and again in the summary where pytest does not cut it (as it does not for CI).
     (picture,) = set(re.findall(r"drawn in (\S+\.svg)", said))

@@ -23,6 +23,7 @@ from avm.run.reading import Reader
 from avm.sim.client import Client
 from avm.sim.host import Refusal, SimHost
 from avm.sim.net import Net
+from caps.identity import identity_at_untrusted
 from tests.sim import buyer as buying
 from tests.sim.code import ModuleCode, entries, gap_free, replayed
 from tests.sim.making import factory_in, shops_of
@@ -246,7 +247,7 @@ def test_w20_the_host_makes_nothing_for_what_only_looks_like_its_capability() ->
     host = world.core.host
     code = world.machine("works").code
     good = make_capability(host.address, code, "shop")
-    assert made_by(host, good) == (code, "shop")
+    assert made_by(host, good) == (code, "shop", {})
     for other in (
         good._replace(generation=1),
         good._replace(kind=1),
@@ -309,6 +310,32 @@ def test_w26_the_audit_log_and_the_causes_say_who_had_a_machine_made() -> None:
     trail = Causes(reader, world.core.host.address).of_turn(world.machine(shop), 0)
     assert [step.machine.name for step in trail.steps] == [shop, "works", "buyer"]
     assert trail.end.why != HOST
+
+
+def test_t05_what_a_factory_makes_says_what_its_operator_had_it_say() -> None:
+    world = SimHost(5)
+    client = world.client()
+    made = names(client, factory_in(world, about={"region": "north"}))
+    outcome(world, client, client.ask(made["make"], GOOD))
+    world.crash()
+    outcome(world, client, client.ask(made["make"], GOOD))
+    shops = [world.machine(name) for name in shops_of(world)]
+    assert len(shops) == 2
+    for shop in shops:
+        said = identity_at_untrusted(shop.address, shop.identity).metadata
+        assert said == {"name": shop.name, "type": "avm", "region": "north"}
+    whole(world)
+
+
+@pytest.mark.parametrize("about", [{"name": "bank"}, {"a": "x" * 520}])
+def test_t05_a_factory_of_machines_that_could_not_say_it_is_not_created(
+    about: dict[str, str],
+) -> None:
+    world = SimHost(5)
+    with pytest.raises(Refusal, match="works is not created"):
+        factory_in(world, about=about)
+    assert not world.core.host.names
+    assert isinstance(factory_in(world), Created)
 
 
 def test_w20_a_factory_stays_where_it_makes() -> None:
