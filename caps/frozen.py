@@ -134,7 +134,8 @@ def _weight_of_ints(numbers: list[int]) -> int:
     if numbers[-1] < 24:
         return size
     over = (size - bisect_left(numbers, least) for least in _LONGER)
-    return size + sum(map(mul, over, _LONGER_BY))
+    longer: int = sum(map(mul, over, _LONGER_BY))
+    return size + longer
 
 
 def _weight_of_int(number: int) -> int:

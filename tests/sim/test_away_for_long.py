@@ -23,7 +23,8 @@ def away(hours: float) -> Pair:
 def tries(pair: Pair) -> int:
     """How often it was dialed, and what lives there was sought."""
     host = pair.here.core.host
-    return sum(one.tries for one in (*host.peers.values(), *host.places.values()))
+    dialed, sought = host.peers.values(), host.places.values()
+    return sum(one.tries for one in dialed) + sum(one.tries for one in sought)
 
 
 def test_t06_who_is_away_is_looked_for_each_few_seconds_at_first_and_seldom_after_hours() -> None:
