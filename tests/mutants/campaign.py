@@ -71,4 +71,18 @@ FAULTS = [
         '["restarted"]',
         "tests/sim/test_rows.py::test_w19_an_event_is_heard_once_wherever_the_host_dies",
     ),
+    Fault(
+        "an ask is taken for the one whose number is given again",
+        "avm/host/due.py",
+        "    if batch is not None and any(reply.ask == ask_number for _, reply in batch.own_replies()):\n",
+        "    if batch is not None:\n",
+        f"{FOUND}::test_p05_a_world_that_once_broke_holds[979]",
+    ),
+    Fault(
+        "a client's ask is late while its machine, which came here, takes it",
+        "avm/host/due.py",
+        "    return is_here and channel is not None and channel.taken < ask.seq\n",
+        "    return False\n",
+        f"{FOUND}::test_p05_a_world_that_once_broke_holds[773]",
+    ),
 ]

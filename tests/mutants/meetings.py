@@ -41,4 +41,18 @@ FAULTS = [
         "        place.tries, place.seeking = 0, False\n        peer_of",
         f"{AWAY}::test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seldom",
     ),
+    Fault(
+        "a node that knows nobody is told of nobody",
+        "dht/node.py",
+        "                self._out.append(Alone())\n",
+        "                pass\n",
+        f"{AWAY}::test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host",
+    ),
+    Fault(
+        "the shell tells a node that knows nobody of nobody",
+        "avm/run/network.py",
+        "            self.shell.ask(self.ways.traversal.neighbours() + peering.endpoints(self._core.host))\n",
+        "            pass\n",
+        "tests/sim/test_shells.py::test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host",
+    ),
 ]

@@ -81,3 +81,22 @@ def test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seld
     client.ask(take, (2, 1), timeout_s=2 * HOUR_S)
     world.run(HOUR_S)
     assert world.counts["address sought"] - before < 150
+
+
+def test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host() -> None:
+    world = World(5, dht=True)
+    here, there = world.add_host("ash"), world.add_host("birch")
+    world.run(5.0)
+    client = world.client(here)
+    made = there.create("pouch", ModuleCode(apple), ())
+    client.ask(client.hold(sealed(there.core.seal(made.names["take"]))), (1, 1))
+    world.run(5.0)
+    site = world.scene.sites[0]
+    node = world.scene.enter_node(site)
+    assert len(here.core.host.links) == 1 and len(node.table) == 1
+    for contact in list(node.table):
+        node.table.remove_contact(contact)
+    node.table.lost.clear()
+    node.join(site.node_ms(world.scene.now_us), ())
+    world.run(node.settings.lost_retry_ms / 1000 + 1)
+    assert world.counts["node alone"] and len(node.table) == 1

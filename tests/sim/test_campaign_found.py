@@ -17,9 +17,22 @@ from caps.value import Failed
 from tests.avm.test_testing_authority import Keeper
 from tests.sim import apple
 from tests.sim.campaign import purse
+from tests.sim.campaign.scenario import run
 from tests.sim.code import ModuleCode, replayed
 from tests.sim.test_moving import Town
 from tests.sim.test_moving_meanwhile import is_leaving, step_until
+
+STORIES = {
+    638: "hosts were linked again and their nodes, which knew nobody any more, were told of nobody",
+    773: "a client's ask fell due as its machine, which had come to its host, took it: it had two outcomes",
+    979: "what was sent to a removed machine had the number of an ask that it had left open: that had none",
+}
+
+
+@pytest.mark.parametrize("seed", STORIES)
+def test_p05_a_world_that_once_broke_holds(seed: int) -> None:
+    found = run(seed, 500)
+    assert not found.why, STORIES[seed]
 
 
 def test_w28_an_ask_has_one_outcome_though_its_machine_came_to_the_client_and_took_it_not() -> None:

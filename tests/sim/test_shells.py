@@ -169,3 +169,19 @@ def digests(hash_seed: str, *seeds: int) -> list[str]:
     lines = done.stdout.splitlines()
     assert [int(line.split()[0]) for line in lines] == list(seeds)
     return lines
+
+
+def test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host() -> None:
+    async def story(two: Two) -> None:
+        await two.give(1, within_s=0.5)
+        network = two.here.network
+        assert network is not None
+        node, shell = network.shell.node, network.shell
+        for contact in list(node.table):
+            node.table.remove_contact(contact)
+        node.table.lost.clear()
+        shell.join(())
+        await trio.sleep(node.settings.lost_retry_ms / 1000 + 1)
+        assert len(node.table) == 1
+
+    tell(story)
