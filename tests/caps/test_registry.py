@@ -258,13 +258,13 @@ class Printer:
 
 
 class Shop:
-    """A registry at a simulated host, with providers by name and a printer at another host."""
+    """A registry at a simulated host, its providers by name, and two printers, one at the last host."""
 
-    def __init__(self) -> None:
-        self.world = World(ground=Network(hosts=2))
+    def __init__(self, hosts: int = 1) -> None:
+        self.world = World(ground=Network(hosts=hosts))
         self.client = self.world.client(on="host-1")
         self.made = self.world.machine(registry, on="host-1")
-        self.printers = [self.world.machine(Printer, on=f"host-{n}") for n in (1, 2)]
+        self.printers = [self.world.machine(Printer, on=f"host-{n}") for n in (1, hosts)]
         self.providers: dict[str, Capability] = {}
 
     def provider(self, name: str) -> Capability:
@@ -297,9 +297,7 @@ class Shop:
             case "about", name, kind, _, for_s:
                 about = {"n": KINDS[kind](name) if kind else 1}
                 content = {"offer": "print", "cap": self.printers[0].cap("plain")}
-                return self.hears(
-                    self.provider(name), {**content, "about": about, "for_s": for_s}
-                )
+                return self.hears(self.provider(name), {**content, "about": about, "for_s": for_s})
             case "find", _, kind, far, _:
                 wanted = {"n": KINDS[kind](1)} if kind else {}
                 return self.finds(least=far + 1, where=wanted)
@@ -340,7 +338,7 @@ def test_t05_what_is_of_a_kind_is_refused_and_all_else_goes_as_if_it_were_not_sa
 def test_t05_a_provider_of_something_linear_is_refused_and_others_are_found_still(
     kind: str, far: int
 ) -> None:
-    shop = Shop()
+    shop = Shop(1 + far)
     assert shop.does(("offer", "ann", "", 0, 20)) is None
     odd = shop.printers[far].cap(kind)
     identity = shop.world.client(on=f"host-{far + 1}").call(INSPECT, odd)
