@@ -55,6 +55,7 @@ SCENES: MappingProxyType[str, tuple[Scene, ...]] = MappingProxyType(
             finding.nobody_is_listed_under_an_identity_that_is_not_its_own,
             finding.who_waits_for_signed_metadata_is_answered_when_it_is_checked,
             finding.what_a_provider_says_of_itself_is_its_own_word,
+            finding.nothing_that_may_not_be_copied_or_dropped_is_taken,
             finding.who_waits_is_answered_when_there_are_enough,
             finding.an_offer_ends_when_its_time_is_over,
         ),

@@ -3,9 +3,9 @@
     answers {"order": CAP, "ear": CAP}
 
 To `order`: {"to": CAP, "say": VALUE} has it send that, the answer going to who gave the order, or with
-{"hear": NAME} to its ear of that name; {"ear":
-NAME} makes another ear; {"answer": VALUE} and {"refuse": WORD} are what it says from then on to what it
-hears; "heard" tells what it has heard since it was last asked, its own ears named as ("ear", NAME).
+{"hear": NAME} to its ear of that name; {"ear": NAME, "kind": KIND} makes another ear; {"answer": VALUE} and
+{"refuse": WORD} are what it says from then on to what it hears; "heard" tells what it has heard since it was
+last asked, its own ears named as ("ear", NAME).
 """
 
 from dataclasses import replace
@@ -44,8 +44,8 @@ def step(message: Message, state: Puppet) -> Step[Puppet]:
             return [forward(message, to, state.me, said)], state
         case Passed(reply), outcome:
             return answer(reply, outcome), state
-        case "order", {"ear": str(name)}:
-            return message.answer(state.me(Ear(name))), state
+        case "order", {"ear": str(name), "kind": str(kind)}:
+            return message.answer(state.me(Ear(name), kind=kind)), state
         case "order", {"answer": value}:
             return message.answer(None), replace(state, answer=value, refuse="")
         case "order", {"refuse": str(word)}:

@@ -157,9 +157,9 @@ class Party:
         self._place = place
         self.ear = names["ear"]
 
-    def another_ear(self, name: str) -> Capability:
+    def another_ear(self, name: str, kind: str = "") -> Capability:
         """One more capability to it."""
-        return self._stage.cap(self._order, {"ear": name}, self._place)
+        return self._stage.cap(self._order, {"ear": name, "kind": kind}, self._place)
 
     def asks(self, to: Capability, content: object = None) -> Value:
         """Asks from its own machine; the answer."""

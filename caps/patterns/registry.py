@@ -8,7 +8,8 @@
 answers at least N of {"by", "cap", "about", "signed", "identity"}, at most one of each provider. In `where` a
 value is what `about` has to say, or {"least": X} or {"most": X}; with "wait" the answer comes when there are
 as many. "by" and "about" are as good as a signature: they are said by who holds the capability that was given
-out under that name, and by nobody else.
+out under that name, and by nobody else. What is linear, affine or relevant is refused, in an offer and in a
+query: what is said here is kept, told to many and forgotten.
 
 What a machine's identity says is bound to its address, which each capability to it carries. An "identity", as
 `inspect~` tells it where the machine is, is held against the address of CAP by the registry's own host before
@@ -154,9 +155,18 @@ def _is_wanted(value: Value) -> bool:
     return False
 
 
+def _refuse_kinds(message: Message, me: Me) -> None:
+    """What was kept would fail the turns of others: each that tells it again, or forgets it."""
+    try:
+        me.within((message.content, message.reply))
+    except ValueError:
+        raise Refused("nothing linear, affine or relevant is taken here") from None
+
+
 def _offered(
     message: Message, name: str, what: str, cap: Capability, state: Registry
 ) -> Step[Registry]:
+    _refuse_kinds(message, state.me)
     said = message.content
     assert isinstance(said, Map)
     match said.get("about", Map()), said.get("for_s", OFFER_S), said.get("identity"):
@@ -239,6 +249,7 @@ def _without_what_is_over(now: float, state: Registry) -> Registry:
 
 
 def _sought(message: Message, query: Query, waits: bool, state: Registry) -> Step[Registry]:
+    _refuse_kinds(message, state.me)
     found = _found(query, message.now, state)
     if len(found) >= query.least:
         return message.answer(found), state

@@ -9,8 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm import INSPECT, Cancel, Failed, Map, Refused, Send
-from avm.testing import answer_of, cap, me, message
+from avm import (
+    INSPECT,
+    Affine,
+    Cancel,
+    Capability,
+    Failed,
+    Linear,
+    Map,
+    Me,
+    Message,
+    Refused,
+    Relevant,
+    Send,
+    Step,
+)
+from avm.testing import Network, NoAnswer, World, answer_of, cap, cap_in, me, message
 from caps.patterns import registry
 from caps.patterns.registry import CHECKS_MAX, OFFERS_MAX, Check, Checked, Offer, Provider, Registry
 
@@ -224,3 +238,142 @@ def test_t05_what_answers_no_check_changes_nothing() -> None:
     state = Registry(me())
     sends, after = told(Checked("m9"), GOOD, state)
     assert not sends and after is state
+
+
+# What may not be copied or dropped.
+
+KINDS = {"linear": Linear, "affine": Affine, "relevant": Relevant}
+
+
+class Printer:
+    """Has a capability of each kind, and one of none."""
+
+    @staticmethod
+    def init(message: Message, me: Me) -> Step[Me]:
+        return message.answer({kind or "plain": me(kind, kind=kind) for kind in ("", *KINDS)}), me
+
+    @staticmethod
+    def step(message: Message, state: Me) -> Step[Me]:
+        return message.answer(None), state
+
+
+class Shop:
+    """A registry at a simulated host, its providers by name, and two printers, one at the last host."""
+
+    def __init__(self, hosts: int = 1) -> None:
+        self.world = World(ground=Network(hosts=hosts))
+        self.client = self.world.client(on="host-1")
+        self.made = self.world.machine(registry, on="host-1")
+        self.printers = [self.world.machine(Printer, on=f"host-{n}") for n in (1, hosts)]
+        self.providers: dict[str, Capability] = {}
+
+    def provider(self, name: str) -> Capability:
+        """The capability of who was admitted under this name."""
+        if name not in self.providers:
+            told = self.client.call(self.made.cap("admit"), {"as": name})
+            self.providers[name] = cap_in(told)
+        return self.providers[name]
+
+    def hears(self, to: Capability, content: object) -> object:
+        """What becomes of an ask: the answer, or why there is none."""
+        try:
+            told = self.client.call(to, content)
+        except NoAnswer as failure:
+            return str(failure)
+        return tuple(one["by"] for one in told) if isinstance(told, tuple) else told
+
+    def finds(self, **wanted: object) -> object:
+        """Who is found that prints, by name."""
+        return self.hears(self.made.cap("find"), {"offer": "print", **wanted})
+
+    def does(self, act: tuple[Any, ...]) -> object:
+        """One thing that is said to the registry, or time that passes."""
+        match act:
+            case "offer", name, kind, far, for_s:
+                cap = self.printers[far].cap(kind or "plain")
+                return self.hears(
+                    self.provider(name), {"offer": "print", "cap": cap, "for_s": for_s}
+                )
+            case "about", name, kind, _, for_s:
+                about = {"n": KINDS[kind](name) if kind else 1}
+                content = {"offer": "print", "cap": self.printers[0].cap("plain")}
+                return self.hears(self.provider(name), {**content, "about": about, "for_s": for_s})
+            case "find", _, kind, far, _:
+                wanted = {"n": KINDS[kind](1)} if kind else {}
+                return self.finds(least=far + 1, where=wanted)
+            case "withdraw", name, *_:
+                return self.hears(self.provider(name), {"withdraw": "print"})
+        self.world.advance(30)
+        return None
+
+
+TAKES_NONE = "refused: nothing linear, affine or relevant is taken here"
+acts = st.tuples(
+    st.sampled_from(["offer", "about", "find", "withdraw", "wait"]),
+    st.sampled_from(["ann", "bob"]),
+    st.sampled_from(["", "", *KINDS]),
+    st.integers(0, 1),
+    st.sampled_from([20, 1_000]),
+)
+
+
+@settings(max_examples=25)
+@given(st.lists(acts, max_size=8))
+def test_t05_what_is_of_a_kind_is_refused_and_all_else_goes_as_if_it_were_not_said(
+    said: list[tuple[Any, ...]],
+) -> None:
+    with_it, without = Shop(), Shop()
+    for act in said:
+        heard = with_it.does(act)
+        if act[0] in ("offer", "about", "find") and act[2]:
+            assert heard == TAKES_NONE
+        else:
+            assert heard == without.does(act)
+    assert with_it.finds() == without.finds()
+    assert not with_it.made.failures
+
+
+@pytest.mark.parametrize("far", [0, 1], ids=["here", "far"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_t05_a_provider_of_something_linear_is_refused_and_others_are_found_still(
+    kind: str, far: int
+) -> None:
+    shop = Shop(1 + far)
+    assert shop.does(("offer", "ann", "", 0, 20)) is None
+    odd = shop.printers[far].cap(kind)
+    identity = shop.world.client(on=f"host-{far + 1}").call(INSPECT, odd)
+    assert isinstance(identity, Map)
+    for more in ({}, {"identity": identity["identity"]}, {"about": {"n": KINDS[kind](1)}}):
+        content = {"offer": "print", "cap": odd, "for_s": 20, **more}
+        assert shop.hears(shop.provider("bob"), content) == TAKES_NONE
+    for _ in range(2):
+        assert shop.finds() == ("ann",)
+        assert shop.finds(least=2) == "refused: 1 of 2 are there"
+    shop.world.advance(30)
+    assert shop.finds() == "refused: 0 of 1 are there"
+    assert shop.does(("offer", "bob", "", far, 20)) is None
+    assert shop.finds() == ("bob",)
+    assert shop.does(("withdraw", "bob")) is None
+    assert not shop.made.failures
+
+
+def test_t05_who_waits_for_something_linear_is_refused_and_keeps_nobody_else_waiting() -> None:
+    shop = Shop()
+    find = shop.made.cap("find")
+    wanted = {"offer": "print", "wait": True}
+    waiting = shop.client.ask(find, wanted)
+    for wrap in KINDS.values():
+        asked = {**wanted, "where": {"n": wrap(1)}}
+        assert shop.hears(find, asked) == TAKES_NONE
+        assert shop.hears(find, {**asked, "wait": False}) == TAKES_NONE
+    assert shop.does(("offer", "ann", "", 0, 20)) is None
+    assert cap_in(waiting.answer(), 0, "cap") == shop.printers[0].cap("plain")
+    assert not shop.made.state.seekers and not shop.made.failures
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_t05_a_reply_of_a_kind_is_not_kept(kind: str) -> None:
+    reply = me()("theirs", kind=kind)
+    for context, content in ((PROVIDER, OFFER), ("find", {"offer": "print", "wait": True})):
+        with pytest.raises(Refused, match="nothing linear"):
+            registry.step(message(context, content, reply=reply), Registry(me()))

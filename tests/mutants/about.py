@@ -6,6 +6,7 @@ SAID = "tests/avm/test_about.py"
 LISTED = "tests/caps/test_registry.py"
 SCENE = "tests/caps/test_patterns.py::test_x03_a_pattern_keeps_what_its_scene_says"
 SIGNED = "registry-at_least_so_many_are_found_whose_signed_metadata_says_so"
+OF_A_KIND = "registry-nothing_that_may_not_be_copied_or_dropped_is_taken"
 NOBODY = "registry-nobody_is_listed_under_an_identity_that_is_not_its_own"
 
 FAULTS = [
@@ -73,6 +74,27 @@ FAULTS = [
         "    return sum(map(len, state.offers.values())) + len(state.checks)\n",
         "    return sum(map(len, state.offers.values()))\n",
         f"{LISTED}::test_t05_so_many_are_checked_at_a_time_and_no_more_are_listed_than_may_be",
+    ),
+    Fault(
+        "something linear is offered, and fails all who look for the like",
+        "caps/patterns/registry.py",
+        "    _refuse_kinds(message, state.me)\n    said = message.content\n",
+        "    said = message.content\n",
+        f"{LISTED}::test_t05_a_provider_of_something_linear_is_refused_and_others_are_found_still",
+    ),
+    Fault(
+        "what an offer says of itself may be linear",
+        "caps/patterns/registry.py",
+        "        me.within((message.content, message.reply))\n",
+        "        me.within(tuple(message.content.get(one) for one in ('cap', 'where')))\n",
+        f"{SCENE}[{OF_A_KIND}]",
+    ),
+    Fault(
+        "who waits may seek something linear, and fails whoever offers it the like",
+        "caps/patterns/registry.py",
+        "Registry]:\n    _refuse_kinds(message, state.me)\n    found = _found(",
+        "Registry]:\n    found = _found(",
+        f"{LISTED}::test_t05_who_waits_for_something_linear_is_refused_and_keeps_nobody_else_waiting",
     ),
     Fault(
         "a linear capability is lost with the refusal of its identity",

@@ -3,7 +3,7 @@
 from avm import INSPECT
 from avm.kit.stage import HERE, THERE, Party, Stage, cap_in
 from caps.map import Map
-from caps.value import Capability
+from caps.value import Affine, Capability, Linear, Relevant
 
 
 def names_are_ones_own_and_nobody_takes_anothers(stage: Stage) -> None:
@@ -135,6 +135,27 @@ def what_a_provider_says_of_itself_is_its_own_word(stage: Stage) -> None:
     for cap in (made["find"], one):
         stage.refused(cap, {"as": "three"})
     stage.refused(made["find"], {"offer": "print", "cap": party.ear, "least": 0})
+
+
+def nothing_that_may_not_be_copied_or_dropped_is_taken(stage: Stage) -> None:
+    """Neither in an offer nor in a query; and it is in nobody's way."""
+    made, one, two = stage.pattern(), stage.party(), stage.party(HERE)
+    seeker = stage.party()
+    good = stage.cap(made["admit"], {"as": "good"})
+    odd = stage.cap(made["admit"], {"as": "odd"})
+    wanted = {"offer": "print", "least": 2}
+    for wrap in (Linear, Affine, Relevant):
+        kind = wrap.__name__.lower()
+        offer = {"offer": "print", "cap": two.another_ear(kind, kind)}
+        two.is_refused(odd, offer)
+        two.is_refused(odd, {**offer, "identity": _identity(two)})
+        two.is_refused(odd, {"offer": "print", "cap": two.ear, "about": {"pages": wrap(1)}})
+        seeker.is_refused(made["find"], {**wanted, "where": {"pages": wrap(1)}, "wait": True})
+        one.asks(good, {"offer": "print", "cap": one.ear})
+        stage.same(_by(stage, made["find"], {"offer": "print"}), ("good",), "who is found")
+        stage.refused(made["find"], wanted)
+    two.asks(odd, {"offer": "print", "cap": two.ear})
+    stage.same(_by(stage, made["find"], wanted), ("odd", "good"), "who is found then")
 
 
 def who_waits_is_answered_when_there_are_enough(stage: Stage) -> None:
