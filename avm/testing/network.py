@@ -16,7 +16,7 @@ from avm.sim.plan import Crash, Fault, Partition, Plan
 from avm.sim.world import World
 from avm.testing import simulated
 from avm.testing.ground import About, NotHere, Sight
-from avm.testing.simulated import SimSitting
+from avm.testing.simulated import Show, SimSitting, Take
 from caps.value import Capability, Value
 
 HOSTS_MAX = 100
@@ -24,6 +24,20 @@ JOIN_S = 10.0
 SETTLE_S = 60.0
 LOOK_S = 0.05
 DOWN_MS = 500
+
+
+class Seated(SimSitting):
+    """A client beside a host of a network, which hears its clock where something happens to it only."""
+
+    def __init__(self, world: World, host: SimHost, client: Client, show: Show, take: Take) -> None:
+        super().__init__(host, client, show, take)
+        self._scene = world.scene
+        self._site = world.scene.sites[world.scene.names[host.name]]
+
+    def ask(self, to: Capability, content: Value, timeout_s: float) -> int:
+        """Offers a message that asks, from now on by the host's clock; its number."""
+        self._scene.enter(self._site)
+        return super().ask(to, content, timeout_s)
 
 
 class Network:
@@ -86,7 +100,7 @@ class Network:
         """A new client."""
         host = self._host(on)
         client: Client = self._world.client(host)
-        return SimSitting(host, client, self._show, self._take)
+        return Seated(self._world, host, client, self._show, self._take)
 
     def check(self, handle: Capability) -> None:
         """Raises ValueError for a capability that is not of this world."""

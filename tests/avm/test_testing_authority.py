@@ -159,3 +159,12 @@ def test_x04_a_network_has_its_own_faults_and_places() -> None:
     *_, foreign = (stranger.cap(n) for n in range(50))
     with pytest.raises(ValueError, match="not of this world"):
         client.send(foreign)
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_what_is_asked_long_after_the_last_message_has_all_of_its_time(ground: str) -> None:
+    world = made(ground)
+    keeper = world.machine(Keeper)
+    client = world.client()
+    world.advance(3_600)
+    client.call(keeper.cap("keep"), keeper.cap("keep"), timeout_s=5)

@@ -40,4 +40,11 @@ FAULTS = [
         "GIVERS_MAX = 1\n",
         f"{SAID}::test_x04_what_fails_names_who_gave_what_to_whom",
     ),
+    Fault(
+        "what a client of a network asks has its time counted from the last message",
+        "avm/testing/network.py",
+        "        self._scene.enter(self._site)\n",
+        "",
+        "tests/avm/test_testing_authority.py::test_what_is_asked_long_after_the_last_message_has_all_of_its_time",
+    ),
 ]
