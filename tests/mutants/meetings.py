@@ -55,4 +55,11 @@ FAULTS = [
         "            pass\n",
         "tests/sim/test_shells.py::test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host",
     ),
+    Fault(
+        "who sends to a machine that is removed hears nothing of it",
+        "avm/host/operate.py",
+        "    close_channels(host, machine.address)\n",
+        "",
+        f"{AWAY}::test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seldom",
+    ),
 ]

@@ -3,6 +3,7 @@
 The text is changed while the module is imported, and nowhere else: the product has no switch.
 """
 
+import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -57,3 +58,12 @@ def install_named(name: str | None) -> None:
     """Has the bug of this name installed, if it is the name of one."""
     if name:
         install(BUGS[name])
+
+
+def prepare(bug: str | None) -> None:
+    """Makes a process ready to run seeds, before it has imported anything that a bug could be in.
+
+    What a seed leaves behind is collected after it, and not before.
+    """
+    install_named(bug)
+    gc.disable()

@@ -15,7 +15,7 @@ from typing import Any
 
 from avm.sim.plan import BadPlan, Plan, parse_plan_untrusted
 from tests.sim.campaign.happenings import WANTED
-from tests.sim.campaign.installing import install_named
+from tests.sim.campaign.installing import prepare
 from tests.sim.campaign.ledger import BadLedger, Ended, Ledger, hash_of_code
 from tests.sim.campaign.picture import Picture
 from tests.sim.campaign.scenario import Outcome, run
@@ -59,12 +59,6 @@ def one(options: argparse.Namespace, plan: Plan | None) -> int:
     return 1 if found.why else 0
 
 
-def _prepare(bug: str | None) -> None:
-    """Makes a process ready to run seeds: what a seed leaves behind is collected after it, and not before."""
-    install_named(bug)
-    gc.disable()
-
-
 def timed(seed: int, messages: int) -> Ended:
     """Runs a seed, and tells what it took of a core."""
     begun = process_time()
@@ -80,7 +74,7 @@ def outcomes(options: argparse.Namespace, ledger: Ledger | None) -> Iterator[End
     """
     hours = 0.0
     spawn = get_context("spawn")
-    with ProcessPoolExecutor(options.jobs, spawn, _prepare, (options.bug,)) as pool:
+    with ProcessPoolExecutor(options.jobs, spawn, prepare, (options.bug,)) as pool:
         for begin in count(options.first, AT_A_TIME):
             left = options.first + options.seeds - begin
             if left <= 0 and hours >= options.hours:
