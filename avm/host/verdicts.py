@@ -83,9 +83,7 @@ def marked(host: Host, link: Link, mark: Mark) -> None:
         refused(host, "not proven to speak for a machine")
         leave_place(host, outgoing)
         return
-    if incarnation != channel.epoch:
-        channel.epoch = incarnation
-        host.touch(channel)
+    channel.epoch = incarnation
     place_of(host, mark.receiver).tries = 0
     why = _why_frozen(host, channel, mark)
     if why:

@@ -85,11 +85,4 @@ FAULTS = [
         "    return False\n",
         f"{FOUND}::test_p05_a_world_that_once_broke_holds[773]",
     ),
-    Fault(
-        "under which incarnation a receiver was met is forgotten when the host dies",
-        "avm/host/verdicts.py",
-        "        channel.epoch = incarnation\n        host.touch(channel)\n",
-        "        channel.epoch = incarnation\n",
-        "tests/sim/test_campaign.py::test_p05_a_world_holds_whatever_goes_wrong_in_it[51]",
-    ),
 ]

@@ -35,13 +35,6 @@ FAULTS = [
         f"{AWAY}::test_t06_a_host_that_is_back_and_links_has_what_waited_for_it_at_once",
     ),
     Fault(
-        "a record that is not so any more has its machine sought without a pause",
-        "avm/host/links.py",
-        "        place.seeking = False\n        peer_of",
-        "        place.tries, place.seeking = 0, False\n        peer_of",
-        f"{AWAY}::test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seldom",
-    ),
-    Fault(
         "a node that knows nobody is told of nobody",
         "dht/node.py",
         "                self._out.append(Alone())\n",
@@ -54,12 +47,5 @@ FAULTS = [
         "            self.shell.ask(self.ways.traversal.neighbours() + peering.endpoints(self._core.host))\n",
         "            pass\n",
         "tests/sim/test_shells.py::test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host",
-    ),
-    Fault(
-        "who sends to a machine that is removed hears nothing of it",
-        "avm/host/operate.py",
-        "    close_channels(host, machine.address)\n",
-        "",
-        f"{AWAY}::test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seldom",
     ),
 ]

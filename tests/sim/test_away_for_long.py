@@ -63,26 +63,6 @@ def test_t06_a_host_that_is_back_and_links_has_what_waited_for_it_at_once() -> N
     assert pair.tokens() == (7,), "though it had been sought for a day"
 
 
-def test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seldom() -> None:
-    """Its record lasts for hours, and whoever goes by it hears that nobody is there."""
-    world = World(5, dht=True)
-    here, there = world.add_host("ash"), world.add_host("birch")
-    world.run(5.0)
-    made = there.create("pouch", ModuleCode(apple), ())
-    client = world.client(here)
-    take = client.hold(sealed(there.core.seal(made.names["take"])))
-    first = client.ask(take, (1, 1))
-    world.run(5.0)
-    assert client.outcomes[first] == ["thanks"]
-    pouch = there.machine("pouch")
-    there.ask(lambda request: there.core.change(request, pouch, "halt"))
-    there.ask(lambda request: there.core.change(request, pouch, "rm"))
-    before = world.counts["address sought"]
-    client.ask(take, (2, 1), timeout_s=2 * HOUR_S)
-    world.run(HOUR_S)
-    assert 10 < world.counts["address sought"] - before < 150
-
-
 def test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host() -> None:
     world = World(5, dht=True)
     here, there = world.add_host("ash"), world.add_host("birch")
