@@ -83,7 +83,9 @@ def marked(host: Host, link: Link, mark: Mark) -> None:
         refused(host, "not proven to speak for a machine")
         leave_place(host, outgoing)
         return
-    channel.epoch = incarnation
+    if incarnation != channel.epoch:
+        channel.epoch = incarnation
+        host.touch(channel)
     place_of(host, mark.receiver).tries = 0
     why = _why_frozen(host, channel, mark)
     if why:

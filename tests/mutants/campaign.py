@@ -85,4 +85,11 @@ FAULTS = [
         "    return False\n",
         f"{FOUND}::test_p05_a_world_that_once_broke_holds[773]",
     ),
+    Fault(
+        "under which incarnation a machine was met is forgotten when the host dies",
+        "avm/host/verdicts.py",
+        "        channel.epoch = incarnation\n        host.touch(channel)\n",
+        "        channel.epoch = incarnation\n",
+        f"{FOUND}::test_c02_under_which_incarnation_a_machine_was_met_outlasts_the_host_that_met_it",
+    ),
 ]

@@ -48,4 +48,11 @@ FAULTS = [
         "            pass\n",
         "tests/sim/test_shells.py::test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host",
     ),
+    Fault(
+        "a record that is not so any more has its machine sought without a pause",
+        "avm/host/links.py",
+        "        place.seeking = False\n        peer_of",
+        "        place.tries, place.seeking = 0, False\n        peer_of",
+        f"{AWAY}::test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seldom",
+    ),
 ]

@@ -168,8 +168,14 @@ def test_s08_a_relay_carries_bulk_within_its_rate(made: World) -> None:
 @pytest.mark.slow
 def test_s08_hosts_are_introduced_again_when_the_third_comes_back(made: World) -> None:
     two = pair(made)
+    known, clients = route_of(two.known).partition("@")[0], (two.client, two.there.client())
     two.known.kill()
-    time.sleep(2 * IDLE_S)
+
+    def is_missed() -> bool:
+        linked = [one["host"] for client in clients for one in client.operate("links")]
+        return known not in linked
+
+    wait_until(is_missed, "the third is not missed", 4 * IDLE_S)
     two.known.start()
     two.client.wait(lambda: two.client.idle)
     two.add_one()

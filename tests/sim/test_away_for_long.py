@@ -1,6 +1,7 @@
 """A host that is away for long: it is looked for more and more seldom, and found when it is back."""
 
 from avm.host.links import BACK_OFF_DOUBLINGS, BACK_OFF_MS, BACK_OFF_MS_MAX
+from avm.sim.plan import BreakLinks
 from avm.sim.world import World
 from tests.sim import apple
 from tests.sim.campaign.guests import sealed
@@ -61,6 +62,27 @@ def test_t06_a_host_that_is_back_and_links_has_what_waited_for_it_at_once() -> N
     client.send(held(pair.there, client, pair.here, made.names["take"]), (8, 1))
     pair.net.advance(AT_ONCE_S + 1)
     assert pair.tokens() == (7,), "though it had been sought for a day"
+
+
+def test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seldom() -> None:
+    """Its record lasts for hours, and whoever goes by it hears that nobody is there."""
+    world = World(5, dht=True)
+    here, there = world.add_host("ash"), world.add_host("birch")
+    world.run(5.0)
+    made = there.create("pouch", ModuleCode(apple), ())
+    client = world.client(here)
+    take = client.hold(sealed(there.core.seal(made.names["take"])))
+    first = client.ask(take, (1, 1))
+    world.run(5.0)
+    assert client.outcomes[first] == ["thanks"]
+    pouch = there.machine("pouch")
+    there.ask(lambda request: there.core.change(request, pouch, "halt"))
+    there.ask(lambda request: there.core.change(request, pouch, "rm"))
+    world.inject(BreakLinks(0, "ash", "birch"))
+    before = world.counts["address sought"]
+    client.ask(take, (2, 1), timeout_s=2 * HOUR_S)
+    world.run(HOUR_S)
+    assert 10 < world.counts["address sought"] - before < 150
 
 
 def test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host() -> None:

@@ -9,6 +9,7 @@ from avm import testing
 from avm.host.effects import Deliver
 from avm.host.state import Mode
 from avm.limits import Limits
+from avm.sim.books import differs
 from avm.sim.host import Refusal, SimHost
 from avm.sim.plan import ClockJump, Crash
 from avm.sim.world import World
@@ -151,3 +152,22 @@ def test_a_machine_is_removed_when_other_hosts_have_taken_what_it_sent() -> None
     world.advance(60)
     home.ask(lambda request: change(request, machine, "rm"))
     assert len(other.state.kept) == 1
+
+
+def test_c02_under_which_incarnation_a_machine_was_met_outlasts_the_host_that_met_it() -> None:
+    """A batch waited at a machine that had moved; its sender's host forgot at a start which of the two
+    hosts had shown the later incarnation, and would have gone by the word of the one before."""
+    town = Town()
+    town.give(town.far, 1)
+    town.net.settle()
+    town.move()
+    town.there.suspend("pouch")
+    town.give(town.far, 2)
+    town.net.advance(30)
+    (channel,) = town.far.core.host.channels.values()
+    assert channel.epoch == town.there.machine("pouch").incarnation > 0
+    assert not differs(town.far)
+    town.net.crash(town.far)
+    town.there.resume("pouch")
+    town.net.advance(30)
+    assert town.tokens() == (1, 2)
