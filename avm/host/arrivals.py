@@ -143,6 +143,15 @@ def drop_arriving(host: Host, pair: Pair) -> None:
         link.incoming.pop(pair, None)
 
 
+def close_channels(host: Host, address: bytes) -> None:
+    """Who sends from other hosts to what is gone opens its channel anew, and hears where it lives."""
+    for pair in [pair for pair in host.arriving if pair[1] == address]:
+        link = host.links.get(host.arriving[pair].link)
+        drop_arriving(host, pair)
+        if link is not None:
+            say_after(host, link, Again(*pair, 1, "closed"))
+
+
 def ended(host: Host, link: Link, frame: End) -> None:
     """A sender is gone for good: its channels are forgotten, where nothing of it is under way."""
     pair = (frame.sender, frame.receiver)
@@ -349,4 +358,13 @@ def _undelivered(host: Host, channel: Channel, batch: Batch) -> None:
     tell_away(host, channel, batch.seq, ["undelivered"])
 
 
-__all__ = ["PeerBroken", "closed", "drop_arriving", "ended", "offered", "opened", "parted"]
+__all__ = [
+    "PeerBroken",
+    "close_channels",
+    "closed",
+    "drop_arriving",
+    "ended",
+    "offered",
+    "opened",
+    "parted",
+]

@@ -12,6 +12,7 @@ from typing import Any
 from avm.host import journal
 from avm.host.about import Unspeakable
 from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
+from avm.host.arrivals import close_channels
 from avm.host.audited import granted, named, note
 from avm.host.capability import Cap, Reply
 from avm.host.creating import Unborn, begin_life, birth_of, conceive, first_turn
@@ -355,6 +356,7 @@ def _remove(host: Host, machine: Machine, _mode: Mode) -> str:
         ):
             del host.channels[key]
             dirty[("channel", *key)] = None
+    close_channels(host, machine.address)
     erase(host, machine)
     note(host, "removed", machine)
     dirty[("machine", machine.id)] = None

@@ -10,15 +10,14 @@ from typing import Any
 
 from avm.host import parcel
 from avm.host.acts import Needs, Snapshot
-from avm.host.arrivals import drop_arriving
+from avm.host.arrivals import close_channels
 from avm.host.away import chain_on, drop_outgoing
 from avm.host.batch import Batch
 from avm.host.capability import Cap, from_bytes, to_wire
-from avm.host.channel import Again
 from avm.host.clients import open_ask
 from avm.host.effects import Export, Publish
 from avm.host.header import digest_of_header, pack_body
-from avm.host.links import say_after, say_passage_after
+from avm.host.links import say_passage_after
 from avm.host.making import codes_made
 from avm.host.moves import LEAVING, Leaving, key_of, leaving_bytes
 from avm.host.operate import refuse
@@ -110,7 +109,7 @@ def _size(host: Host, machine: Machine, channels: list[Channel]) -> int:
 def depart(host: Host, machine: Machine, to: bytes, name: str, request: int) -> None:
     """Ends a machine here; it is nowhere until the other host has taken it up, or refused it."""
     address, incarnation = machine.address, machine.incarnation + 1
-    _close_channels(host, address)
+    close_channels(host, address)
     words = _give_back(host, machine)
     sent = _take_along(host, machine, incarnation)
     rows = _channels(host, machine, incarnation)
@@ -134,15 +133,6 @@ def say_ready(host: Host, left: Leaving) -> None:
     if link is not None:
         say_passage_after(host, link, Ready(left.address, left.incarnation, left.name_there))
         host.deadlines.put(("ready", left.address), host.now_ms + READY_MS)
-
-
-def _close_channels(host: Host, address: bytes) -> None:
-    """Who sends to it from other hosts opens its channel anew, and hears where it lives."""
-    for pair in [pair for pair in host.arriving if pair[1] == address]:
-        link = host.links.get(host.arriving[pair].link)
-        drop_arriving(host, pair)
-        if link is not None:
-            say_after(host, link, Again(*pair, 1, "closed"))
 
 
 def _give_back(host: Host, machine: Machine) -> list[parcel.Word]:

@@ -265,7 +265,9 @@ class Invariants:
         host, frame = world.host(event.host), read(event.frame)
         match frame:
             case passage.Ready(address=address):
-                if host.store.get(moves.key_of(moves.LEAVING, address)) is None:
+                # Said again while the other host's answer was on its way, it may come after the end of it all.
+                keys = (moves.key_of(kind, address) for kind in (moves.LEAVING, moves.REDIRECT))
+                if all(host.store.get(key) is None for key in keys):
                     left = f"{_short(address)} is said to have left"
                     self._fail(world, host, f"{left} before that is durable")
             case passage.Landed(address=address):

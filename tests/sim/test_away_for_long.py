@@ -1,5 +1,7 @@
 """A host that is away for long: it is looked for more and more seldom, and found when it is back."""
 
+import pytest
+
 from avm.host.links import BACK_OFF_DOUBLINGS, BACK_OFF_MS, BACK_OFF_MS_MAX
 from avm.sim.plan import BreakLinks
 from avm.sim.world import World
@@ -64,8 +66,11 @@ def test_t06_a_host_that_is_back_and_links_has_what_waited_for_it_at_once() -> N
     assert pair.tokens() == (7,), "though it had been sought for a day"
 
 
-def test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seldom() -> None:
-    """Its record lasts for hours, and whoever goes by it hears that nobody is there."""
+@pytest.mark.parametrize("linked", [True, False])
+def test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seldom(
+    linked: bool,
+) -> None:
+    """Its record lasts for hours, and whoever goes by it, or has a channel to it, hears that nobody is there."""
     world = World(5, dht=True)
     here, there = world.add_host("ash"), world.add_host("birch")
     world.run(5.0)
@@ -78,7 +83,8 @@ def test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seld
     pouch = there.machine("pouch")
     there.ask(lambda request: there.core.change(request, pouch, "halt"))
     there.ask(lambda request: there.core.change(request, pouch, "rm"))
-    world.inject(BreakLinks(0, "ash", "birch"))
+    if not linked:
+        world.inject(BreakLinks(0, "ash", "birch"))
     before = world.counts["address sought"]
     client.ask(take, (2, 1), timeout_s=2 * HOUR_S)
     world.run(HOUR_S)

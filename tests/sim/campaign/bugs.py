@@ -110,7 +110,7 @@ OWN = [
         "dht/newest.py",
         "    if not record.newer_than(newest):\n",
         "    if record.order == newest.order:\n",
-        103,
+        35,
         300,
         "goes back from",
     ),
