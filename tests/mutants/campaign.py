@@ -76,14 +76,14 @@ FAULTS = [
         "avm/host/due.py",
         "    if batch is not None and any(reply.ask == ask_number for _, reply in batch.own_replies()):\n",
         "    if batch is not None:\n",
-        f"{FOUND}::test_p05_a_world_that_once_broke_holds[979]",
+        f"{FOUND}::test_w28_an_ask_has_its_outcome_though_a_removed_machine_has_its_number_given_again",
     ),
     Fault(
         "a client's ask is late while its machine, which came here, takes it",
         "avm/host/due.py",
         "    return is_here and channel is not None and channel.taken < ask.seq\n",
         "    return False\n",
-        f"{FOUND}::test_p05_a_world_that_once_broke_holds[773]",
+        f"{FOUND}::test_w28_an_ask_is_not_late_while_its_machine_that_came_here_has_not_taken_it",
     ),
     Fault(
         "under which incarnation a machine was met is forgotten when the host dies",

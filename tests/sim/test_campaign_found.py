@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from avm import testing
+from avm import Capability, Failed, Message, Send, Step, testing
 from avm.host.effects import Deliver
 from avm.host.state import Mode
 from avm.limits import Limits
@@ -14,7 +14,6 @@ from avm.sim.host import Refusal, SimHost
 from avm.sim.plan import ClockJump, Crash
 from avm.sim.world import World
 from avm.testing import Network
-from caps.value import Failed
 from tests.avm.test_testing_authority import Keeper
 from tests.sim import apple
 from tests.sim.campaign import purse
@@ -22,6 +21,7 @@ from tests.sim.campaign.scenario import run
 from tests.sim.code import ModuleCode, replayed
 from tests.sim.test_moving import Town
 from tests.sim.test_moving_meanwhile import is_leaving, step_until
+from tests.sim.test_rows import Held, Steps
 
 STORIES = {
     638: "hosts were linked again and their nodes, which knew nobody any more, were told of nobody",
@@ -171,3 +171,53 @@ def test_c02_under_which_incarnation_a_machine_was_met_outlasts_the_host_that_me
     town.there.resume("pouch")
     town.net.advance(30)
     assert town.tokens() == (1, 2)
+
+
+def test_w28_an_ask_is_not_late_while_its_machine_that_came_here_has_not_taken_it() -> None:
+    """A client's ask waited at a machine that came to the client's host: at its deadline it was said to be
+    applied without an answer, and taken after that, or not at all."""
+    town = Town()
+    client = town.clients[town.there]
+    town.give(town.there, 1)
+    town.net.settle()
+    town.here.suspend("pouch")
+    ask = client.ask(town.cap(town.there, "take"), (2, 1), 60.0)
+    town.net.settle()
+    town.move()
+    assert town.home() is town.there
+    town.net.advance(100)
+    (outcome,) = client.outcomes[ask]
+    assert isinstance(outcome, Failed) and outcome.why == "undelivered"
+    town.there.resume("pouch")
+    town.net.settle()
+    assert town.tokens() == (1,) and client.outcomes[ask] == [outcome]
+
+
+def _ask_on(message: Message, state: Held) -> Step[Held]:
+    """Asks a capability, with a deadline; keeps the outcome."""
+    match message.context, message.content:
+        case "a", (Capability() as to, float(seconds)):
+            ask = Send(to, "well?", reply=state.me("b"), deadline_s=seconds)
+            return [ask, *message.answer(None)], state
+        case "b", Failed() as failed:
+            return [], replace(state, seen=(*state.seen, failed.why))
+    return [], replace(state, seen=(*state.seen, "asked"))
+
+
+def test_w28_an_ask_has_its_outcome_though_a_removed_machine_has_its_number_given_again() -> None:
+    """A machine took an ask and was removed before it answered; what was sent to its address after that had
+    the number of the first, which was taken for it at its deadline and had no outcome."""
+    world = World(3, dht=False)
+    host = world.add_host("h0")
+    asker = host.create("asker", Steps(_ask_on))
+    guest = host.create("guest", Steps(_ask_on))
+    client = world.client(host)
+    ask, other = client.hold(asker.names["a"]), client.hold(guest.names["c"])
+    client.send(ask, (other, 30.0))
+    world.run(1)
+    machine = host.machine("guest")
+    host.ask(lambda request: host.core.change(request, machine, "halt"))
+    host.ask(lambda request: host.core.change(request, machine, "rm"))
+    client.send(ask, (other, 60.0))
+    world.run(100)
+    assert sorted(replayed(host, "asker").seen) == ["late", "undelivered"]

@@ -174,7 +174,7 @@ def test_code_that_does_not_take_the_state_is_told_in_a_line() -> None:
 
 
 def test_only_the_first_start_of_a_host_is_gone_through() -> None:
-    several = [one for one in of_orchard(0) if len(runs_of(one)) > 1]
+    several = [one for one in of_orchard(1) if len(runs_of(one)) > 1]
     for recorded in several:
         found = what_if(recorded)
         assert found.inputs < sum(isinstance(one, Told) for one in recorded.items())
