@@ -40,6 +40,7 @@ LISTEN = "127.0.0.1:0"
 SETTLE_S = 60.0
 LOOK_S = 0.02
 STILL_S = 0.3
+OWED_S = 5.0
 ADVANCE_S_MAX = 5.0
 GRACE_S = 2.0
 TRIES = 3
@@ -165,22 +166,38 @@ class RealHosts:
         self.cap_of(handle)
 
     def settle(self) -> None:
-        """Goes on until for a while no turn is taken and no verdict comes, on any host."""
+        """Goes on until for a while no turn is taken and no verdict comes, on any host.
+
+        The while is longer where something is owed: a host may have to be looked up and dialed first.
+        Not so where it is held for a suspended machine, as far as its sender's host knows of that.
+        """
         end = time.monotonic() + SETTLE_S
         before: object = None
         still_since = time.monotonic()
-        while time.monotonic() < min(end, still_since + STILL_S):
+        still_s = STILL_S
+        while time.monotonic() < min(end, still_since + still_s):
             self._pump()
-            now = [self._moment(name) for name in self.directories]
+            clients = [one.client for one in self._sittings]
+            moments = [self._moment(name) for name in self.directories]
+            now = moments, [(one.unsettled, len(one.settled)) for one in clients]
+            unsettled, held = (
+                sum(one.unsettled for one in clients),
+                sum(one.held for one in clients),
+            )
+            _turns, queued, underway = map(sum, zip(*moments, strict=True))
+            is_owed = any(owed > held for owed in (unsettled, queued, underway))
+            still_s = OWED_S if is_owed else STILL_S
             if now != before:
                 before, still_since = now, time.monotonic()
             time.sleep(LOOK_S)
 
-    def _moment(self, name: str) -> tuple[object, ...]:
+    def _moment(self, name: str) -> tuple[int, int, int]:
+        """The turns so far, the batches that wait for one, those that other hosts have not taken."""
         operator = self._operators[name]
         status = self.kept_alive(operator, lambda: operator.operate("status"))
-        heard = [len(one.client.settled) + one.client.next_ask for one in self._sittings]
-        return status["store"]["turns"], status["waiting"], *heard
+        channels = self.kept_alive(operator, lambda: operator.operate("channels"))
+        owed = sum(one["waiting"] for one in channels if one["way"] == "out" and not one["frozen"])
+        return status["store"]["turns"], status["waiting"], owed
 
     def step(self) -> bool:
         """Is not to be had."""

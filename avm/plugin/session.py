@@ -271,10 +271,19 @@ class Client:
         return self.settled[place]
 
     @property
+    def unsettled(self) -> int:
+        """How many of its batches have no verdict yet."""
+        return sum(len(sender.waiting) for sender in self.senders.values())
+
+    @property
+    def held(self) -> int:
+        """How many of those are held for machines that are suspended."""
+        return sum(len(sender.held) for sender in self.senders.values())
+
+    @property
     def idle(self) -> bool:
         """Whether every batch has its verdict and every ask its outcome."""
-        waiting = any(sender.waiting for sender in self.senders.values())
-        return not waiting and all(self.outcomes.values())
+        return not self.unsettled and all(self.outcomes.values())
 
     # The operator.
 

@@ -4,9 +4,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from avm.cli.main import main
+from avm.plugin import hosts
+from avm.testing import World
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "test-who-can-do-what.md"
@@ -105,3 +110,23 @@ def test_a_nonsense_number_of_hosts_is_one_line(folder: Path) -> None:
     for count in ("-1", "1000"):
         code, said = run(folder, "--avm-hosts", count)
         assert code == 4 and "like --avm-hosts 3, at most 20" in said
+
+
+@pytest.mark.net
+def test_x04_what_is_owed_between_hosts_that_run_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However soon all is still: a host has to be looked up and dialed before anything comes."""
+    monkeypatch.setattr(hosts, "STILL_S", 0.01)
+    with hosts.running(2) as ground:
+        world = World(ground=ground)
+        alice, bob = world.client("alice", on="host-1"), world.client("bob", on="host-2")
+        alice.send(bob.cap(), "for bob")
+        assert [heard.content for heard in bob.inbox()] == ["for bob"]
+        counter = world.machine(str(ROOT / "examples" / "counter.py"), on="host-2")
+        there = ["--dir", str(ground.directories["host-2"].path)]
+        assert main(["suspend", counter.name, *there]) == 0
+        began_s = time.monotonic()
+        bob.offer(counter.cap("add"), 1)
+        world.settle()
+        assert time.monotonic() - began_s < hosts.OWED_S
