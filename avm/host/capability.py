@@ -100,6 +100,13 @@ def reply_until_ms(cap: Cap) -> int | None:
     return None
 
 
+def may_be_reply(cap: Cap) -> bool:
+    """Whether it is a reply of an ask, as far as that is seen here; its bytes were read before."""
+    if type(cap) is Sealed:
+        return kind_of_wire(cap.wire) == (AFFINE, True)
+    return type(cap) is Reply
+
+
 def kind_of(cap: Cap) -> int:
     """The kind of a capability, as its place in `KINDS`, wherever its machine is.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from avm.host.batch import Said
-from avm.host.capability import INVALID, Cap, Keys, Named, to_wire
+from avm.host.capability import INVALID, Cap, Keys, Named, may_be_reply, to_wire
 from avm.machine.pack import NONE, array, byte_string, uint
 from caps import shape
 from caps.codec import loads_shape_untrusted
@@ -117,7 +117,7 @@ def unpack_body_untrusted(
     """Messages of a stranger's bytes; raises `Malformed` only.
 
     `open_untrusted` gives `INVALID` for a capability that is not valid; the message that presents
-    one is addressed to it.
+    one is addressed to it, and so is one whose reply is no reply of an ask.
     """
     plain = loads_shape_untrusted(body, max_bytes=max_bytes, depth=_DEPTH)
     parts = shape.array(plain, 2, "body")
@@ -148,7 +148,7 @@ def _said(fields: Row, targets: list[Cap], open_untrusted: OpenCap) -> Said:
         return Said(targets[place], content, (), None)
     caps = tuple(map(open_untrusted, wires))
     back = None if reply is None else open_untrusted(reply)
-    valid = INVALID not in caps and back != INVALID
+    valid = INVALID not in caps and (back is None or may_be_reply(back))
     return Said(targets[place] if valid else INVALID, content, caps, back)
 
 

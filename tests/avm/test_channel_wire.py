@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from avm.host.batch import Said
-from avm.host.capability import Local, Sealed, from_wire_untrusted, to_wire
+from avm.host.capability import Local, Reply, Sealed, from_wire_untrusted, to_wire
 from avm.host.channel import (
     FRAME_BYTES_MAX,
     SEQ_MAX,
@@ -44,7 +44,8 @@ SENDER, RECEIVER, HOST = b"s" * 32, b"r" * 32, b"h" * 32
 KEYS = {RECEIVER: MachineKeys(b"k" * 32, RECEIVER), SENDER: MachineKeys(b"l" * 32, SENDER)}
 TO = Local(RECEIVER, 0, 0, 0, None, b"\x63add", ())
 MINE = Local(SENDER, 1, 5, 0, None, b"\x01", ())
-SAID = (Said(TO, b"\x05", (), None), Said(TO, b"\xd9\xa0\x28\x00", (MINE,), MINE))
+BACK = Reply(SENDER, 9, 1_700_000_060_000)
+SAID = (Said(TO, b"\x05", (), None), Said(TO, b"\xd9\xa0\x28\x00", (MINE,), BACK))
 BODY = pack_body(SAID, KEYS.__getitem__)
 HEADER = Header(SENDER, RECEIVER, 3, 7, 2, 1_700_000_000_000, NO_DIGEST, digest_of_body(BODY))
 OCTETS = HEADER.to_bytes()

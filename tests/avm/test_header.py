@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avm.host.batch import Said
-from avm.host.capability import INVALID, NULL, Cap, Sealed
+from avm.host.capability import (
+    INVALID,
+    NULL,
+    Cap,
+    Local,
+    Reply,
+    Sealed,
+    from_wire_untrusted,
+    to_wire,
+)
 from avm.host.header import (
     Header,
     Row,
@@ -13,12 +22,16 @@ from avm.host.header import (
     parse_header_untrusted,
     unpack_body_untrusted,
 )
+from caps.capability import AFFINE
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed
+from caps.sealing import MachineKeys
 
 RECEIVER = b"r" * 32
 TARGETS = [Sealed(RECEIVER, RECEIVER + bytes((number,)) * 50) for number in range(30)]
 OTHERS = [Sealed(b"o" * 32, b"o" * size) for size in (32, 100, 300)]
+KEYS = MachineKeys(b"k" * 32, b"o" * 32)
+BACK = [Sealed(b"o" * 32, to_wire(Reply(b"o" * 32, n, 10**12), lambda _: KEYS)) for n in (1, 300)]
 MAX_BYTES = 1 << 20
 SIZES = st.sampled_from((0, 1, 23, 24, 255, 256, 70_000))
 
@@ -28,7 +41,7 @@ SAID = st.builds(
     st.sampled_from(TARGETS),
     CONTENTS,
     st.lists(st.sampled_from(OTHERS), max_size=3).map(tuple),
-    st.none() | st.sampled_from(OTHERS),
+    st.none() | st.sampled_from(BACK),
 )
 MESSAGES = st.lists(SAID, min_size=1, max_size=30).map(tuple)
 DIGEST = st.binary(min_size=32, max_size=32)
@@ -52,7 +65,7 @@ def no_keys(_address: bytes) -> None:
 
 
 def opened_untrusted(wire: bytes) -> Cap:
-    known = {one.wire: one for one in (*TARGETS, *OTHERS)}
+    known = {one.wire: one for one in (*TARGETS, *OTHERS, *BACK)}
     return known.get(wire, INVALID)
 
 
@@ -138,3 +151,25 @@ def test_a_message_with_a_capability_that_is_not_valid_is_addressed_to_it() -> N
         body = pack_body((said,), no_keys)
         (read,) = unpack_body_untrusted(body, header_of(1), opened_untrusted, MAX_BYTES)
         assert read.to == INVALID
+
+
+@pytest.mark.parametrize("expires_ms", [None, 10**12])
+@pytest.mark.parametrize("kind", range(4))
+def test_w16_a_reply_of_a_lying_host_is_one_of_an_ask_or_not_valid(
+    kind: int, expires_ms: int | None
+) -> None:
+    """Else who keeps it would hold something linear, and fail when it drops it."""
+    given = Local(b"o" * 32, 0, 0, kind, expires_ms, b"", ())
+    body = pack_body((Said(TARGETS[0], b"", (), given),), lambda _: KEYS)
+
+    def elsewhere_untrusted(wire: bytes) -> Cap:
+        return TARGETS[0] if wire == TARGETS[0].wire else from_wire_untrusted(wire, no_keys)
+
+    def here_untrusted(wire: bytes) -> Cap:
+        return TARGETS[0] if wire == TARGETS[0].wire else from_wire_untrusted(wire, lambda _: KEYS)
+
+    (read,) = unpack_body_untrusted(body, header_of(1), elsewhere_untrusted, MAX_BYTES)
+    # What is affine and expires looks like the reply of an ask to all but who sealed it.
+    assert (read.to == TARGETS[0]) == (kind == AFFINE and expires_ms is not None)
+    (read,) = unpack_body_untrusted(body, header_of(1), here_untrusted, MAX_BYTES)
+    assert read.to == INVALID

@@ -9,6 +9,20 @@ BETWEEN = "tests/sim/test_kinds_between.py"
 
 FAULTS = [
     Fault(
+        "a reply of another host may be any capability",
+        "avm/host/header.py",
+        "(back is None or may_be_reply(back))",
+        "back != INVALID",
+        "tests/avm/test_header.py::test_w16_a_reply_of_a_lying_host_is_one_of_an_ask_or_not_valid",
+    ),
+    Fault(
+        "what is affine may be a reply, also where it never expires",
+        "avm/host/capability.py",
+        "return kind_of_wire(cap.wire) == (AFFINE, True)",
+        "return kind_of_wire(cap.wire)[0] == AFFINE",
+        "tests/avm/test_header.py::test_w16_a_reply_of_a_lying_host_is_one_of_an_ask_or_not_valid",
+    ),
+    Fault(
         "what is affine may be copied",
         "avm/machine/kinds.py",
         '    if one.kind != "relevant" and left > came:\n',
