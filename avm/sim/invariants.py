@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from avm.errors import AvmError
-from avm.host import channel, journal, moves, passage, rows
+from avm.host import channel, journal, passage, rows
 from avm.host.batch import Batch
 from avm.host.chain import used_slots
 from avm.host.journal import Entry
@@ -38,6 +38,7 @@ from avm.sim.fairness import Fairness
 from avm.sim.host import SimHost
 from avm.sim.lies import TWISTS
 from avm.sim.memory import Memory
+from avm.sim.moved import why_not_moved
 from avm.sim.offers import Offers
 from avm.sim.reading import place_of, read
 from avm.sim.replaying import replay
@@ -248,8 +249,11 @@ class Invariants:
         if isinstance(frame, channel.Mark) and frame.taken > chain.taken.get(frame.sender, 0):
             place = (frame.sender, frame.receiver, frame.taken)
             self._fail(world, host, f"{_named(*place)} is said to be taken, and is not yet")
+        confirmed = self._offers.confirmed.get((frame.sender, frame.receiver), 0)
         for seq, verdict in verdicts:
             place = (frame.sender, frame.receiver, seq)
+            if seq <= confirmed and verdict == ["applied"]:
+                continue  # an offer of before came late: its sender has the verdict, and here it is forgotten
             became = self._applied.get(place)
             if became is None and verdict[0] == "undelivered" and self._is_gone(frame.receiver):
                 continue  # it has no journal any more
@@ -263,17 +267,10 @@ class Invariants:
     def _moved(self, world: World, event: Said) -> None:
         """What a host says of a machine that moves is durable there."""
         host, frame = world.host(event.host), read(event.frame)
-        match frame:
-            case passage.Ready(address=address):
-                # Said again while the other host's answer was on its way, it may come after the end of it all.
-                keys = (moves.key_of(kind, address) for kind in (moves.LEAVING, moves.REDIRECT))
-                if all(host.store.get(key) is None for key in keys):
-                    left = f"{_short(address)} is said to have left"
-                    self._fail(world, host, f"{left} before that is durable")
-            case passage.Landed(address=address):
-                if (host.name, address) not in {(at, one) for (at, _n), one in self._ids.items()}:
-                    landed = f"{_short(address)} is said to have landed"
-                    self._fail(world, host, f"{landed} before that is durable")
+        if isinstance(frame, passage.Ready | passage.Landed):
+            here = {one for (at, _number), one in self._ids.items() if at == host.name}
+            if why := why_not_moved(host, frame, here):
+                self._fail(world, host, f"{_short(frame.address)} {why}")
 
     def _slotted(self, world: World, event: Committed, number: int, slot: int, there: bool) -> None:
         """A slot is given a capability, or none: its number is not used again for another."""

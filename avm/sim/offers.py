@@ -19,12 +19,16 @@ Way = tuple[str, int, bytes, bytes]
 
 
 class Offers:
-    """Room that hosts were told of, for each channel on each link."""
+    """Room that hosts were told of, for each channel on each link, and verdicts that they have heard.
 
-    __slots__ = ("_rooms",)
+    `confirmed` is the last number whose verdict is durable at the sender, as far as it has said so.
+    """
+
+    __slots__ = ("_rooms", "confirmed")
 
     def __init__(self) -> None:
         self._rooms: dict[Way, int] = {}
+        self.confirmed: dict[tuple[bytes, bytes], int] = {}
 
     def heard(self, event: Delivered) -> None:
         """A frame has come to a host."""
@@ -49,4 +53,6 @@ class Offers:
             return f"is offered where there is room up to {room}"
         if host.store.get(("outbox", sender, receiver, offer.confirmed)) is not None:
             return f"comes with a word that {offer.confirmed} has its verdict, which is not durable"
+        pair = sender, receiver
+        self.confirmed[pair] = max(offer.confirmed, self.confirmed.get(pair, 0))
         return ""

@@ -24,6 +24,8 @@ from tests.sim.test_moving_meanwhile import is_leaving, step_until
 from tests.sim.test_rows import Held, Steps
 
 STORIES = {
+    212: "an offer came late by a link of before: that its verdict, long confirmed, was forgotten counted as a lie",
+    380: "it was asked again whether a machine had landed, which had gone on since: that it had counted as a lie",
     638: "hosts were linked again and their nodes, which knew nobody any more, were told of nobody",
     773: "a client's ask fell due as its machine, which had come to its host, took it: it had two outcomes",
     979: "what was sent to a removed machine had the number of an ask that it had left open: that had none",
