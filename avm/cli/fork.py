@@ -54,7 +54,9 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
 def _check_bare(args: argparse.Namespace) -> None:
     """`ls` and `rm` are told no turn and no name."""
     if args.at is not None or args.name is not None:
-        raise Usage(f"`fork {args.word}` takes no --at and no --name: these make a fork of a machine")
+        raise Usage(
+            f"`fork {args.word}` takes no --at and no --name: these make a fork of a machine"
+        )
 
 
 def _ls(args: argparse.Namespace, directory: Directory) -> int:
@@ -114,7 +116,9 @@ def _fork_all(args: argparse.Namespace, directory: Directory) -> int:
     now_ms = time.time_ns() // 1_000_000
     at_ms = now_ms if args.at is None else parse_since(args.at, now_ms)
     if at_ms > now_ms:
-        raise Usage(f"--at {args.at}: that time has not come yet; without --at it is as they are now")
+        raise Usage(
+            f"--at {args.at}: that time has not come yet; without --at it is as they are now"
+        )
     with Reader.open(directory) as reader, reader.reading():
         machines = reader.machines()
         if args.at is None:

@@ -12,7 +12,15 @@ from avm.graph import ATOMS, BadGraph, Form
 from avm.host import carrying, landing, moving, passage
 from avm.host.keys import Keyring
 from avm.host.machine_file import Unpacked
-from avm.host.saved import BUFFER, CLASSES, DEADLINES, IDENTITY, KEYRING, dump_host, load_core_untrusted
+from avm.host.saved import (
+    BUFFER,
+    CLASSES,
+    DEADLINES,
+    IDENTITY,
+    KEYRING,
+    dump_host,
+    load_core_untrusted,
+)
 from avm.sim.host import SimHost
 from tests.sim.code import replayed
 from tests.sim.taped import Taped, rerun
