@@ -1,9 +1,12 @@
 """Mistakes that people make with the verbs that travel in time: a line that is so, and nothing changed."""
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
 
+from avm.run.directory import Directory
 from avm.sim.host import SimHost
 from tests.avm.journals import make
 from tests.avm.relays import directory_of, relays
@@ -70,6 +73,21 @@ def test_x05_a_fork_is_of_no_time_to_come_and_ls_makes_none(command: Command) ->
     command.ok("fork", "counter", "--at", "1")
     assert command.refused("fork", "rm", "counter-1", "--at", "1") == (2, f"`fork rm` {takes}")
     assert command.json("fork", "ls")[0]["fork"] == "counter-1"
+
+
+def test_x05_two_at_once_are_told_of_each_other(command: Command, tmp_path: Path) -> None:
+    command.ok("fork", "counter", "--name", "one")
+    asking = Directory(tmp_path / "host" / "forks" / "one").lock()
+    why = f"the fork one is being asked by pid {os.getpid()}: try again when that has ended"
+    assert command.refused("call", "counter.read", "--fork", "one") == (1, why)
+    assert command.refused("fork", "rm", "one") == (1, why)
+    asking.close()
+    fd = os.open(tmp_path / "host" / "forks", os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    why = "another fork is being made: try again when it is done"
+    assert command.refused("fork", "counter", "--name", "two") == (1, why)
+    os.close(fd)
+    command.ok("fork", "counter", "--name", "two")
 
 
 def test_x05_a_batch_that_was_never_sent_has_no_cause(
