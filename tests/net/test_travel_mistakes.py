@@ -1,6 +1,7 @@
 """Mistakes that people make with the verbs that travel in time: a line that is so, and nothing changed."""
 
 import fcntl
+import json
 import os
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from avm.run.directory import Directory
 from avm.sim.host import SimHost
-from tests.avm.journals import make
+from tests.avm.journals import COUNTER, make
 from tests.avm.relays import directory_of, relays
 from tests.net.test_travel_verbs import Command, counted
 
@@ -73,6 +74,22 @@ def test_x05_a_fork_is_of_no_time_to_come_and_ls_makes_none(command: Command) ->
     command.ok("fork", "counter", "--at", "1")
     assert command.refused("fork", "rm", "counter-1", "--at", "1") == (2, f"`fork rm` {takes}")
     assert command.json("fork", "ls")[0]["fork"] == "counter-1"
+
+
+def test_x06_long_values_stand_one_below_the_other(command: Command) -> None:
+    Path("new.py").write_text(COUNTER.replace('{"total": total}', '{"total": "x" * 61}'))
+    code, out, err = command("replay", "counter", "--code", "new.py", "--to", "1")
+    assert (code, err) == (1, "") and out.splitlines()[1:-1] == [
+        "  sends[0].content.total",
+        "    recorded  1",
+        f"    now       {json.dumps('x' * 61)}",
+    ]
+    Path("new.py").write_text(COUNTER.replace('{"total": total}', '{"total": 7}'))
+    _code, out, _err = command("replay", "counter", "--code", "new.py", "--to", "1")
+    assert out.splitlines()[1:-1] == [
+        "                          recorded  now",
+        "  sends[0].content.total         1    7",
+    ]
 
 
 def test_x05_two_at_once_are_told_of_each_other(command: Command, tmp_path: Path) -> None:
