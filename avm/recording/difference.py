@@ -137,7 +137,7 @@ def deep(where: str, was: Any, now: Any) -> Difference:
     """
     for _ in range(DEPTH_MAX):
         if type(was) is bytes and type(now) is bytes:
-            old, new = _opened(was) or _map_in(was), _opened(now) or _map_in(now)
+            old, new = _inside(was), _inside(now)
             if old is None or new is None or old == new:
                 was, now = _atoms(was, now)
                 break
@@ -175,6 +175,12 @@ def _opened(body: Any) -> Any:
     except (cbor2.CBORError, ValueError, RecursionError):
         return None
     return found if type(found) is list else None
+
+
+def _inside(body: bytes) -> Any:
+    """The array or the map that bytes hold; else None."""
+    opened = _opened(body)
+    return _map_in(body) if opened is None else opened
 
 
 def _map_in(body: bytes) -> dict[Any, Any] | None:

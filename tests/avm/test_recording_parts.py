@@ -285,4 +285,6 @@ def test_p03_a_difference_in_a_map_is_named_by_its_key() -> None:
     assert str(deep("input", said(10), other)) == (
         "input: recorded {'who': 'ann', 'why': {'n': [1, 10]}, 'cents': 10}, now {'who': 'ann'}"
     )
+    assert str(deep("row", b"\x80", b"\x81\x01")) == "row: recorded [], now [1]"
+    assert str(deep("row", b"\xa0", said(1))).startswith("row: recorded {}, now {'who': 'ann', ")
     assert str(deep("digest", digest, digest[::-1])).startswith("digest: recorded h'a20001")
