@@ -166,6 +166,12 @@ def check_seconds(option: str, seconds: float) -> None:
         raise Usage(f"{option} is a number of seconds, at most {SECONDS_MAX:,} (a year)")
 
 
+def check_turns(first: int | None, last: int | None) -> None:
+    """The turns of --from and --to; Usage where they end before they begin."""
+    if first is not None and last is not None and first > last:
+        raise Usage(f"--from {first} is after --to {last}: the earlier turn goes with --from")
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """`--json`, the same at every verb that prints."""
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")

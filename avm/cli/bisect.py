@@ -3,11 +3,11 @@
 import argparse
 from typing import Any
 
-from avm.cli.arguments import add_fork, add_json, add_machine
+from avm.cli.arguments import add_fork, add_json, add_machine, check_turns
 from avm.cli.errors import REFUSED, Usage
 from avm.cli.log import lines_of
 from avm.cli.output import counted, print_json, say
-from avm.cli.show import host_of
+from avm.cli.show import labels_of
 from avm.cli.shown import change_json, say_changes, taken
 from avm.cli.state import progress_of
 from avm.cli.telling import tell_entry
@@ -42,6 +42,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints the turn with its entry and what it changed; 0 where the expectation always holds."""
+    check_turns(args.first, args.last)
     limits = Config.read(directory.config_file).limits
     expectation = collect(args.expect, read, EXPECTATION)
     with Reader.open(directory) as reader, reader.reading():
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         if isinstance(found, Held):
             _tell_held(args, machine, found)
             return 0
-        labels = reader.labels(host_of(directory))
+        labels = labels_of(reader, directory)
         told = tell_entry(reader, machine, labels, found.turn)
         lens = Lens(machine.address, reader.slots(machine), labels)
         changed, more = taken(_changed(reader, machine, lens, limits, found))

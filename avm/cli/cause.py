@@ -9,13 +9,13 @@ from avm.cli.arguments import add_fork, add_json
 from avm.cli.errors import CliError, Usage
 from avm.cli.log import lines_of
 from avm.cli.output import print_json, say
-from avm.cli.show import host_of
+from avm.cli.show import host_of, labels_of, origin_of
 from avm.cli.telling import tell_entry
 from avm.host.state import Machine
 from avm.run.causes import STEPS_MAX, Causes, Step
 from avm.run.causes import Trail as Found
 from avm.run.directory import Directory
-from avm.run.files import read
+from avm.run.files import none_at, read
 from avm.run.labels import Labels
 from avm.run.reading import NoSuchMachine, Reader
 from avm.run.senders import Way
@@ -78,7 +78,7 @@ def _joined(files: list[str]) -> Trail:
     for file in files:
         body = read(file)
         if body is None:
-            raise Usage(f"{file}: there is no such file")
+            raise Usage(f"{file}: {none_at(file)}")
         try:
             trails.append(_readable(trail_untrusted(body)))
         except TrailRefused as error:
@@ -100,8 +100,8 @@ def _readable(trail: Trail) -> Trail:
 
 def _found(args: argparse.Namespace, reader: Reader, directory: Directory) -> Trail:
     host = host_of(directory)
-    causes = Causes(reader, host)
-    labels = reader.labels(host)
+    causes = Causes(reader, host, origin_of(directory))
+    labels = labels_of(reader, directory)
     if args.channel is not None:
         return trail_json(reader, labels, causes.of_batch(_way(args.channel, reader), args.depth))
     machine = reader.machine(args.machine)

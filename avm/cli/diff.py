@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         machine = reader.machine(args.machine)
         last = reader.head(machine) - 1 if args.last is None else args.last
         first = max(0, last - 1) if args.first is None else args.first
-        for turn in (first, last):
+        for turn in (last, first):
             check_turn(reader, machine, turn)
         with forked(HASH_SEED, limits) as worker, progress_of(machine) as told:
             states = [state_at(reader, machine, worker, turn, told) for turn in (first, last)]

@@ -40,12 +40,23 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.whole:
         return _fork_all(args, directory)
     if args.word == RM:
+        _check_bare(args)
         return _rm(args, directory)
+    if args.word == LS:
+        _check_bare(args)
     if args.which is not None:
         raise Usage(f"{args.which!r} is one argument too many: a fork's name goes with --name")
     if args.word == LS:
         return _ls(args, directory)
     return _fork_one(args, directory)
+
+
+def _check_bare(args: argparse.Namespace) -> None:
+    """`ls` and `rm` are told no turn and no name."""
+    if args.at is not None or args.name is not None:
+        raise Usage(
+            f"`fork {args.word}` takes no --at and no --name: these make a fork of a machine"
+        )
 
 
 def _ls(args: argparse.Namespace, directory: Directory) -> int:
@@ -104,6 +115,10 @@ def _fork_all(args: argparse.Namespace, directory: Directory) -> int:
         raise Usage("`avm-host fork --all NAME [--at TIME]`: it has one name, and is no `ls`")
     now_ms = time.time_ns() // 1_000_000
     at_ms = now_ms if args.at is None else parse_since(args.at, now_ms)
+    if at_ms > now_ms:
+        raise Usage(
+            f"--at {args.at}: that time has not come yet; without --at it is as they are now"
+        )
     with Reader.open(directory) as reader, reader.reading():
         machines = reader.machines()
         if args.at is None:

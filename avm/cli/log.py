@@ -9,7 +9,7 @@ from typing import Any
 from avm.cli.arguments import add_fork, add_json, add_machine
 from avm.cli.errors import DAMAGED
 from avm.cli.output import print_json, say, warn
-from avm.cli.show import host_of
+from avm.cli.show import labels_of
 from avm.cli.times import parse_since, utc
 from avm.host.capability import Cap
 from avm.host.chain import Fault, Link, Slots
@@ -47,12 +47,12 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
             narrator = _narrator(reader, machine, directory)
             code = _print_all(args, narrator, reader.walk(machine), since_ms)
         if args.follow and not code:
-            return _follow(args, narrator, reader, machine, since_ms)
+            return _follow(args, narrator, reader, machine, directory, since_ms)
     return code
 
 
 def _narrator(reader: Reader, machine: Machine, directory: Directory) -> Narrator:
-    labels = reader.labels(host_of(directory))
+    labels = labels_of(reader, directory)
     lens = Lens(machine.address, reader.slots(machine), labels)
     first = reader.first(machine)
     slots = Slots()
@@ -82,7 +82,12 @@ def _print_all(
 
 
 def _follow(
-    args: argparse.Namespace, narrator: Narrator, reader: Reader, machine: Machine, since_ms: int
+    args: argparse.Namespace,
+    narrator: Narrator,
+    reader: Reader,
+    machine: Machine,
+    directory: Directory,
+    since_ms: int,
 ) -> int:
     """Waits for what is committed next; ends when the machine is removed or at an interrupt."""
     at = machine.head
@@ -95,7 +100,7 @@ def _follow(
             if now.head > at:
                 fresh: dict[int, Cap] = reader.slots(now)
                 narrator.lens.slots = fresh
-                narrator.lens.labels = reader.labels(narrator.lens.labels.host)
+                narrator.lens.labels = labels_of(reader, directory)
                 if _print_all(args, narrator, reader.walk(now, at, now.head), since_ms):
                     return DAMAGED
                 at = now.head

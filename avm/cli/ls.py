@@ -1,6 +1,7 @@
 """`ls`: lists the machines, whether or not a host runs."""
 
 import argparse
+from collections.abc import Sequence
 
 from avm.cli.arguments import add_fork, add_json
 from avm.cli.output import print_json, say
@@ -10,6 +11,8 @@ from avm.run.directory import Directory
 from avm.run.reading import Reader
 
 SHOWN = 8
+# A value that is longer stands below the other one, not beside it.
+SIDE_CHARS = 60
 COLUMNS = ("name", "address", "status", "turns", "waiting", "failed", "code")
 
 
@@ -79,3 +82,15 @@ def print_table(rows: list[list[str]]) -> None:
             for cell, width, to_right in zip(row, widths, right, strict=True)
         ]
         say("  ".join(cells).rstrip())
+
+
+def print_sides(left: str, right: str, fields: Sequence[tuple[str, str, str]]) -> None:
+    """Prints two values of each field side by side; one below the other where they are long."""
+    if all(len(value) <= SIDE_CHARS for _path, *values in fields for value in values):
+        print_table([["", left, right], *([f"  {path}", was, now] for path, was, now in fields)])
+        return
+    width = max(len(left), len(right))
+    for path, was, now in fields:
+        say(f"  {path}")
+        for side, value in ((left, was), (right, now)):
+            say(f"    {side.ljust(width)}  {value}")

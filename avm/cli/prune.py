@@ -32,5 +32,6 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.json:
         print_json(done)
     else:
-        say(f"{done['machine']} keeps its turns from {done['kept_from']} on")
+        why = ": what its newest snapshot needs stays" if done["kept_from"] < keep_from else ""
+        say(f"{done['machine']} keeps its turns from {done['kept_from']} on{why}")
     return 0

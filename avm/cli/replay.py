@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from avm.cli.arguments import add_fork, add_json, add_machine
+from avm.cli.arguments import add_fork, add_json, add_machine, check_turns
 from avm.cli.errors import DAMAGED, REFUSED, Usage
 from avm.cli.output import print_json, say
 from avm.cli.shadow import compare
@@ -36,6 +36,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints that all agrees, or the first that differs; the exit code says which."""
     if args.first is not None and args.code is None:
         raise Usage(f"--from goes with --code: `replay {args.machine} --code FILE --from TURN`")
+    check_turns(args.first, args.to)
     limits = Config.read(directory.config_file).limits
     with Reader.open(directory) as reader, reader.reading():
         machine = reader.machine(args.machine)

@@ -11,7 +11,7 @@ from typing import Any
 from avm.cli.arguments import add_json, add_machine
 from avm.cli.errors import DAMAGED, REFUSED, CliError, Usage
 from avm.cli.link import TooLarge, ask
-from avm.cli.ls import print_table
+from avm.cli.ls import print_sides, print_table
 from avm.cli.output import counted, print_json, say, writing_to
 from avm.cli.shadow import NEW_CODE_TURNS, new_code
 from avm.cli.show import host_of
@@ -227,8 +227,7 @@ def _tell(args: argparse.Namespace, machine: Machine, found: Rebuilt) -> None:
             f"{name}: a state by code {one.code.hex()[:8]} from turn {one.first} on is kept aside{more}"
         )
     if found.fields:
-        rows = [[f"  {path}", was, now] for path, was, now in found.fields]
-        print_table([["", "present", "rebuilt"], *rows])
+        print_sides("present", "rebuilt", found.fields)
     else:
         say(f"{name}: the state is the same")
     if found.not_kept:

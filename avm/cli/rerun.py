@@ -10,12 +10,12 @@ from avm.cli import rerun_told
 from avm.cli.arguments import add_json
 from avm.cli.errors import REFUSED, Usage
 from avm.cli.output import STANDARD_OUTPUT, counted, print_json, say, warn, writing_to
-from avm.cli.times import parse_since
+from avm.cli.times import parse_since, utc
 from avm.machine.bundle import BundleRefused
 from avm.recording.crew import Swap
 from avm.recording.log import BadRecording, Segment, Told
-from avm.recording.rerun import Rerun, limits_of
-from avm.recording.text import patch_untrusted
+from avm.recording.rerun import NO_STATE, Rerun, limits_of
+from avm.recording.text import NUMBER, patch_untrusted
 from avm.recording.whatif import WhatIf
 from avm.run.files import bundle_of
 from avm.run.hands import Forks
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace, directory: object) -> int:
     changed = args.patch is not None or args.code is not None
     if (args.text is not None) + (args.from_text is not None) + changed > 1:
         raise Usage("one at a time: --text, --from-text, or what is to be changed")
+    if args.until is not None and (args.text is not None or args.from_text is not None):
+        raise Usage("--until goes with what is told again: a text has all of a recording")
     if args.machine is not None and args.code is None:
         raise Usage("--machine says whose --code is: name the file too")
     try:
@@ -71,6 +73,7 @@ def _rerun(args: argparse.Namespace, place: Path) -> int:
         cut = segment.cut
         if not goes_on:
             break
+    _check_begun(args.until, rerun)
     if args.json:
         print_json(rerun_told.as_json(rerun, cut))
     else:
@@ -95,19 +98,31 @@ def _tell(rerun: Rerun, segment: Segment) -> bool:
         raise BadRecording(f"{error}; {rerun_told.difference_of(rerun.found)}") from None
 
 
+def _check_begun(until: str | None, rerun: Rerun) -> None:
+    """That of nothing nothing differs would be no answer; BadRecording, Usage."""
+    if rerun.core is None or rerun.header is None:
+        raise BadRecording(f"{NO_STATE}: it was cut short before the first input")
+    if not rerun.inputs and not rerun.is_whole:
+        begins = f"with input {rerun.header.first:,}, {utc(rerun.began_ms)}"
+        raise Usage(f"--until {until}: nothing was told by then: the recording begins {begins}")
+
+
 def _until(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
-    if text.isdecimal():
+    if NUMBER.fullmatch(text):
         return {"until": int(text)}
-    return {"until_ms": parse_since(text, time.time_ns() // 1_000_000)}
+    try:
+        return {"until_ms": parse_since(text, time.time_ns() // 1_000_000)}
+    except Usage as error:
+        raise Usage(f"--until: {error}, or the number of an input") from None
 
 
 # What if.
 
 
 def _what_if(args: argparse.Namespace, place: Path) -> int:
-    patch = {} if args.patch is None else patch_untrusted(_lines(args.patch))
+    patch = {} if args.patch is None else _patch(args.patch)
     swap = None if args.code is None else _swap(args.code, args.machine)
     limits = limits_of(next(recording_in(place)))
     hands = Forks(limits, NEW_CODE_TURNS * limits.turn_s)
@@ -129,6 +144,16 @@ def _what_if(args: argparse.Namespace, place: Path) -> int:
     return REFUSED if what_if.lives.first else 0
 
 
+def _patch(file: str) -> dict[int, Told | None]:
+    try:
+        found = patch_untrusted(_lines(file))
+    except BadRecording as error:
+        raise BadRecording(f"{file}: {error}") from None
+    if not found:
+        raise BadRecording(f"{file}: there is no input in it: NUMBER TIME NAME {{arguments}}")
+    return found
+
+
 def _swap(file: str, machine: str | None) -> Swap:
     bundle = bundle_of(file)
     return Swap(bundle.hash, bundle.encode(), machine or Path(file).stem)
@@ -138,7 +163,7 @@ def _lines(file: str) -> list[str]:
     try:
         return Path(file).read_text().splitlines()
     except UnicodeDecodeError:
-        raise BadRecording(f"{file}: it is no text") from None
+        raise BadRecording("it is no text") from None
 
 
 # As text.
@@ -157,8 +182,12 @@ def _text(args: argparse.Namespace, place: Path) -> int:
 
 
 def _from_text(args: argparse.Namespace, place: Path) -> int:
-    with writing_to(place):
-        segments, items = from_text(_lines(args.from_text), place)
+    try:
+        lines = _lines(args.from_text)
+        with writing_to(place):
+            segments, items = from_text(lines, place)
+    except BadRecording as error:
+        raise BadRecording(f"{args.from_text}: {error}") from None
     if args.json:
         print_json({"segments": segments, "items": items})
     else:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from avm.cli.errors import DAMAGED, REFUSED
-from avm.cli.ls import print_table
+from avm.cli.ls import print_sides, print_table
 from avm.cli.output import counted, print_json, say
 from avm.cli.state import progress_of
 from avm.host.state import Machine
@@ -54,11 +54,7 @@ def show(name: str, found: Compared) -> None:
             say(f"{name}: {counted(found.turns, 'turn')}, {same}{since}{some}")
     else:
         say(f"{name}: {found.difference}")
-        rows = [
-            ["", "recorded", "now"],
-            *([f"  {path}", was, now] for path, was, now in found.fields),
-        ]
-        print_table(rows)
+        print_sides("recorded", "now", found.fields)
         differ = counted(found.turns_differing, "differs", "differ")
         where = f"{differ}, in {counted(found.messages_differing, 'message')}"
         say(f"{name}: of {counted(found.turns, 'turn')}{since} {where}{some}")

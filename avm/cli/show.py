@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Prints the machine; capability texts only as JSON."""
     with Reader.open(directory) as reader, reader.reading():
         machine = reader.machine(args.machine)
-        shown = _shown(reader, machine, reader.labels(host_of(directory)))
+        shown = _shown(reader, machine, labels_of(reader, directory))
         names = reader.names(machine)
         if args.json:
             keys = keys_of(reader, directory)
@@ -58,6 +58,18 @@ def host_of(directory: Directory) -> bytes:
         return directory.host_address()
     except KeysRefused:
         return b""
+
+
+def origin_of(directory: Directory) -> bytes:
+    """The address of the host that a fork is of; none where the directory is no fork's."""
+    if not directory.fork_file.exists():
+        return b""
+    return host_of(Directory(directory.path.parent.parent))
+
+
+def labels_of(reader: Reader, directory: Directory) -> Labels:
+    """What capabilities and addresses are called in a host's store, or in a fork's."""
+    return reader.labels(host_of(directory), origin_of(directory))
 
 
 def text_of(cap: Cap, keys: Keyring) -> str:

@@ -42,7 +42,7 @@ from avm.host.scheduler import Queue
 from avm.host.spans import Span, Spans
 from avm.host.state import Host
 from avm.limits import Limits
-from caps.certificate import Certificate, Terms
+from caps.certificate import Certificate, Renewal, Terms
 from caps.identity import Endpoint, Identity, parse_identity_untrusted
 
 _STATE = (
@@ -77,7 +77,7 @@ _OTHERS = (
     *(passage.Move, passage.Willing, passage.Ready, passage.Fetch, passage.Piece),
     *(passage.Landed, passage.Moved, exchange.Want, exchange.Peers),
     *(channel.Open, channel.Mark, channel.Offer, channel.Part, channel.Told, channel.Again),
-    *(channel.Gone, channel.End, Certificate, Terms, Endpoint),
+    *(channel.Gone, channel.End, Certificate, Renewal, Terms, Endpoint),
 )
 _ACTS = (
     *(acts.Needs, acts.Loading, acts.Signal, acts.Snapshot),
@@ -99,6 +99,14 @@ def _make_keyring(keys: Any, *known: Any) -> Keyring:
     return keys.knowing(*known)
 
 
+def _make_buffer(_given: object, body: object) -> bytearray:
+    if type(body) is not bytes:
+        raise BadGraph("bytes that are none")
+    return bytearray(body)
+
+
+# What comes in parts of another host, or out of a file.
+BUFFER = Made(bytearray, lambda one: (bytes(one),), _make_buffer)
 IDENTITY = Made(
     Identity,
     lambda one: (one.to_bytes(),),
@@ -113,7 +121,7 @@ DEADLINES = Made(
 
 @cache
 def _form(also: tuple[type, ...]) -> Form:
-    return Form((*CLASSES, *also), [IDENTITY, KEYRING, DEADLINES])
+    return Form((*CLASSES, *also), [BUFFER, IDENTITY, KEYRING, DEADLINES])
 
 
 def dump_host(host: Host, also: Sequence[type] = ()) -> bytes:

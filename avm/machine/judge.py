@@ -92,10 +92,11 @@ def _takes_two(expect: Callable[..., Any]) -> bool:
 
 
 def _line(error: BaseException, limits: Limits) -> str:
-    """The exception and the last line of the file that it came from."""
+    """The exception and the last line of a file that it came from; code that was made has no file."""
     lines = trace(error, limits.traceback_bytes).splitlines()
-    said = next((line for line in lines[1:] if line and not line.startswith(" ")), "")
-    where = [line for line in lines if line.startswith('  File "')]
+    begin = 1 if lines[0].startswith("Traceback") else 0
+    said = next((line for line in lines[begin:] if line and not line.startswith(" ")), "")
+    where = [line for line in lines if line.startswith('  File "') and '"<' not in line]
     place = ""
     if where:
         file, _, rest = where[-1].removeprefix('  File "').partition('"')

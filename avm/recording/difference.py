@@ -132,10 +132,12 @@ def first_apart(was: list[Any], now: list[Any]) -> tuple[int, Any, Any]:
 
 
 def deep(where: str, was: Any, now: Any) -> Difference:
-    """The first difference of two plain values: looks into lists of one length, and into bytes that hold such."""
+    """The first difference of two plain values: looks into lists of one length, maps of the same keys, and
+    bytes that hold such.
+    """
     for _ in range(DEPTH_MAX):
         if type(was) is bytes and type(now) is bytes:
-            old, new = _opened(was), _opened(now)
+            old, new = _inside(was), _inside(now)
             if old is None or new is None or old == new:
                 was, now = _atoms(was, now)
                 break
@@ -145,6 +147,9 @@ def deep(where: str, was: Any, now: Any) -> Difference:
         ):
             at, was, now = first_apart(was, now)
             where = f"{where}[{at}]"
+        elif type(was) is dict and type(now) is dict and was.keys() == now.keys():
+            key = next(key for key in was if was[key] != now[key])
+            was, now, where = was[key], now[key], f"{where}[{_text(key)}]"
         else:
             break
     return Difference(where, shown(was), shown(now))
@@ -172,6 +177,24 @@ def _opened(body: Any) -> Any:
     return found if type(found) is list else None
 
 
+def _inside(body: bytes) -> Any:
+    """The array or the map that bytes hold; else None."""
+    opened = _opened(body)
+    return _map_in(body) if opened is None else opened
+
+
+def _map_in(body: bytes) -> dict[Any, Any] | None:
+    """What bytes hold that are a CBOR map, to the last byte; else None."""
+    if not body or not 0xA0 <= body[0] <= 0xBB:
+        return None
+    try:
+        found = cbor2.loads(body, max_depth=DEPTH_MAX)
+        same = cbor2.dumps(found) == body
+    except (cbor2.CBORError, ValueError, TypeError, RecursionError):
+        return None
+    return found if same and type(found) is dict else None
+
+
 def shown(value: Any) -> str:
     """A plain value in a few words."""
     text = _text(value)
@@ -184,10 +207,18 @@ def _text(value: Any) -> str:
             opened = _opened(value)
             if opened is not None:
                 return _text(opened)
+        inside = _map_in(value)
+        if inside is not None:
+            return _text(inside)
         rest = "" if len(value) <= HEX_MAX else f".. ({len(value):,} bytes)"
         return f"h'{value[:HEX_MAX].hex()}'{rest}"
     if type(value) is list:
         if CUT in value[:1]:
             return f"{value[1]:,} bytes of digest {value[2].hex()}"
         return "[" + ", ".join(map(_text, value)) + "]"
+    if type(value) is cbor2.CBORTag:
+        return f"{value.tag}({_text(value.value)})"
+    if type(value) is dict:
+        pairs = (f"{_text(key)}: {_text(one)}" for key, one in value.items())
+        return "{" + ", ".join(pairs) + "}"
     return NAMED[value] if value is None or type(value) is bool else repr(value)

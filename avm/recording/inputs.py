@@ -296,6 +296,8 @@ FUNCTIONS = (
     _function("concluded", doubt.concluded, Param("span", SPAN), Param("found", FOUND)),
 )
 
+# Those that tell what the host's clock says, first of what they are told.
+CLOCKS = ("tick", "hear_clock")
 INPUTS = {one.name: one for one in (*METHODS, *FUNCTIONS)}
 BY_FUNCTION = {one.function: one for one in FUNCTIONS}
 # Read and never change what the core decides: told again, they would say the same.

@@ -14,11 +14,13 @@ from avm.host.keys import Keyring
 from avm.host.saved import dump_host, load_core_untrusted
 from avm.limits import Limits
 from avm.recording.difference import Difference, between_outputs
-from avm.recording.inputs import INPUTS
+from avm.recording.inputs import CLOCKS, INPUTS
 from avm.recording.log import VERSION, BadRecording, End, Header, Item, Segment, State, Stored, Told
 from avm.recording.outputs import output_of, raised
 from avm.recording.parts import Absent
 from caps.errors import CapsError, Malformed
+
+NO_STATE = "the recording does not begin with what the core knew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +108,13 @@ class Rerun:
             self.found = Found(self.last, "segment", self.core.host.now_ms, difference)
 
     def _is_over(self, told: Told) -> bool:
-        if self.until is not None and told.n > self.until:
-            return True
-        host = None if self.core is None else self.core.host
-        return self.until_ms is not None and host is not None and host.now_ms > self.until_ms
+        return is_over(told, self.until, self.until_ms, self.core)
 
     def tell(self, told: Told) -> None:
         """Tells one input, and compares."""
         core = self.core
         if core is None:
-            raise BadRecording("the recording does not begin with what the core knew")
+            raise BadRecording(NO_STATE)
         self.first = self.first or told.n
         self.last = told.n
         self.inputs += 1
@@ -125,6 +124,16 @@ class Rerun:
         if now != told.output:
             found = between_outputs(told.output, now)
             self.found = Found(told.n, told.name, core.host.now_ms, found)
+
+
+def is_over(told: Told, until: int | None, until_ms: int | None, core: Core | None) -> bool:
+    """Whether an input is beyond a number, or a time of the host's clock, which inputs tell it."""
+    if until is not None and told.n > until:
+        return True
+    if until_ms is None or core is None:
+        return False
+    now_ms = told.arguments[0] if told.name in CLOCKS and told.arguments else 0
+    return core.host.now_ms > until_ms or (type(now_ms) is int and now_ms > until_ms)
 
 
 def _known(core: Core) -> bytes:
@@ -164,7 +173,7 @@ def limits_of(segment: Segment) -> Limits:
             check(item, None)
         if isinstance(item, State):
             return core_of(item).host.limits
-    raise BadRecording("the recording does not begin with what the core knew")
+    raise BadRecording(NO_STATE)
 
 
 def answer(core: Core, told: Told) -> list[Any]:

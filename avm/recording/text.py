@@ -11,12 +11,13 @@ TIME is what the host's clock said, to be read; it is the inputs `tick` and `hea
 alone, each in the place of that number, and `NUMBER gone` for one that is left out.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from avm.recording.inputs import INPUTS, Input
+from avm.recording.inputs import CLOCKS, INPUTS, Input
 from avm.recording.jsontext import from_json, from_text, to_text
 from avm.recording.log import (
     BadRecording,
@@ -36,7 +37,7 @@ from caps.errors import CapsError, Malformed
 
 SEGMENT, STATE, MACHINE, END, GONE, ALSO = "segment", "state", "machine", "end", "gone", "also"
 OUTPUT = "="
-CLOCKS = ("tick", "hear_clock")
+NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 class Teller:
@@ -114,7 +115,7 @@ def items_untrusted(lines: Iterable[str]) -> Iterator[Item]:
             if waiting is not None:
                 yield told_untrusted([*waiting[1:], from_text(rest)])
                 waiting = None
-            elif word.isdecimal():
+            elif NUMBER.fullmatch(word):
                 waiting = (number, *_input_untrusted(word, rest))
             else:
                 yield _other_untrusted(word, rest)
@@ -161,7 +162,7 @@ ROWS: dict[str, tuple[type, Callable[[list[Any]], Item]]] = {
 
 
 def _other_untrusted(word: str, rest: str) -> Item:
-    if word == END and rest.isdecimal():
+    if word == END and NUMBER.fullmatch(rest):
         return End(int(rest))
     if word not in ROWS:
         raise Malformed(f"a line does not begin with {word[:40]!r}")
@@ -181,7 +182,7 @@ def patch_untrusted(lines: Iterable[str]) -> dict[int, Told | None]:
         if not word or word == OUTPUT or word.startswith("#"):
             continue
         try:
-            if not word.isdecimal():
+            if not NUMBER.fullmatch(word):
                 raise Malformed(
                     "a patch has inputs alone: NUMBER TIME NAME {arguments}, or NUMBER gone"
                 )

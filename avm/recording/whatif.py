@@ -18,7 +18,7 @@ from avm.recording.inputs import INPUTS
 from avm.recording.log import BadRecording, End, Header, Item, State, Stored, Told
 from avm.recording.outputs import output_of
 from avm.recording.parts import Absent
-from avm.recording.rerun import attempt, check, core_of
+from avm.recording.rerun import NO_STATE, attempt, check, core_of, is_over
 from caps.errors import Malformed
 
 # So often workers, commits and their effects are gone through at one tick, before it is given up.
@@ -96,14 +96,12 @@ class WhatIf:
         self.lives.end()
 
     def _is_over(self, told: Told) -> bool:
-        host = None if self.core is None else self.core.host
-        is_late = self.until_ms is not None and host is not None and host.now_ms > self.until_ms
-        return is_late or (self.until is not None and told.n > self.until)
+        return is_over(told, self.until, self.until_ms, self.core)
 
     def _tell(self, told: Told) -> None:
         core = self.core
         if core is None:
-            raise BadRecording("the recording does not begin with what the core knew")
+            raise BadRecording(NO_STATE)
         if self.at_start:
             self.at_start = False
             self.crew.resume(core.host)

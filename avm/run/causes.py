@@ -13,7 +13,7 @@ from avm.host.journal import Entry
 from avm.host.state import Machine
 from avm.machine.frames import channel_name
 from avm.run.moments import entry_at
-from avm.run.reading import Reader
+from avm.run.reading import NoSuchTurn, Reader
 from avm.run.senders import Search, Way
 
 STEPS_MAX = 1_000
@@ -52,21 +52,33 @@ class Trail:
 
 @dataclass(slots=True)
 class Causes:
-    """The journals of one host, looked through for what led to what; `host` is its address."""
+    """The journals of one host, looked through for what led to what; `host` is its address.
+
+    In a fork `origin` is that of the host that it is of, whose word is in the turns before.
+    """
 
     reader: Reader
     host: bytes
+    origin: bytes = b""
 
     def of_turn(self, machine: Machine, turn: int, depth: int = STEPS_MAX) -> Trail:
         """The line that leads to a turn; raises NoSuchTurn, StoreDamaged."""
         return self._followed(None, [Step(machine, turn, self._took(machine, turn))], depth)
 
     def of_batch(self, way: Way, depth: int = STEPS_MAX) -> Trail:
-        """The line that leads to a batch that was sent from here."""
+        """The line that leads to a batch that was sent from here; raises NoSuchTurn, StoreDamaged."""
         found = self._sent(way)
         if isinstance(found, End):
+            self._check_number(way)
             return Trail(way, (), found)
         return self._followed(way, [found], depth)
+
+    def _check_number(self, way: Way) -> None:
+        """Whether so many batches were sent, as far as the channel is there to say so; NoSuchTurn."""
+        channel = self.reader.channel(way.sender, way.receiver)
+        if channel is not None and way.seq > channel.sent:
+            why = f"there is no batch {way.seq} on that channel"
+            raise NoSuchTurn(f"{why}: the newest is {channel.sent}")
 
     def _followed(self, begins: Way | None, steps: list[Step], depth: int) -> Trail:
         while True:
@@ -95,9 +107,10 @@ class Causes:
     def _asked_for(self, entry: Entry, machine: Machine) -> Way:
         """What a machine began with: a client's word, or the batch in which a factory asked the host."""
         sender, given = entry["sender"], input_of(entry)
-        if given is not None and given.channel == channel_name(sender, self.host):
-            # Each such batch has one message: of one with more no machine is made.
-            return Way(sender, self.host, given.ordinal + 1)
+        for host in (self.host, self.origin):
+            if given is not None and given.channel == channel_name(sender, host):
+                # Each such batch has one message: of one with more no machine is made.
+                return Way(sender, host, given.ordinal + 1)
         return Way(sender, machine.address, 0)
 
     def _own_word(self, step: Step) -> str:
@@ -106,7 +119,7 @@ class Causes:
 
     def _sent(self, way: Way, taken: Entry | None = None) -> Step | End:
         """The turn by which a batch was sent; `taken` is the entry of the turn that took it."""
-        if way.sender == self.host:
+        if way.sender in (self.host, self.origin):
             return End(HOST, way)
         machine = next((m for m in self.reader.machines() if m.address == way.sender), None)
         if machine is None:

@@ -196,6 +196,9 @@ class Directory:
 
     def _in_use(self, pid: str) -> str:
         whose = f"pid {pid}" if pid else "another process"
+        if self.fork_file.exists():
+            why = f"the fork {self.path.name} is being asked by {whose}"
+            return f"{why}: try again when that has ended"
         command = f"avm-host --dir {quote(os.fspath(self.path))} stop"
         return f"{self.path} is in use by {whose}; `{command}` stops it"
 

@@ -24,6 +24,7 @@ from avm.host.operate import refuse
 from avm.host.state import Machine
 from avm.run.backup import back_up
 from avm.run.directory import Directory
+from avm.run.files import none_at
 from avm.run.operator import Answer, NotDone
 from avm.run.parts import bytes_in, text_in
 from avm.store.errors import StoreError
@@ -62,7 +63,7 @@ class Filing:
         if verb == "backup":
             self._start(self._back_up, path, self._locked(params.get("keys", b"")), answer)
         elif not _is_file(path):
-            raise NotDone(f"{path}: there is no such file", NONSENSE)
+            raise NotDone(f"{path}: {none_at(str(path))}", NONSENSE)
         else:
             self._start(self._import, path, text_in(params["name"]), request())
         self._busy += 1

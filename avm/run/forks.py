@@ -4,11 +4,13 @@ Beside the journey. A fork is a directory like a host's, with a store and keys o
 there opens nowhere else, and no host runs on it. So nothing that happens in a fork has an effect.
 """
 
+import fcntl
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from avm.errors import AvmError
 from avm.run.directory import Directory
 from avm.run.forking import KEY_BYTES, Copy
 from avm.run.reading import Reader
-from avm.store.files import ON_DISK
+from avm.store.files import ON_DISK, make_own_directory
 from avm.store.sqlite import SqliteStore
 from caps.errors import Malformed
 from caps.jsonform import parse
@@ -98,12 +100,40 @@ def make(
 ) -> Fork:
     """Makes a fork of machines as they were after their turns, whole or not at all; ForkRefused."""
     assert NAME.fullmatch(name), "whoever takes a name from outside checks it"
+    make_own_directory(ON_DISK, directory.forks)
+    os.chmod(directory.forks, 0o700)
+    with _one_at_a_time(directory.forks):
+        return _make(directory, reader, name, chosen, waiting, at_ms)
+
+
+@contextmanager
+def _one_at_a_time(place: Path) -> Iterator[None]:
+    """Forks are made one after the other, for what is begun has one name; ForkRefused."""
+    fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            why = "another fork is being made"
+            raise ForkRefused(f"{why}: try again when it is done") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def _make(
+    directory: Directory,
+    reader: Reader,
+    name: str,
+    chosen: Mapping[int, int],
+    waiting: bool,
+    at_ms: int,
+) -> Fork:
     if (directory.forks / name).exists():
         raise ForkRefused(f"there is a fork {name}: give another --name, or `fork rm {name}` first")
     part = Directory(directory.forks / f".{name}.new")
     shutil.rmtree(part.path, ignore_errors=True)
     part.create()
-    os.chmod(directory.forks, 0o700)
     try:
         copy = Copy(reader, chosen, waiting, part.keyring(os.urandom))
         store = SqliteStore.create_or_open(part.store)

@@ -175,8 +175,11 @@ class Reader:
         """The addresses of the clients the store knows."""
         return [key[0] for key, _body in self._rows("client")]
 
-    def labels(self, host: bytes = b"") -> Labels:
-        """What capabilities and addresses are called in this store, `host` being the host's."""
+    def labels(self, host: bytes = b"", origin: bytes = b"") -> Labels:
+        """What capabilities and addresses are called in this store, `host` being the host's.
+
+        In a fork `origin` is that of the host that it is of, whose word is in the turns before.
+        """
         machines = self.machines()
         named = {
             cap: f"{machine.name}.{name}"
@@ -192,7 +195,8 @@ class Reader:
         clients = {
             key[0]: str(cbor2.loads(body)[2]) or "client" for key, body in self._rows("client")
         }
-        return Labels({one.address: one.name for one in machines}, clients, named, host)
+        known = {one.address: one.name for one in machines} | ({origin: "host"} if origin else {})
+        return Labels(known, clients, named, host)
 
     # Journal, snapshots, code
 

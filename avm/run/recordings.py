@@ -22,6 +22,11 @@ def segments_in(place: Path) -> list[Path]:
     """The segments of a recording, in order; BadRecording where the directory cannot be read."""
     try:
         return sorted(one for one in place.iterdir() if NAME.fullmatch(one.name))
+    except FileNotFoundError:
+        made = f"`avm-host run --record {place}` makes one"
+        raise BadRecording(f"{place}: there is no such directory: {made}") from None
+    except NotADirectoryError:
+        raise BadRecording(f"{place} is a file: a recording is a directory of segments") from None
     except OSError as error:
         raise BadRecording(f"{place}: {error.strerror}") from None
 
@@ -98,6 +103,8 @@ def write_text(place: Path, to: Path | None) -> int:
         return 0
     if to.exists():
         raise BadRecording(f"{to} exists: name another file")
+    if not to.parent.is_dir():
+        raise BadRecording(f"{to.parent} is no directory: make it, or name another file")
     part = to.with_name(f"{to.name}.new")
     count = 0
     try:
@@ -118,6 +125,8 @@ def from_text(lines: Iterable[str], place: Path) -> tuple[int, int]:
     """
     if place.exists():
         raise BadRecording(f"{place} exists: name another directory")
+    if not place.parent.is_dir():
+        raise BadRecording(f"{place.parent} is no directory: make it, or name another place")
     part = place.with_name(f"{place.name}.new")
     part.mkdir(mode=DIRECTORY_MODE)
     count = 0

@@ -24,10 +24,13 @@ from avm.sim.plan import (
 from avm.sim.scene import Scene, Site
 
 MS_US = 1_000
+HOST_FIELDS = ("host", "other", "source", "target", "hosts", "sources", "targets")
 
 
 def begin(scene: Scene, fault: Fault, number: int) -> None:
-    """A fault begins; `number` is its place in the plan."""
+    """A fault begins; `number` is its place in the plan. BadPlan where it is of a host that is none."""
+    for name in hosts_of(fault):
+        _site(scene, name)
     scene.note(FaultBegan(fault))
     scene.counts[f"fault {type(fault).__name__}"] += 1
     lasts_ms = getattr(fault, "ms", None)
@@ -40,6 +43,15 @@ def begin(scene: Scene, fault: Fault, number: int) -> None:
         wires.look_at_paths(scene)
     elif isinstance(fault, ClockDrift):
         _drift(scene, fault.host)
+
+
+def hosts_of(fault: Fault) -> list[str]:
+    """The hosts that a fault names."""
+    found: list[str] = []
+    for field in HOST_FIELDS:
+        named = getattr(fault, field, ())
+        found += [named] if isinstance(named, str) else named
+    return found
 
 
 def end(scene: Scene, fault: Fault) -> None:
@@ -128,5 +140,6 @@ def _reroute(scene: Scene, site: Site, fault: Nat) -> None:
 
 def _site(scene: Scene, name: str) -> Site:
     if name not in scene.names:
-        raise BadPlan(f"there is no host {name}")
+        there = ", ".join(scene.names) or "none"
+        raise BadPlan(f"there is no host {name}; there are: {there}")
     return scene.sites[scene.names[name]]

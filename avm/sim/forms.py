@@ -238,6 +238,7 @@ def _handle(_given: Given, reference: int | str) -> Capability:
 
 _VALUES = (Map, Failed, Linear, Affine, Relevant)
 _MADE = (
+    saved.BUFFER,
     saved.IDENTITY,
     saved.DEADLINES,
     Made(Keyring, lambda keys: (keys.address, *keys.known()), _keyring),

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avm.host.core import Core
-from avm.recording.difference import between_outputs
+from avm.recording.difference import between_outputs, deep
 from avm.recording.inputs import FUNCTIONS, INPUTS, METHODS, READS, REQUIRED
 from avm.recording.jsontext import from_text, to_text
 from avm.recording.log import (
@@ -33,7 +33,9 @@ from avm.recording.outputs import short
 from avm.recording.packing import packed
 from avm.recording.rerun import Rerun
 from avm.recording.text import Teller, items_untrusted, patch_untrusted
+from caps.codec import encode_content
 from caps.errors import Malformed
+from caps.map import Map
 from tests.sim.recordings import of_counter, of_lives, of_orchard
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -269,3 +271,20 @@ def test_a_difference_is_named_down_to_a_value_in_a_frame() -> None:
     assert found.where == "effect 1, Say frame" and found.was.startswith("20,000 bytes of digest ")
     found = between_outputs([["raised", "KeyError", "x"], [], None], [None, [], None])
     assert str(found) == "the call: recorded KeyError: x, now no error"
+
+
+def test_p03_a_difference_in_a_map_is_named_by_its_key() -> None:
+    def said(cents: int) -> bytes:
+        return encode_content(Map({"who": "ann", "cents": cents, "why": {"n": (1, cents)}}))[0]
+
+    other = encode_content(Map({"who": "ann"}))[0]
+    digest = b"\xa2" + bytes(range(31))
+    assert str(deep("input", [b"", said(10)], [b"", said(70)])) == (
+        "input[1]['why']['n'][1]: recorded 10, now 70"
+    )
+    assert str(deep("input", said(10), other)) == (
+        "input: recorded {'who': 'ann', 'why': {'n': [1, 10]}, 'cents': 10}, now {'who': 'ann'}"
+    )
+    assert str(deep("row", b"\x80", b"\x81\x01")) == "row: recorded [], now [1]"
+    assert str(deep("row", b"\xa0", said(1))).startswith("row: recorded {}, now {'who': 'ann', ")
+    assert str(deep("digest", digest, digest[::-1])).startswith("digest: recorded h'a20001")

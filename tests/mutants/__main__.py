@@ -24,6 +24,7 @@ from tests.mutants import (
     making,
     meetings,
     oracle,
+    past,
     patterns,
     recording,
     refusing,
@@ -58,6 +59,7 @@ NEWEST = (
     *hostkey.FAULTS,
     *hostkeyshown.FAULTS,
     *about.FAULTS,
+    *past.FAULTS,
 )
 ALL = (
     *FAULTS,

@@ -371,7 +371,8 @@ def test_a_machines_life(shell: Shell) -> None:
     shell.ok("edit", "tot", json.dumps(state))
     assert shell.total() == [9, 4]
     assert shell("edit", "tot", "{")[0] == 2
-    shell.ok("prune", "tot", "--keep", "1")
+    kept = shell.ok("prune", "tot", "--keep", "1")
+    assert kept == "tot keeps its turns from 6 on: what its newest snapshot needs stays\n"
     shell.ok("halt", "tot")
     code, _, err = shell("send", "tot.add", "1")
     assert code == 1 and "undelivered" in one_line(err)

@@ -200,7 +200,7 @@ def test_what_is_no_recording_or_not_one_of_ours_is_told_in_a_line(there: Elsewh
     lines = text_of(there)
     (path,) = (there.path / "rec").iterdir()
     cases = {
-        ("nowhere",): "nowhere: No such file or directory",
+        ("nowhere",): "nowhere: there is no such directory: `avm-host run --record ",
         ("rec", "--code", "nowhere.py"): "nowhere.py: there is no such file",
         ("rec", "--code", str(MACHINES / "tot.py"), "--machine", "no"): "no machine no took a turn",
         ("rec", "--text", "text"): "exists: name another file",
@@ -213,6 +213,54 @@ def test_what_is_no_recording_or_not_one_of_ours_is_told_in_a_line(there: Elsewh
     path.write_bytes(b"".join(map(pack, [replace(header, avm="9.9"), *items])))
     code, _, err = there("rec")
     assert code == 2 and "avm-host 9.9 recorded it, and this is" in one_line(err)
+
+
+def test_p03_a_rerun_of_nothing_is_no_answer(there: Elsewhere) -> None:
+    (path,) = (there.path / "rec").iterdir()
+    cases = {
+        (
+            "--until",
+            "0",
+        ): "--until 0: nothing was told by then: the recording begins with input 1, ",
+        ("--until", "-1"): "--until: '-1' is no time: write 10m, 2h, 7d, 2026-01-31 or "
+        "2026-01-31T12:00:00Z, or the number of an input",
+        (
+            "--text",
+            "--until",
+            "5",
+        ): "--until goes with what is told again: a text has all of a recording",
+        ("--text", "no/text"): f"{there.path}/no is no directory: make it, or name another file",
+    }
+    for words, why in cases.items():
+        code, out, err = there("rec", *words)
+        assert (code, out) == (2, "") and one_line(err).startswith(f"avm-host: {why}"), err
+    path.write_bytes(path.read_bytes()[:30])
+    code, out, err = there("rec")
+    assert (code, out) == (2, "") and one_line(err) == (
+        "avm-host: the recording does not begin with what the core knew: "
+        "it was cut short before the first input\n"
+    )
+    code, out, err = there("rec/" + path.name)
+    assert code == 2 and err.endswith(" is a file: a recording is a directory of segments\n")
+
+
+def test_what_is_wrong_in_a_text_or_a_patch_is_told_with_the_file_and_the_line(
+    there: Elsewhere,
+) -> None:
+    cases = {
+        "": "there is no input in it: NUMBER TIME NAME {arguments}",
+        "def x": "line 1: a patch has inputs alone: NUMBER TIME NAME {arguments}, or NUMBER gone",
+        "9" * 5000 + " gone": "line 1: a patch has inputs alone: "
+        "NUMBER TIME NAME {arguments}, or NUMBER gone",
+        "5 gone\n5 gone": "line 2: input 5 stands here twice",
+    }
+    for text, why in cases.items():
+        (there.path / "patch").write_text(text)
+        code, out, err = there("rec", "--patch", "patch")
+        assert (code, out, err) == (2, "", f"avm-host: patch: {why}\n")
+    code, out, err = there("other", "--from-text", "patch")
+    assert (code, out) == (2, "") and not (there.path / "other").exists()
+    assert err == "avm-host: patch: line 1: an input is NUMBER TIME NAME {arguments}\n"
 
 
 def test_p04_two_hosts_that_speak_are_recorded_and_told_again(tmp_path: Path) -> None:

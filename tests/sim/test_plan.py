@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 
 from avm.sim.chance import Chance
 from avm.sim.drawing import WEIGHTS, draw
-from avm.sim.plan import FAULTS, WORDS, BadPlan, Crash, Fault, Plan, parse_plan_untrusted
+from avm.sim.plan import (
+    FAULTS,
+    WORDS,
+    Asymmetric,
+    BadPlan,
+    BreakLinks,
+    Clog,
+    Crash,
+    Fault,
+    Loss,
+    Partition,
+    Plan,
+    parse_plan_untrusted,
+)
+from avm.sim.world import World
 from tests.sim.grove import Grove
 from tests.sim.plans import plans
 
@@ -117,3 +131,23 @@ def vectors() -> dict[str, Any]:
         "chance": {"seed": 11, "drawn": [chance.draw() for _ in range(4)]},
         "drawn": {"seed": 5, "plan": json.loads(draw(5, HOSTS, 20.0).to_text())},
     }
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Crash(0, "c"),
+        Partition(0, 1_000, ("a", "c")),
+        Asymmetric(0, 1_000, ("a",), ("c",)),
+        Loss(0, 1_000, 0.5, ("c",)),
+        Clog(0, 1_000, "a", "c", 1_000),
+        BreakLinks(0, "a", "c"),
+    ],
+)
+def test_a_fault_of_a_host_that_is_none_is_told_when_it_begins(fault: Fault) -> None:
+    world = World(1, dht=False)
+    world.add_host("a")
+    world.add_host("b")
+    world.inject(fault)
+    with pytest.raises(BadPlan, match=r"^there is no host c; there are: a, b$"):
+        world.run(1)
