@@ -43,11 +43,19 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if args.verb == "locate" and not found["records"]:
         raise CliError(f"nobody knows where {args.address[:SHOWN]}.. is")
     if args.verb == "drain" and found["owes"]:
-        raise NoAnswer(f"{found['owes']} batches still wait for hosts that do not answer")
+        raise NoAnswer(_still_owed(found["owes"]))
     if args.verb == "drain" and found["moving"]:
         moving = counted(found["moving"], "machine")
         raise NoAnswer(f"{moving} still on the way to another host: `avm-host ls`")
     return 0
+
+
+def _still_owed(count: int) -> str:
+    """What a host that is stopped now keeps for others."""
+    batches = counted(count, "batch", "batches")
+    still = "still waits" if count == 1 else "still wait"
+    why = "`avm-host channels` has why; `avm-host stop` keeps what waits in the store"
+    return f"{batches} {still} for other hosts: {why}"
 
 
 def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any], float]:
@@ -75,16 +83,20 @@ def _links(links: list[Mapping[str, Any]], _args: argparse.Namespace) -> None:
 def _locate(found: Mapping[str, Any], args: argparse.Namespace) -> None:
     if args.trace:
         for step in found["steps"]:
-            took = "no answer" if step["took_ms"] is None else f"{step['took_ms']} ms"
-            note = f" ({step['note']})" if step["note"] else ""
-            head = f"  path {step['path']} hop {step['hop']}: {step['endpoint']}"
-            say(f"{head}: {step['outcome']}, {took}, {step['records']} records{note}")
+            say(_step(step))
     for record in found["records"]:
         until = datetime.fromtimestamp(record["expiry_ms"] / 1000, UTC).isoformat("T", "seconds")
         where = ", ".join(record.get("endpoints", ())) or f"at host {record['host']}"
         order = f"incarnation {record['incarnation']}, sequence {record['sequence']}"
         say(f"{where}; {order}; signed, until {until}")
-    say(f"{found['requests']} requests in {found['took_ms']} ms")
+    say(f"{counted(found['requests'], 'request')} in {found['took_ms']} ms")
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    head = f"  path {step['path']} hop {step['hop']}: {step['endpoint']}: {step['outcome']}"
+    took = "" if step["took_ms"] is None else f", {step['took_ms']} ms"
+    came = f", {counted(step['records'], 'record')}" if step["took_ms"] is not None else ""
+    return f"{head}{took}{came}" + (f": {step['note']}" if step["note"] else "")
 
 
 def _drain(found: Mapping[str, Any], _args: argparse.Namespace) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 from avm.host import deciding
 from avm.host.cases import Claim, Contradiction, Decision
 from avm.host.core import Core
+from avm.host.delays import delay_of
 from avm.host.peers import Pair
-from avm.host.state import Channel
+from avm.host.state import Channel, Machine
 from avm.run.operator import NotDone
-from avm.run.parts import text_in
+from avm.run.parts import bytes_in, text_in
 
 ACTS = {"restart": deciding.restart_channel, "accept": deciding.accept_channel}
 
@@ -31,6 +32,11 @@ class Channels:
                 return self._list()
             case "cases":
                 return self._cases()
+            case "why":
+                delay = delay_of(
+                    self._core.host, (bytes_in(params["sender"]), bytes_in(params["receiver"]))
+                )
+                return {"why": delay.why, "stuck": delay.is_stuck}
             case "restart" | "accept" as act:
                 ends = text_in(params["sender"]), text_in(params["receiver"])
                 self._decide(act, *ends, request)
@@ -53,17 +59,23 @@ class Channels:
         number = outgoing.link if outgoing is not None else incoming.link if incoming else 0
         link = host.links.get(number)
         last = channel.sent if is_out else channel.received
+        delay = delay_of(host, pair)
+        own = host.owner(channel.sender if is_out else channel.receiver)
         cases = host.cases
         claims = [*cases.of_address(pair[0]), *cases.of_address(pair[1])]
         return {
             "sender": channel.sender.hex(),
             "receiver": channel.receiver.hex(),
             "way": "out" if is_out else "in",
+            "machine": own.name if isinstance(own, Machine) else None,
             "host": link.peer.hex() if link is not None else None,
+            "at": link.peer.hex() if link is not None else delay.host.hex() or None,
             "sent" if is_out else "received": last,
             "taken": channel.taken,
             "waiting": last - channel.taken,
             "room": max(0, outgoing.room - channel.taken) if outgoing is not None else None,
+            "why": delay.why or None,
+            "stuck": delay.is_stuck,
             "frozen": channel.frozen or None,
             "evidence": channel.evidence.hex() or None,
             "decisions": [_decision(one) for one in cases.of_channel(*pair)],
