@@ -143,7 +143,7 @@ class Call:
             self._offer(link)
         link.pump(STEP_S if self._again_at is None else BUSY_S)
         if not link.came and not self._known:
-            self._delay.look(link)
+            self._delay.look(link, monotonic())
         found: Encoded | None = None
         while link.came:
             found = self._take(link, link.came.popleft()) or found
@@ -185,6 +185,8 @@ class Call:
             case "refused":
                 fail(why, words[1])
             case "undelivered":
-                fail(why, self._because(words[0] if words else "its machine did not take it in time"))
+                fail(
+                    why, self._because(words[0] if words else "its machine did not take it in time")
+                )
             case _:
                 fail(why)

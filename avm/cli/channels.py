@@ -83,10 +83,9 @@ def _show(channels: list[Mapping[str, Any]]) -> None:
 def _remedy(channel: Mapping[str, Any]) -> str:
     """What may be decided on a frozen channel."""
     ends = f"{channel['sender'][:SHOWN]} {channel['receiver'][:SHOWN]}"
-    restart = f"`avm-host channels restart {ends}` here and at the other host begins it anew"
-    if channel["way"] == "in":
-        return f"frozen: {restart}"
-    return f"frozen: `avm-host channels accept {ends}` goes on from where the other host stands; {restart}"
+    if "accept" in channel["acts"]:
+        return f"frozen: `avm-host channels accept {ends}` goes on from where its other end stands"
+    return f"frozen: `avm-host channels restart {ends}` at both hosts begins it anew"
 
 
 def _show_cases(cases: list[Mapping[str, Any]]) -> None:

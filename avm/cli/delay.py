@@ -4,10 +4,9 @@ Step 1 of the journey, for whoever waits at its other end.
 """
 
 from dataclasses import dataclass
-from time import monotonic
+from typing import Any, Protocol
 
 from avm.cli.errors import CliError
-from avm.cli.link import Link
 from avm.cli.output import warn
 
 # After so long without a word the host is asked, and then again as often.
@@ -15,6 +14,17 @@ QUIET_S = 2.0
 EACH_S = 5.0
 ASK_S = 5.0
 WHERE = "`avm-host channels` shows when that changes"
+
+
+class Asked(Protocol):
+    """The connection to the host."""
+
+    @property
+    def address(self) -> bytes:
+        """The command's own address there."""
+
+    def ask(self, verb: str, params: dict[str, Any], wait_s: float) -> Any:
+        """What the host answers its operator; CliError."""
 
 
 @dataclass(slots=True)
@@ -26,29 +36,27 @@ class Delay:
     why: str = ""
     is_stuck: bool = False
     _told: str = ""
-    _asked_at: float = 0.0
+    _again_at: float = 0.0
 
-    def heard(self) -> None:
+    def heard(self, now_s: float) -> None:
         """There was a word of the host: it goes on."""
-        self.quiet_since, self.why, self.is_stuck = monotonic(), "", False
+        self.quiet_since, self.why, self.is_stuck = now_s, "", False
 
-    @property
-    def quiet_s(self) -> float:
+    def quiet_s(self, now_s: float) -> float:
         """For how long there was none."""
-        return monotonic() - self.quiet_since
+        return now_s - self.quiet_since
 
-    def look(self, link: Link, is_last: bool = False) -> None:
-        """Asks why, where it is time or the last one, and tells what is new."""
-        now = monotonic()
-        if not is_last and (self.quiet_s < QUIET_S or now - self._asked_at < EACH_S):
+    def look(self, link: Asked, now_s: float) -> None:
+        """Asks why, where it is time, and tells what is new."""
+        if self.quiet_s(now_s) < QUIET_S or now_s < self._again_at:
             return
-        self._asked_at = now
+        self._again_at = now_s + EACH_S
         try:
             ends = {"sender": link.address, "receiver": self.receiver}
             found = link.ask("channels", {"act": "why", **ends}, ASK_S)
         except CliError:  # one without a network, or who is gone: that is told elsewhere
             return
         self.why, self.is_stuck = str(found["why"]), bool(found["stuck"])
-        if self.why and self.why != self._told and not is_last:
+        if self.why and self.why != self._told:
             self._told = self.why
             warn(f"avm-host: waiting: {self.why}; {WHERE}")

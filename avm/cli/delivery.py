@@ -129,7 +129,7 @@ class Delivery:
         self._offer()
         readable = self._link.pump(self._wait_s(), fd if sending.wants_lines else None)
         if self._link.came or not sending.unknown:
-            self._delay.heard()
+            self._delay.heard(monotonic())
         else:
             self._look()
         while self._link.came:
@@ -138,8 +138,9 @@ class Delivery:
 
     def _look(self) -> None:
         """Tells why nothing is taken at another host; NoAnswer where that lasts for too long."""
-        self._delay.look(self._link)
-        if not self._delay.is_stuck or self._delay.quiet_s < self._timeout_s:
+        now_s = monotonic()
+        self._delay.look(self._link, now_s)
+        if not self._delay.is_stuck or self._delay.quiet_s(now_s) < self._timeout_s:
             return
         self._link.end()
         raise NoAnswer(f"unknown: {self._delay.why}; {KEPT}")
@@ -227,9 +228,12 @@ def mark_of(route: Route, link: Link, timeout_s: float = MARK_S) -> Start:
         received, taken, position, verdicts = _standing(route, link, monotonic() + MARK_S)
         if received <= taken:
             return start_at(taken, position, verdicts)
-        delay.look(link)
-        if delay.quiet_s > (timeout_s if delay.is_stuck else MARK_S):
-            waiting = f"{counted(received - taken, 'batch', 'batches')} of an earlier run not taken yet"
+        now_s = monotonic()
+        delay.look(link, now_s)
+        if delay.quiet_s(now_s) > (timeout_s if delay.is_stuck else MARK_S):
+            waiting = (
+                f"{counted(received - taken, 'batch', 'batches')} of an earlier run not taken yet"
+            )
             where = "`avm-host ls` shows whether the machine is suspended"
             raise NoAnswer(f"{waiting}: {delay.why or where}; {KEPT}")
         sleep(POLL_S)

@@ -15,6 +15,7 @@ from caps.identity import parse_address
 
 ASK_S = 60.0
 SHOWN = 12
+DIGITS = 64
 DRAIN_TEXT = "seconds to wait for other hosts (default 60)"
 
 
@@ -23,7 +24,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     if parser.prog.endswith(" drain"):
         parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=DRAIN_TEXT)
     if parser.prog.endswith(" locate"):
-        parser.add_argument("address", metavar="ADDRESS", help="64 hexadecimal digits")
+        parser.add_argument(
+            "address", metavar="ADDRESS", help="an address, its start, or a machine's name"
+        )
         parser.add_argument("--trace", action="store_true", help="show each step of the lookup")
     add_json(parser)
 
@@ -41,7 +44,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     else:
         SHOW[args.verb](found, args)
     if args.verb == "locate" and not found["records"]:
-        raise CliError(f"nobody knows where {args.address[:SHOWN]}.. is")
+        lonely = "" if found["requests"] else ", for nobody could be asked: `avm-host dht table`"
+        raise CliError(f"nobody knows where {found['address'][:SHOWN]}.. is{lonely}")
     if args.verb == "drain" and found["owes"]:
         raise NoAnswer(_still_owed(found["owes"]))
     if args.verb == "drain" and found["moving"]:
@@ -61,7 +65,10 @@ def _still_owed(count: int) -> str:
 def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any], float]:
     """What the host is asked, and how long it may take."""
     if args.verb == "locate":
-        return "locate", {"address": parse_address(args.address)}, ASK_S
+        wanted: bytes | str = args.address
+        if len(args.address) == DIGITS:
+            wanted = parse_address(args.address)
+        return "locate", {"address": wanted}, ASK_S
     if args.verb == "drain":
         check_seconds("--timeout", args.timeout)
         return "drain", {"timeout_ms": round(args.timeout * 1000)}, args.timeout + ASK_S

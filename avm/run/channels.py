@@ -78,9 +78,17 @@ class Channels:
             "stuck": delay.is_stuck,
             "frozen": channel.frozen or None,
             "evidence": channel.evidence.hex() or None,
+            "acts": self._acts(channel),
             "decisions": [_decision(one) for one in cases.of_channel(*pair)],
             "contradicted": [_contradiction(one) for one in claims],
         }
+
+    def _acts(self, channel: Channel) -> list[str]:
+        """What the operator may decide on a channel that is frozen."""
+        if not channel.frozen:
+            return []
+        accept = [] if deciding.why_not_accept(self._core.host, channel) else ["accept"]
+        return [*accept, "restart"]
 
     def _cases(self) -> list[dict[str, Any]]:
         cases = self._core.host.cases
@@ -90,17 +98,25 @@ class Channels:
         ]
         return sorted(rows, key=lambda row: int(row["at_ms"]))
 
+    def _start_of(self, text: str) -> str:
+        """The address of a machine here by its name, or what an address begins with."""
+        machine = self._core.host.names.get(text)
+        return text if machine is None else machine.address.hex()
+
     def _decide(self, act: str, sender: str, receiver: str, request: Callable[[], int]) -> None:
+        starts = self._start_of(sender), self._start_of(receiver)
         found = [
             pair
             for pair, channel in self._core.host.channels.items()
             if (channel.frozen or channel.digest)
-            and pair[0].hex().startswith(sender)
-            and pair[1].hex().startswith(receiver)
+            and pair[0].hex().startswith(starts[0])
+            and pair[1].hex().startswith(starts[1])
         ]
         if len(found) != 1:
-            what = f"{len(found)} channels to other hosts have ends that begin so"
-            raise NotDone(f"{what}: `avm-host channels --json` has the whole addresses")
+            what = "several channels" if found else "no channel"
+            have = "have" if found else "has"
+            ends = f"{what} to other hosts {have} ends that begin with {sender} and {receiver}"
+            raise NotDone(f"{ends}: `avm-host channels --json` has the whole addresses")
         (pair,) = found
         self._note(f"channel.{act}", sender=pair[0].hex(), receiver=pair[1].hex())
         self._core.do(ACTS[act], request(), *pair)

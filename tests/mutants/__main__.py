@@ -24,6 +24,7 @@ from tests.mutants import (
     making,
     meetings,
     oracle,
+    others,
     patterns,
     recording,
     refusing,
@@ -58,6 +59,7 @@ NEWEST = (
     *hostkey.FAULTS,
     *hostkeyshown.FAULTS,
     *about.FAULTS,
+    *others.FAULTS,
 )
 ALL = (
     *FAULTS,
