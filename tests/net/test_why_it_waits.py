@@ -71,7 +71,10 @@ def test_a_route_that_is_wrong_is_told_by_what_is_wrong_with_it(pair: Pair) -> N
     (row,) = [one for one in asked(shell, "peers") if one["host"] == other]
     assert row["failed_at"] == {at: what}
     assert f"abababababab: {what}" in shell.ok("peers").splitlines()
-    known = route_of(pair.here).partition("@")[0]
+    route = route_of(pair.here)
+    known = route.partition("@")[0]
+    shell.ok("peers", "dial", route)
+    shell.ok("peers", "drop", known)
     assert shell.ok("peers", "dial", known[:8]) == f"{known[:12]}.. is linked\n"
     assert "nobody knows" not in shell.ok("locate", "tot")
     code, _, err = shell("locate", "nowhere")
