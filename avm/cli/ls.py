@@ -10,6 +10,7 @@ from avm.run.directory import Directory
 from avm.run.reading import Reader
 
 SHOWN = 8
+HOST_SHOWN = 12
 COLUMNS = ("name", "address", "status", "turns", "waiting", "failed", "code")
 
 
@@ -66,6 +67,8 @@ def _leaving(one: Leaving, waiting: dict[bytes, int]) -> dict[str, object]:
 
 def _row(one: dict[str, object]) -> list[str]:
     cut = {"address", "code"}
+    if one.get("to"):
+        one = {**one, "status": f"{one['status']} to {str(one['to'])[:HOST_SHOWN]}"}
     return [str(one[name])[:SHOWN] if name in cut else str(one[name]) for name in COLUMNS]
 
 

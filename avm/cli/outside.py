@@ -9,7 +9,7 @@ from avm.cli.arguments import add_json, check_seconds
 from avm.cli.errors import CliError, NoAnswer
 from avm.cli.link import Link, fresh_key
 from avm.cli.ls import print_table
-from avm.cli.output import counted, print_json, say
+from avm.cli.output import counted, print_json, say, shown_while
 from avm.run.directory import Directory
 from caps.identity import parse_address
 
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     verb, params, wait_s = _request(args)
     link = Link.open(directory, fresh_key())
     try:
-        found = link.ask(verb, params, wait_s)
+        with shown_while(WAITS[verb]):
+            found = link.ask(verb, params, wait_s)
     finally:
         link.end()
     if args.json:
@@ -111,6 +112,11 @@ def _drain(found: Mapping[str, Any], _args: argparse.Namespace) -> None:
         say("nothing is under way or owed to other hosts: `avm-host stop`")
 
 
+WAITS = {
+    "links": "the host is asked",
+    "locate": "the network is asked",
+    "drain": "what is owed to other hosts is delivered",
+}
 SHOW: dict[str, Callable[[Any, argparse.Namespace], None]] = {
     "links": _links,
     "locate": _locate,

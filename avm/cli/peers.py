@@ -9,7 +9,7 @@ from avm.cli.arguments import add_json, add_word
 from avm.cli.errors import REFUSED, CliError, Usage
 from avm.cli.link import ask
 from avm.cli.ls import print_table
-from avm.cli.output import print_json, say
+from avm.cli.output import print_json, say, shown_while
 from avm.run.directory import Directory
 from caps.identity import parse_route
 
@@ -55,7 +55,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
 def _dial(directory: Directory, params: Mapping[str, Any]) -> Any:
     """Has a host dialed; where that is in vain, the error says also why."""
     try:
-        return ask(directory, "peers", dict(params), ASK_S)
+        with shown_while(f"host {params['host'][:SHOWN]} is dialed"):
+            return ask(directory, "peers", dict(params), ASK_S)
     except CliError as error:
         if error.code != REFUSED:
             raise

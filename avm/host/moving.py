@@ -153,7 +153,9 @@ def link_lost(host: Host, peer: bytes) -> None:
         elif asked.to == peer:
             del host.moves.asked[address]
             refuse(
-                host, asked.request, f"{peer.hex()[:12]}.. cannot be reached; nothing has changed"
+                host,
+                asked.request,
+                f"{peer.hex()[:12]}.. cannot be reached (`avm-host peers` has why); nothing has changed",
             )
     go_on(host, peer)
 

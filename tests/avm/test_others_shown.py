@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from avm.cli import channels, outside, peers, status
+from avm.cli import channels, ls, outside, peers, status
 from avm.cli.delay import EACH_S, QUIET_S, Delay
 from avm.cli.errors import CliError
+from avm.cli.output import shown_while
 from avm.link.interface import Why
 from avm.run.failures import FAILURES_MAX, Failures
 from tests.avm.test_status_shown import STATUS
@@ -202,3 +203,15 @@ def test_a_host_without_an_answer_tells_nothing(capsys: Show) -> None:
     host.why = None
     delay.look(host, 10.0)
     assert host.asked == 1 and not delay.why and not capsys.readouterr().err
+
+
+def test_a_machine_on_its_way_is_listed_with_the_host_that_it_goes_to() -> None:
+    listed = {"name": "tot", "address": ONE, "status": "moving", "turns": 3, "waiting": 0}
+    row = ls._row({**listed, "failed": 0, "code": TWO, "to": THREE})
+    assert row == ["tot", "1f1f1f1f", "moving to 3d3d3d3d3d3d", "3", "0", "0", "2e2e2e2e"]
+
+
+def test_what_is_waited_for_is_shown_to_a_person_only(capsys: Show) -> None:
+    with shown_while("host 3d is dialed"):
+        pass
+    assert capsys.readouterr() == ("", "")
