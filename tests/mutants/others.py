@@ -3,6 +3,7 @@
 from tests.mutants.faults import Fault
 
 DELAYS = "tests/sim/test_delays.py"
+TWICE = "tests/sim/test_moving_twice.py"
 SHOWN = "tests/avm/test_others_shown.py"
 
 FAULTS = [
@@ -35,5 +36,14 @@ FAULTS = [
         "        if self.why and self.why != self._told:\n",
         "        if self.why:\n",
         f"{SHOWN}::test_why_nothing_is_taken_is_told_once_for_each_reason",
+    ),
+    Fault(
+        "of a machine that was moved twice at once the other host is said to say that it is gone",
+        "avm/host/moving.py",
+        "        if machine is None:\n"
+        '            refuse(host, asked.request, gone_by(host.moves, address.hex()) or "it is gone")\n',
+        "        if machine is None:\n"
+        '            refuse(host, asked.request, "the other host says: it is gone")\n',
+        f"{TWICE}::test_who_moves_a_machine_that_is_moved_already_is_told_where_to",
     ),
 ]
