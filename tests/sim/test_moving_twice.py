@@ -10,6 +10,9 @@ def refused_after(steps: int) -> str:
     """What the second command hears that comes so many steps after the first; empty where it is too late."""
     town = Town()
     town.trust(town.far, town.here)
+    town.give(town.far, 1)
+    town.give(town.there, 2)
+    town.net.settle()
     first = town.begin(to=town.there)
     for _ in range(steps):
         if not town.net.step() or "pouch" not in town.here.core.host.names:
