@@ -1,6 +1,7 @@
 """`peers`: the hosts that the running host knows; dials, drops, bans and trusts them."""
 
 import argparse
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from caps.identity import parse_route
 ACTS = ("ls", "dial", "drop", "ban", "unban", "trust", "distrust")
 ASK_S = 60.0
 SHOWN = 12
+HEXADECIMAL = re.compile("[0-9a-f]{1,64}")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         what = "ROUTE" if args.act == "dial" else "HOST"
         hint = "`avm-host peers` lists them" if args.act != "ls" else "there is no HOST with ls"
         raise Usage(f"`avm-host peers {args.act} {what}`: {hint}")
-    if args.act == "dial" and "@" in args.host:
+    if args.act == "dial" and not HEXADECIMAL.fullmatch(args.host):
         parse_route(args.host)
     params: dict[str, Any] = {"act": args.act}
     if args.host is not None:
