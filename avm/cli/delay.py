@@ -6,8 +6,8 @@ Step 1 of the journey, for whoever waits at its other end.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from avm.cli.errors import CliError
 from avm.cli.output import warn
+from avm.errors import AvmError
 
 # After so long without a word the host is asked, and then again as often.
 QUIET_S = 2.0
@@ -24,7 +24,7 @@ class Asked(Protocol):
         """The command's own address there."""
 
     def ask(self, verb: str, params: dict[str, Any], wait_s: float) -> Any:
-        """What the host answers its operator; CliError."""
+        """What the host answers its operator; AvmError."""
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Delay:
         try:
             ends = {"sender": link.address, "receiver": self.receiver}
             found = link.ask("channels", {"act": "why", **ends}, ASK_S)
-        except CliError:  # one without a network, or who is gone: that is told elsewhere
+        except AvmError:  # no network, a host that is gone, nobody who may ask: told elsewhere
             return
         self.why, self.is_stuck = str(found["why"]), bool(found["stuck"])
         if self.why and self.why != self._told:

@@ -9,7 +9,9 @@ from avm.cli import channels, ls, outside, peers, status
 from avm.cli.delay import EACH_S, QUIET_S, Delay
 from avm.cli.errors import CliError
 from avm.cli.output import shown_while
+from avm.errors import AvmError
 from avm.link.interface import Why
+from avm.run.errors import DirectoryRefused
 from avm.run.failures import FAILURES_MAX, Failures
 from tests.avm.test_status_shown import STATUS
 
@@ -173,6 +175,7 @@ class Host:
     def __init__(self) -> None:
         self.why: Mapping[str, Any] | None = {"why": "", "stuck": False}
         self.asked = 0
+        self.error: AvmError = CliError("this host is in no network")
 
     def ask(self, verb: str, params: Mapping[str, Any], _wait_s: float) -> Any:
         """What a link is asked."""
@@ -180,7 +183,7 @@ class Host:
         assert params == {"act": "why", "sender": b"me", "receiver": b"you"}
         self.asked += 1
         if self.why is None:
-            raise CliError("this host is in no network")
+            raise self.error
         return self.why
 
 
@@ -202,7 +205,9 @@ def test_a_host_without_an_answer_tells_nothing(capsys: Show) -> None:
     host, delay = Host(), Delay(b"you", 0.0)
     host.why = None
     delay.look(host, 10.0)
-    assert host.asked == 1 and not delay.why and not capsys.readouterr().err
+    host.error = DirectoryRefused("operator.cap cannot be read")
+    delay.look(host, 20.0)
+    assert host.asked == 2 and not delay.why and not capsys.readouterr().err
 
 
 def test_a_machine_on_its_way_is_listed_with_the_host_that_it_goes_to() -> None:
