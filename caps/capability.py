@@ -8,7 +8,7 @@ proof is replaced by its keyed hash over the caveat (the macaroon construction, 
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TypeAlias
 
@@ -24,6 +24,7 @@ from caps.caveats import (
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed, Mistyped, NotAValue, TooBig
 from caps.identity import ADDRESS_BYTES
+from caps.light import dataclass
 
 PROOF_BYTES = 16
 GENERATION_MAX = shape.U32_MAX
@@ -49,7 +50,7 @@ _COMMON_NAME = re.compile(r"[a-z][a-z0-9-]*~")
 _STRAY = re.compile(r"[^A-Za-z0-9_-]")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True)
 class SealedCapability:
     """A capability as it leaves its host.
 

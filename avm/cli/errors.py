@@ -22,6 +22,10 @@ class Usage(CliError):
     code = USAGE
 
 
+class NoValue(CliError):
+    """The bytes that came as a content are none."""
+
+
 class NoHost(CliError):
     """No host is running there."""
 

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 from avm.cli.arguments import add_json, check_key, check_seconds
-from avm.cli.errors import Lost, Usage
+from avm.cli.errors import Lost, NoValue, Usage
 from avm.cli.link import Link, fresh_key, reopen
 from avm.cli.output import print_json, print_text, say, warn
 from avm.cli.values import Holder, wire_text
@@ -91,7 +91,11 @@ class Ear:
         _kind, sender, seq, messages = frame
         if seq > self._last.get(sender, 0):
             for _ask, _context, body, wires in messages:
-                print_text(self._holder.to_json(self._holder.decode(body, wires)))
+                try:
+                    print_text(self._holder.to_json(self._holder.decode(body, wires)))
+                except NoValue as error:
+                    warn(f"avm-host: a message of {sender.hex()[:8]} is passed over: {error}")
+                    continue
                 self.printed += 1
             self._last[sender] = seq
         self.link.write([protocol.GOT, sender, seq])

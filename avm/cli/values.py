@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from avm.cli.errors import CliError, Usage
+from avm.cli.errors import CliError, NoValue, Usage
 from avm.cli.link import ask
 from avm.cli.output import safe
 from avm.host.refer import COMMONS
@@ -102,8 +102,11 @@ class Holder:
         return body, [self.wire_of(cap) for cap in caps]
 
     def decode(self, body: bytes, wires: Sequence[bytes]) -> Value:
-        """The value of a message's content."""
-        return decode_content_untrusted(body, [self.hold(wire) for wire in wires])
+        """The value of a message's content; NoValue for what no honest host sends."""
+        try:
+            return decode_content_untrusted(body, [self.hold(wire) for wire in wires])
+        except Malformed as error:
+            raise NoValue(f"what came is no value: {error}") from None
 
     def to_json(self, value: Value) -> str:
         """The JSON text of a value, on one line that a terminal can show."""

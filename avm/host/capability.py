@@ -101,10 +101,13 @@ def reply_until_ms(cap: Cap) -> int | None:
 
 
 def may_be_reply(cap: Cap) -> bool:
-    """Whether it is a reply of an ask, as far as that is seen here; its bytes were read before."""
+    """Whether it is a reply of an ask, as far as that is seen here, or `NULL`: nobody has asked.
+
+    The bytes of a sealed one were read before.
+    """
     if type(cap) is Sealed:
         return kind_of_wire(cap.wire) == (AFFINE, True)
-    return type(cap) is Reply
+    return type(cap) is Reply or cap == NULL
 
 
 def kind_of(cap: Cap) -> int:

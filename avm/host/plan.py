@@ -8,7 +8,16 @@ from typing import Any
 
 from avm.host import commons
 from avm.host.batch import Batch, Said
-from avm.host.capability import Cap, Local, Named, Reply, Sealed, address_of, reply_until_ms
+from avm.host.capability import (
+    Cap,
+    Local,
+    Named,
+    Reply,
+    Sealed,
+    address_of,
+    may_be_reply,
+    reply_until_ms,
+)
 from avm.host.capability import to_bytes as cap_bytes
 from avm.host.outbox import make_ready, send, size_of
 from avm.host.refer import from_reference, wire_bytes
@@ -107,7 +116,7 @@ def _plan_send(host: Host, flight: Flight, plan: Plan, row: list[Any]) -> int:
 def _may_reply(machine: Machine, reply: Cap) -> bool:
     if type(reply) is Local:
         return reply.address == machine.address and not reply.caveats
-    return type(reply) is Named or reply_until_ms(reply) is not None
+    return may_be_reply(reply)
 
 
 def open_ask(machine: Machine, plan: Plan, said: Said, deadline_ms: int) -> Said:

@@ -24,6 +24,7 @@ from caps.capability import (
 )
 from caps.caveats import parse_caveat_untrusted
 from caps.codec import decode_content_untrusted, encode_content
+from caps.errors import Malformed
 from caps.slots import Common, Foreign, Narrowed
 from caps.value import Capability, Failed, Value, freeze
 
@@ -355,7 +356,12 @@ class Client:
             return
         self._taken.add((sender, seq))
         for ask, context, body, wires in messages:
-            content = self.decode(body, wires)
+            try:
+                content = self.decode(body, wires)
+            except Malformed:  # no honest host sends that; an ask has its outcome all the same
+                if ask is None:
+                    continue
+                content = Failed("rejected", "the answer is no value")
             if ask is None:
                 self.heard.append((sender, self.decode(context, []), content))
             elif ask not in self._own or not is_told_twice(content):

@@ -17,6 +17,7 @@ from avm.host.effects import Mark
 from avm.host.sender import Sender, is_told_twice
 from caps.caveats import parse_caveat_untrusted
 from caps.codec import decode_content_untrusted, encode_content
+from caps.errors import Malformed
 from caps.slots import Common, Foreign, Narrowed
 from caps.value import Capability, Failed, Value, freeze
 
@@ -288,7 +289,12 @@ class Client:
         self.taken.add((batch.sender, batch.seq))
         for said in batch.messages:
             handles = [self.hold(cap) for cap in said.caps]
-            content = decode_content_untrusted(said.content, handles)
+            try:
+                content = decode_content_untrusted(said.content, handles)
+            except Malformed:  # no honest host sends that; an ask has its outcome all the same
+                if type(said.to) is not Reply:
+                    continue
+                content = Failed("rejected")
             if type(said.to) is Reply:
                 if said.to.ask in self.own and is_told_twice(content):
                     continue

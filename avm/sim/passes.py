@@ -6,6 +6,7 @@ and a client for what it says.
 
 from avm.host.core import Core
 from avm.host.effects import Deliver, Verdict
+from avm.host.state import Machine
 from avm.sim import routes, ways, wires
 from avm.sim.coming import Boot, Heard, Speak, Wake, WakeNode, Work, Write
 from avm.sim.events import (
@@ -144,9 +145,11 @@ def work(scene: Scene, site: Site, number: int) -> None:
     for _ in range(1 + scene.chance.below(AT_ONCE)):
         if not worker.frames or worker.hangs or number not in site.host.workers:
             break
+        # By what it is told a machine may leave.
+        there = dict(site.host.core.host.by_id) if worker.liar is not None else {}
         site.host.work(number)
         if worker.liar is not None:
-            _note_lies(scene, site, worker.liar)
+            _note_lies(scene, site, worker.liar, there)
     if number not in site.host.workers:
         scene.note(WorkerLost(site.name, number, len(worker.frames), "died"))
         scene.counts["worker died of a step"] += 1
@@ -154,9 +157,9 @@ def work(scene: Scene, site: Site, number: int) -> None:
         scene.counts["step that never ends"] += 1
 
 
-def _note_lies(scene: Scene, site: Site, liar: Liar) -> None:
+def _note_lies(scene: Scene, site: Site, liar: Liar, there: dict[int, Machine]) -> None:
     for number in liar.take_about():
-        machine = site.host.core.host.by_id.get(number)
+        machine = site.host.core.host.by_id.get(number) or there.get(number)
         scene.counts[f"worker lied: {liar.lie}"] += 1
         scene.note(Lied(site.name, b"" if machine is None else machine.address, liar.lie))
 

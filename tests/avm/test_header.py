@@ -31,7 +31,10 @@ RECEIVER = b"r" * 32
 TARGETS = [Sealed(RECEIVER, RECEIVER + bytes((number,)) * 50) for number in range(30)]
 OTHERS = [Sealed(b"o" * 32, b"o" * size) for size in (32, 100, 300)]
 KEYS = MachineKeys(b"k" * 32, b"o" * 32)
-BACK = [Sealed(b"o" * 32, to_wire(Reply(b"o" * 32, n, 10**12), lambda _: KEYS)) for n in (1, 300)]
+BACK: list[Cap] = [
+    NULL,
+    *(Sealed(b"o" * 32, to_wire(Reply(b"o" * 32, n, 10**12), lambda _: KEYS)) for n in (1, 300)),
+]
 MAX_BYTES = 1 << 20
 SIZES = st.sampled_from((0, 1, 23, 24, 255, 256, 70_000))
 
@@ -65,7 +68,7 @@ def no_keys(_address: bytes) -> None:
 
 
 def opened_untrusted(wire: bytes) -> Cap:
-    known = {one.wire: one for one in (*TARGETS, *OTHERS, *BACK)}
+    known: dict[bytes, Cap] = {to_wire(one, no_keys): one for one in (*TARGETS, *OTHERS, *BACK)}
     return known.get(wire, INVALID)
 
 
@@ -85,7 +88,7 @@ def slowly(messages: tuple[Said, ...]) -> bytes:
     rows: list[Row] = []
     for to, content, caps, reply in messages:
         wires = [cap.wire for cap in caps if isinstance(cap, Sealed)]
-        back = reply.wire if isinstance(reply, Sealed) else None
+        back = None if reply is None else to_wire(reply, no_keys)
         rows.append((targets.index(to), content, wires, back))
     return dumps_plain([[to.wire for to in targets if isinstance(to, Sealed)], rows])
 

@@ -11,6 +11,7 @@ from avm.testing import Client, Machine, Network, NotHere, World
 from caps import patterns
 
 COUNTER = Path(__file__).parents[2] / "examples" / "counter.py"
+AGENT = COUNTER.with_name("agent.py")
 CARETAKER = Path(str(patterns.__file__)).with_name("caretaker.py")
 GROUNDS = ["one host", "a network"]
 
@@ -168,3 +169,19 @@ def test_what_is_asked_long_after_the_last_message_has_all_of_its_time(ground: s
     client = world.client()
     world.advance(3_600)
     client.call(keeper.cap("keep"), keeper.cap("keep"), timeout_s=5)
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize("asks", [True, False])
+def test_w05_a_reply_that_is_passed_on_may_be_nobodys(ground: str, asks: bool) -> None:
+    """What is sent without asking has `NULL` for a reply, which goes on to the next host as well."""
+    world = made(ground)
+    agent, counter = world.machine(AGENT), world.machine(COUNTER)
+    client = world.client()
+    client.send(agent.cap("learn"), {"name": "counter", "cap": counter.cap("add")})
+    use = {"name": "counter", "content": 5}
+    if asks:
+        assert client.call(agent.cap("use"), use) == 5
+    else:
+        client.send(agent.cap("use"), use)
+    assert counter.state.total == 5

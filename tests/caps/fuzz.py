@@ -31,8 +31,8 @@ def run(seed: int, count: int) -> tuple[Counter[str], list[str]]:
 def main() -> int:
     """Runs the campaign; 1 when one was let in."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=EACH)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=EACH, help=f"how many ({EACH:,})")
+    parser.add_argument("--seed", type=int, default=1, help="the first of their seeds (1)")
     args = parser.parse_args()
     began, total, left, seed = time.monotonic(), Counter[str](), args.count, args.seed
     while left > 0:
@@ -44,6 +44,10 @@ def main() -> int:
             return 1
         left -= EACH
         seed += 1
+        if sys.stderr.isatty():
+            print(f"\r{total.total():,} of {args.count:,}", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
     for how, count in total.most_common():
         print(f"{count:>12,}  {how}")
     print(f"{total.total():,} refused, none let in, in {time.monotonic() - began:.1f} s")

@@ -9,6 +9,13 @@ BETWEEN = "tests/sim/test_kinds_between.py"
 
 FAULTS = [
     Fault(
+        "nobody's reply is none that another host may send",
+        "avm/host/capability.py",
+        "return type(cap) is Reply or cap == NULL",
+        "return type(cap) is Reply",
+        "tests/avm/test_testing_authority.py::test_w05_a_reply_that_is_passed_on_may_be_nobodys",
+    ),
+    Fault(
         "a reply of another host may be any capability",
         "avm/host/header.py",
         "(back is None or may_be_reply(back))",

@@ -19,7 +19,7 @@ from caps.capability import parse_text
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENTRY = Path(__file__).resolve().parent / "entry.py"
 MACHINES = Path(__file__).resolve().parent / "machines"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 POLL_S = 0.005
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from avm.plugin.session import Client
+from avm.run.directory import Directory
+from caps.capability import parse_text
 from tests.net.commands import commands
 from tests.net.hosts import MACHINES, ROOT, wait_until
 
@@ -268,6 +271,32 @@ def test_listen_prints_what_comes(shell: Shell) -> None:
     out, err = ear.communicate(timeout=WITHIN_S)
     assert ear.returncode == 0, err
     assert out.decode().splitlines() == ['{"a": [1, 2.5]}', '"hello"']
+
+
+def test_s06_what_is_no_value_is_passed_over_by_who_listens(shell: Shell) -> None:
+    """The host decodes no content: one that lies, or a worker, may send what is none."""
+    ear = shell.begin("listen", "door", "--count", "1")
+    assert ear.stdout is not None
+    wire = parse_text(ear.stdout.readline().decode().strip()).wire()
+    liar = Client(Directory(shell.directory), "liar")
+    liar.connect()
+    other = Client(Directory(shell.directory), "other")
+    other.connect()
+    to = [wire, other.wire(other.ear())]
+    for one in to:
+        place = liar.offer_raw([one], [[0, b"\xff", [], None]])
+        while place not in liar.settled:
+            liar.pump(0.02)
+        assert liar.send(one, "well") == ["applied"]
+    out, err = ear.communicate(timeout=WITHIN_S)
+    assert (ear.returncode, out) == (0, b'"well"\n')
+    sender = liar.address.hex()[:8]
+    why = "what came is no value: not CBOR of our kind"
+    assert err.decode().startswith(f"avm-host: a message of {sender} is passed over: {why}")
+    other.wait(lambda: other.heard)
+    assert [content for _sender, _name, content in other.heard] == ["well"]
+    liar.close()
+    other.close()
 
 
 def test_a_named_listener_hears_what_came_while_it_was_away(shell: Shell) -> None:

@@ -101,6 +101,14 @@ def test_a_machine_moves_only_where_its_host_is_trusted(tmp_path: Path) -> None:
         there.close()
 
 
+def has_moved(operator: Client, asked: dict[str, Any]) -> bool:
+    """Has a machine move; also where the machine is so busy that the link breaks meanwhile."""
+    try:
+        return bool(operator.operate("move", **asked)["incarnation"] > 1)
+    except OperatorRefused as error:
+        return "goes on while that host can be reached" in str(error)
+
+
 def test_c02_apples_are_neither_lost_nor_doubled_though_orchards_move_under_kill_9(
     hosts: list[RunningHost],
 ) -> None:
@@ -120,7 +128,7 @@ def test_c02_apples_are_neither_lost_nor_doubled_though_orchards_move_under_kill
             spread.work(rng.choice((0.0, 0.02, 0.05, 0.1)))
             spread.kill_and_start(hosts[rng.choice((home, to))], elsewhere=False)
         else:
-            moved += operators[home].operate("move", **asked)["incarnation"] > 1
+            moved += has_moved(operators[home], asked)
         spread.work(0.2)
     assert moved == 4
     operators = [one.client("operator") for one in hosts]

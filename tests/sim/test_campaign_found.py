@@ -26,6 +26,9 @@ from tests.sim.test_rows import Held, Steps
 STORIES = {
     212: "an offer came late by a link of before: that its verdict, long confirmed, was forgotten counted as a lie",
     380: "it was asked again whether a machine had landed, which had gone on since: that it had counted as a lie",
+    1237: "a purse that had been told to move before did so after all was still, and was looked for where it had been",
+    1431: "a worker that lied had a client given what is no value, by which it ended: it passes that over now",
+    2623: "of a machine that left by the very answer in which its worker lied, the lie was noted for nobody",
     638: "hosts were linked again and their nodes, which knew nobody any more, were told of nobody",
     773: "a client's ask fell due as its machine, which had come to its host, took it: it had two outcomes",
     979: "what was sent to a removed machine had the number of an ask that it had left open: that had none",

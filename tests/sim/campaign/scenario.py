@@ -86,15 +86,15 @@ class Scenario:
         for router in self.setting.routers:
             world.inject(router)
         world.run(10.0 if self.setting.routers else 1.0)
-        self.homes = [hosts[n % len(hosts)] for n in range(PURSES)]
+        homes = [hosts[n % len(hosts)] for n in range(PURSES)]
         share = TOKENS // PURSES
         made = [
             home.create(f"purse{n}", ModuleCode(purse), tuple(range(n * share, (n + 1) * share)))
-            for n, home in enumerate(self.homes)
+            for n, home in enumerate(homes)
         ]
         self.wires = wires = [
             {name: home.core.seal(cap) for name, cap in one.names.items()}
-            for home, one in zip(self.homes, made, strict=True)
+            for home, one in zip(homes, made, strict=True)
         ]
         self.clients = [
             world.client(hosts[n % len(hosts)], durable=n % 2 == 0)
@@ -104,7 +104,7 @@ class Scenario:
             [{name: client.hold(sealed(wire)) for name, wire in one.items()} for one in wires]
             for client in self.clients
         ]
-        for n, home in enumerate(self.homes):
+        for n, home in enumerate(homes):
             client = world.client(home)
             others = [client.hold(sealed(one["take"])) for i, one in enumerate(wires) if i != n]
             client.send(client.hold(sealed(wires[n]["meet"])), tuple(others))
@@ -205,6 +205,13 @@ class Scenario:
         found = [host for host in self.world.hosts if f"purse{n}" in host.core.host.names]
         return found[0] if found else None
 
+    def _found(self, n: int) -> SimHost:
+        """Where a purse lives, now that all has healed: it may still go where it was told to before."""
+        home = self._home(n)
+        if home is None:
+            raise Broken(f"purse{n} is nowhere")
+        return home
+
     def _say(self, left: int) -> int:
         """One client says something to one purse; how many messages."""
         c = self.chance.below(len(self.clients))
@@ -251,12 +258,8 @@ class Scenario:
         while self.passers.here:
             self.passers.go()
         world.quiet(A_WHILE_S)
-        self.homes = []
         for n in range(PURSES):
-            home = self._home(n)
-            hold(home is not None, f"purse{n} is nowhere")
-            assert home is not None
-            self.homes.append(home)
+            home = self._found(n)
             if home.machine(f"purse{n}").status is Status.SUSPENDED:
                 world.counts["suspended machine resumed"] += 1
                 home.resume(f"purse{n}")
@@ -319,7 +322,7 @@ class Scenario:
     def check(self) -> None:
         """Tokens, outcomes, bells, and all that must hold in any world."""
         self.invariants.quiet(self.world)
-        endings = [self._ending(n, home) for n, home in enumerate(self.homes)]
+        endings = [self._ending(n, self._found(n)) for n in range(PURSES)]
         judge_purses(endings, self.doubts, self.guests, self.world.counts)
         judge_clients(self.clients)
 
