@@ -6,6 +6,7 @@ from typing import Any
 
 from avm.cli import call_at, call_fork, values
 from avm.cli.arguments import add_fork, add_json, add_passphrase, check_seconds
+from avm.cli.delay import Delay
 from avm.cli.delivery import BUSY, TELL_BUSY_S
 from avm.cli.errors import Lost, NoAnswer, NoHost, Usage
 from avm.cli.link import Link, fresh_key, reopen
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     if isinstance(answer, Failed):
         if answer.why == "late":
             raise NoAnswer(call.late())
-        fail(answer.why, answer.detail)
+        fail(answer.why, call.because(answer))
     print_text(holder.to_json(answer))
     return 0
 
@@ -76,12 +77,13 @@ class Call:
         self._known = ""
         self._busy_since = 0.0
         self._told_busy = False
+        self._delay = Delay(self._receiver, monotonic())
 
     def run(self) -> Encoded:
         """The answer's body and capabilities; CliError for the outcomes that are known at once."""
         link = Link.open(self._directory, self._key)
         self._address = link.address
-        self._receiver = self._receiver or link.host
+        self._receiver = self._delay.receiver = self._receiver or link.host
         self._offer(link)
         try:
             while True:
@@ -114,10 +116,19 @@ class Call:
         link.write([protocol.MARK, self._receiver])
         return link
 
+    def because(self, outcome: Failed) -> str:
+        """Why it has this outcome; where its time ran out, also what it waited for."""
+        is_over = outcome.why in ("undelivered", "unknown")
+        return self._because(outcome.detail) if is_over else outcome.detail
+
     def late(self) -> str:
         """What is said where it was applied and no answer came: in which turn, if that is found."""
         turn = turn_of(self._directory, self._receiver, self._address, 1)
         return f"{LATE}: {turn}" if turn else LATE
+
+    def _because(self, detail: str) -> str:
+        """An outcome's detail, and at which other host it waited until then."""
+        return f"{detail}; {self._delay.why}: `avm-host channels`" if self._delay.why else detail
 
     def _fate(self, otherwise: str) -> str:
         return self.late() if self._known == LATE else self._known or otherwise
@@ -131,6 +142,8 @@ class Call:
         if self._again_at is not None and now >= self._again_at:
             self._offer(link)
         link.pump(STEP_S if self._again_at is None else BUSY_S)
+        if not link.came and not self._known:
+            self._delay.look(link, monotonic())
         found: Encoded | None = None
         while link.came:
             found = self._take(link, link.came.popleft()) or found
@@ -172,6 +185,8 @@ class Call:
             case "refused":
                 fail(why, words[1])
             case "undelivered":
-                fail(why, words[0] if words else "its machine did not take it in time")
+                fail(
+                    why, self._because(words[0] if words else "its machine did not take it in time")
+                )
             case _:
                 fail(why)

@@ -63,18 +63,29 @@ def _show(channels: list[Mapping[str, Any]]) -> None:
     if not channels:
         say("no channels to other hosts")
         return
-    rows = [["sender", "receiver", "way", "taken", "waiting", "host", "state"]]
+    rows = [["sender", "receiver", "way", "machine", "taken", "waiting", "host", "state"]]
     cases = 0
     for one in channels:
-        state = one["frozen"] or ("open" if one["host"] else "no link")
-        ends = [one["sender"][:SHOWN], one["receiver"][:SHOWN], one["way"]]
+        state = one["why"] or one["frozen"] or ("open" if one["host"] else "no link")
+        ends = [one["sender"][:SHOWN], one["receiver"][:SHOWN], one["way"], one["machine"] or "-"]
         counts = [str(one["taken"]), str(one["waiting"])]
-        rows.append([*ends, *counts, (one["host"] or "-")[:SHOWN], state])
+        rows.append([*ends, *counts, (one["at"] or "-")[:SHOWN], state])
         cases += len(one["decisions"]) + len(one["contradicted"])
     print_table(rows)
+    for one in channels:
+        if one["frozen"]:
+            say(_remedy(one))
     if cases:
         say(f"{counted(cases, 'decision or contradiction', 'decisions and contradictions')}"
             " of them: `avm-host channels cases`")  # fmt: skip
+
+
+def _remedy(channel: Mapping[str, Any]) -> str:
+    """What may be decided on a frozen channel."""
+    ends = f"{channel['sender'][:SHOWN]} {channel['receiver'][:SHOWN]}"
+    if "accept" in channel["acts"]:
+        return f"frozen: `avm-host channels accept {ends}` goes on from where its other end stands"
+    return f"frozen: `avm-host channels restart {ends}` at both hosts begins it anew"
 
 
 def _show_cases(cases: list[Mapping[str, Any]]) -> None:

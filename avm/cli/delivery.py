@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import Any
 
+from avm.cli.delay import Delay
 from avm.cli.errors import CliError, Lost, NoAnswer, NoHost
 from avm.cli.lines import Source
 from avm.cli.link import Link, fresh_key, reopen
-from avm.cli.output import warn
+from avm.cli.output import counted, warn
 from avm.cli.sending import AGAIN_S, Bad, Line, Offer, Sending, Start, start_at
 from avm.run import protocol
 from avm.run.directory import Directory
@@ -23,6 +24,7 @@ MARK_S = 60.0
 POLL_S = 0.05
 TELL_BUSY_S = 2.0
 BUSY = "avm-host: the host takes nothing now, it has no room or drains: waiting"
+KEPT = "the host keeps what was sent, until its time is over: `avm-host channels`"
 PROBE = 1 << 62
 NULL_BODY = b"\xf6"
 
@@ -76,6 +78,7 @@ class Delivery:
         self._busy_since = 0.0
         self._told_busy = False
         self._marked = True
+        self._delay = Delay(route.receiver, monotonic())
         self.malformed: CliError | None = None
 
     def run(self, source: Source | None, parse: Parse) -> None:
@@ -125,9 +128,22 @@ class Delivery:
             sending.flush()
         self._offer()
         readable = self._link.pump(self._wait_s(), fd if sending.wants_lines else None)
+        if self._link.came or not sending.unknown:
+            self._delay.heard(monotonic())
+        else:
+            self._look()
         while self._link.came:
             self._take(self._link.came.popleft())
         return readable
+
+    def _look(self) -> None:
+        """Tells why nothing is taken at another host; NoAnswer where that lasts for too long."""
+        now_s = monotonic()
+        self._delay.look(self._link, now_s)
+        if not self._delay.is_stuck or self._delay.quiet_s(now_s) < self._timeout_s:
+            return
+        self._link.end()
+        raise NoAnswer(f"unknown: {self._delay.why}; {KEPT}")
 
     def _wait_s(self) -> float:
         until = [STEP_S]
@@ -202,16 +218,24 @@ class Delivery:
         self._link.write([protocol.MARK, route.receiver])
 
 
-def mark_of(route: Route, link: Link) -> Start:
-    """Where a durable channel stands, once nothing of an earlier run is on its way any more."""
-    until = monotonic() + MARK_S
+def mark_of(route: Route, link: Link, timeout_s: float = MARK_S) -> Start:
+    """Where a durable channel stands, once nothing of an earlier run is on its way any more.
+
+    NoAnswer where that takes too long; `timeout_s` is for what is stuck on its way to another host.
+    """
+    delay = Delay(route.receiver, monotonic())
     while True:
-        received, taken, position, verdicts = _standing(route, link, until)
+        received, taken, position, verdicts = _standing(route, link, monotonic() + MARK_S)
         if received <= taken:
             return start_at(taken, position, verdicts)
-        if monotonic() > until:
-            waiting = f"{received - taken} batches of an earlier run still wait"
-            raise NoAnswer(f"{waiting}: `avm-host status` shows whether the machine is suspended")
+        now_s = monotonic()
+        delay.look(link, now_s)
+        if delay.quiet_s(now_s) > (timeout_s if delay.is_stuck else MARK_S):
+            waiting = (
+                f"{counted(received - taken, 'batch', 'batches')} of an earlier run not taken yet"
+            )
+            where = "`avm-host ls` shows whether the machine is suspended"
+            raise NoAnswer(f"{waiting}: {delay.why or where}; {KEPT}")
         sleep(POLL_S)
 
 

@@ -13,6 +13,7 @@ from avm.run.reading import Reader
 SHOWN = 8
 # A value that is longer stands below the other one, not beside it.
 SIDE_CHARS = 60
+HOST_SHOWN = 12
 COLUMNS = ("name", "address", "status", "turns", "waiting", "failed", "code")
 
 
@@ -69,6 +70,8 @@ def _leaving(one: Leaving, waiting: dict[bytes, int]) -> dict[str, object]:
 
 def _row(one: dict[str, object]) -> list[str]:
     cut = {"address", "code"}
+    if one.get("to"):
+        one = {**one, "status": f"{one['status']} to {str(one['to'])[:HOST_SHOWN]}"}
     return [str(one[name])[:SHOWN] if name in cut else str(one[name]) for name in COLUMNS]
 
 

@@ -5,7 +5,7 @@ import argparse
 from avm.cli.arguments import add_json, add_machine
 from avm.cli.errors import NoAnswer, Usage
 from avm.cli.link import ask
-from avm.cli.output import print_json, say
+from avm.cli.output import print_json, say, shown_while
 from avm.run.directory import Directory
 from avm.run.parts import NAME
 from caps.identity import parse_address, parse_route
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         raise Usage(f"{args.name} is no name of a machine: letters a-z, digits and -")
     params = {"machine": args.machine, "to": args.to, "name": args.name or ""}
     try:
-        done = ask(directory, "move", params, MOVE_S)
+        with shown_while(f"{args.machine} is on its way to host {args.to[:SHOWN]}"):
+            done = ask(directory, "move", params, MOVE_S)
     except NoAnswer as error:
         raise NoAnswer(f"{error}; while it is on its way `avm-host ls` shows it so") from None
     if args.json:

@@ -103,3 +103,14 @@ class Progress:
             self.shown = False
             self.stream.write("\r\x1b[K")
             self.stream.flush()
+
+
+@contextmanager
+def shown_while(text: str) -> Iterator[None]:
+    """Shows what is waited for until that is over, to a person who watches."""
+    progress = Progress.on_stderr()
+    progress.show(text)
+    try:
+        yield
+    finally:
+        progress.clear()

@@ -1,27 +1,29 @@
 """`peers`: the hosts that the running host knows; dials, drops, bans and trusts them."""
 
 import argparse
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from avm.cli.arguments import add_json, add_word
-from avm.cli.errors import Usage
+from avm.cli.errors import REFUSED, CliError, Usage
 from avm.cli.link import ask
 from avm.cli.ls import print_table
-from avm.cli.output import print_json, say
+from avm.cli.output import print_json, say, shown_while
 from avm.run.directory import Directory
 from caps.identity import parse_route
 
 ACTS = ("ls", "dial", "drop", "ban", "unban", "trust", "distrust")
 ASK_S = 60.0
 SHOWN = 12
+HEXADECIMAL = re.compile("[0-9a-f]{1,64}")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
     add_word(parser, "act", ACTS, "ls")
-    text = "an address or its start; for dial a route, ADDRESS@IP:PORT"
+    text = "an address or its start; for dial also a route, ADDRESS@IP:PORT"
     parser.add_argument("host", metavar="HOST", nargs="?", help=text)
     add_json(parser)
 
@@ -34,12 +36,15 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         what = "ROUTE" if args.act == "dial" else "HOST"
         hint = "`avm-host peers` lists them" if args.act != "ls" else "there is no HOST with ls"
         raise Usage(f"`avm-host peers {args.act} {what}`: {hint}")
-    if args.act == "dial":
+    if args.act == "dial" and not HEXADECIMAL.fullmatch(args.host):
         parse_route(args.host)
     params: dict[str, Any] = {"act": args.act}
     if args.host is not None:
         params["host"] = args.host
-    found = ask(directory, "peers", params, ASK_S)
+    if args.act == "dial":
+        found = _dial(directory, params)
+    else:
+        found = ask(directory, "peers", params, ASK_S)
     if args.json:
         print_json(found)
     elif args.act == "ls":
@@ -47,6 +52,27 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     else:
         say(_done(args.act, found))
     return 0
+
+
+def _dial(directory: Directory, params: Mapping[str, Any]) -> Any:
+    """Has a host dialed; where that is in vain, the error says also why."""
+    try:
+        with shown_while(f"host {params['host'][:SHOWN]} is dialed"):
+            return ask(directory, "peers", dict(params), ASK_S)
+    except CliError as error:
+        if error.code != REFUSED:
+            raise
+        wanted, _, at = params["host"].partition("@")
+        rows = ask(directory, "peers", {"act": "ls"}, ASK_S)
+        row: Mapping[str, Any] = next((one for one in rows if one["host"].startswith(wanted)), {})
+        why = _failure(row, at)
+        raise CliError(f"{error}: {why}" if why else str(error)) from None
+
+
+def _failure(row: Mapping[str, Any], at: str = "") -> str:
+    """Why no link was made, at an endpoint or where that was tried last."""
+    failed: Mapping[str, str] = row.get("failed_at") or {}
+    return failed.get(at) or next(iter([*failed.values()][::-1]), "")
 
 
 def _done(act: str, done: Mapping[str, Any]) -> str:
@@ -75,6 +101,10 @@ def _show(peers: list[Mapping[str, Any]]) -> None:
         place = [one["host"][:SHOWN], (one["endpoints"] or ["-"])[0], state, how]
         rows.append([*place, f"{one['score']:.2f}", trip, _when(one["reached_ms"])])
     print_table(rows)
+    for one in peers:
+        why = _failure(one, (one["endpoints"] or [""])[0])
+        if why and one["state"] != "linked":
+            say(f"{one['host'][:SHOWN]}: {why}")
 
 
 def _when(reached_ms: int | None) -> str:

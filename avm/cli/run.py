@@ -1,8 +1,6 @@
 """`run`: the host, in the foreground."""
 
 import argparse
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 from avm.cli.arguments import add_passphrase, add_settings
@@ -33,14 +31,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Runs until it is told to stop."""
-    settings = [*args.settings, *_network(args)]
+    options = _network(args)
     record = None if args.record is None else Path.cwd() / args.record
-    return run_host(directory, Config.read(directory.config_file, settings), record)
+    return run_host(directory, Config.read(directory.config_file, args.settings, options), record)
 
 
-def _network(args: argparse.Namespace) -> Iterator[str]:
-    """The options about the network as settings."""
-    for name in ("listen", "advertise", "bootstrap"):
-        value = getattr(args, name)
-        if value:
-            yield f"network.{name}={json.dumps(value)}"
+def _network(args: argparse.Namespace) -> dict[str, object]:
+    """The options about the network, by the settings that they are."""
+    given = {name: getattr(args, name) for name in ("listen", "advertise", "bootstrap")}
+    return {f"network.{name}": value for name, value in given.items() if value}

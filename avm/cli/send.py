@@ -30,7 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--window", metavar="N", type=int, default=WINDOW, help=window_text)
     resume_text = "remember what was taken, so that the same command goes on where it stopped"
     parser.add_argument("--resume", metavar="KEY", help=resume_text)
-    timeout_text = "seconds to wait for a host that has gone (default 60)"
+    timeout_text = "seconds to wait for a host that has gone or does not answer (default 60)"
     parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=timeout_text)
     add_json(parser)
 
@@ -126,7 +126,7 @@ def _send_lines(
     args: argparse.Namespace, route: delivery.Route, source: Source, parse: Parse
 ) -> int:
     link = route.connect()
-    start = delivery.mark_of(route, link) if route.durable else Start()
+    start = delivery.mark_of(route, link, args.timeout) if route.durable else Start()
     sending = Sending(start, batch_lines=args.batch_size, window=args.window)
     progress = Progress.on_stderr()
 

@@ -88,6 +88,7 @@ def show(status: Mapping[str, Any]) -> None:
     away = status["counts"].get("turned_away", 0)
     said = f"{waiting} waiting, {failed} failed, {refused} refused, {away:,} turned away"
     say(f"  machines  {status['machines']:,}; {said}")
+    _show_owed(status.get("owed") or {})
     again = status["reruns"]
     if again["spans"]:
         say(
@@ -99,6 +100,19 @@ def show(status: Mapping[str, Any]) -> None:
         size = _size(worker["rss_bytes"])
         turns, restarts = counted(worker["turns"], "turn"), counted(worker["restarts"], "restart")
         say(f"  worker    pid {worker['pid']}, {turns}, {restarts}, {size}")
+
+
+def _show_owed(owed: Mapping[str, int]) -> None:
+    """What waits for other hosts, and channels on which nothing is taken any more."""
+    said: list[str] = []
+    if owed.get("waiting"):
+        verb = "waits" if owed["waiting"] == 1 else "wait"
+        stuck = f" ({owed['stuck']:,} get no further)" if owed["stuck"] else ""
+        said.append(f"{counted(owed['waiting'], 'batch', 'batches')} {verb}{stuck}")
+    if owed.get("frozen"):
+        said.append(f"{counted(owed['frozen'], 'channel')} frozen")
+    if said:
+        say(f"  others    {', '.join(said)}: `avm-host channels` has why")
 
 
 def _count(value: Any) -> str:

@@ -41,7 +41,7 @@ def accept_channel(host: Host, request: int, sender: bytes, receiver: bytes) -> 
         refuse(host, request, "there is no such frozen channel")
         return
     is_ours = host.owner(sender) is not None
-    why = _why_not_sent(host, channel) if is_ours else _why_not_taken(channel)
+    why = why_not_accept(host, channel)
     if why:
         refuse(host, request, why)
         return
@@ -51,6 +51,12 @@ def accept_channel(host: Host, request: int, sender: bytes, receiver: bytes) -> 
     else:
         _go_on_taking(host, channel)
     host.counts["accepted"] += 1
+
+
+def why_not_accept(host: Host, channel: Channel) -> str:
+    """Why going on from where the other end stands would not be sound; empty where it is."""
+    is_ours = host.owner(channel.sender) is not None
+    return _why_not_sent(host, channel) if is_ours else _why_not_taken(channel)
 
 
 def _decided(host: Host, request: int, act: str, channel: Channel) -> None:

@@ -22,7 +22,16 @@ from avm.host.links import (
     say_passage,
     say_passage_after,
 )
-from avm.host.moves import LEAVING, REDIRECT, Asked, Leaving, Redirect, key_of, redirect_bytes
+from avm.host.moves import (
+    LEAVING,
+    REDIRECT,
+    Asked,
+    Leaving,
+    Redirect,
+    gone_by,
+    key_of,
+    redirect_bytes,
+)
 from avm.host.operate import REMOVE_ALL, act_on, done, refuse
 from avm.host.parcel import Parcel, from_bytes_untrusted
 from avm.host.parting import Leave, say_ready, why_not
@@ -85,7 +94,7 @@ def _why_not(host: Host, machine: Machine, to: bytes) -> str:
     if to == host.address:
         return "it lives here already"
     if machine.address in host.moves.asked:
-        return "it is about to already"
+        return f"it is about to move to host {host.moves.asked[machine.address].to.hex()[:12]}.."
     return why_not(host, machine, to)
 
 
@@ -93,7 +102,7 @@ def _ask(host: Host, link: Link, address: bytes) -> None:
     asked, machine = host.moves.asked[address], host.machines.get(address)
     if machine is None:
         del host.moves.asked[address]
-        refuse(host, asked.request, "it is gone")
+        refuse(host, asked.request, gone_by(host.moves, address.hex()) or "it is gone")
         return
     link.asked[address] = link.asked.get(address, 0) + 1
     say_passage(host, link, Move(address, machine.incarnation + 1, asked.name))
@@ -144,7 +153,9 @@ def link_lost(host: Host, peer: bytes) -> None:
         elif asked.to == peer:
             del host.moves.asked[address]
             refuse(
-                host, asked.request, f"{peer.hex()[:12]}.. cannot be reached; nothing has changed"
+                host,
+                asked.request,
+                f"{peer.hex()[:12]}.. cannot be reached (`avm-host peers` has why); nothing has changed",
             )
     go_on(host, peer)
 
@@ -169,8 +180,10 @@ def willing(host: Host, link: Link, frame: Willing) -> None:
             return
         del host.moves.asked[address]
         machine = host.machines.get(address)
-        if machine is None or frame.why:
-            refuse(host, asked.request, f"the other host says: {frame.why or 'it is gone'}")
+        if machine is None:
+            refuse(host, asked.request, gone_by(host.moves, address.hex()) or "it is gone")
+        elif frame.why:
+            refuse(host, asked.request, f"the other host says: {frame.why}")
         elif frame.incarnation == machine.incarnation + 1:
             act_on(host, machine, Leave(asked.request, asked.to, asked.name))
         else:

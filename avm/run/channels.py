@@ -9,10 +9,11 @@ from typing import Any
 from avm.host import deciding
 from avm.host.cases import Claim, Contradiction, Decision
 from avm.host.core import Core
+from avm.host.delays import delay_of
 from avm.host.peers import Pair
-from avm.host.state import Channel
+from avm.host.state import Channel, Machine
 from avm.run.operator import NotDone
-from avm.run.parts import text_in
+from avm.run.parts import bytes_in, text_in
 
 ACTS = {"restart": deciding.restart_channel, "accept": deciding.accept_channel}
 
@@ -31,6 +32,11 @@ class Channels:
                 return self._list()
             case "cases":
                 return self._cases()
+            case "why":
+                delay = delay_of(
+                    self._core.host, (bytes_in(params["sender"]), bytes_in(params["receiver"]))
+                )
+                return {"why": delay.why, "stuck": delay.is_stuck}
             case "restart" | "accept" as act:
                 ends = text_in(params["sender"]), text_in(params["receiver"])
                 self._decide(act, *ends, request)
@@ -53,22 +59,36 @@ class Channels:
         number = outgoing.link if outgoing is not None else incoming.link if incoming else 0
         link = host.links.get(number)
         last = channel.sent if is_out else channel.received
+        delay = delay_of(host, pair)
+        own = host.owner(channel.sender if is_out else channel.receiver)
         cases = host.cases
         claims = [*cases.of_address(pair[0]), *cases.of_address(pair[1])]
         return {
             "sender": channel.sender.hex(),
             "receiver": channel.receiver.hex(),
             "way": "out" if is_out else "in",
+            "machine": own.name if isinstance(own, Machine) else None,
             "host": link.peer.hex() if link is not None else None,
+            "at": link.peer.hex() if link is not None else delay.host.hex() or None,
             "sent" if is_out else "received": last,
             "taken": channel.taken,
             "waiting": last - channel.taken,
             "room": max(0, outgoing.room - channel.taken) if outgoing is not None else None,
+            "why": delay.why or None,
+            "stuck": delay.is_stuck,
             "frozen": channel.frozen or None,
             "evidence": channel.evidence.hex() or None,
+            "acts": self._acts(channel),
             "decisions": [_decision(one) for one in cases.of_channel(*pair)],
             "contradicted": [_contradiction(one) for one in claims],
         }
+
+    def _acts(self, channel: Channel) -> list[str]:
+        """What the operator may decide on a channel that is frozen."""
+        if not channel.frozen:
+            return []
+        accept = [] if deciding.why_not_accept(self._core.host, channel) else ["accept"]
+        return [*accept, "restart"]
 
     def _cases(self) -> list[dict[str, Any]]:
         cases = self._core.host.cases
@@ -78,17 +98,25 @@ class Channels:
         ]
         return sorted(rows, key=lambda row: int(row["at_ms"]))
 
+    def _start_of(self, text: str) -> str:
+        """The address of a machine here by its name, or what an address begins with."""
+        machine = self._core.host.names.get(text)
+        return text if machine is None else machine.address.hex()
+
     def _decide(self, act: str, sender: str, receiver: str, request: Callable[[], int]) -> None:
+        starts = self._start_of(sender), self._start_of(receiver)
         found = [
             pair
             for pair, channel in self._core.host.channels.items()
             if (channel.frozen or channel.digest)
-            and pair[0].hex().startswith(sender)
-            and pair[1].hex().startswith(receiver)
+            and pair[0].hex().startswith(starts[0])
+            and pair[1].hex().startswith(starts[1])
         ]
         if len(found) != 1:
-            what = f"{len(found)} channels to other hosts have ends that begin so"
-            raise NotDone(f"{what}: `avm-host channels --json` has the whole addresses")
+            what = "several channels" if found else "no channel"
+            have = "have" if found else "has"
+            ends = f"{what} to other hosts {have} ends that begin with {sender} and {receiver}"
+            raise NotDone(f"{ends}: `avm-host channels --json` has the whole addresses")
         (pair,) = found
         self._note(f"channel.{act}", sender=pair[0].hex(), receiver=pair[1].hex())
         self._core.do(ACTS[act], request(), *pair)

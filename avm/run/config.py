@@ -10,6 +10,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from avm.limits import Limits
@@ -107,12 +108,19 @@ class Config:
     workers: int = 0
 
     @classmethod
-    def read(cls, file: Path, settings: Iterable[str] = ()) -> "Config":
-        """The defaults, then the file where there is one, then `KEY=VALUE` texts; ConfigRefused."""
+    def read(
+        cls,
+        file: Path,
+        settings: Iterable[str] = (),
+        options: Mapping[str, object] = MappingProxyType({}),
+    ) -> "Config":
+        """The defaults, then the file where there is one, `KEY=VALUE` texts, the options; ConfigRefused."""
         said = _parse(file)
         for setting in settings:
             key, value = _setting(setting)
             said[key] = (value, f"--set {key}")
+        for key, option in options.items():
+            said[key] = (option, f"--{key.partition('.')[2]}")
         return _made(said)
 
     def items(self) -> Iterator[tuple[str, Setting]]:
@@ -185,7 +193,9 @@ def _setting(text: str) -> tuple[str, object]:
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        raise ConfigRefused(f"--set {text}: {value!r} is no number") from None
+        raise ConfigRefused(
+            f"--set {text}: {value!r} is no number, and a text is in quotes"
+        ) from None
 
 
 def _made(said: Mapping[str, tuple[object, str]]) -> Config:
@@ -257,6 +267,9 @@ def _with_port(text: str) -> str:
 def _nearest(key: str, known: Iterable[str]) -> str:
     by_name = {one.partition(".")[2]: one for one in known}
     name = key.rpartition(".")[2]
+    section = key.partition(".")[0]
+    if section in by_name:  # a key's name in the place of its section
+        return f"; did you mean {by_name[section]}?"
     near = get_close_matches(name, by_name, 1, 0.5)
     if near:
         return f"; did you mean {by_name[near[0]]}?"

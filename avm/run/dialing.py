@@ -11,6 +11,7 @@ from avm.link.errors import TooManyLinks
 from avm.link.interface import Address, Down, Link, Listener
 from avm.link.port import Port
 from avm.nat.finding import At, Effect, Finder, LookUp, Meet, NoLink, Try
+from avm.run.failures import Failures
 from caps.identity import Endpoint
 from dht.errors import DhtError
 from dht.proofs import Proved
@@ -44,7 +45,8 @@ class Dialer:
         self._settle = settle
         self._note = note
         self._finder = Finder()
-        self._dialing: dict[Link, tuple[bytes, Callable[[], None]]] = {}
+        self._dialing: dict[Link, tuple[bytes, Address, Callable[[], None]]] = {}
+        self.failures = Failures()
 
     def learn(self, host: bytes, place: Place) -> None:
         """Remembers where a host may be, the newest last."""
@@ -127,12 +129,12 @@ class Dialer:
         except (OSError, TooManyLinks) as error:
             self._note("dial.failed", why=str(error))
             return False
-        self._dialing[link] = (host, otherwise)
+        self._dialing[link] = (host, address, otherwise)
         return True
 
     def is_dialing(self, host: bytes) -> bool:
         """Whether a link to a host is being made."""
-        return any(one == host for one, _ in self._dialing.values())
+        return any(one == host for one, _, _ in self._dialing.values())
 
     # What became of it.
 
@@ -140,6 +142,7 @@ class Dialer:
         """A link is up."""
         self._dialing.pop(link, None)
         if link.peer is not None:
+            self.failures.reached(link.peer.address)
             self._finder.link_up(link.peer.address)
 
     def is_not_made(self, link: Link, down: Down) -> bool:
@@ -147,10 +150,16 @@ class Dialer:
         dialed = self._dialing.pop(link, None)
         if dialed is None:
             return False
-        host, otherwise = dialed
+        host, address, otherwise = dialed
+        self.failures.note(host, self._where(address), down.why)
         self._note("link.not_made", host=host.hex(), why=down.why.value)
         otherwise()
         return True
+
+    def _where(self, address: Address) -> str:
+        """Where that is, for people."""
+        is_tunnel = self._port.tunnel_at(address) is not None
+        return "its introducer" if is_tunnel else str(self._port.endpoint_at(address))
 
     def lost(self, link: Link) -> None:
         """A link that was up has ended: its host may be elsewhere when it is dialed again."""

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from avm.host.delays import owed
 from avm.host.state import Host
 from avm.run.pool import Pool
 from avm.store.sqlite import SqliteStore
@@ -30,6 +31,7 @@ class Figures:
         host = self._host
         machines = host.machines.values()
         now_s = time.monotonic()
+        outside_of = owed(host)
         return {
             "version": VERSION,
             "dir": str(self._path),
@@ -56,6 +58,11 @@ class Figures:
             "refused": sum(machine.refused for machine in machines),
             "waiting": sum(len(machine.queue or ()) for machine in machines),
             "counts": dict(sorted((host.counts | outside).items())),
+            "owed": {
+                "waiting": outside_of.waiting,
+                "stuck": outside_of.stuck,
+                "frozen": outside_of.frozen,
+            },
             "store_full": host.full,
             "draining": host.draining,
         }

@@ -67,9 +67,26 @@ class Outside:
                 self._start(self._drained, number_in(params["timeout_ms"]), answer)
                 return None
             case "locate":
-                self._start(self._locate, bytes_in(params["address"]), answer)
+                self._start(self._locate, self._address_of(params["address"]), answer)
                 return None
         raise NotDone(f"this host knows no verb {verb}", 2)
+
+    def _address_of(self, given: object) -> bytes:
+        """An address; in text the name of a machine here, or the start of an address that is known."""
+        if not isinstance(given, str):
+            return bytes_in(given)
+        host = self._core.host
+        machine = host.names.get(given)
+        if machine is not None:
+            return machine.address
+        known = {*host.machines, *host.places, *host.roster.known, *host.moves.redirects}
+        ends = {one for pair in host.channels for one in pair}
+        found = [one for one in known | ends | {host.address} if one.hex().startswith(given)]
+        if not given or not found:
+            raise NotDone(f"no known address starts with {given}: locate needs all its 64 digits")
+        if len(found) > 1:
+            raise NotDone(f"several addresses start with {given}: type more of it")
+        return found[0]
 
     async def _drained(self, timeout_ms: int, answer: Answer) -> None:
         """Waits until nothing is under way and owed to other hosts, no machine either."""

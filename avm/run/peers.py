@@ -14,9 +14,10 @@ from avm.run.network import Network
 from avm.run.operator import NotDone
 from avm.run.parts import text_in
 from caps.errors import Malformed
-from caps.identity import parse_address, parse_route
+from caps.identity import Route, parse_address, parse_route
 
 ADDRESS_DIGITS = 64
+SHOWN = 12
 BEACON = peering.BEACON.decode()
 ACTS: dict[str, Callable[[Host, int, bytes], None]] = {
     "drop": acquaintance.drop,
@@ -40,10 +41,7 @@ class Peers:
         if name == "ls":
             return self._list()
         if name == "dial":
-            try:
-                route = parse_route(text_in(params["host"]))
-            except Malformed as error:
-                raise NotDone(str(error), 2) from None
+            route = self._route(text_in(params["host"]))
             self._core.do(acquaintance.dial, request(), route.address, route.endpoint)
         elif name in ACTS:
             address = self.address_of(text_in(params["host"]))
@@ -53,6 +51,19 @@ class Peers:
         self._core.pump()
         return None
 
+    def _route(self, text: str) -> Route:
+        """A route, or where a known host was reached last."""
+        if "@" not in text:
+            address = self.address_of(text)
+            known = self._core.host.roster.known.get(address)
+            if known is None or not known.endpoints:
+                raise NotDone(f"where {text[:SHOWN]} is, is not known: dial ADDRESS@IP:PORT")
+            return Route(address, known.best()[0])
+        try:
+            return parse_route(text)
+        except Malformed as error:
+            raise NotDone(str(error), 2) from None
+
     def address_of(self, text: str) -> bytes:
         """An address in full, or the start of a known one."""
         if len(text) == ADDRESS_DIGITS:
@@ -60,6 +71,8 @@ class Peers:
                 return parse_address(text)
             except Malformed as error:
                 raise NotDone(str(error), 2) from None
+        if text and self._core.host.address.hex().startswith(text):
+            raise NotDone(f"{text} is this host itself")
         found = [one for one in self._core.host.roster.known if one.hex().startswith(text)]
         if not text or not found:
             raise NotDone(f"no known host's address starts with {text}: `avm-host peers`")
@@ -92,5 +105,6 @@ class Peers:
             "reached_ms": known.reached_ms or None,
             "trusted": known.trusted,
             "failures": known.tries,
+            "failed_at": self._network.dialer.failures.of(known.address),
             "told_by": BEACON if known.teller == peering.BEACON else known.teller.hex() or None,
         }

@@ -24,6 +24,7 @@ from tests.mutants import (
     making,
     meetings,
     oracle,
+    others,
     past,
     patterns,
     recording,
@@ -60,6 +61,7 @@ NEWEST = (
     *hostkeyshown.FAULTS,
     *about.FAULTS,
     *past.FAULTS,
+    *others.FAULTS,
 )
 ALL = (
     *FAULTS,

@@ -159,7 +159,7 @@ def test_t08_dial_drop_ban_and_unban_take_effect_and_a_ban_lasts(
         shell.ok("peers", "unban", start)
         assert "is linked" in shell.ok("peers", "dial", route)
         assert state(shell) == "linked"
-        for words in (("peers", "ban"), ("peers", "hug", start), ("peers", "dial", start)):
+        for words in (("peers", "ban"), ("peers", "hug", start), ("peers", "dial", "192.0.2.7:1")):
             code, _, err = shell(*words)
             assert code == 2 and one_line(err)
         code, _, err = shell("peers", "unban", "ffff")

@@ -1,0 +1,82 @@
+"""What an operator is told who sends to a host that is gone, and to an address that is not who is there."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.net.hosts import MACHINES, wait_until
+from tests.net.spread import endpoint_of, route_of
+from tests.net.test_cli_verbs import Shell, one_line
+from tests.net.test_records_verbs import Pair, asked, shell_of
+
+pytestmark = pytest.mark.net
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    one = Pair(tmp_path)
+    yield one
+    one.close()
+
+
+def waiting(shell: Shell) -> list[dict[str, Any]]:
+    """The channels on which something waits."""
+    return [row for row in asked(shell, "channels") if row["waiting"]]
+
+
+def test_who_sends_to_a_host_that_is_gone_is_told_so_and_what_was_sent_is_taken_when_it_is_back(
+    pair: Pair, tmp_path: Path
+) -> None:
+    there, here = pair.shell, shell_of(tmp_path, pair.here)
+    made = there.ok("create", str(MACHINES / "tot.py"), "--name", "far", "--json")
+    cap = json.loads(made)["add"]["$cap"]
+    assert here.ok("call", cap, "5") == "5\n"
+    other = asked(there, "status")["address"]
+    pair.there.kill()
+    silent = f"host {other[:12]}.. does not answer"
+
+    # Its end may be noticed only while the command waits, which is then told that first.
+    code, out, err = here("send", cap, "1", "--timeout", "4")
+    kept = "the host keeps what was sent, until its time is over: `avm-host channels`"
+    told = err.splitlines()
+    assert code == 4 and not out and told[-1] == f"avm-host: unknown: {silent}; {kept}"
+    where = "`avm-host channels` shows when that changes"
+    assert told[-2] == f"avm-host: waiting: {silent}; {where}"
+
+    code, _, err = here("call", cap, "1", "--timeout", "3")
+    assert code == 1 and err.splitlines()[-1] == (
+        f"avm-host: undelivered: the deadline passed; {silent}: `avm-host channels`"
+    )
+    for row in waiting(here):
+        assert (row["why"], row["stuck"], row["at"]) == (silent, True, other)
+    assert asked(here, "status")["owed"] == {"waiting": 2, "stuck": 2, "frozen": 0}
+
+    pair.there.start()
+    wait_until(lambda: not waiting(here), "it is not taken")
+    assert asked(there, "state", "far")["$record"][1]["total"] == 6
+
+
+def test_a_route_that_is_wrong_is_told_by_what_is_wrong_with_it(pair: Pair) -> None:
+    shell = pair.shell
+    other, at = "ab" * 32, str(endpoint_of(pair.here))
+    code, _, err = shell("peers", "dial", f"{other}@{at}")
+    what = f"another host answers at {at}: compare the route with that host's `status`"
+    assert (code, one_line(err).rstrip()) == (
+        1,
+        f"avm-host: abababababab.. could not be reached: {what}",
+    )
+    (row,) = [one for one in asked(shell, "peers") if one["host"] == other]
+    assert row["failed_at"] == {at: what}
+    assert f"abababababab: {what}" in shell.ok("peers").splitlines()
+    route = route_of(pair.here)
+    known = route.partition("@")[0]
+    shell.ok("peers", "dial", route)
+    shell.ok("peers", "drop", known)
+    assert shell.ok("peers", "dial", known[:8]) == f"{known[:12]}.. is linked\n"
+    assert "nobody knows" not in shell.ok("locate", "tot")
+    code, _, err = shell("locate", "nowhere")
+    said = "no known address starts with nowhere: locate needs all its 64 digits"
+    assert (code, one_line(err).rstrip()) == (1, f"avm-host: {said}")
