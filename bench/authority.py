@@ -15,8 +15,8 @@ from avm.authority.reach import who_can
 from avm.host import capability, journal, rows
 from avm.host.capability import Cap, Local
 from avm.host.state import Machine, Status
-from avm.run.authority import Authority
-from avm.run.reading import Reader
+from avm.past.authority import Authority
+from avm.past.reading import Reader
 from avm.store.interface import Key, Transaction
 from avm.store.sqlite import SqliteStore
 from bench.figures import Figure, Section

@@ -1,12 +1,14 @@
 """The floors of the house: imports only downwards, no circles, pure cores that import no world."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("caps", "dht", "avm")
+MAP = ROOT / "avm" / "README.md"
 WORLD = {"trio", "socket", "time", "random", "os", "pathlib", "logging", "sqlite3", "apsw"}
 WORLD |= {"subprocess", "threading", "asyncio", "secrets", "tempfile", "select", "signal"}
 WORLD |= {"kademlia"}
@@ -25,6 +27,7 @@ FLOORS = [
     ("avm.testing",),
     ("avm.kit",),
     ("avm.run",),
+    ("avm.past",),
     ("avm.cli",),
     ("avm.plugin",),
 ]
@@ -41,16 +44,16 @@ PURE: tuple[str, ...] = (
     "avm.nat",
     "avm.recording",
     "avm.sim",
-    "avm.run.paths",
-    "avm.run.solo",
-    "avm.run.trails",
+    "avm.past.paths",
+    "avm.past.solo",
+    "avm.past.trails",
     "avm.machine.turn",
     "avm.machine.live",
     "avm.machine.inside",
     "avm.testing",
     "avm.kit",
-    "avm.run.candidate",
-    "avm.run.numbering",
+    "avm.past.candidate",
+    "avm.past.numbering",
 )
 IMPURE = ("dht.udp", "avm.link.segments", "avm.link.udp", "avm.testing.files", "avm.sim.disk")
 # Its modules read the clock and import asyncio: these two take its classes and override what does.
@@ -131,3 +134,10 @@ def test_imports_stand_at_the_top() -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 inner = [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
                 assert not inner, f"{name}: import inside {node.name}"
+
+
+@pytest.mark.parametrize("room", ["host", "run", "past"])
+def test_the_map_of_the_rooms_names_each_file_once(room: str) -> None:
+    named = re.findall(rf"^- \[(\w+)\]\({room}/\1\.py\): .+\.$", MAP.read_text(), re.MULTILINE)
+    files = {path.stem for path in (ROOT / "avm" / room).glob("*.py")} - {"__init__"}
+    assert sorted(named) == sorted(files)

@@ -10,9 +10,9 @@ from avm.cli.errors import REFUSED, Usage
 from avm.cli.output import counted, print_json, say, warn
 from avm.cli.times import parse_since, utc
 from avm.host.auditlog import HOUR_MS, AuditLog, Broken, Entry
+from avm.past.reading import Reader
 from avm.run import auditing
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 
 ACTS = ("ls", "verify")
 SHOWN = 12

@@ -15,15 +15,15 @@ from avm.host.state import Machine
 from avm.limits import Limits
 from avm.machine.bundle import EXPECTATION, collect
 from avm.machine.judge import PROGRAM
-from avm.run.bisecting import Bisection, ExpectationRefused, Failed, Held
+from avm.past.bisecting import Bisection, ExpectationRefused, Failed, Held
+from avm.past.labels import Lens
+from avm.past.paths import Change, changes
+from avm.past.reading import Reader
+from avm.past.states import state_at
 from avm.run.config import Config
 from avm.run.directory import Directory
 from avm.run.files import read
-from avm.run.labels import Lens
-from avm.run.paths import Change, changes
-from avm.run.reading import Reader
 from avm.run.spawn import HASH_SEED
-from avm.run.states import state_at
 from avm.run.worker import forked
 
 

@@ -11,12 +11,12 @@ from avm.cli.log import as_text, sent_text
 from avm.cli.output import one_line, print_json, say
 from avm.cli.show import host_of, keys_of
 from avm.cli.shown import change_json, say_changes, taken
-from avm.run.asking import ASKER, YOU, Answered, Question, ask_at
+from avm.past.asking import ASKER, YOU, Answered, Question, ask_at
+from avm.past.labels import Labels, Lens
+from avm.past.moments import lens_at, moment_at
+from avm.past.reading import Reader
 from avm.run.config import Config
 from avm.run.directory import Directory
-from avm.run.labels import Labels, Lens
-from avm.run.moments import lens_at, moment_at
-from avm.run.reading import Reader
 from avm.run.spawn import HASH_SEED
 from avm.run.worker import forked
 

@@ -9,10 +9,10 @@ from avm.cli.link import fresh_key
 from avm.cli.outcomes import fail
 from avm.cli.output import print_text
 from avm.cli.show import keys_of
+from avm.past.forkworld import opened
+from avm.past.reading import Reader
 from avm.run.config import Config
 from avm.run.directory import Directory
-from avm.run.forkworld import opened
-from avm.run.reading import Reader
 from caps.value import Failed
 
 LATE = "late: it was applied, without an answer by the deadline"

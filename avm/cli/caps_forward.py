@@ -8,9 +8,9 @@ from avm.cli.link import ask
 from avm.cli.output import print_json, print_text, warn
 from avm.cli.values import Holder, wire_text
 from avm.host.passage import NAME
+from avm.past.reading import Reader
 from avm.run.directory import Directory
 from avm.run.files import bundle_of
-from avm.run.reading import Reader
 from caps.patterns import caretaker
 
 OPTIONS = (("name", ("forward", "factory")),)

@@ -10,7 +10,7 @@ from avm.authority.svg import drawn
 from avm.cli.caps_read import authority, party_of
 from avm.cli.errors import CliError
 from avm.cli.output import counted, print_json, say, writing_to
-from avm.run.authority import Authority
+from avm.past.authority import Authority
 from avm.run.directory import Directory
 
 

@@ -11,7 +11,7 @@ from avm.cli.caps_forward import ENDED, REVOKE
 from avm.cli.caps_read import authority, cap_of, hop_json, hop_line, unseen
 from avm.cli.errors import CliError, Usage
 from avm.cli.output import counted, print_json, say
-from avm.run.authority import Authority
+from avm.past.authority import Authority
 from avm.run.directory import Directory
 
 GENERATION = re.compile(r"0|[1-9][0-9]{0,9}")

@@ -11,11 +11,11 @@ from avm.cli.output import counted, print_json, say
 from avm.cli.state import progress_of
 from avm.host.refer import slots_in
 from avm.host.state import Machine
-from avm.run.authority import Authority
+from avm.past.authority import Authority
+from avm.past.states import state_at
 from avm.run.config import Config
 from avm.run.directory import Directory
 from avm.run.spawn import HASH_SEED
-from avm.run.states import state_at
 from avm.run.worker import forked
 
 HANDED_MAX = 1_000

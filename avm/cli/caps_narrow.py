@@ -12,8 +12,8 @@ from avm.cli.output import print_json, print_text
 from avm.cli.show import keys_of
 from avm.cli.times import parse_until
 from avm.host.passage import NAME
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 from caps import caveats, jsonform
 from caps.capability import (
     CommonName,

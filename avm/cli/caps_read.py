@@ -14,9 +14,9 @@ from avm.cli.output import counted
 from avm.cli.show import host_of, keys_of
 from avm.cli.times import utc
 from avm.host.capability import Cap, Named
-from avm.run.authority import Authority
+from avm.past.authority import Authority
+from avm.past.reading import NoSuchMachine, Reader
 from avm.run.directory import Directory
-from avm.run.reading import NoSuchMachine, Reader
 from caps.capability import CommonName, parse_text
 from caps.errors import InvalidCapability
 

@@ -9,8 +9,8 @@ from avm.cli.errors import CliError, Usage
 from avm.cli.outcomes import fail
 from avm.cli.output import print_json, say
 from avm.cli.values import Holder, receiver_of
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 from caps.value import Failed
 
 TIMEOUT_S = 60.0

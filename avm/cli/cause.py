@@ -12,14 +12,14 @@ from avm.cli.output import print_json, say
 from avm.cli.show import host_of, labels_of, origin_of
 from avm.cli.telling import tell_entry
 from avm.host.state import Machine
-from avm.run.causes import STEPS_MAX, Causes, Step
-from avm.run.causes import Trail as Found
+from avm.past.causes import STEPS_MAX, Causes, Step
+from avm.past.causes import Trail as Found
+from avm.past.labels import Labels
+from avm.past.reading import NoSuchMachine, Reader
+from avm.past.senders import Way
+from avm.past.trails import Trail, TrailRefused, joined, trail_untrusted
 from avm.run.directory import Directory
 from avm.run.files import none_at, read
-from avm.run.labels import Labels
-from avm.run.reading import NoSuchMachine, Reader
-from avm.run.senders import Way
-from avm.run.trails import Trail, TrailRefused, joined, trail_untrusted
 
 DEPTH = 100
 NUMBER = re.compile(r"[1-9][0-9]{0,14}")

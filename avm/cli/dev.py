@@ -23,11 +23,11 @@ from avm.errors import AvmError
 from avm.host import journal
 from avm.machine.bundle import BundleRefused
 from avm.machine.source import NotParsed, parse
+from avm.past.reading import NoSuchMachine, Reader
 from avm.run.child import HostProcess
 from avm.run.directory import Directory
 from avm.run.files import bundle_of
 from avm.run.parts import NAME
-from avm.run.reading import NoSuchMachine, Reader
 from avm.run.watching import Watch
 from caps.errors import CapsError
 from caps.value import Failed, Value

@@ -6,13 +6,13 @@ from avm.cli.arguments import add_fork, add_json, add_machine
 from avm.cli.output import print_json, say
 from avm.cli.shown import change_json, say_changes, taken
 from avm.cli.state import naming, progress_of
+from avm.past.labels import Lens
+from avm.past.paths import changes
+from avm.past.reading import Reader
+from avm.past.states import check_turn, state_at
 from avm.run.config import Config
 from avm.run.directory import Directory
-from avm.run.labels import Lens
-from avm.run.paths import changes
-from avm.run.reading import Reader
 from avm.run.spawn import HASH_SEED
-from avm.run.states import check_turn, state_at
 from avm.run.worker import forked
 
 

@@ -11,9 +11,9 @@ from avm.cli.show import host_of, keys_of, text_of
 from avm.cli.times import utc
 from avm.host.capability import Cap, Sealed
 from avm.host.keys import Keyring
+from avm.past.labels import BodyLens, Labels
+from avm.past.reading import FailedBatch, Reader
 from avm.run.directory import Directory
-from avm.run.labels import BodyLens, Labels
-from avm.run.reading import FailedBatch, Reader
 from caps.errors import InvalidCapability
 from caps.jsonform import Json
 

@@ -10,13 +10,13 @@ from avm.cli.ls import print_table
 from avm.cli.output import print_json, say, warn
 from avm.cli.times import parse_since, utc
 from avm.host.state import Machine
-from avm.run import forks
+from avm.past import forks
+from avm.past.forking import turns_at
+from avm.past.forks import Fork
+from avm.past.moments import time_of
+from avm.past.reading import Reader
+from avm.past.states import check_turn
 from avm.run.directory import Directory
-from avm.run.forking import turns_at
-from avm.run.forks import Fork
-from avm.run.moments import time_of
-from avm.run.reading import Reader
-from avm.run.states import check_turn
 
 LS, RM = "ls", "rm"
 COLUMNS = ("fork", "of", "machines", "bytes")

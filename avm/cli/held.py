@@ -5,8 +5,8 @@ from avm.cli.values import NAMED, Encoded, Holder
 from avm.host.capability import Cap, Local, to_wire
 from avm.host.keys import Keyring
 from avm.host.state import Machine
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 from caps.capability import SealedCapability, parse_wire_untrusted
 from caps.errors import InvalidCapability
 

@@ -15,11 +15,11 @@ from avm.cli.keys_root import take_certificate
 from avm.cli.output import print_json, say, writing_to
 from avm.cli.times import utc
 from avm.host.keys import Keyring
+from avm.past.reading import Reader
 from avm.run import keyfile
 from avm.run.auditing import check_store, note_keys
 from avm.run.directory import Directory
 from avm.run.errors import RootKeyAlone
-from avm.run.reading import Reader
 from avm.store.files import put
 from caps.certifying import is_answer
 from caps.hostproof import HostProof

@@ -9,8 +9,8 @@ from avm.cli.link import ask
 from avm.cli.output import print_json, say
 from avm.cli.times import parse_duration, utc
 from avm.host.generations import GRACE_MS_MAX, shown
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 
 OPTIONS = (("grace", "rotate"), ("generation", "revoke"))
 

@@ -14,10 +14,10 @@ from avm.cli.times import parse_since, utc
 from avm.host.capability import Cap
 from avm.host.chain import Fault, Link, Slots
 from avm.host.state import Machine
+from avm.past.entries import Narrator, hashes
+from avm.past.labels import Lens
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.entries import Narrator, hashes
-from avm.run.labels import Lens
-from avm.run.reading import Reader
 from caps.jsonform import Json
 
 POLL_S = 0.1

@@ -7,8 +7,8 @@ from avm.cli.arguments import add_fork, add_json
 from avm.cli.output import print_json, say
 from avm.host.moves import Leaving
 from avm.host.parcel import from_bytes_untrusted
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 
 SHOWN = 8
 # A value that is longer stands below the other one, not beside it.

@@ -12,7 +12,7 @@ from avm.run.directory import Directory
 from avm.run.passphrase import Passphrases
 
 # Most commands are not about a fork, and need not wait for what forks are made of.
-FORKS = "avm.run.forks"
+FORKS = "avm.past.forks"
 
 
 def find(args: argparse.Namespace) -> Directory:

@@ -7,8 +7,8 @@ from avm.cli.arguments import add_json, add_machine
 from avm.cli.errors import Usage
 from avm.cli.link import ask
 from avm.cli.output import print_json, say
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 
 COUNT = re.compile(r"[0-9]{1,15}")
 

@@ -10,12 +10,12 @@ from avm.cli.shadow import compare
 from avm.cli.state import progress_of
 from avm.host.chain import Fault
 from avm.host.state import Machine
+from avm.past.difference import Difference
+from avm.past.reading import Reader
+from avm.past.replaying import replay
+from avm.past.rerun import Agreed
 from avm.run.config import Config
-from avm.run.difference import Difference
 from avm.run.directory import Directory
-from avm.run.reading import Reader
-from avm.run.replaying import replay
-from avm.run.rerun import Agreed
 from avm.run.spawn import OTHER_HASH_SEED
 from avm.run.worker import forked
 

@@ -19,12 +19,12 @@ from avm.cli.state import progress_of
 from avm.cli.times import parse_since
 from avm.host.rebuild import WENT_ON
 from avm.host.state import Machine
-from avm.run.candidate import BYTES_MAX, Candidate, from_bytes_untrusted, to_bytes
+from avm.past.candidate import BYTES_MAX, Candidate, from_bytes_untrusted, to_bytes
+from avm.past.reading import Reader
+from avm.past.rebuilding import Rebuilding, Rebuilt
+from avm.past.shadow import NewCodeStops
 from avm.run.config import Config
 from avm.run.directory import Directory
-from avm.run.reading import Reader
-from avm.run.rebuilding import Rebuilding, Rebuilt
-from avm.run.shadow import NewCodeStops
 from avm.run.spawn import OTHER_HASH_SEED
 from avm.run.worker import WorkerLost, forked
 from caps.errors import Malformed

@@ -12,15 +12,15 @@ from avm.cli.errors import REFUSED, Usage
 from avm.cli.output import STANDARD_OUTPUT, counted, print_json, say, warn, writing_to
 from avm.cli.times import parse_since, utc
 from avm.machine.bundle import BundleRefused
+from avm.past.hands import Forks
+from avm.past.unconnected import block_sockets
 from avm.recording.crew import Swap
 from avm.recording.log import BadRecording, Segment, Told
 from avm.recording.rerun import NO_STATE, Rerun, limits_of
 from avm.recording.text import NUMBER, patch_untrusted
 from avm.recording.whatif import WhatIf
 from avm.run.files import bundle_of
-from avm.run.hands import Forks
 from avm.run.recordings import from_text, recording_in, write_text
-from avm.run.unconnected import block_sockets
 from avm.version import VERSION
 
 # A step of other code may take so many times as long as a turn may.

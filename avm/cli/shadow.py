@@ -10,11 +10,11 @@ from avm.cli.output import counted, print_json, say
 from avm.cli.state import progress_of
 from avm.host.state import Machine
 from avm.limits import Limits
-from avm.run.contexts import NotTaken
+from avm.past.contexts import NotTaken
+from avm.past.reading import Reader
+from avm.past.shadow import NewCode
+from avm.past.shadowing import Compared, Shadowing
 from avm.run.files import bundle_of
-from avm.run.reading import Reader
-from avm.run.shadow import NewCode
-from avm.run.shadowing import Compared, Shadowing
 from avm.run.spawn import OTHER_HASH_SEED
 from avm.run.worker import forked
 

@@ -9,10 +9,10 @@ from avm.cli.times import utc
 from avm.host.capability import Cap, to_wire
 from avm.host.keys import Keyring
 from avm.host.state import Machine, Mode, Status
+from avm.past.labels import Labels
+from avm.past.reading import Reader
 from avm.run.directory import Directory
 from avm.run.errors import KeysRefused
-from avm.run.labels import Labels
-from avm.run.reading import Reader
 from caps.capability import parse_wire_untrusted, to_text
 from caps.errors import Malformed
 from caps.identity import identity_at_untrusted

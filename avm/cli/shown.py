@@ -6,8 +6,8 @@ from typing import Any
 
 from avm.cli.log import as_text
 from avm.cli.output import say
-from avm.run.labels import Lens
-from avm.run.paths import Change, Kind
+from avm.past.labels import Lens
+from avm.past.paths import Change, Kind
 from caps.slots import Foreign
 from caps.value import Capability, Value
 

@@ -10,12 +10,12 @@ from avm.cli.output import Progress, print_json, say, warn
 from avm.cli.show import keys_of, text_of
 from avm.host.keys import Keyring
 from avm.host.state import Machine
+from avm.past.labels import Lens
+from avm.past.reading import Reader
+from avm.past.states import check_turn, state_at
 from avm.run.config import Config
 from avm.run.directory import Directory
-from avm.run.labels import Lens
-from avm.run.reading import Reader
 from avm.run.spawn import HASH_SEED
-from avm.run.states import check_turn, state_at
 from avm.run.worker import forked
 from caps.value import Capability
 

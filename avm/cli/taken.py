@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from avm.errors import AvmError
 from avm.host.chain import Link
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 
 # As many of the newest entries are looked through; behind more, the sentence does without.
 ENTRIES_MAX = 100_000

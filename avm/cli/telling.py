@@ -5,11 +5,11 @@ from typing import Any
 from avm.cli.times import utc
 from avm.host.chain import Slots
 from avm.host.state import Machine
-from avm.run.entries import Narrator
-from avm.run.labels import Labels, Lens
-from avm.run.moments import entry_at, moment_at, slots_below, time_of
-from avm.run.reading import NoSuchTurn, Reader
-from avm.run.states import oldest
+from avm.past.entries import Narrator
+from avm.past.labels import Labels, Lens
+from avm.past.moments import entry_at, moment_at, slots_below, time_of
+from avm.past.reading import NoSuchTurn, Reader
+from avm.past.states import oldest
 
 
 def tell_entry(reader: Reader, machine: Machine, labels: Labels, turn: int) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from avm.cli.errors import DAMAGED
 from avm.cli.output import counted, print_json, say, warn
 from avm.cli.show import keys_of
 from avm.host.keys import Keyring
-from avm.run.audit import Audit, Problem
+from avm.past.audit import Audit, Problem
+from avm.past.reading import Reader
 from avm.run.directory import Directory
 from avm.run.errors import KeysLocked, KeysRefused
-from avm.run.reading import Reader
 from avm.store.errors import StoreDamaged
 
 

@@ -19,15 +19,15 @@ from avm.host.capability import Cap, Named, Sealed, to_wire
 from avm.host.refer import slots_in
 from avm.host.state import Machine
 from avm.limits import Limits
+from avm.past.labels import Lens
+from avm.past.reading import Reader
+from avm.past.states import state_at
 from avm.plugin import HOSTS_MAX
 from avm.plugin.session import Client, HostGone, OperatorRefused, address_in
 from avm.run.child import HostProcess
 from avm.run.directory import Directory
 from avm.run.files import bundle_of
-from avm.run.labels import Lens
-from avm.run.reading import Reader
 from avm.run.spawn import HASH_SEED
-from avm.run.states import state_at
 from avm.run.worker import forked
 from avm.testing import files
 from avm.testing.ground import About, NotCreated, NotHere, Sight

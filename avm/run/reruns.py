@@ -23,7 +23,7 @@ from avm.limits import Limits
 from avm.machine import frames
 from avm.run.spawn import environment
 
-PROGRAM = ("-m", "avm.run.rerunner")
+PROGRAM = ("-m", "avm.past.rerunner")
 POLL_S = 0.5
 # After a span it waits so many times as long as that took: a tenth of a core at most.
 PAUSES = 9

@@ -11,11 +11,11 @@ from avm.limits import Limits
 from avm.machine.inside import Inside
 from avm.machine.prepared import load_bytes
 from avm.machine.worker import Interior, Tell
-from avm.run.forking import KEY_BYTES, Copy
-from avm.run.labels import Labels, Lens
-from avm.run.reading import Reader
-from avm.run.solo import Solo
-from avm.run.states import state_at
+from avm.past.forking import KEY_BYTES, Copy
+from avm.past.labels import Labels, Lens
+from avm.past.reading import Reader
+from avm.past.solo import Solo
+from avm.past.states import state_at
 from avm.sim.entropy import Entropy
 from avm.sim.host import SimHost
 from avm.store.interface import Store

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from avm.host.capability import Cap
 from avm.limits import Limits
-from avm.run.authority import Authority
-from avm.run.reading import Reader
+from avm.past.authority import Authority
+from avm.past.reading import Reader
 from avm.sim.client import Client
 from avm.sim.host import SimHost
 from tests.avm.journals import make, tell

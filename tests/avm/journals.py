@@ -12,7 +12,7 @@ from avm.limits import Limits
 from avm.machine.bundle import Bundle, Source
 from avm.machine.inside import Inside
 from avm.machine.prepared import load_bytes
-from avm.run.reading import Reader
+from avm.past.reading import Reader
 from avm.run.worker import InProcess
 from avm.sim.client import Client
 from avm.sim.host import SimHost

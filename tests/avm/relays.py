@@ -1,8 +1,8 @@
 """Machines that pass things on, in a simulated world: their journals are what causes are found in."""
 
 from avm.host.capability import Cap
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 from avm.sim.client import Client
 from avm.sim.host import SimHost
 from tests.avm.journals import copy_into, make, tell

@@ -13,12 +13,12 @@ from avm.host import journal
 from avm.host.chain import Link
 from avm.limits import Limits
 from avm.machine.inside import Inside
-from avm.run.again import EVERY, KEPT, Again, NoVerdict, Start
-from avm.run.difference import Difference
-from avm.run.reading import Reader
-from avm.run.replaying import replay
-from avm.run.rerun import PYTHON, Agreed, OtherPython
-from avm.run.rerunner import SPANS_A_SEED, hash_seeds
+from avm.past.again import EVERY, KEPT, Again, NoVerdict, Start
+from avm.past.difference import Difference
+from avm.past.reading import Reader
+from avm.past.replaying import replay
+from avm.past.rerun import PYTHON, Agreed, OtherPython
+from avm.past.rerunner import SPANS_A_SEED, hash_seeds
 from avm.run.worker import InProcess, Worker, WorkerLost, forked
 from avm.sim.host import SimHost
 from tests.avm.journals import CONSTANT, LIMITS, in_process, make, tell

@@ -10,10 +10,10 @@ from avm.host.capability import Local, Reply
 from avm.host.chain import Link, Slots
 from avm.host.refer import slots_in
 from avm.limits import Limits
-from avm.run.authority import Authority
-from avm.run.moments import entry_at
-from avm.run.reading import Reader
-from avm.run.states import state_at
+from avm.past.authority import Authority
+from avm.past.moments import entry_at
+from avm.past.reading import Reader
+from avm.past.states import state_at
 from avm.sim.host import SimHost
 from avm.sim.net import Net
 from tests.avm.holders import NAMES, Act, Holders

@@ -13,8 +13,8 @@ from avm.cli.errors import CliError, Usage
 from avm.cli.main import main
 from avm.cli.show import keys_of, text_of
 from avm.cli.verbs import verb_named
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 from tests.avm.holders import Holders
 from tests.avm.relays import directory_of
 

@@ -13,10 +13,10 @@ from avm.cli.cause import trail_json
 from avm.host import journal
 from avm.host.chain import input_of, output_of, shape_fault
 from avm.limits import Limits
-from avm.run.causes import CLIENT, DEPTH, ELSEWHERE, GONE, HOST, OPERATOR, PRUNED, Causes, Trail
-from avm.run.reading import Reader
-from avm.run.senders import Way
-from avm.run.trails import TrailRefused, joined, trail_untrusted
+from avm.past.causes import CLIENT, DEPTH, ELSEWHERE, GONE, HOST, OPERATOR, PRUNED, Causes, Trail
+from avm.past.reading import Reader
+from avm.past.senders import Way
+from avm.past.trails import TrailRefused, joined, trail_untrusted
 from avm.sim.host import SimHost
 from avm.sim.net import Net
 from caps.codec import decode_content_untrusted, encode_state

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avm.limits import Limits
-from avm.run import forks
-from avm.run.audit import Audit
-from avm.run.forking import turns_at
-from avm.run.labels import Labels, Lens
-from avm.run.moments import moment_at
-from avm.run.reading import NoSuchTurn, Reader
-from avm.run.replaying import replay
-from avm.run.rerun import Agreed
-from avm.run.solo import Outcome
-from avm.run.states import state_at
+from avm.past import forks
+from avm.past.audit import Audit
+from avm.past.forking import turns_at
+from avm.past.labels import Labels, Lens
+from avm.past.moments import moment_at
+from avm.past.reading import NoSuchTurn, Reader
+from avm.past.replaying import replay
+from avm.past.rerun import Agreed
+from avm.past.solo import Outcome
+from avm.past.states import state_at
 from avm.sim.host import SimHost
 from caps.codec import decode_content_untrusted, encode_content
 from caps.errors import InvalidCapability, Malformed

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from avm import narrow
 from avm.host import batch
 from avm.host.chain import input_of
-from avm.run.forking import turns_at
-from avm.run.reading import Reader
-from avm.run.replaying import replay
-from avm.run.rerun import Agreed
+from avm.past.forking import turns_at
+from avm.past.reading import Reader
+from avm.past.replaying import replay
+from avm.past.rerun import Agreed
 from avm.sim.host import SimHost
 from caps.codec import encode_state
 from tests.avm.forked import fork_of, head, running, seen, state_of

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm.run.paths import Change, Kind, changes
+from avm.past.paths import Change, Kind, changes
 from caps.frozen import order_of
 from caps.map import Map
 from caps.slots import Foreign

@@ -17,11 +17,11 @@ from avm.host import journal
 from avm.host.chain import Fault, Link, Row, Slots, walk
 from avm.host.keys import Keyring
 from avm.limits import Limits
-from avm.run.audit import Audit, Problem
+from avm.past.audit import Audit, Problem
+from avm.past.entries import Narrator
+from avm.past.labels import Lens
+from avm.past.reading import NoSuchMachine, NoSuchTurn, Reader
 from avm.run.directory import Directory
-from avm.run.entries import Narrator
-from avm.run.labels import Lens
-from avm.run.reading import NoSuchMachine, NoSuchTurn, Reader
 from avm.sim.host import SimHost
 from avm.store.errors import NoStore
 from avm.store.memory import MemoryStore

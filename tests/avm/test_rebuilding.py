@@ -17,14 +17,14 @@ from avm.host.chain import Fault
 from avm.host.journal import hash_of_code
 from avm.host.rebuild import WENT_ON, rebuild
 from avm.machine.prepared import load_bytes
-from avm.run import candidate
-from avm.run.audit import Audit
-from avm.run.candidate import Candidate
-from avm.run.reading import NoSuchTurn, Reader
-from avm.run.rebuilding import AnotherJournal, Rebuilding, Rebuilt
-from avm.run.replaying import replay
-from avm.run.rerun import Agreed
-from avm.run.shadow import NewCode, NewCodeStops
+from avm.past import candidate
+from avm.past.audit import Audit
+from avm.past.candidate import Candidate
+from avm.past.reading import NoSuchTurn, Reader
+from avm.past.rebuilding import AnotherJournal, Rebuilding, Rebuilt
+from avm.past.replaying import replay
+from avm.past.rerun import Agreed
+from avm.past.shadow import NewCode, NewCodeStops
 from avm.run.worker import Worker
 from avm.sim.host import Refusal, SimHost
 from caps.errors import Malformed

@@ -186,7 +186,7 @@ def test_a_text_makes_a_recording_as_a_whole_or_not_at_all(tmp_path: Path) -> No
 
 TRIES = """
 import socket, sys
-from avm.run.unconnected import Unconnected, block_sockets
+from avm.past.unconnected import Unconnected, block_sockets
 pair = socket.socketpair()
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 block_sockets(local={local})

@@ -11,17 +11,17 @@ from avm.host import journal
 from avm.host.chain import Fault
 from avm.limits import Limits
 from avm.machine import frames
-from avm.run.difference import Difference
-from avm.run.labels import Lens
-from avm.run.reading import NoSuchTurn, Reader
-from avm.run.replaying import replay
-from avm.run.rerun import (
+from avm.past.difference import Difference
+from avm.past.labels import Lens
+from avm.past.reading import NoSuchTurn, Reader
+from avm.past.replaying import replay
+from avm.past.rerun import (
     Agreed,
     CannotRerun,
     OtherPython,
 )
+from avm.past.states import state_at
 from avm.run.spawn import OTHER_HASH_SEED
-from avm.run.states import state_at
 from avm.run.worker import forked
 from avm.sim.host import Refusal, SimHost
 from caps.codec import encode_content, encode_state

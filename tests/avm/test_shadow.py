@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avm.cli.shadow import show
-from avm.run.numbering import Numbering
-from avm.run.reading import NoSuchTurn, Reader
-from avm.run.shadow import NewCode
-from avm.run.shadowing import Compared, Shadowing
+from avm.past.numbering import Numbering
+from avm.past.reading import NoSuchTurn, Reader
+from avm.past.shadow import NewCode
+from avm.past.shadowing import Compared, Shadowing
 from avm.run.spawn import OTHER_HASH_SEED
 from avm.run.worker import Worker, forked
 from avm.sim.host import SimHost

@@ -10,7 +10,7 @@ from avm.host.capability import from_bytes
 from avm.host.doubt import NONDETERMINISTIC, Found, Verdict, concluded, next_span
 from avm.host.spans import FIRST_TURNS, WAITING_MAX, Span, Spans, lot
 from avm.limits import Limits
-from avm.run.reading import Reader
+from avm.past.reading import Reader
 from avm.sim.host import SimHost
 from tests.avm.journals import make, tell
 

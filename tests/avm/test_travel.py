@@ -13,13 +13,13 @@ from avm.limits import Limits
 from avm.machine.bundle import EXPECTATION, Bundle, BundleRefused, collect
 from avm.machine.judge import Judge
 from avm.machine.prepared import load_bytes
-from avm.run.asking import ASKER, YOU, Answered, NotThen, Question, ask_at
-from avm.run.bisecting import Bisection, ExpectationRefused, Failed, Held
-from avm.run.labels import Labels, Lens
-from avm.run.moments import lens_at, moment_at
-from avm.run.paths import changes
-from avm.run.reading import Reader
-from avm.run.states import oldest, state_at
+from avm.past.asking import ASKER, YOU, Answered, NotThen, Question, ask_at
+from avm.past.bisecting import Bisection, ExpectationRefused, Failed, Held
+from avm.past.labels import Labels, Lens
+from avm.past.moments import lens_at, moment_at
+from avm.past.paths import changes
+from avm.past.reading import Reader
+from avm.past.states import oldest, state_at
 from avm.run.worker import InProcess
 from avm.sim.host import SimHost
 from caps.codec import encode_content

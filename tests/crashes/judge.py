@@ -7,10 +7,10 @@ from avm.host.keys import Keyring
 from avm.host.state import Status
 from avm.limits import Limits
 from avm.machine.inside import Inside
-from avm.run.audit import Audit
-from avm.run.reading import Reader
-from avm.run.replaying import replay
-from avm.run.rerun import Agreed
+from avm.past.audit import Audit
+from avm.past.reading import Reader
+from avm.past.replaying import replay
+from avm.past.rerun import Agreed
 from avm.run.worker import InProcess
 from avm.sim.disk import Disk
 from avm.store.interface import Store

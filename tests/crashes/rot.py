@@ -14,8 +14,8 @@ from pathlib import Path
 from avm.errors import AvmError
 from avm.host.core import Core
 from avm.host.keys import Keyring
+from avm.past.reading import Reader
 from avm.run.loading import load_core
-from avm.run.reading import Reader
 from avm.sim.disk import Disk, populate
 from avm.sim.entropy import Entropy
 from avm.sim.image import Left

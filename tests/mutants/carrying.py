@@ -9,28 +9,28 @@ REBUILT = "tests/avm/test_rebuilding.py"
 CARRYING = [
     Fault(
         "new code counts slots as the record does",
-        "avm/run/numbering.py",
+        "avm/past/numbering.py",
         "        return self.recorded == self.own == self.same\n",
         "        return True\n",
         f"{SHADOW}::test_x06_a_reference_there_and_back_is_itself",
     ),
     Fault(
         "contexts that new code refuses pass for taken",
-        "avm/run/contexts.py",
+        "avm/past/contexts.py",
         "            if place != index:\n",
         "            if True:\n",
         f"{SHADOW}::test_x06_contexts_that_are_not_taken_any_more_are_listed_with_a_count_and_an_example",
     ),
     Fault(
         "what waits for a machine is not tried",
-        "avm/run/shadowing.py",
+        "avm/past/shadowing.py",
         "                both.run(self.contexts)\n",
         "                pass\n",
         f"{SHADOW}::test_x06_what_waits_is_tried_a_timer_with_its_own_message_and_an_ask_with_a_few",
     ),
     Fault(
         "the state at the end is not compared",
-        "avm/run/shadowing.py",
+        "avm/past/shadowing.py",
         "        if last is not None and (last[0]",
         "        if last is None and (last[0]",
         f"{SHADOW}::test_x06_a_state_that_no_answer_shows_is_compared_at_the_end",
@@ -100,7 +100,7 @@ CARRYING = [
     ),
     Fault(
         "a state is rebuilt of what everybody said",
-        "avm/run/candidate.py",
+        "avm/past/candidate.py",
         "        return not self.senders or (sender in self.senders) is not self.left_out\n",
         "        return True\n",
         f"{REBUILT}::test_c05_what_one_sender_said_is_taken_alone_or_left_out",

@@ -110,14 +110,14 @@ FAULTS = [
     ),
     Fault(
         "a fork sends what is under way to capabilities without caveats",
-        "avm/run/underway.py",
+        "avm/past/underway.py",
         "                return sent_to\n",
         "                return sent_to._replace(caveats=())\n",
         f"{UNDER_WAY}::test_x05_what_is_on_its_way_is_sent_to_what_its_sender_holds",
     ),
     Fault(
         "a fork takes what was sent apart for one batch",
-        "avm/run/targets.py",
+        "avm/past/targets.py",
         "            if len(send) == WHOLE and send[APART]:\n",
         "            if not send:\n",
         f"{UNDER_WAY}::test_x05_what_is_on_its_way_is_sent_to_what_its_sender_holds",

@@ -73,7 +73,7 @@ FAULTS = [
     ),
     Fault(
         "sockets are not blocked",
-        "avm/run/unconnected.py",
+        "avm/past/unconnected.py",
         '        raise Unconnected(f"{Unconnected.__doc__} ({event})")\n',
         "        return\n",
         f"{FILES}::test_p04_sockets_are_blocked_while_a_recording_is_told_again",

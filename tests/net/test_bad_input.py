@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from avm.host.state import Status
+from avm.past.reading import Reader
 from avm.plugin.session import Client, OperatorRefused, address_in
-from avm.run.reading import Reader
 from caps.capability import SealedCapability, parse_wire_untrusted
 from caps.value import Failed
 from tests.net.hosts import RunningHost

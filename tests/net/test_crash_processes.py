@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from avm.run.reading import Reader
+from avm.past.reading import Reader
 from tests.net.hosts import RunningHost, prepared_of, wait_until
 from tests.net.judge import judge
 

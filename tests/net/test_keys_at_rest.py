@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from avm.host.keys import Keyring
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 from tests.net.hosts import MACHINES, children_of, prepared_of
 from tests.net.test_cli_verbs import COMMAND, Shell, one_line
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from avm.host.state import Status
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.reading import Reader
 from tests.net.hosts import MACHINES, ROOT, wait_until
 from tests.net.test_cli_verbs import Shell
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from avm.host import carrying, machine_file
 from avm.host.machine_file import HEAD, OtherVersion, unpack_untrusted
 from avm.host.state import Status
-from avm.run.audit import Audit
-from avm.run.reading import NoSuchMachine, Reader
+from avm.past.audit import Audit
+from avm.past.reading import NoSuchMachine, Reader
 from avm.sim.host import Refusal, SimHost
 from caps.errors import Malformed
 from tests.sim import apple, metronome

@@ -15,11 +15,11 @@ from avm.host.making import Make, made_by, make_capability, overdue
 from avm.host.operate import Created
 from avm.host.state import Status
 from avm.limits import Limits
+from avm.past.audit import Audit
+from avm.past.causes import HOST, Causes
+from avm.past.reading import Reader
 from avm.recording.log import Segment
 from avm.recording.whatif import WhatIf
-from avm.run.audit import Audit
-from avm.run.causes import HOST, Causes
-from avm.run.reading import Reader
 from avm.sim.client import Client
 from avm.sim.host import Refusal, SimHost
 from avm.sim.net import Net

@@ -14,8 +14,8 @@ from avm.host.channel import pack_frame
 from avm.host.effects import Dial, Say
 from avm.host.passage import CODE, FAILED, JOURNAL, SNAPSHOT, Moved
 from avm.host.state import Machine, Mode, Status
-from avm.run.audit import Audit
-from avm.run.reading import NoSuchMachine, Reader
+from avm.past.audit import Audit
+from avm.past.reading import NoSuchMachine, Reader
 from avm.sim.host import Refusal, SimHost
 from avm.sim.net import Net
 from caps.identity import Endpoint

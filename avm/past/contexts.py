@@ -13,8 +13,8 @@ from avm.host.chain import Input
 from avm.host.state import Ask, Machine, Timer
 from avm.machine import frames
 from avm.machine.reference import plain_of
-from avm.run.labels import Lens
-from avm.run.shadow import NewCode, asked, output_in
+from avm.past.labels import Lens
+from avm.past.shadow import NewCode, asked, output_in
 from avm.run.worker import Worker
 from caps.codec import encode_content
 from caps.errors import CapsError

@@ -11,10 +11,10 @@ from avm.host.capability import Cap, address_of
 from avm.host.chain import Slots, output_of
 from avm.host.journal import Entry
 from avm.host.state import Machine
-from avm.run.labels import Labels, Lens
-from avm.run.moments import sound
-from avm.run.reading import Reader
-from avm.run.states import oldest
+from avm.past.labels import Labels, Lens
+from avm.past.moments import sound
+from avm.past.reading import Reader
+from avm.past.states import oldest
 from caps.errors import CapsError
 
 # The places in a send's row, and how many there are of one with a reply, a deadline or a timer.

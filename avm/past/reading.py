@@ -18,8 +18,8 @@ from avm.host.capability import Cap
 from avm.host.chain import Fault, Link, Row, walk
 from avm.host.moves import Leaving, Moves
 from avm.host.state import Ask, Channel, Machine, Timer
+from avm.past.labels import Labels
 from avm.run.directory import Directory
-from avm.run.labels import Labels
 from avm.store.errors import StoreDamaged
 from avm.store.interface import ALL, Store
 from avm.store.sqlite import SqliteStore

@@ -10,13 +10,13 @@ from itertools import zip_longest
 
 from avm.host.chain import Fault, changes, output_of, sent_references
 from avm.host.state import Machine
-from avm.run.contexts import Contexts, NotTaken, trial
-from avm.run.difference import Difference, between_states, in_message
-from avm.run.labels import Lens
-from avm.run.reading import Kept, NoSuchTurn, Reader
-from avm.run.rerun import CannotRerun, Progress
-from avm.run.shadow import NewCode, NewCodeStops, Shadow, Taken, in_full
-from avm.run.states import check_turn, kept_at, oldest, pruned, state_at
+from avm.past.contexts import Contexts, NotTaken, trial
+from avm.past.difference import Difference, between_states, in_message
+from avm.past.labels import Lens
+from avm.past.reading import Kept, NoSuchTurn, Reader
+from avm.past.rerun import CannotRerun, Progress
+from avm.past.shadow import NewCode, NewCodeStops, Shadow, Taken, in_full
+from avm.past.states import check_turn, kept_at, oldest, pruned, state_at
 from avm.run.worker import Worker, WorkerLost
 
 FIELDS_MAX = 20

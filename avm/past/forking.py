@@ -18,10 +18,10 @@ from avm.host.chain import input_of
 from avm.host.journal import Entry
 from avm.host.keys import Keyring
 from avm.host.state import Channel, Machine, Mode, Status
-from avm.run.moments import Moment, entry_at, moment_at, newest_by, sound
-from avm.run.reading import Kept, Reader
-from avm.run.targets import targets_of
-from avm.run.underway import Ends, Sent, UnderWay
+from avm.past.moments import Moment, entry_at, moment_at, newest_by, sound
+from avm.past.reading import Kept, Reader
+from avm.past.targets import targets_of
+from avm.past.underway import Ends, Sent, UnderWay
 from avm.store.interface import Key, Transaction
 from caps.codec import encode_state
 from caps.sealing import pack_context

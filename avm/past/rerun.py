@@ -26,9 +26,9 @@ from avm.host.chain import (
 )
 from avm.host.journal import Entry
 from avm.machine import frames
-from avm.run.difference import Difference, Outcome, between, outcome_of
-from avm.run.labels import Lens
-from avm.run.reading import Kept
+from avm.past.difference import Difference, Outcome, between, outcome_of
+from avm.past.labels import Lens
+from avm.past.reading import Kept
 from avm.run.worker import Worker, WorkerLost
 
 FLIGHT_BYTES = 32 * 1024

@@ -13,12 +13,12 @@ from avm.host.state import Machine
 from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.turn import APPLIED, REFUSED
-from avm.run.difference import shown_send
-from avm.run.labels import Lens
-from avm.run.moments import Moment
-from avm.run.paths import Change, changes
-from avm.run.reading import Reader
-from avm.run.states import load_at, loaded_state
+from avm.past.difference import shown_send
+from avm.past.labels import Lens
+from avm.past.moments import Moment
+from avm.past.paths import Change, changes
+from avm.past.reading import Reader
+from avm.past.states import load_at, loaded_state
 from avm.run.worker import Timed, WorkerLost
 from caps.jsonform import Json
 

@@ -12,9 +12,9 @@ from avm.host.chain import input_of, is_signal
 from avm.host.journal import Entry
 from avm.host.state import Machine
 from avm.machine.frames import channel_name
-from avm.run.moments import entry_at
-from avm.run.reading import NoSuchTurn, Reader
-from avm.run.senders import Search, Way
+from avm.past.moments import entry_at
+from avm.past.reading import NoSuchTurn, Reader
+from avm.past.senders import Search, Way
 
 STEPS_MAX = 1_000
 BY_OPERATOR = (journal.CODE, journal.EDIT, journal.SUSPEND, journal.RESUME, journal.HALT)

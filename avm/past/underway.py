@@ -17,8 +17,8 @@ from avm.host.journal import Entry
 from avm.host.outbox import size_of
 from avm.host.state import Machine
 from avm.machine.reference import is_narrowed
-from avm.run.moments import Moment, sound
-from avm.run.reading import Reader
+from avm.past.moments import Moment, sound
+from avm.past.reading import Reader
 from caps.caveats import parse_caveat_untrusted
 
 DEADLINE_MS = 7 * 24 * 60 * 60 * 1000

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from avm.errors import AvmError
+from avm.past.forking import KEY_BYTES, Copy
+from avm.past.reading import Reader
 from avm.run.directory import Directory
-from avm.run.forking import KEY_BYTES, Copy
-from avm.run.reading import Reader
 from avm.store.files import ON_DISK, make_own_directory
 from avm.store.sqlite import SqliteStore
 from caps.errors import Malformed

@@ -13,8 +13,8 @@ from avm.host.effects import Load
 from avm.host.recover import recovery
 from avm.host.state import Machine
 from avm.machine import frames
-from avm.run.reading import Kept, NoSuchTurn, Reader
-from avm.run.rerun import CannotRerun, Progress
+from avm.past.reading import Kept, NoSuchTurn, Reader
+from avm.past.rerun import CannotRerun, Progress
 from avm.run.worker import Worker
 
 

@@ -9,10 +9,10 @@ from contextlib import ExitStack, contextmanager
 from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.worker import Interior, Tell
+from avm.past.reading import Reader
+from avm.past.rerun import PYTHON
+from avm.past.solo import Gone, Solo
 from avm.run.directory import Directory
-from avm.run.reading import Reader
-from avm.run.rerun import PYTHON
-from avm.run.solo import Gone, Solo
 from avm.run.spawn import HASH_SEED, Prepared
 from avm.run.worker import Forked, WorkerLost
 from avm.store.sqlite import SqliteStore

@@ -20,8 +20,8 @@ from avm.host.moves import Leaving
 from avm.host.parcel import from_bytes_untrusted
 from avm.host.refer import slots_in
 from avm.host.state import Machine, Status
+from avm.past.reading import Kept, Reader
 from avm.run import auditing
-from avm.run.reading import Kept, Reader
 from avm.store.errors import StoreDamaged
 from avm.store.interface import ALL
 from caps.errors import CapsError

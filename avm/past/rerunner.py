@@ -24,9 +24,9 @@ from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.prepared import die_with_parent
 from avm.machine.undumped import limit
-from avm.run.again import Again
-from avm.run.difference import Difference
-from avm.run.reading import Reader
+from avm.past.again import Again
+from avm.past.difference import Difference
+from avm.past.reading import Reader
 from avm.run.spawn import CannotFork, Prepared, PreparedLost
 from avm.run.worker import Forked, Worker
 from avm.store.sqlite import SqliteStore
@@ -113,7 +113,7 @@ def serve(sock: socket.socket, rerunner: Rerunner) -> None:
 
 
 def main() -> None:
-    """`python -m avm.run.rerunner FD STORE LIMITS`, the limits as a JSON object."""
+    """`python -m avm.past.rerunner FD STORE LIMITS`, the limits as a JSON object."""
     fd, store, limits = int(sys.argv[1]), sys.argv[2], Limits(**json.loads(sys.argv[3]))
     os.nice(LESS_URGENT)
     die_with_parent()

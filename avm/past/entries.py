@@ -9,8 +9,8 @@ from typing import Any
 from avm.host import journal
 from avm.host.chain import Link, Slots, changes, input_of, is_signal, output_of
 from avm.host.journal import Entry, now_of
-from avm.run.difference import shown_send
-from avm.run.labels import Lens
+from avm.past.difference import shown_send
+from avm.past.labels import Lens
 from caps.jsonform import Json
 
 ADDRESSED = (journal.TURN, journal.FAILED, journal.REFUSED, journal.VOID, journal.INIT)

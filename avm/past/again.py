@@ -20,10 +20,10 @@ from avm.host import journal
 from avm.host.chain import Fault, Link, changes
 from avm.host.state import Machine
 from avm.machine import frames
-from avm.run.difference import Difference, between_states
-from avm.run.labels import Labels, Lens
-from avm.run.reading import Kept, Reader
-from avm.run.rerun import CannotRerun, OtherPython, Rerun
+from avm.past.difference import Difference, between_states
+from avm.past.labels import Labels, Lens
+from avm.past.reading import Kept, Reader
+from avm.past.rerun import CannotRerun, OtherPython, Rerun
 from avm.run.worker import Worker, WorkerLost
 
 EVERY, KEPT = 0, 1

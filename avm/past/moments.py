@@ -9,9 +9,9 @@ from avm.host import journal
 from avm.host.capability import Cap
 from avm.host.chain import Fault, Link, Slots
 from avm.host.state import Machine
-from avm.run.labels import Labels, Lens
-from avm.run.reading import NoSuchTurn, Reader
-from avm.run.states import check_turn, oldest, pruned
+from avm.past.labels import Labels, Lens
+from avm.past.reading import NoSuchTurn, Reader
+from avm.past.states import check_turn, oldest, pruned
 from avm.store.errors import StoreDamaged
 
 

@@ -16,10 +16,10 @@ from avm.host.chain import Input, changes, given_references, input_of, is_signal
 from avm.host.journal import Entry
 from avm.host.refer import slots_in
 from avm.machine import frames
-from avm.run.difference import Outcome, outcome_of
-from avm.run.numbering import Numbering
-from avm.run.reading import Kept
-from avm.run.rerun import FROM_STEP, CannotRerun, is_the_steps, recorded_outcome
+from avm.past.difference import Outcome, outcome_of
+from avm.past.numbering import Numbering
+from avm.past.reading import Kept
+from avm.past.rerun import FROM_STEP, CannotRerun, is_the_steps, recorded_outcome
 from avm.run.worker import Worker, WorkerLost
 
 TURNS = (*FROM_STEP, journal.REFUSED, journal.FAILED)

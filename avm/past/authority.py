@@ -13,12 +13,12 @@ from avm.authority.tables import graph_of, in_contexts
 from avm.host.capability import Cap, Local
 from avm.host.refer import slots_in
 from avm.host.state import Machine
-from avm.run.contexts import shape_of
-from avm.run.labels import Labels, Lens
-from avm.run.moments import entry_at, sound
-from avm.run.reading import NoSuchTurn, Reader
-from avm.run.senders import Search, Way
-from avm.run.states import oldest
+from avm.past.contexts import shape_of
+from avm.past.labels import Labels, Lens
+from avm.past.moments import entry_at, sound
+from avm.past.reading import NoSuchTurn, Reader
+from avm.past.senders import Search, Way
+from avm.past.states import oldest
 from caps.errors import CapsError
 
 # Beside what the entries say of themselves, journals are searched for so many timers a command.

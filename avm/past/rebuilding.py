@@ -15,13 +15,13 @@ from avm.host.journal import Entry, now_of
 from avm.host.refer import COMMONS, slots_in
 from avm.host.state import Machine
 from avm.machine.reference import inner_of
-from avm.run.candidate import Candidate
-from avm.run.difference import in_states
-from avm.run.labels import Lens
-from avm.run.reading import NoSuchTurn, Reader
-from avm.run.rerun import CannotRerun, Progress
-from avm.run.shadow import TURNS, NewCode, NewCodeStops, Shadow, Taken, in_full
-from avm.run.states import check_turn, kept_at, oldest, pruned, state_at
+from avm.past.candidate import Candidate
+from avm.past.difference import in_states
+from avm.past.labels import Lens
+from avm.past.reading import NoSuchTurn, Reader
+from avm.past.rerun import CannotRerun, Progress
+from avm.past.shadow import TURNS, NewCode, NewCodeStops, Shadow, Taken, in_full
+from avm.past.states import check_turn, kept_at, oldest, pruned, state_at
 from avm.run.worker import Worker, WorkerLost
 
 SHOWN_MAX = 20

@@ -13,8 +13,8 @@ import cbor2
 
 from avm.host.chain import Input
 from avm.machine.turn import APPLIED, EXHAUSTED, REFUSED
-from avm.run.labels import Lens
-from avm.run.paths import Kind, changes
+from avm.past.labels import Lens
+from avm.past.paths import Kind, changes
 from caps.errors import CapsError
 from caps.jsonform import Json
 

@@ -6,11 +6,11 @@ Beside the journey, for `replay`.
 from avm.host.chain import Fault
 from avm.host.journal import digest_of
 from avm.host.state import Machine
-from avm.run.difference import Difference, between_states
-from avm.run.labels import Lens
-from avm.run.reading import NoSuchTurn, Reader
-from avm.run.rerun import Agreed, CannotRerun, Progress, Rerun
-from avm.run.states import check_turn, oldest, pruned, state_at
+from avm.past.difference import Difference, between_states
+from avm.past.labels import Lens
+from avm.past.reading import NoSuchTurn, Reader
+from avm.past.rerun import Agreed, CannotRerun, Progress, Rerun
+from avm.past.states import check_turn, oldest, pruned, state_at
 from avm.run.worker import Worker
 
 

@@ -14,8 +14,8 @@ from avm.host.chain import input_of, output_of
 from avm.host.journal import Entry, now_of
 from avm.host.state import Machine
 from avm.machine.reference import plain_of
-from avm.run.moments import newest_by, sound
-from avm.run.reading import Reader
+from avm.past.moments import newest_by, sound
+from avm.past.reading import Reader
 
 BLOCK = 256
 # The places in a send's row.

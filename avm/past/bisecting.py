@@ -18,10 +18,10 @@ from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.bundle import Bundle
 from avm.machine.judge import EXPECT, FAILS, GONE, JUDGE, UNSOUND
-from avm.run.moments import sound
-from avm.run.reading import Reader
-from avm.run.rerun import FLIGHT_BYTES, FLIGHT_FRAMES, CannotRerun, Progress
-from avm.run.states import check_turn, load_at, oldest
+from avm.past.moments import sound
+from avm.past.reading import Reader
+from avm.past.rerun import FLIGHT_BYTES, FLIGHT_FRAMES, CannotRerun, Progress
+from avm.past.states import check_turn, load_at, oldest
 from avm.run.worker import Timed, WorkerLost
 
 # An answer follows a turn and a judgment, each of which has the time of a turn.
