@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from avm.graph import NotPlain
 from avm.host.core import Core
 from avm.host.effects import Load
 from avm.recording.limits import RecordLimits
@@ -149,7 +150,11 @@ class Recorder:
             self._stop(self._files.failed or "the disk is too slow: record.waiting_bytes")
             return
         if tape.size > self._limits.segment_bytes and not self._core.host.effects:
-            tape.begin_segment()
+            try:
+                tape.begin_segment()
+            except NotPlain as error:
+                self._stop(f"what the host knows cannot be written down: {error}")
+                return
             with suppress(StoreDamaged), self._store.reading():
                 tape.keep_loaded(self._store, self._limits.machines_bytes)
         self._files.ring()

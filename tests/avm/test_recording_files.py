@@ -213,3 +213,20 @@ def test_p04_sockets_are_blocked_while_a_recording_is_told_again(local: bool) ->
     command = [sys.executable, "-c", TRIES.format(local=local)]
     done = subprocess.run(command, capture_output=True, text=True, env=environ, check=True)
     assert done.stdout == f"{[True] * 5 + [not local]}\n"
+
+
+def test_what_cannot_be_written_down_ends_the_recording_with_a_line_and_not_the_host(
+    tmp_path: Path,
+) -> None:
+    core, notes = a_core(), Notes()
+    limits = RecordLimits(segment_bytes=1)
+    recorder = Recorder(tmp_path / "r", core, MemoryStore(), limits, 1, notes)
+    ticks = Ticks(core, recorder)
+    ticks.tick()
+    strange: Any = object()
+    core.host.counts["strange"] = strange
+    ticks.tick()
+    why = "what the host knows cannot be written down: a builtins.object is not known to this form"
+    assert notes.said == [("recording.stopped", why)]
+    ticks.tick()
+    recorder.close()
