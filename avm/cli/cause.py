@@ -19,7 +19,8 @@ from avm.past.reading import NoSuchMachine, Reader
 from avm.past.senders import Way
 from avm.past.trails import Trail, TrailRefused, joined, trail_untrusted
 from avm.run.directory import Directory
-from avm.run.files import none_at, read
+from avm.run.errors import none_at
+from avm.run.files import read
 
 DEPTH = 100
 NUMBER = re.compile(r"[1-9][0-9]{0,14}")

@@ -1,5 +1,7 @@
 """What can go wrong around a host's directory, its configuration and its keys: the operator's to mend."""
 
+from pathlib import Path
+
 from avm.errors import AvmError
 
 
@@ -33,3 +35,8 @@ class RootKeyAlone(KeysRefused):
 
 class PassphraseRefused(RunError):
     """The passphrase is not the one, or is none."""
+
+
+def none_at(path: str) -> str:
+    """Why nothing was read of a file, where there is none."""
+    return "it is a directory" if Path(path).is_dir() else "there is no such file"

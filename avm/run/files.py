@@ -13,11 +13,6 @@ def read(path: str) -> bytes | None:
         return None
 
 
-def none_at(path: str) -> str:
-    """Why nothing was read of a file, where there is none."""
-    return "it is a directory" if Path(path).is_dir() else "there is no such file"
-
-
 def bundle_of(path: str) -> Bundle:
     """The bundle of a machine's file; raises `BundleRefused` with one line."""
     return collect(path, read)

@@ -24,7 +24,7 @@ from avm.host.operate import refuse
 from avm.host.state import Machine
 from avm.run.backup import back_up
 from avm.run.directory import Directory
-from avm.run.files import none_at
+from avm.run.errors import none_at
 from avm.run.operator import Answer, NotDone
 from avm.run.parts import bytes_in, text_in
 from avm.store.errors import StoreError

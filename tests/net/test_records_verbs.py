@@ -20,10 +20,11 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00"
 class Pair:
     """Two hosts that know each other, a machine at the second, and commands about the second."""
 
-    def __init__(self, path: Path) -> None:
-        self.here = listening(path / "a", *SETTINGS)
+    def __init__(self, path: Path, *settings: str) -> None:
+        settings = (*SETTINGS, *settings)
+        self.here = listening(path / "a", *settings)
         self.here.start()
-        self.there = listening(path / "b", *SETTINGS, through=route_of(self.here))
+        self.there = listening(path / "b", *settings, through=route_of(self.here))
         self.there.start()
         self.shell = shell_of(path, self.there)
         self.shell.ok("create", str(MACHINES / "tot.py"))
