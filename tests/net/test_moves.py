@@ -78,9 +78,10 @@ def test_a_machine_moves_and_every_capability_to_it_stays_good(hosts: list[Runni
 
 
 def test_a_machine_moves_only_where_its_host_is_trusted(tmp_path: Path) -> None:
-    here = listening(tmp_path / "a", *SETTINGS)
+    soon = (*SETTINGS, "links.idle_s=2", "links.keep_alive_s=0.5", "links.handshake_s=2")
+    here = listening(tmp_path / "a", *soon)
     here.start()
-    there = listening(tmp_path / "b", *SETTINGS, through=route_of(here))
+    there = listening(tmp_path / "b", *soon, through=route_of(here))
     there.start()
     try:
         client = here.client("one")

@@ -54,9 +54,10 @@ def test_w18_a_host_that_comes_back_on_another_port_is_found_again(
 def test_w28_an_ask_to_a_host_that_is_gone_is_unknown_or_undelivered_at_its_deadline(
     tmp_path: Path,
 ) -> None:
-    first = listening(tmp_path / "a", *SETTINGS)
+    soon = (*SETTINGS, "links.idle_s=2", "links.keep_alive_s=0.5", "links.handshake_s=2")
+    first = listening(tmp_path / "a", *soon)
     first.start()
-    other = listening(tmp_path / "b", *SETTINGS, through=route_of(first))
+    other = listening(tmp_path / "b", *soon, through=route_of(first))
     other.start()
     try:
         client, there = first.client("asker"), other.client("maker")
