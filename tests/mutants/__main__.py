@@ -47,10 +47,6 @@ COPIED = ("caps", "dht", "avm", "tests", "examples", "pyproject.toml")
 WHOLE = ("tests/sim", "tests/avm/test_host_units.py")
 PATIENCE_S = 900
 NEWEST = (
-    *AUTHORITY,
-    *seeing.FAULTS,
-    *patterns.FAULTS,
-    *atrest.FAULTS,
     *kinds.FAULTS,
     *refusing.FAULTS,
     *meetings.FAULTS,
@@ -75,6 +71,10 @@ ALL = (
     *campaign.FAULTS,
     *fast.FAULTS,
     *oracle.FAULTS,
+    *AUTHORITY,
+    *seeing.FAULTS,
+    *patterns.FAULTS,
+    *atrest.FAULTS,
     *NEWEST,
 )
 
