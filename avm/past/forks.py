@@ -103,7 +103,30 @@ def make(
     make_own_directory(ON_DISK, directory.forks)
     os.chmod(directory.forks, 0o700)
     with _one_at_a_time(directory.forks):
-        return _make(directory, reader, name, chosen, waiting, at_ms)
+        if (directory.forks / name).exists():
+            raise ForkRefused(
+                f"there is a fork {name}: give another --name, or `fork rm {name}` first"
+            )
+        part = Directory(directory.forks / f".{name}.new")
+        shutil.rmtree(part.path, ignore_errors=True)
+        part.create()
+        try:
+            copy = Copy(reader, chosen, waiting, part.keyring(os.urandom))
+            store = SqliteStore.create_or_open(part.store)
+            try:
+                for transaction in copy.transactions(_entropy()):
+                    store.commit([transaction])
+            finally:
+                store.close()
+            machines = {one.name: chosen[one.id] for one in reader.machines() if one.id in chosen}
+            if directory.config_file.exists():
+                shutil.copy(directory.config_file, part.config_file)
+            part.fork_file.write_bytes(about(machines, at_ms))
+            os.rename(part.path, directory.forks / name)
+            ON_DISK.sync_directory(directory.forks)
+        finally:
+            shutil.rmtree(part.path, ignore_errors=True)
+        return _read(Directory(directory.forks / name))
 
 
 @contextmanager
@@ -119,38 +142,6 @@ def _one_at_a_time(place: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
-
-
-def _make(
-    directory: Directory,
-    reader: Reader,
-    name: str,
-    chosen: Mapping[int, int],
-    waiting: bool,
-    at_ms: int,
-) -> Fork:
-    if (directory.forks / name).exists():
-        raise ForkRefused(f"there is a fork {name}: give another --name, or `fork rm {name}` first")
-    part = Directory(directory.forks / f".{name}.new")
-    shutil.rmtree(part.path, ignore_errors=True)
-    part.create()
-    try:
-        copy = Copy(reader, chosen, waiting, part.keyring(os.urandom))
-        store = SqliteStore.create_or_open(part.store)
-        try:
-            for transaction in copy.transactions(_entropy()):
-                store.commit([transaction])
-        finally:
-            store.close()
-        machines = {one.name: chosen[one.id] for one in reader.machines() if one.id in chosen}
-        if directory.config_file.exists():
-            shutil.copy(directory.config_file, part.config_file)
-        part.fork_file.write_bytes(about(machines, at_ms))
-        os.rename(part.path, directory.forks / name)
-        ON_DISK.sync_directory(directory.forks)
-    finally:
-        shutil.rmtree(part.path, ignore_errors=True)
-    return _read(Directory(directory.forks / name))
 
 
 def _entropy() -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from avm.run.directory import Directory
 from avm.sim.host import SimHost
 from tests.avm.journals import COUNTER, make
 from tests.avm.relays import directory_of, relays
-from tests.net.test_travel_verbs import Command, counted
+from tests.net.test_travel_verbs import Command, command_in
 
 pytestmark = pytest.mark.net
 
@@ -20,10 +20,7 @@ pytestmark = pytest.mark.net
 def command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Command:
-    directory_of(counted(), tmp_path / "host")
-    monkeypatch.setenv("AVM_HOST_DIR", str(tmp_path / "host"))
-    monkeypatch.chdir(tmp_path)
-    return Command(capsys)
+    return command_in(tmp_path, capsys, monkeypatch)
 
 
 def test_x05_turns_in_the_wrong_order_are_told(command: Command) -> None:

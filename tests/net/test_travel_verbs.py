@@ -60,15 +60,21 @@ def counted(prune: int = 0) -> SimHost:
     return world
 
 
+def command_in(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """Commands about a host that `counted`, in a folder of their own."""
+    directory_of(counted(), folder / "host")
+    monkeypatch.setenv("AVM_HOST_DIR", str(folder / "host"))
+    monkeypatch.chdir(folder)
+    return Command(capsys)
+
+
 @pytest.fixture
 def command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Command:
-    """Commands about a host that `counted`, in a folder of their own."""
-    directory_of(counted(), tmp_path / "host")
-    monkeypatch.setenv("AVM_HOST_DIR", str(tmp_path / "host"))
-    monkeypatch.chdir(tmp_path)
-    return Command(capsys)
+    return command_in(tmp_path, capsys, monkeypatch)
 
 
 def test_x05_diff_says_by_path_what_two_states_differ_in(command: Command) -> None:
