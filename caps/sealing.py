@@ -48,7 +48,8 @@ _CONTEXT, _REPLY = 1, 2
 _REPLY_LAYOUT = struct.Struct(">BQQ")
 _LENGTH = struct.Struct(">H")
 _GENERATION = struct.Struct(">Q")
-# kind, priority, generation, whether it expires, expiry: cut below into the fields of the seal.
+# kind, priority, generation, whether it expires, expiry: each of one width, so that a row of them is
+# one string that can be read in one way only.
 _ATTRIBUTES = struct.Struct(">BhQBQ")
 
 
@@ -65,19 +66,15 @@ class _GenerationKeys:
         self._proof = blake2b(address, key=proof_key, digest_size=PROOF_BYTES, person=_PROOF_DOMAIN)
 
     def encrypt(self, plaintext: bytes, attributes: bytes) -> bytes:
-        return self._siv.encrypt(plaintext, self._associated(attributes))
+        return self._siv.encrypt(plaintext, [self._address + attributes])
 
     def decrypt(self, sealed: bytes, attributes: bytes) -> bytes:
-        return self._siv.decrypt(sealed, self._associated(attributes))
+        return self._siv.decrypt(sealed, [self._address + attributes])
 
     def prove(self, sealed: bytes, attributes: bytes) -> bytes:
         proof = self._proof.copy()
         proof.update(attributes + sealed)
         return proof.digest()
-
-    def _associated(self, attributes: bytes) -> list[bytes]:
-        kind, priority = attributes[:1], attributes[1:3]
-        return [self._address, kind, priority, attributes[3:11], attributes[11:]]
 
 
 def _derive(secret: bytes, named: bytes, domain: bytes, size: int) -> bytes:

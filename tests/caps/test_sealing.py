@@ -227,10 +227,10 @@ def test_the_layout_is_what_the_reference_says() -> None:
     named = ADDRESS + bytes(7) + b"\5"
     key = blake2b(named, key=SECRET, person=b"avm seal key", digest_size=64).digest()
     expiry = b"\1" + bytes(7) + b"\7"
-    fields = [ADDRESS, b"\3", b"\xff\xfe", bytes(7) + b"\5", expiry]
-    assert capability.sealed == AESSIV(key).encrypt(b"plain", fields)
+    associated = ADDRESS + b"\3" + b"\xff\xfe" + bytes(7) + b"\5" + expiry
+    assert capability.sealed == AESSIV(key).encrypt(b"plain", [associated])
     proof_key = blake2b(named, key=SECRET, person=b"avm proof key", digest_size=32).digest()
-    proved = b"".join(fields) + capability.sealed
+    proved = associated + capability.sealed
     proof = blake2b(proved, key=proof_key, person=b"avm proof", digest_size=16).digest()
     assert capability.proof == proof
     caveat = bytes.fromhex("82016161")
