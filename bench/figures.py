@@ -36,6 +36,16 @@ class Figure:
         return "met" if met else "**missed**"
 
 
+def spread_ms(what: str, seconds: Sequence[float], most: float | None) -> list[Figure]:
+    """The median and the high end of times, but for the first tenth of them."""
+    times = sorted(1000 * one for one in seconds[len(seconds) // 10 :])
+    middle, high = times[len(times) // 2], times[len(times) * 99 // 100]
+    return [
+        Figure(f"{what}, median", middle, "ms", most=most),
+        Figure(f"{what}, 99 of 100 are under", high, "ms"),
+    ]
+
+
 def number(value: float) -> str:
     """A number with three significant digits or as a whole one, thousands set apart."""
     if abs(value) >= 100 or value == int(value):

@@ -107,6 +107,22 @@ def run_load(directory: Path, lanes: Sequence[Lane], connections: int) -> float:
     return seconds
 
 
+def one_at_a_time(directory: Path, lane: Lane) -> list[float]:
+    """Has a lane offer batch after batch, each when the one before has its verdict; the seconds of each."""
+    client = Client(directory, [lane])
+    client.sock.setblocking(True)
+    times = []
+    while not lane.finished:
+        begun = perf_counter()
+        client.offer()
+        while lane.settled < lane.offered:
+            client.receive()
+        times.append(perf_counter() - begun)
+    client.sock.sendall(protocol.pack([protocol.END]))
+    client.sock.close()
+    return times
+
+
 def _listen(selector: selectors.DefaultSelector, client: Client, blocked: bool) -> None:
     events = selectors.EVENT_READ | (selectors.EVENT_WRITE if blocked else 0)
     selector.modify(client.sock, events, client)

@@ -5,11 +5,10 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from avm.run import protocol
 from avm.store.sqlite import SqliteStore
-from bench.figures import Figure, Section
+from bench.figures import Figure, Section, spread_ms
 from bench.host import HostProcess, hosting, operating
-from bench.load import run_load
+from bench.load import one_at_a_time, run_load
 from bench.scale import Scale
 from bench.throughput import LINE
 from bench.wire import BenchFailed, Lane, Operator, bundle_of, encode
@@ -25,20 +24,10 @@ SENDERS = 32
 
 def latency(directory: Path, scale: Scale) -> Section:
     """One client that sends one message at a time, and waits for its verdict."""
-    times = []
     with hosting(directory) as host, operating(host) as operator:
         line = operator.create("one", bundle_of("tally"))["line"]
-        for seq in range(1, scale.idle + 1):
-            begun = perf_counter()
-            operator.offer(seq, line, [LINE], [])
-            operator.receive(protocol.VERDICT)
-            times.append((perf_counter() - begun) * 1000)
-    times = sorted(times[len(times) // 10 :])
-    middle, high = times[len(times) // 2], times[len(times) * 99 // 100]
-    figures = [
-        Figure("one message at a time, median", middle, "ms", most=0.4),
-        Figure("one message at a time, 99 of 100 are under", high, "ms"),
-    ]
+        times = one_at_a_time(host.directory, Lane.to(line, [LINE], scale.idle, 1))
+    figures = spread_ms("one message at a time", times, 0.4)
     return Section(
         "Idle latency to durable",
         "From the send to the verdict, which comes after the commit. The first tenth is left out.",

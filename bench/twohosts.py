@@ -6,10 +6,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter
 
-from avm.run import protocol
-from bench.figures import Figure, Section
+from bench.figures import Figure, Section, spread_ms
 from bench.host import HostProcess, hosting, operating
-from bench.load import run_load
+from bench.load import one_at_a_time, run_load
 from bench.scale import BATCHES, Scale
 from bench.throughput import LINE
 from bench.wire import Lane, Operator, bundle_of, encode
@@ -44,11 +43,13 @@ def two_hosts(directory: Path) -> Iterator[tuple[HostProcess, HostProcess]]:
 
 def measure(directory: Path, scale: Scale) -> Section:
     """One message at a time, asks, and many senders, from a client of one host to the other."""
-    with two_hosts(directory) as (here, there), operating(here) as sender:
+    with two_hosts(directory) as (here, there), operating(here) as asker:
         with operating(there) as owner:
             names = owner.create("one", bundle_of("tally"))
             many = [owner.create(f"m{i}", bundle_of("tally"))["line"] for i in range(scale.apart)]
-        figures = [*_latency(sender, names["line"], scale), *_asks(sender, names["total"], scale)]
+        times = one_at_a_time(here.directory, Lane.to(names["line"], [LINE], scale.idle, 1))
+        figures = spread_ms("one message at a time", times, MOST_MS)
+        figures += _asks(asker, names["total"], scale)
         both = here, there
         one = f"one machine, {scale.apart} senders"
         figures += _loads(both, one, [names["line"]], scale)
@@ -59,34 +60,15 @@ def measure(directory: Path, scale: Scale) -> Section:
     return Section("From host to host", text, figures)
 
 
-def _latency(sender: Operator, line: bytes, scale: Scale) -> list[Figure]:
-    times = []
-    for seq in range(1, scale.idle + 1):
-        begun = perf_counter()
-        sender.offer(seq, line, [LINE], [])
-        sender.receive(protocol.VERDICT)
-        times.append((perf_counter() - begun) * 1000)
-    return _spread("one message at a time", times, MOST_MS)
-
-
 def _asks(sender: Operator, total: bytes, scale: Scale) -> list[Figure]:
-    """Asks on the channel on which the messages went."""
+    """Asks of another client, once all messages are there."""
     times = []
-    for seq in range(scale.idle + 1, scale.idle + 1 + scale.idle // 2):
+    for seq in range(1, 1 + scale.idle // 2):
         begun = perf_counter()
         content = sender.call(seq, total)
-        times.append((perf_counter() - begun) * 1000)
+        times.append(perf_counter() - begun)
         assert content == encode(scale.idle), "a message was lost or doubled"
-    return _spread("one ask at a time, to its answer", times, None)
-
-
-def _spread(what: str, times_ms: list[float], most: float | None) -> list[Figure]:
-    times = sorted(times_ms[len(times_ms) // 10 :])
-    middle, high = times[len(times) // 2], times[len(times) * 99 // 100]
-    return [
-        Figure(f"{what}, median", middle, "ms", most=most),
-        Figure(f"{what}, 99 of 100 are under", high, "ms"),
-    ]
+    return spread_ms("one ask at a time, to its answer", times, None)
 
 
 def _loads(
