@@ -15,7 +15,7 @@ from dataclasses import fields as fields_of
 from dataclasses import is_dataclass
 from enum import Enum, IntEnum
 from types import NoneType, UnionType
-from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import cbor2
 
@@ -121,6 +121,8 @@ def _names(cls: type) -> tuple[str, ...]:
         return tuple(cls._fields)  # type: ignore[attr-defined]
     slots: list[str] = []
     for one in cls.__mro__[-2::-1]:
+        if one is Generic:  # which is written in C from Python 3.12 on, and says nothing of slots
+            continue
         own = one.__dict__.get("__slots__")
         if own is None:
             raise NotPlain(f"{cls.__qualname__} has no slots: its fields cannot be told")

@@ -3,7 +3,7 @@
 from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import cbor2
 import pytest
@@ -11,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avm.graph import BadGraph, Form, Made, NotPlain
+
+
+T = TypeVar("T")
 
 
 class Colour(Enum):
@@ -44,6 +47,13 @@ class Slotted:
         self._kept = kept
 
 
+class Line(Generic[T]):
+    __slots__ = ("parts",)
+
+    def __init__(self, *parts: T) -> None:
+        self.parts = list(parts)
+
+
 class Box:
     """Something with a part that cannot be kept."""
 
@@ -56,7 +66,7 @@ class Box:
 BOX = Made(
     Box, lambda box: (box.seed, tuple(sorted(box.known))), lambda _given, *parts: Box(*parts)
 )
-FORM = Form([Colour, Pair, Fixed, Thing, Slotted], [BOX])
+FORM = Form([Colour, Pair, Fixed, Thing, Slotted, Line], [BOX])
 
 atoms = (
     st.none()
@@ -114,6 +124,11 @@ def test_a_slot_that_was_never_set_is_not_set_afterwards() -> None:
     again = FORM.loads_untrusted(FORM.dumps(Slotted(deque([1, 2]))))
     assert again._kept == deque([1, 2])
     assert not hasattr(again, "_never")
+
+
+def test_what_is_generic_comes_back_under_any_python() -> None:
+    again = FORM.loads_untrusted(FORM.dumps(Line(1, 2)))
+    assert type(again) is Line and again.parts == [1, 2]
 
 
 def test_what_is_more_than_its_fields_is_made_anew_and_stays_one() -> None:
