@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from avm.graph import BadGraph, Form, Made, NotPlain
 
-
 T = TypeVar("T")
 
 
