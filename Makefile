@@ -6,7 +6,11 @@ STAMP := $(VENV)/.installed
 # A peer whose requirements are not ours; the bench goes on without it where it cannot be had.
 LIBP2P := $(VENV)/libp2p
 
-.PHONY: demo test test-all lint bench dht-sim sim mutants crashes lock clean
+OTHERS ?= python3.11 python3.12 python3.13 python3.14
+SLICE := tests/avm/test_graph.py tests/avm/test_loader.py tests/caps/test_codec.py tests/caps/test_light.py \
+	tests/sim/test_saved.py tests/sim/test_recording.py
+
+.PHONY: demo test test-all pythons python lint bench dht-sim sim mutants crashes lock clean
 
 $(STAMP): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
@@ -24,6 +28,19 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --slow
+
+# A slice of the tests under each other Python that is here: what another one breaks most easily.
+pythons:
+	@for one in $(OTHERS); do \
+		if $$one -c "import venv" 2>/dev/null; then \
+			echo "$$one: $$($$one --version)"; \
+			$(MAKE) --no-print-directory PYTHON=$$one VENV=.venv-$$one python || exit 1; \
+		fi; \
+	done
+
+python: $(STAMP)
+	$(BIN)/python -W error -c "import avm.testing, avm.sim, avm.run.runtime, avm.run.over_udp, avm.past.rerun, avm.cli.main"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(SLICE)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -60,4 +77,4 @@ lock:
 	$(BIN)/uv pip compile -q requirements/libp2p.in --universal --python-version 3.11 --generate-hashes --no-header -o requirements/libp2p.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis

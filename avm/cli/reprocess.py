@@ -1,6 +1,7 @@
 """`reprocess`: a machine's state made anew of its recorded inputs by new code, and put in place or dropped."""
 
 import argparse
+import fcntl
 import os
 import time
 from contextlib import suppress
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
                     raise CliError(f"{machine.name}: {why}; nothing is kept") from None
     if args.code is not None and not args.dry_run and not found.not_kept:
         assert found.candidate is not None, "there is a state"
-        _keep(path, found.candidate)
+        keep(path, found.candidate)
     _tell(args, machine, found)
     return REFUSED if found.not_kept else 0
 
@@ -127,13 +128,19 @@ def _path(directory: Directory, machine: Machine) -> Path:
     return directory.path / "reprocess" / machine.address.hex()
 
 
-def _keep(path: Path, one: Candidate) -> None:
+def keep(path: Path, one: Candidate) -> None:
+    """Keeps a state, whole: of two that are made at once the later one stays."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     fresh = path.with_suffix(".new")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with writing_to(fresh), os.fdopen(fd, "wb") as file:
-        file.write(to_bytes(one))
-    os.replace(fresh, path)
+    lock = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with writing_to(fresh), os.fdopen(fd, "wb") as file:
+            file.write(to_bytes(one))
+        os.replace(fresh, path)
+    finally:
+        os.close(lock)
 
 
 def _kept(path: Path, machine: Machine) -> Candidate:
@@ -176,7 +183,7 @@ def _switch(args: argparse.Namespace, directory: Directory) -> int:
         if found.not_kept:
             raise CliError(f"{machine.name} keeps its code and state: {found.not_kept}")
         assert found.candidate is not None, "there is a state"
-        _keep(path, found.candidate)
+        keep(path, found.candidate)
         try:
             done = _put(directory, found.candidate)
             break

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avm.cli.reprocess import keep
 from avm.host import carrying, journal
 from avm.host.chain import Fault
 from avm.host.journal import hash_of_code
@@ -312,3 +315,12 @@ def test_a_candidate_is_the_bytes_that_are_pinned_and_is_read_from_no_part_of_th
 def test_p08_any_bytes_are_a_candidate_or_malformed(octets: bytes) -> None:
     with pytest.raises(Malformed):
         candidate.from_bytes_untrusted(octets)
+
+
+def test_c05_states_that_are_kept_at_once_are_kept_one_after_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "reprocess" / "machine"
+    many = [replace(CANDIDATE, body=bytes([5]) * (300_000 + n), head=9 + n) for n in range(8)]
+    with ThreadPoolExecutor(len(many)) as pool:
+        list(pool.map(partial(keep, path), many))
+    assert candidate.from_bytes_untrusted(path.read_bytes()) in many
+    assert list(path.parent.iterdir()) == [path]

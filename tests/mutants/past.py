@@ -63,4 +63,11 @@ FAULTS = [
         "",
         "tests/sim/test_plan.py::test_a_fault_of_a_host_that_is_none_is_told_when_it_begins",
     ),
+    Fault(
+        "two rebuilt states are kept at once",
+        "avm/cli/reprocess.py",
+        "        fcntl.flock(lock, fcntl.LOCK_EX)\n",
+        "        pass\n",
+        "tests/avm/test_rebuilding.py::test_c05_states_that_are_kept_at_once_are_kept_one_after_the_other",
+    ),
 ]
