@@ -172,7 +172,7 @@ def test_a_how_to_does_what_it_says(page: Path, reader: Reader) -> None:
 
 
 def test_the_house_is_not_named() -> None:
-    assert str(ROOT) not in "".join(page.read_text() for page in PAGES)
+    assert f"{ROOT}/" not in "".join(page.read_text() for page in PAGES)
     assert sys.prefix not in "".join(page.read_text() for page in PAGES)
 
 
