@@ -1,4 +1,4 @@
-"""`python -m tests.mutants [--suites] [NAME ..]`: puts each seeded fault into a copy, and runs the tests."""
+"""`python -m tests.mutants [--suites] [--jobs N] [NAME ..]`: puts each seeded fault into a copy, and runs the tests."""
 
 import argparse
 import compileall
@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -46,6 +47,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = ("caps", "dht", "avm", "tests", "examples", "pyproject.toml")
 WHOLE = ("tests/sim", "tests/avm/test_host_units.py")
 PATIENCE_S = 900
+# And for each of many tests in a row so much more.
+A_TEST_S = 10
 NEWEST = (
     *kinds.FAULTS,
     *refusing.FAULTS,
@@ -136,15 +139,15 @@ class Trees:
             os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
-def suite(fault: Fault | None) -> tuple[str, ...]:
+def suite(fault: Fault) -> tuple[str, ...]:
     """The simulated suites, and the file that is known to catch the fault where it is no part of them."""
-    known = fault.caught_by.partition("::")[0] if fault else ""
-    return WHOLE if not known or known.startswith(WHOLE) else (*WHOLE, known)
+    known = fault.caught_by.partition("::")[0]
+    return WHOLE if known.startswith(WHOLE) else (*WHOLE, known)
 
 
-def known(fault: Fault | None) -> tuple[str, ...]:
-    """The test that is known to catch the fault; without one all of them."""
-    return (fault.caught_by,) if fault else tuple(sorted({one.caught_by for one in ALL}))
+def known(fault: Fault) -> tuple[str, ...]:
+    """The test that is known to catch the fault."""
+    return (fault.caught_by,)
 
 
 def main() -> int:
@@ -155,31 +158,41 @@ def main() -> int:
         "against the whole simulated suites, which takes hours, and not only the test that is known"
     )
     parser.add_argument("--suites", action="store_true", help=text)
+    cores = len(os.sched_getaffinity(0))
+    text = "so many at a time, each in a copy of its own (as many as there are cores)"
+    parser.add_argument("--jobs", metavar="N", type=int, default=cores, help=text)
     options = parser.parse_args()
     if unknown := set(options.names) - {fault.name for fault in ALL}:
         parser.error(f"no fault is called {', '.join(sorted(unknown))}")
     wanted = [fault for fault in ALL if fault.name in options.names or not options.names]
-    with Trees() as trees:
-        return hold(trees, wanted, suite if options.suites else known)
-
-
-def hold(
-    trees: Trees, wanted: list[Fault], tests: Callable[[Fault | None], tuple[str, ...]]
-) -> int:
-    """Holds faults against tests, all of which pass without any."""
-    without = trees.outcome(None, *tests(None), timeout_s=PATIENCE_S)
-    if without != "pass":
-        print(f"the tests {without} without a fault: nothing can be told")
+    tests = suite if options.suites else known
+    shares = [share for n in range(max(1, options.jobs)) if (share := wanted[n :: options.jobs])]
+    with ThreadPoolExecutor(len(shares)) as pool:
+        missed = list(pool.map(lambda share: hold(share, tests), shares))
+    if None in missed:
         return 1
+    count_missed = sum(filter(None, missed))
+    print(f"{len(wanted)} faults, {count_missed} missed")
+    return 1 if count_missed else 0
+
+
+def hold(wanted: list[Fault], tests: Callable[[Fault], tuple[str, ...]]) -> int | None:
+    """Holds faults against tests, all of which pass without any; how many are missed."""
     missed = 0
-    for fault in wanted:
-        patience_s = PATIENCE_S if tests is suite else fault.patience_s
-        found = trees.outcome(fault, *tests(fault), timeout_s=patience_s)
-        missed += found == "pass"
-        slow = f" (the tests do not end in {patience_s:.0f} s)" if found == "do not end" else ""
-        print(f"{'MISSED' if found == 'pass' else 'caught'}  {fault.name}{slow}", flush=True)
-    print(f"{len(wanted)} faults, {missed} missed")
-    return 1 if missed else 0
+    with Trees() as trees:
+        every = sorted({test for fault in wanted for test in tests(fault)})
+        without = trees.outcome(None, *every, timeout_s=PATIENCE_S + A_TEST_S * len(every))
+        if without != "pass":
+            print(f"the tests {without} without a fault: nothing can be told", flush=True)
+            return None
+        for fault in wanted:
+            patience_s = PATIENCE_S if tests is suite else fault.patience_s
+            found = trees.outcome(fault, *tests(fault), timeout_s=patience_s)
+            missed += found == "pass"
+            slow = f" (the tests do not end in {patience_s:.0f} s)"
+            told = f"{fault.name}{slow if found == 'do not end' else ''}"
+            print(f"{'MISSED' if found == 'pass' else 'caught'}  {told}", flush=True)
+    return missed
 
 
 if __name__ == "__main__":
