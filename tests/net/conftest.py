@@ -1,5 +1,6 @@
 """A host process, or two in weather of their own, for each test that asks for them."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 from tests.net.hosts import RunningHost
 from tests.net.spread import SETTINGS
 from tests.net.weather import Front, Weather, in_weather
+
+# A shell has what it starts in the background ignore interrupts, and so would the hosts and commands here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ PUBLIC = "198.51.100"
 PORT = 4433
 # How soon these hosts notice that a link is gone, and try whether a relayed one can be better.
 IDLE_S, UPGRADE_S = 4.0, 2.0
+# Who fails to reach the first host that it tries tries the next one only after a pause.
+INTRODUCED_S = 180.0
 HASTY = (
     f"links.idle_s={IDLE_S}",
     f"links.keep_alive_s={IDLE_S / 4}",
@@ -335,5 +337,5 @@ def wait_until_introduced(host: RunningHost) -> None:
         found = client.operate("locate", address=address)["records"]
         return [one for record in found for one in record["introducers"]]
 
-    wait_until(introducers, "nobody introduces it")
+    wait_until(introducers, "nobody introduces it", INTRODUCED_S)
     client.close(ended=True)

@@ -67,12 +67,12 @@ def test_p04_a_running_host_is_recorded_under_load_killed_and_told_again_elsewhe
     there = Elsewhere(tmp_path / "elsewhere", tmp_path / "rec")
     found = there.found("rec")
     assert found["agrees"] and not found["ended"] and found["starts"] == 1
-    assert isinstance(found["segments"], int) and found["segments"] > 1
+    assert isinstance(found["segments"], int) and found["segments"] > 2
     code, out, _ = there("rec")
     assert code == 0 and "every answer is the same" in out
     assert f"the host did not end it: what it was told ends with input {found['last']:,}" in out
-    # The last segment alone goes on from what the core knew.
-    *before, _last = sorted((there.path / "rec").iterdir())
+    # The last segments go on from what the core knew; of the very last it may not have been written yet.
+    *before, _last_but_one, _last = sorted((there.path / "rec").iterdir())
     for segment in before:
         segment.unlink()
     assert there.found("rec")["last"] == found["last"]
