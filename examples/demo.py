@@ -182,8 +182,10 @@ class Pipe:
             half.set()
             self._stdin.writelines(lines[middle:])
             self._stdin.flush()
-        except BrokenPipeError:  # The `send` was killed.
+        except BrokenPipeError:  # The `send` was killed, and what it was not given is for nobody.
             half.set()
+            with suppress(BrokenPipeError):
+                self._stdin.close()
 
     def finish(self) -> None:
         """Waits until what was begun is handed over."""

@@ -268,11 +268,15 @@ def to_client(host: Host, client: Client, batch: Batch) -> None:
 
 
 def withdraw(host: Host, batch: Batch) -> None:
-    """Takes the messages out of a batch whose deadline has passed; its header stays in line."""
+    """Takes the messages out of a batch whose deadline has passed; its header stays in line.
+
+    Its sender has the room again, or machines that wait for each other would do so for good.
+    """
     outcomes(host, batch, "undelivered", "the deadline passed")
     batch.messages = ()
     key = (batch.sender, batch.receiver, batch.seq)
     if key in host.outbox:
+        bare(host, batch)
         host.group.dirty[("outbox", *key)] = batch
     elif (batch.receiver, batch.sender, batch.seq) in host.inbox:
         host.group.dirty[("inbox", batch.receiver, batch.sender, batch.seq)] = batch

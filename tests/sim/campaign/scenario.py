@@ -316,8 +316,18 @@ class Scenario:
                 # Where all that it knew are elsewhere now, and a router keeps them out, nobody can help it but
                 # its operator.
                 self.world.counts["operator told a route"] += self.world.introduce(host)
+        elif self._is_owed_to_nobody():
+            self.world.counts["what was for nobody waited for its deadline"] += 1
+            limit_s = self.setting.limits.send_s + QUIET_S + self._jumped_s()
         if limit_s == QUIET_S or not self.world.quiet(limit_s - QUIET_S):
             raise Broken(f"after {limit_s:.0f} s without faults something is still owed")
+
+    def _is_owed_to_nobody(self) -> bool:
+        """Whether all that hosts still owe each other is for clients that have ended."""
+        cores = [host.core.host for host in self.world.hosts]
+        there = {address for core in cores for address in (*core.machines, *core.clients)}
+        owed = [one for core in cores for one in core.outbox.values() if one.body]
+        return bool(owed) and not any(one.receiver in there for one in owed)
 
     def check(self) -> None:
         """Tokens, outcomes, bells, and all that must hold in any world."""
