@@ -19,7 +19,7 @@ FAULTS = [
         "avm/host/outbox.py",
         "        bare(host, batch)\n        host.group",
         "        host.group",
-        f"{FOUND}::test_w05_machines_that_wait_for_each_others_room_go_on_at_the_deadline",
+        f"{FOUND}::test_s05_machines_that_wait_for_each_others_room_go_on_at_the_deadline",
     ),
     Fault(
         "what is voided at once does not count as received",

@@ -125,7 +125,7 @@ def test_w05_what_is_withdrawn_from_somebody_who_is_gone_leaves_room_in_the_outb
     assert len(client.verdicts) == 6 and not client.outgoing
 
 
-def test_w05_machines_that_wait_for_each_others_room_go_on_at_the_deadline() -> None:
+def test_s05_machines_that_wait_for_each_others_room_go_on_at_the_deadline() -> None:
     """Each of two machines had its outbox full of what was for the other, and took nothing: also when
     the deadlines were over, as what was withdrawn counted as before."""
     limits = replace(Limits(), outbox_bytes=purse.A_LOAD_BYTES // 2, flights_machine=1)
