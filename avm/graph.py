@@ -121,9 +121,7 @@ def _names(cls: type) -> tuple[str, ...]:
         return tuple(cls._fields)  # type: ignore[attr-defined]
     slots: list[str] = []
     for one in cls.__mro__[-2::-1]:
-        if one is Generic:  # which is written in C from Python 3.12 on, and says nothing of slots
-            continue
-        own = one.__dict__.get("__slots__")
+        own = one.__dict__.get("__slots__", () if one is Generic else None)  # in C since 3.12
         if own is None:
             raise NotPlain(f"{cls.__qualname__} has no slots: its fields cannot be told")
         slots += [own] if isinstance(own, str) else [name for name in own if name != "__dict__"]

@@ -166,7 +166,8 @@ def main() -> int:
         parser.error(f"no fault is called {', '.join(sorted(unknown))}")
     wanted = [fault for fault in ALL if fault.name in options.names or not options.names]
     tests = suite if options.suites else known
-    shares = [share for n in range(max(1, options.jobs)) if (share := wanted[n :: options.jobs])]
+    jobs = max(1, options.jobs)
+    shares = [share for n in range(jobs) if (share := wanted[n::jobs])]
     with ThreadPoolExecutor(len(shares)) as pool:
         missed = list(pool.map(lambda share: hold(share, tests), shares))
     if None in missed:

@@ -21,7 +21,7 @@ PUBLIC = "198.51.100"
 PORT = 4433
 # How soon these hosts notice that a link is gone, and try whether a relayed one can be better.
 IDLE_S, UPGRADE_S = 4.0, 2.0
-# Who fails to reach the first host that it tries tries the next one only after a pause.
+# Mostly it takes seconds. On a busy machine 30 were seen, and once more than 60; why is not known.
 INTRODUCED_S = 180.0
 HASTY = (
     f"links.idle_s={IDLE_S}",
