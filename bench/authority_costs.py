@@ -1,14 +1,15 @@
 """What capabilities cost the host: sealed, opened, narrowed, written as a text, judged. Processor time."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from time import process_time
 
 from avm.host.capability import Local, open_untrusted
 from avm.host.judging import is_good
 from avm.host.keys import Keyring
 from avm.host.state import Flight, Host, Machine, Status
 from avm.limits import Limits
+from bench.cost import best_us, calls
 from bench.figures import Figure, Section
 from bench.scale import Scale
 from caps import caveats
@@ -16,7 +17,6 @@ from caps.capability import SealedCapability, narrow, parse_text, to_text
 from caps.identity import RootKey
 from caps.sealing import MachineKeys, pack_context
 
-ROUNDS = 20
 A_SECOND_MIN = 200_000.0
 CHAINS = (0, 1, 4, 16)
 NOW_MS = 1_700_000_000_000
@@ -68,42 +68,28 @@ def measure(_directory: Path, scale: Scale) -> Section:
     made = issuer.seal()
     text = to_text(made)
     until = caveats.until(LATER_MS)
-    times = scale.primitives
-    figures = [
-        Figure("seal", 1e6 / best_us(issuer.seal, times), "a second", least=A_SECOND_MIN),
-        Figure(
-            "unseal",
-            1e6 / best_us(lambda: issuer.keys.unseal(made), times),
-            "a second",
-            least=A_SECOND_MIN,
-        ),
-        Figure("written as a text", best_us(lambda: to_text(made), times), "us"),
-        Figure("read from a text", best_us(lambda: parse_text(text), times), "us"),
-        Figure("narrowed by a caveat", best_us(lambda: narrow(made, until), times), "us"),
-    ]
+    works: dict[str, Callable[[], object]] = {
+        "seal": issuer.seal,
+        "unseal": partial(issuer.keys.unseal, made),
+        "written as a text": partial(to_text, made),
+        "read from a text": partial(parse_text, text),
+        "narrowed by a caveat": partial(narrow, made, until),
+    }
     for chain in CHAINS:
         wire = issuer.narrowed(chain).wire()
         if not issuer.is_taken(wire):
             raise AssertionError("a good capability is refused")
         what = f"opened from its bytes and judged, {chain} caveat{'s'[: chain != 1]}"
-        figures.append(Figure(what, best_us(_taking(issuer, wire), times), "us"))
+        works[what] = partial(issuer.is_taken, wire)
+    rounds = {what: calls(once) for what, once in works.items()}
+    took_us = best_us(rounds, scale.primitives, scale.spread_s)
+    figures = [
+        Figure(what, 1e6 / took_us.pop(what), "a second", least=A_SECOND_MIN)
+        for what in ("seal", "unseal")
+    ]
+    figures += [Figure(what, one, "us") for what, one in took_us.items()]
     about = (
-        "Processor time of one core, the best of many short rounds; targets are those of the machine "
-        "above. What comes again and again is opened once: here nothing is kept."
+        "Processor time of one core, the best of many short rounds by turns; targets are those of the "
+        "machine above. What comes again and again is opened once: here nothing is kept."
     )
     return Section("Authority", about, figures)
-
-
-def _taking(issuer: Issuer, wire: bytes) -> Callable[[], bool]:
-    return lambda: issuer.is_taken(wire)
-
-
-def best_us(once: Callable[[], object], times: int) -> float:
-    """Processor time of one call in microseconds: the best of many rounds."""
-    best = float("inf")
-    for _ in range(ROUNDS):
-        begun = process_time()
-        for _ in range(times):
-            once()
-        best = min(best, process_time() - begun)
-    return best / times * 1e6

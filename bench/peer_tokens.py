@@ -1,4 +1,4 @@
-"""Macaroons and biscuits beside our capabilities: `python -m bench.peer_tokens TIMES` prints one JSON line.
+"""Macaroons and biscuits beside our capabilities: `python -m bench.peer_tokens TIMES SECONDS` prints one JSON line.
 
 The same work for each, from bytes to bytes: a token is minted, a holder narrows it by a time, and whoever
 issued it verifies what comes back, the time with it.
@@ -13,7 +13,8 @@ from typing import Any
 from biscuit_auth import AuthorizerBuilder, Biscuit, BiscuitBuilder, BlockBuilder, KeyPair
 from pymacaroons import MACAROON_V2, Macaroon, Verifier
 
-from bench.authority_costs import LATER_MS, NOW_MS, Issuer, best_us
+from bench.authority_costs import LATER_MS, NOW_MS, Issuer
+from bench.cost import best_us, calls
 from caps import caveats
 from caps.capability import SealedCapability, narrow, parse_wire_untrusted
 
@@ -100,14 +101,14 @@ def biscuit() -> Work:
 
 def main() -> int:
     """Prints microseconds of processor time: of each, for its three kinds of work."""
-    times = int(sys.argv[1])
-    found = {}
+    times, spread_s = int(sys.argv[1]), float(sys.argv[2])
     makers = {"ours": ours, "pymacaroons": macaroon, "biscuit-python": biscuit}
-    for name, make in makers.items():
-        for what, once in zip(("mint", "attenuate", "verify"), make(), strict=True):
-            once()
-            found[f"{name} {what}"] = best_us(once, times)
-    print(json.dumps(found))
+    works = {
+        f"{name} {what}": calls(once)
+        for name, make in makers.items()
+        for what, once in zip(("mint", "attenuate", "verify"), make(), strict=True)
+    }
+    print(json.dumps(best_us(works, times, spread_s)))
     return 0
 
 

@@ -46,14 +46,14 @@ def capnp(directory: Path, scale: Scale) -> Section:
 
 def tokens(_directory: Path, scale: Scale) -> Section:
     """Macaroons and biscuits, and capabilities again beside them, for the same work."""
-    found = _child("bench.peer_tokens", str(scale.primitives))
+    found = _child("bench.peer_tokens", str(scale.primitives), str(scale.spread_s))
     figures = [Figure(what, took_us, "us") for what, took_us in found.items()]
     for peer in ("pymacaroons", "biscuit-python"):
         for what in ("mint", "attenuate", "verify"):
             ratio = found[f"{peer} {what}"] / found[f"ours {what}"]
             figures.append(Figure(f"{peer} over ours, {what}", ratio, "times"))
     text = (
-        "From bytes to bytes, in processor time: a token is minted, narrowed by a time, and verified "
+        "From bytes to bytes, in processor time, by turns: a token is minted, narrowed by a time, and verified "
         "with it. A capability's context is encrypted, what the others say can be read. A biscuit is "
         "signed (Ed25519): whoever has the public key verifies it, the other two their issuer alone."
     )

@@ -2,74 +2,59 @@
 
 import hashlib
 import statistics
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import trio
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from nacl.signing import SigningKey
 
+from bench.cost import best_us, calls
 from bench.figures import Figure, Section, number
 from bench.scale import Scale
 
 BODY = bytes(64)
-ROUNDS = 40
 # Microseconds on the machine on which the targets were set.
-SIGN_US, VERIFY_US, SEAL_US, HASH_US, SWITCH_US = 17.0, 41.0, 1.0, 0.5, 2.5
+THERE_US = {
+    "Ed25519 signature of 64 bytes": 17.0,
+    "Ed25519 verification": 41.0,
+    "AES-SIV of 64 bytes": 1.0,
+    "keyed BLAKE2b of 64 bytes": 0.5,
+    "trio checkpoint": 2.5,
+}
 
 
 def measure(_directory: Path, scale: Scale) -> Section:
-    """Each primitive many times; the best of many short rounds."""
+    """Each primitive many times, by turns."""
     key = SigningKey(bytes(32))
     public, signed = key.verify_key, key.sign(BODY)
     siv = AESSIV(bytes(32))
-    figures, times = [], []
-    for what, once, there_us in (
-        ("Ed25519 signature of 64 bytes", lambda: key.sign(BODY), SIGN_US),
-        ("Ed25519 verification", lambda: public.verify(signed), VERIFY_US),
-        ("AES-SIV of 64 bytes", lambda: siv.encrypt(BODY, None), SEAL_US),
-        ("keyed BLAKE2b of 64 bytes", _hash, HASH_US),
-    ):
-        here_us = _best_us(once, scale.primitives)
-        times.append(here_us / there_us)
-        figures.append(_figure(what, here_us, there_us))
-    here_us = trio.run(_switch_us, scale.primitives)
-    times.append(here_us / SWITCH_US)
-    figures.append(_figure("trio checkpoint", here_us, SWITCH_US))
-    figures.append(Figure("this machine's times over those, the middle one", _middle(times), ""))
-    text = "The best of many short rounds, of one core. In brackets what the machine took on which the absolute targets were"
-    text += " set: on a slower one, or a busy one, they are as much harder to meet."
+    works = (
+        calls(partial(key.sign, BODY)),
+        calls(partial(public.verify, signed)),
+        calls(partial(siv.encrypt, BODY, None)),
+        calls(_hash),
+        lambda times: trio.run(_switches, times),
+    )
+    here_us = best_us(dict(zip(THERE_US, works, strict=True)), scale.primitives, scale.spread_s)
+    figures = [
+        Figure(f"{what} ({number(there_us)} us)", here_us[what], "us")
+        for what, there_us in THERE_US.items()
+    ]
+    times = statistics.median(here_us[what] / there_us for what, there_us in THERE_US.items())
+    figures.append(Figure("this machine's times over those, the middle one", times, ""))
+    text = "Processor time of one core, the best of many short rounds by turns. In brackets what the machine took on which"
+    text += " the absolute targets were set: on a slower one, or a busy one, they are as much harder to meet."
     return Section("This machine", text, figures)
-
-
-def _figure(what: str, here_us: float, there_us: float) -> Figure:
-    return Figure(f"{what} ({number(there_us)} us)", here_us, "us")
-
-
-def _middle(times: list[float]) -> float:
-    return statistics.median(times)
 
 
 def _hash() -> None:
     hashlib.blake2b(BODY, key=BODY, digest_size=32).digest()
 
 
-def _best_us(once: Callable[[], object], times: int) -> float:
-    best = float("inf")
-    for _ in range(ROUNDS):
-        begun = perf_counter()
-        for _ in range(times):
-            once()
-        best = min(best, perf_counter() - begun)
-    return best / times * 1e6
-
-
-async def _switch_us(times: int) -> float:
-    best = float("inf")
-    for _ in range(ROUNDS):
-        begun = perf_counter()
-        for _ in range(times):
-            await trio.lowlevel.checkpoint()
-        best = min(best, perf_counter() - begun)
-    return best / times * 1e6
+async def _switches(times: int) -> float:
+    begun = process_time()
+    for _ in range(times):
+        await trio.lowlevel.checkpoint()
+    return process_time() - begun

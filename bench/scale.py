@@ -26,7 +26,9 @@ class Scale:
     apart_messages: tuple[int, int, int]
     link: LinkScale
     dht_s: float
+    dht_runs: int
     primitives: int
+    spread_s: float
     holders: int
 
 
@@ -45,7 +47,9 @@ FULL = Scale(
     apart_messages=(20_000, 60_000, 300_000),
     link=LinkScale(trips=2_000, seconds=1.0, handshakes=100, idle=50, rounds=3),
     dht_s=1.9,
+    dht_runs=6,
     primitives=200,
+    spread_s=20.0,
     holders=1_000,
 )
 QUICK = Scale(
@@ -63,7 +67,9 @@ QUICK = Scale(
     apart_messages=(500, 2_000, 8_000),
     link=LinkScale(trips=50, seconds=0.1, handshakes=5, idle=5, rounds=1),
     dht_s=0.2,
+    dht_runs=1,
     primitives=50,
+    spread_s=0.05,
     holders=20,
 )
 BATCHES = (1, 10, 100)
