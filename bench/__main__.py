@@ -19,6 +19,7 @@ from bench import (
     throughput,
     transport,
     twohosts,
+    world,
 )
 from bench.figures import Figure, Section, page, write
 from bench.scale import FULL, QUICK, Scale
@@ -37,6 +38,7 @@ OWN: list[Callable[[Path, Scale], Section]] = [
     twohosts.measure,
     transport.links,
     transport.dht,
+    world.measure,
 ]
 PEERS: list[Callable[[Path, Scale], Section]] = [peers.dbos, peers.capnp, peers.floor]
 TOKENS: list[Callable[[Path, Scale], Section]] = [peers.tokens]

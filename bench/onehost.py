@@ -14,7 +14,7 @@ from bench.throughput import LINE
 from bench.wire import BenchFailed, Lane, Operator, bundle_of, encode
 
 AHEAD = 64
-START_TIMES = 3
+START_TIMES = 9
 COMMAND_TIMES = 11
 IMPORT = "from time import perf_counter as now; a = now(); import avm; print(now() - a)"
 NEVER = ("limits.snapshot_bytes=1000000000000", "limits.snapshot_turns=1000000000")
@@ -56,7 +56,7 @@ def many_machines(directory: Path, scale: Scale) -> Section:
     figures.append(Figure(f"{what}, sum of the processes (RSS)", rss, "MB"))
     figures.append(Figure("machines created, all durable", rate, "a second"))
     text = "The import and the help are the middle one of eleven, in new processes. Start-up is from the start of the"
-    text += " process to its ready line, the middle one of three. The memory is"
+    text += " process to its ready line, the middle one of nine. The memory is"
     text += " that of the host, its workers and the process that forks them."
     return Section("Start-up and memory", text, figures)
 

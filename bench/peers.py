@@ -1,22 +1,17 @@
 """The peers, in the same run: DBOS on SQLite, pycapnp with a commit a call, bare SQLite, and tokens."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from time import perf_counter
 
 import apsw
 
+from bench.child import result_of
 from bench.figures import Figure, Section
 from bench.scale import Scale
-from bench.wire import BenchFailed
 
-ROOT = Path(__file__).parent.parent
 ROW_BYTES = 300
 GROUPS = (1, 100, 1000)
 IN_FLIGHT = 100
-TIMEOUT_S = 180
 
 
 def dbos(directory: Path, scale: Scale) -> Section:
@@ -24,7 +19,7 @@ def dbos(directory: Path, scale: Scale) -> Section:
     figures = []
     for threads in (1, 16):
         file = directory / f"dbos{threads}.sqlite"
-        rate = _child("bench.peer_dbos", str(file), str(threads), str(scale.dbos_s))["rate"]
+        rate = result_of("bench.peer_dbos", str(file), str(threads), str(scale.dbos_s))["rate"]
         what = f"DBOS on SQLite, one-step workflows, {threads} thread{'s'[: threads > 1]}"
         figures.append(Figure(what, rate, "workflows/s"))
     text = "The step adds the length of a text to a number in memory; DBOS records the workflow and the step."
@@ -33,7 +28,7 @@ def dbos(directory: Path, scale: Scale) -> Section:
 
 def capnp(directory: Path, scale: Scale) -> Section:
     """A server in a process of its own that commits one row a call."""
-    found = _child("bench.peer_capnp", str(directory / "capnp.db"), str(scale.calls))
+    found = result_of("bench.peer_capnp", str(directory / "capnp.db"), str(scale.calls))
     figures = [
         Figure("pycapnp, one SQLite FULL commit a call, in sequence", found["sequence"], "calls/s"),
         Figure(f"the same, {IN_FLIGHT} calls in flight", found["in_flight"], "calls/s"),
@@ -46,7 +41,7 @@ def capnp(directory: Path, scale: Scale) -> Section:
 
 def tokens(_directory: Path, scale: Scale) -> Section:
     """Macaroons and biscuits, and capabilities again beside them, for the same work."""
-    found = _child("bench.peer_tokens", str(scale.primitives), str(scale.spread_s))
+    found = result_of("bench.peer_tokens", str(scale.primitives), str(scale.spread_s))
     figures = [Figure(what, took_us, "us") for what, took_us in found.items()]
     for peer in ("pymacaroons", "biscuit-python"):
         for what in ("mint", "attenuate", "verify"):
@@ -81,20 +76,3 @@ def floor(directory: Path, scale: Scale) -> Section:
         figures.append(Figure(f"SQLite WAL FULL, {group} rows a commit", rate, "rows/s"))
     text = f"Rows of {ROW_BYTES} bytes, about what a turn of one message writes, through apsw."
     return Section("The floor", text, figures)
-
-
-def _child(module: str, *arguments: str) -> dict[str, float]:
-    """Runs a module of the bench, and reads the one JSON line that it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        raise BenchFailed(f"{module} ended with {done.returncode}: {done.stderr.strip()[-400:]}")
-    found: dict[str, float] = json.loads(lines[-1])
-    return found

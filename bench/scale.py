@@ -30,6 +30,8 @@ class Scale:
     primitives: int
     spread_s: float
     holders: int
+    worlds: int
+    world: tuple[int, int]
 
 
 FULL = Scale(
@@ -51,6 +53,8 @@ FULL = Scale(
     primitives=200,
     spread_s=20.0,
     holders=1_000,
+    worlds=6,
+    world=(100, 10),
 )
 QUICK = Scale(
     messages=(2_000, 4_000, 20_000),
@@ -71,5 +75,7 @@ QUICK = Scale(
     primitives=50,
     spread_s=0.05,
     holders=20,
+    worlds=1,
+    world=(4, 2),
 )
 BATCHES = (1, 10, 100)

@@ -101,6 +101,10 @@ class Locating:
             settings = replace(settings, width=width, put_paths=2)
         return self._begin(now_ms, key, None, settings)
 
+    def forget_misses(self) -> None:
+        """Somebody is there again who may know what nobody knew."""
+        self._misses.clear()
+
     def forget_miss(self, kind: Kind, key: bytes) -> None:
         """Let a key be looked for again at once."""
         self._misses.pop((kind, key), None)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from caps.certificate import Certificate
 from caps.hostproof import HostProof
 from caps.identity import Endpoint, Identity, RootKey
-from dht.asking import Asker, ForCheck, ForLookup, ForStore, Question
+from dht.asking import Asker, ForLookup, ForStore, Question
 from dht.contact import NODE_ENDPOINTS_MAX, Contact, node_id, reachable, sign_node_record
 from dht.effects import Alone, Effect, Seen
 from dht.errors import InvalidPacket
@@ -219,6 +219,7 @@ class Node:
             else:
                 self._locating.late(now_ms, question)
         self._announce(now_ms)
+        self._upkeep.retry_silent(now_ms)
         if self._refresh_ms is not None and now_ms >= self._refresh_ms:
             self._refresh_ms = now_ms + self.settings.refresh_ms
             self._shelf.sweep(now_ms)
@@ -234,7 +235,8 @@ class Node:
 
     def next_wake_ms(self) -> int | None:
         """Return when `tick` has something to do; None before the node is used at all."""
-        wakes = [self._asker.questions.next_ms(), self._refresh_ms, self._retry_ms]
+        wakes = [self._asker.questions.next_ms(), self._upkeep.next_ms()]
+        wakes += (self._refresh_ms, self._retry_ms)
         if self._may_publish():
             wakes.append(self._publishing.next_ms())
         return min((wake for wake in wakes if wake is not None), default=None)
@@ -348,6 +350,7 @@ class Node:
             if not self._joined:
                 self._publishing.hasten_all()
             self._joined = True
+            self._locating.forget_misses()
             if not self._refreshing.has_near:
                 self._refreshing.near()
 
@@ -374,8 +377,6 @@ class Node:
                 self._locating.lost(now_ms, question)
             case ForStore():
                 self._storing.lost(now_ms, question)
-            case ForCheck():
-                pass
 
     def _hasten_if_alone(self, now_ms: int) -> None:
         """One datagram that was lost must not leave a node outside for long."""

@@ -1,8 +1,8 @@
 """Keeping the table true: who answered, who is silent, who is lost and may come back.
 
 Step 7 of the journey, between lookups. A contact that does not answer is asked once more at once and
-then loses its seat; it is remembered and tried again now and then, so two halves of a network that
-were cut apart find each other when they can.
+then loses its seat; it is remembered and tried again, soon at first and then now and then, so two
+halves of a network that were cut apart find each other when they can.
 """
 
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from dht.effects import Effect, TableChanged
 from dht.errors import InvalidRecord
 from dht.proofs import Proofs
 from dht.settings import ID_BYTES, Settings
+from dht.silences import Silences
 from dht.table import Table
 from dht.wire import CHECK_BYTES, Answer
 
@@ -32,7 +33,16 @@ class Heard(NamedTuple):
 class Upkeep:
     """Judges contacts by their answers and seats or unseats them."""
 
-    __slots__ = ("_asker", "_checking", "_failures", "_out", "_seen", "_settings", "table")
+    __slots__ = (
+        "_asker",
+        "_checking",
+        "_failures",
+        "_out",
+        "_seen",
+        "_settings",
+        "_silences",
+        "table",
+    )
 
     def __init__(self, settings: Settings, table: Table, asker: Asker, out: list[Effect]) -> None:
         self.table = table
@@ -42,6 +52,8 @@ class Upkeep:
         self._checking: set[Contact] = set()
         self._failures: dict[Contact, int] = {}
         self._seen: dict[Contact, Heard] = {}
+        s = settings
+        self._silences = Silences(s.lost_soon_ms, s.lost_retry_ms, s.lost_max)
 
     def closest(self, point: int, count: int) -> list[Contact]:
         """Return the contacts closest to a point, without those that left a question unanswered."""
@@ -73,6 +85,8 @@ class Upkeep:
             self.table.remove_contact(seated)
         added = self.table.add_contact(contact)
         if added:
+            if was_lost:
+                self._silences.end(contact)
             self._see(now_ms, contact, round_trip_ms)
             if seated != contact:
                 self._out.append(TableChanged())
@@ -90,6 +104,7 @@ class Upkeep:
             self._failures.pop(contact, None)
             self._seen.pop(contact, None)
             self.table.remove_contact(contact)
+            self._silences.begin(now_ms, contact)
             self._out.append(TableChanged())
         else:
             self._failures[contact] = failures
@@ -123,6 +138,18 @@ class Upkeep:
             if near and self.wants_untrusted(contact):
                 self.check(now_ms, contact, elsewhere=True)
                 return
+
+    def retry_silent(self, now_ms: int) -> None:
+        """Try those that fell silent lately and whose time it is."""
+        for contact in self._silences.due(now_ms):
+            if self.table.lost.get(contact.id) == contact:
+                self.check(now_ms, contact)
+            else:
+                self._silences.end(contact)
+
+    def next_ms(self) -> int | None:
+        """Return when `retry_silent` has something to do."""
+        return self._silences.next_ms()
 
     def retry_lost(self, now_ms: int) -> None:
         """Try a few of the contacts that were lost, in turn."""

@@ -20,7 +20,7 @@ NODE = Settings(miss_ms=3_000)
 
 # What the operator may set of a node; the rest is how lookups work, on which their promises rest.
 NODE_KEYS = (
-    *("of_subnet_max", "lost_max", "fresh_ms", "refresh_ms", "lost_retry_ms"),
+    *("of_subnet_max", "lost_max", "fresh_ms", "refresh_ms", "lost_retry_ms", "lost_soon_ms"),
     *("paths", "put_paths", "quorum", "requests_max", "lookups_max", "miss_ms", "misses_max"),
     *("pending_max", "rtt_first_ms", "wait_ms_min", "wait_ms_max"),
     *("endpoint_rate", "endpoint_burst", "subnet_rate", "subnet_burst", "rates_max", "checks_max"),
@@ -72,6 +72,7 @@ RANGES: Mapping[str, Range] = {
     "dht.fresh_ms": Range(SECOND_MS, DAY_MS),
     "dht.refresh_ms": Range(MINUTE_MS, DAY_MS),
     "dht.lost_retry_ms": Range(SECOND_MS, DAY_MS),
+    "dht.lost_soon_ms": Range(SECOND_MS, DAY_MS),
     "dht.paths": Range(1, 16),
     "dht.put_paths": Range(1, 20),
     "dht.quorum": Range(1, 8),

@@ -112,7 +112,7 @@ class Opened:
 
 
 def boot(disk: Disk, log_pages_max: int, name: str = HOST) -> Opened:
-    """Opens a host's directory, in the order of `avm.run.starting.run`."""
+    """Opens a host's directory, in the order of `avm.run.opening.run`."""
     directory = Directory(disk.root / name, disk)
     directory.create()
     take_keys(directory)

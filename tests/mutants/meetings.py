@@ -62,4 +62,18 @@ FAULTS = [
         "",
         f"{AWAY}::test_t06_a_machine_that_is_gone_from_where_the_network_has_it_is_sought_seldom[True]",
     ),
+    Fault(
+        "who fell silent for a moment is tried in turn with all who did",
+        "dht/upkeep.py",
+        "            self._silences.begin(now_ms, contact)\n",
+        "",
+        f"{AWAY}::test_t06_halves_that_were_parted_for_seconds_find_what_was_announced_meanwhile",
+    ),
+    Fault(
+        "what nobody knew is not asked for when others are there again",
+        "dht/node.py",
+        "            self._locating.forget_misses()\n",
+        "",
+        f"{AWAY}::test_t06_halves_that_were_parted_for_seconds_find_what_was_announced_meanwhile",
+    ),
 ]

@@ -3,7 +3,7 @@
 import pytest
 
 from avm.host.links import BACK_OFF_DOUBLINGS, BACK_OFF_MS, BACK_OFF_MS_MAX
-from avm.sim.plan import BreakLinks
+from avm.sim.plan import BreakLinks, Partition
 from avm.sim.world import World
 from tests.sim import apple
 from tests.sim.campaign.guests import sealed
@@ -108,3 +108,23 @@ def test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host()
     node.join(site.node_ms(world.scene.now_us), ())
     world.run(node.settings.lost_retry_ms / 1000 + 1)
     assert world.counts["node alone"] and len(node.table) == 1
+
+
+def test_t06_halves_that_were_parted_for_seconds_find_what_was_announced_meanwhile() -> None:
+    world = World(5, dht=True)
+    ash, birch, *_rest = [world.add_host(name) for name in ("ash", "birch", "cedar", "dogwood")]
+    world.run(5.0)
+    at_ms = world.scene.now_us // 1000
+    world.inject(Partition(at_ms, 5_000, ("cedar", "dogwood")))
+    world.run(1.0)
+    made = world.hosts[2].create("pouch", ModuleCode(apple), ())
+    for host, one in ((ash, 1), (birch, 2)):
+        client = world.client(host)
+        take = client.hold(sealed(world.hosts[2].core.seal(made.names["take"])))
+        client.ask(take, (one, 1), timeout_s=HOUR_S)
+    world.run(10.0)
+    nodes = [world.scene.enter_node(world.scene.sites[place]) for place in (0, 1)]
+    assert all(len(node.table.lost) == 2 for node in nodes), "each half has lost the other"
+    world.run(20.0)
+    assert all(len(node.table) == 3 for node in nodes)
+    assert world.quiet(AT_ONCE_S)

@@ -1,0 +1,60 @@
+"""When contacts that fell silent are tried again."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caps.identity import Endpoint
+from dht.contact import Contact
+from dht.settings import MINUTE_MS, SECOND_MS
+from dht.silences import Silences
+
+SOON_MS, SELDOM_MS, MOST = 10 * SECOND_MS, 10 * MINUTE_MS, 8
+
+
+def contact(number: int) -> Contact:
+    return Contact(bytes((number,)) * 32, Endpoint(bytes((10, 0, 0, number)), 4_000))
+
+
+def silences() -> Silences:
+    return Silences(SOON_MS, SELDOM_MS, MOST)
+
+
+def tries_s(made: Silences) -> list[tuple[int, int]]:
+    """When each is tried, in seconds, until nobody is."""
+    found = []
+    while (now_ms := made.next_ms()) is not None:
+        found += [(now_ms // SECOND_MS, one.id[0]) for one in made.due(now_ms)]
+    return found
+
+
+def test_t06_who_fell_silent_is_tried_soon_and_then_each_time_thrice_as_late() -> None:
+    made = silences()
+    made.begin(0, contact(1))
+    made.begin(5 * SECOND_MS, contact(2))
+    assert tries_s(made) == [
+        (10, 1), (15, 2), (40, 1), (45, 2), (130, 1), (135, 2), (400, 1), (405, 2),
+    ]  # fmt: skip
+
+
+def test_who_has_its_seat_again_is_tried_no_more() -> None:
+    made = silences()
+    for number in (1, 2):
+        made.begin(0, contact(number))
+    assert len(made.due(SOON_MS)) == 2
+    made.end(contact(1))
+    assert {who for _at, who in tries_s(made)} == {2}
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30))))
+def test_no_more_than_so_many_are_waited_for_and_each_is_tried_to_its_end(
+    falls: list[tuple[int, int]],
+) -> None:
+    made, now_ms = silences(), 0
+    for later_s, number in falls:
+        now_ms += later_s * SECOND_MS
+        made.due(now_ms)
+        made.begin(now_ms, contact(number))
+    tried = tries_s(made)
+    assert len(tried) <= 4 * MOST
+    assert [at for at, _who in tried] == sorted(at for at, _who in tried)
+    assert made.next_ms() is None
