@@ -40,7 +40,7 @@ from caps.identity import Endpoint, RootKey, Route
 from caps.map import Map
 from caps.slots import Common, Foreign
 from caps.value import Affine, Capability, Failed, Linear, Relevant
-from dht import asking, effects, lookup, newest, path, publishing, shelf, storing, upkeep
+from dht import asking, effects, lookup, newest, path, publishing, shelf, silences, storing, upkeep
 from dht.contact import Contact
 from dht.errors import InvalidRecord
 from dht.joining import Joining
@@ -87,6 +87,7 @@ _NODE = (
     *(Node, Joining, Refreshing, Locating, Surroundings, Observed, Server, Rates, Tokens, Settings),
     *(asking.Asker, asking.Questions, asking.RoundTrips, asking.Question),
     *(asking.ForLookup, asking.ForCheck, asking.ForStore, upkeep.Upkeep, upkeep.Heard),
+    *(silences.Silences, silences.Silence),
     *(lookup.Lookup, lookup.Step, path.Path, path.Asked, path.State),
     *(newest.Newest, newest.Mark, newest.Verdict, shelf.Shelf, shelf.Held, Kind, Pace),
     *(publishing.Publishing, publishing.Own, publishing.Outcome, Location, Provider, Route),
