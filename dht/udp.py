@@ -127,10 +127,11 @@ class NodeShell:
         record = self.node.publish_location(self.now_ms(), subject, incarnation, where)
         return await self._await_published(record)
 
-    async def publish_host(self, host: HostProof, where: Where) -> Published:
-        """Publish where the host of this node's key is, likewise."""
+    def announce_host(self, host: HostProof, where: Where) -> None:
+        """Publish where the host of this node's key is, in place of what was published before."""
         shown = (host.identity, host.incarnation, where, host.certificate)
-        return await self._await_published(self.node.publish_location(self.now_ms(), *shown))
+        self.node.publish_location(self.now_ms(), *shown)
+        self._carry_out()
 
     def announce_location(
         self, subject: Identity, incarnation: int, where: Where, at_once: bool

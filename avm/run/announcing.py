@@ -1,6 +1,7 @@
 """What a host announces in the network: where it is, and that its machines and listeners live here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 
@@ -57,10 +58,14 @@ class Announcer:
             await trio.sleep(PAUSE_S)
 
     def publish_host(self) -> None:
-        """Announces where the host is, once it is known."""
+        """Announces where the host is, once it is known.
+
+        At once: of two tasks, each with its places, the one with the older might be the last.
+        """
         places = self._routes()
         if places:
-            self._start(self._shell.publish_host, self._keys.proof, places)
+            with self._as_there_is_room(self._core.host.address):
+                self._shell.announce_host(self._keys.proof, places)
 
     async def renew(self) -> None:
         """Announces everything anew with new certificates, long before the old ones end."""
@@ -80,10 +85,16 @@ class Announcer:
             return
         identity = parse_identity_untrusted(proof.identity)
         certificate = parse_certificate_untrusted(proof.certificate)
-        try:
+        with self._as_there_is_room(address):
             incarnation = certificate.terms.incarnation
             self._shell.announce_location(identity, incarnation, certificate, at_once)
+
+    @contextmanager
+    def _as_there_is_room(self, address: bytes) -> Iterator[None]:
+        """What finds no room is not announced, and told of: once for all."""
+        try:
+            yield
         except DhtError as error:
-            if not self._crowded:  # once for all that find no room
+            if not self._crowded:
                 self._note("publish.failed", address=address.hex(), why=str(error))
             self._crowded = True

@@ -76,4 +76,13 @@ FAULTS = [
         "",
         f"{AWAY}::test_t06_halves_that_were_parted_for_seconds_find_what_was_announced_meanwhile",
     ),
+    Fault(
+        "of two announcements of one moment either may be the last",
+        "avm/run/announcing.py",
+        "                self._shell.announce_host(self._keys.proof, places)\n",
+        "                async def later() -> None:\n"
+        "                    self._shell.announce_host(self._keys.proof, places)\n\n"
+        "                self._start(later)\n",
+        "tests/sim/test_shells.py::test_s08_of_two_ways_announced_in_one_moment_the_later_one_stands",
+    ),
 ]

@@ -4,13 +4,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
 from avm.link.memory_port import Weather
+from avm.run.announcing import Announcer
+from caps.identity import Endpoint
 from caps.value import Capability
+from dht.record import LocationRecord
 from tests.sim import apple, copse
 from tests.sim.code import ModuleCode, replayed
 from tests.sim.orchard import sealed
@@ -185,3 +189,24 @@ def test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host()
         assert len(node.table) == 1
 
     tell(story)
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_s08_of_two_ways_announced_in_one_moment_the_later_one_stands(seed: int) -> None:
+    first, last = (Endpoint(bytes((10, 0, 0, number)), 4_433) for number in (1, 2))
+
+    async def story(two: Two) -> None:
+        here, there = two.here.network, two.there.network
+        assert here is not None and there is not None
+        core, places = two.here.sim.core, [(first,), (last,)]
+        routes = partial(places.pop, 0)
+        keys, start = core.host.keys, two.nursery.start_soon
+        announcer = Announcer(core, keys, routes, here.shell, start, two.here._note)
+        announcer.publish_host()
+        announcer.publish_host()
+        await trio.sleep(JOIN_S)
+        ended = await there.shell.locate(core.host.address)
+        content = ended.records[0].content
+        assert isinstance(content, LocationRecord) and content.location.where == (last,)
+
+    tell(story, seed)
