@@ -8,7 +8,9 @@ from caps.errors import Malformed
 from caps.plain import BUILT_IN_TAGS, BUILT_IN_TAGS_FAR, loads_plain_untrusted
 
 # As contents of a tag: whatever a tag is for, it takes one of these or refuses it.
-CONTENTS = [bytes.fromhex(body) for body in ("00", "40", "60", "80", "a0", "f6", "820001", "f93c00")]
+CONTENTS = [
+    bytes.fromhex(body) for body in ("00", "40", "60", "80", "a0", "f6", "820001", "f93c00")
+]
 OURS = {*BUILT_IN_TAGS, *BUILT_IN_TAGS_FAR, 2, 3}
 
 
