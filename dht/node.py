@@ -73,8 +73,7 @@ class Node:
         self._endpoints = endpoints
         self._learns = not endpoints
         self._observed = Observed()
-        self._node_record = b""
-        self._node_record_until_ms = 0
+        self._node_record, self._node_record_until_ms = b"", 0
         self._out: list[Effect] = []
         self._proofs = Proofs(settings.proofs_max) if proofs is None else proofs
         self._shelf = Shelf(self.id, settings)
@@ -102,15 +101,6 @@ class Node:
         return self._upkeep.table
 
     @property
-    def requests(self) -> int:
-        """How many requests this node has sent."""
-        return self._asker.requests
-
-    def network_size(self) -> float:
-        """Return about how many nodes the network has, by how close the neighbours are."""
-        return self._upkeep.network_size()
-
-    @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoints of its own that it was told or has learned."""
         return self._endpoints
@@ -133,7 +123,7 @@ class Node:
 
     def portrait(self, now_ms: int) -> Portrait:
         """Return what it knows, holds for others and announces, to look at."""
-        return portrait(now_ms, self._upkeep, self._shelf, self._publishing)
+        return portrait(now_ms, self._upkeep, self._asker, self._shelf, self._publishing)
 
     def announce(self, now_ms: int, places: Iterable[tuple[Kind, bytes]]) -> None:
         """Put own records again, before all others and as fast as `publish_rate` allows."""
@@ -148,6 +138,17 @@ class Node:
         self._joined = False
         self._be_awake(now_ms)
         self.ask(now_ms, self._joining.endpoints)
+
+    def met(self, now_ms: int, endpoint: Endpoint) -> None:
+        """Note that a host was linked anew, whose node may be at this endpoint.
+
+        If it has started again, it holds nothing of what it held for others.
+        """
+        if not len(self.table):
+            self.join(now_ms, (endpoint,))
+        elif self._upkeep.is_few and any(one.endpoint == endpoint for one in self.table):
+            self._publishing.hasten_all()
+            self.announce(now_ms, ())
 
     def ask(self, now_ms: int, endpoints: Iterable[Endpoint]) -> None:
         """Ask, once, whether there are nodes at these endpoints: what `Alone` is answered with."""
@@ -347,7 +348,7 @@ class Node:
         was_lost = self._upkeep.proved(now_ms, contact, round_trip_ms)
         self._joining.tries = 0
         if not self._joined or was_lost:
-            if not self._joined:
+            if not self._joined or self._upkeep.is_few:
                 self._publishing.hasten_all()
             self._joined = True
             self._locating.forget_misses()

@@ -6,6 +6,7 @@ Beside the journey. Plain values of one moment, and counters; nothing is decided
 from collections import Counter
 from dataclasses import dataclass
 
+from dht.asking import Asker
 from dht.contact import Contact
 from dht.effects import Effect, Ended, Evidence, Published, Send, Superseded
 from dht.proofs import Kind, Proved
@@ -34,14 +35,21 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
-    """What a node knows, holds and announces; the farthest buckets first."""
+    """What a node knows, holds and announces; the farthest buckets first.
+
+    `requests` are those it has sent, `hosts` about how many nodes the network has.
+    """
 
     seats: tuple[Seat, ...]
     held: tuple[Held, ...]
     announced: tuple[Announced, ...]
+    requests: int
+    hosts: float
 
 
-def portrait(now_ms: int, upkeep: Upkeep, shelf: Shelf, publishing: Publishing) -> Portrait:
+def portrait(
+    now_ms: int, upkeep: Upkeep, asker: Asker, shelf: Shelf, publishing: Publishing
+) -> Portrait:
     """Return what there is now; what a node announces itself is not held for others."""
     table = upkeep.table
     seats = [
@@ -54,7 +62,8 @@ def portrait(now_ms: int, upkeep: Upkeep, shelf: Shelf, publishing: Publishing) 
         Announced(own, publishing.next_of(kind, key, now_ms))
         for (kind, key), own in publishing.own.items()
     ]
-    return Portrait(tuple(seats), tuple(held), tuple(announced))
+    shown = tuple(seats), tuple(held), tuple(announced)
+    return Portrait(*shown, asker.requests, upkeep.network_size())
 
 
 def _place(record: Proved) -> tuple[Kind, bytes]:

@@ -92,6 +92,11 @@ class NodeShell:
         self.node.join(self.now_ms(), endpoints)
         self._carry_out()
 
+    def met(self, endpoint: Endpoint) -> None:
+        """Note that a host was linked anew, whose node may be at this endpoint."""
+        self.node.met(self.now_ms(), endpoint)
+        self._carry_out()
+
     def ask(self, endpoints: tuple[Endpoint, ...]) -> None:
         """Ask, once, whether there are nodes at these endpoints."""
         self.node.ask(self.now_ms(), endpoints)

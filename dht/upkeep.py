@@ -14,7 +14,7 @@ from dht.density import estimated_size
 from dht.effects import Effect, TableChanged
 from dht.errors import InvalidRecord
 from dht.proofs import Proofs
-from dht.settings import ID_BYTES, Settings
+from dht.settings import CLOSEST, ID_BYTES, Settings
 from dht.silences import Silences
 from dht.table import Table
 from dht.wire import CHECK_BYTES, Answer
@@ -61,6 +61,11 @@ class Upkeep:
             return self.table.closest(point, count)
         found = self.table.closest(point, count + len(self._failures))
         return [contact for contact in found if contact not in self._failures][:count]
+
+    @property
+    def is_few(self) -> bool:
+        """Whether fewer nodes are known than keep a record: then each of them has to."""
+        return len(self.table) < CLOSEST
 
     def network_size(self) -> float:
         """Return about how many nodes the network has, by how close the neighbours are."""

@@ -198,8 +198,8 @@ class Network:
         way, where = self.ways.link_up(number, link, address)
         host = link.peer.address.hex()
         self._note("link.up", link=number, host=host, dialed=link.dialed, way=way.value)
-        if where is not None and not len(self.shell.node.table):
-            self.shell.join((where,))
+        if where is not None:
+            self.shell.met(where)
         trip_ms = link.statistics().round_trip_s * 1000
         certificate = link.proof.certificate_bytes
         self._core.link_up(number, link.peer, wire.room(), where, trip_ms, certificate)

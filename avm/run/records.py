@@ -118,11 +118,11 @@ class Records:
         return {
             "id": node.id.hex(),
             "contacts": len(node.table),
-            "requests": node.requests,
+            "requests": portrait.requests,
             "endpoints": [str(endpoint) for endpoint in node.endpoints],
             "published": len(portrait.announced),
             "lost": len(node.table.lost),
-            "hosts": round(node.network_size()),
+            "hosts": round(portrait.hosts),
             "held": len(portrait.held),
             "held_bytes": sum(len(one.record.body) for one in portrait.held),
             "counts": {**dict(sorted(node.counts.items())), "packets.malformed": node.malformed},

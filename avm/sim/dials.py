@@ -153,8 +153,8 @@ def _came_up(scene: Scene, end: End, trip_us: int) -> None:
     scene.enter(site)
     site.finder.link_up(peer.address)
     where = _go_round(scene, site, end, peer.address)
-    if where is not None and site.node is not None and not len(site.node.table):
-        scene.enter_node(site).join(site.node_ms(scene.now_us), (where,))
+    if where is not None and site.node is not None:
+        scene.enter_node(site).met(site.node_ms(scene.now_us), where)
     proof = peer.host.core.host.keys.proof
     shown = (proof.identity, ROOM_BYTES, where, trip_us / 1000, proof.certificate_bytes)
     site.host.core.link_up(end.link, *shown)

@@ -492,7 +492,7 @@ def test_a_node_whose_first_datagrams_are_lost_is_in_the_network_soon(again: boo
         world.do(place, lambda node, now_ms: node.join(now_ms, (boot,)))
     world.run(20_000)
     assert len(node_of(place).table) == 0
-    requests = node_of(place).requests
+    requests = node_of(place).portrait(world.now_ms).requests
     assert requests <= 120, "it does not flood a network that is silent"
     world.faults.loss = 0.0
     world.run(world.settings.alone_retry_ms_max + 1_000)

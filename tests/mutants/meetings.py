@@ -3,6 +3,7 @@
 from tests.mutants.faults import Fault
 
 AWAY = "tests/sim/test_away_for_long.py"
+SHELLS = "tests/sim/test_shells.py"
 DIALED = "tests/nat/test_met_and_dialed.py"
 
 FAULTS = [
@@ -46,7 +47,7 @@ FAULTS = [
         "avm/run/network.py",
         "            self.shell.ask(self.ways.traversal.neighbours() + peering.endpoints(self._core.host))\n",
         "            pass\n",
-        "tests/sim/test_shells.py::test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host",
+        f"{SHELLS}::test_s10_a_node_that_knows_nobody_any_more_enters_by_the_links_of_its_host",
     ),
     Fault(
         "a record that is not so any more has its machine sought without a pause",
@@ -83,6 +84,20 @@ FAULTS = [
         "                async def later() -> None:\n"
         "                    self._shell.announce_host(self._keys.proof, places)\n\n"
         "                self._start(later)\n",
-        "tests/sim/test_shells.py::test_s08_of_two_ways_announced_in_one_moment_the_later_one_stands",
+        f"{SHELLS}::test_s08_of_two_ways_announced_in_one_moment_the_later_one_stands",
+    ),
+    Fault(
+        "who has started again is not told what it kept for others",
+        "dht/node.py",
+        "        elif self._upkeep.is_few and any(",
+        "        elif False and any(",
+        "tests/sim/test_found_again.py",
+    ),
+    Fault(
+        "the shell does not say who was linked anew",
+        "avm/run/network.py",
+        "            self.shell.met(where)\n",
+        "            pass\n",
+        f"{SHELLS}::test_w18_a_host_that_has_started_again_is_told_what_it_kept_for_others",
     ),
 ]

@@ -95,6 +95,28 @@ def test_a_host_that_is_back_at_another_port_is_found_there(
     tell(story, seed=1, hosts=3)  # in a local network, where a host that is back dials nobody
 
 
+@pytest.mark.parametrize("end", [ShellHost.stop, ShellHost.kill])
+def test_w18_a_host_that_has_started_again_is_told_what_it_kept_for_others(
+    end: Callable[[ShellHost], None],
+) -> None:
+    def kept(two: Two) -> set[bytes]:
+        assert two.here.network is not None
+        shell = two.here.network.shell
+        return {one.record.key for one in shell.node.portrait(shell.now_ms()).held}
+
+    async def story(two: Two) -> None:
+        await two.give(1, within_s=0.5)
+        announced = {two.there.address, *two.there.sim.core.host.machines}
+        assert kept(two) == announced
+        end(two.here)
+        await trio.sleep(1)
+        two.nursery.start_soon(two.here.live)
+        await trio.sleep(JOIN_S)
+        assert kept(two) == announced
+
+    tell(story)
+
+
 def test_an_ask_outlives_links_that_break_and_hosts_that_are_parted_for_a_while() -> None:
     async def story(two: Two) -> None:
         await two.give(1, within_s=0.5)
