@@ -36,7 +36,7 @@ from dht.shelf import Shelf
 from dht.storing import Storing
 from dht.table import Table
 from dht.tokens import SECRET_BYTES
-from dht.upkeep import Upkeep
+from dht.upkeep import Came, Upkeep
 from dht.wire import CHECK_BYTES, Answer, Reply, Request, Stored, parse_packet_untrusted
 
 PUBLICATIONS_AT_ONCE = 16
@@ -345,10 +345,10 @@ class Node:
         self._locating.answered(now_ms, question, answer, authentic, note)
 
     def _enter(self, now_ms: int, contact: Contact, round_trip_ms: int) -> None:
-        was_lost = self._upkeep.proved(now_ms, contact, round_trip_ms)
+        came = self._upkeep.proved(now_ms, contact, round_trip_ms)
         self._joining.tries = 0
-        if not self._joined or was_lost:
-            if not self._joined or self._upkeep.is_few:
+        if not self._joined or came is not Came.NOTHING_NEW:
+            if not self._joined or (came is Came.BACK and self._upkeep.is_few):
                 self._publishing.hasten_all()
             self._joined = True
             self._locating.forget_misses()

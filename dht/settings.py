@@ -74,7 +74,7 @@ class Settings:
     node_record_life_ms: int = DAY_MS
     refresh_ms: int = HOUR_MS
     lost_retry_ms: int = 10 * MINUTE_MS
-    # A contact that fell silent is tried so soon, and thrice as late each time, until it is one of the lost.
+    # A contact that fell silent is tried so soon, then each time five times as late, until it is one of the lost.
     lost_soon_ms: int = 10 * SECOND_MS
     # A node that nobody answers tries again so soon, each time twice as late, up to the second.
     alone_retry_ms: int = SECOND_MS

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dht.contact import Contact
 
-TIMES = 3
+TIMES = 5
 
 
 class Silence(NamedTuple):
@@ -23,11 +23,11 @@ class Silence(NamedTuple):
 class Silences:
     """The contacts that fell silent lately, each with its next try.
 
-    The first try is `soon_ms` after the silence, each other one thrice as late as the one before, as long
-    as that is under `seldom_ms`. No more than `most` are waited for.
+    The first try is `soon_ms` after the silence, each other one five times as late as the one before, as
+    long as that is under `seldom_ms`. No more than `most` are waited for.
     """
 
-    __slots__ = ("_count", "_most", "_seldom_ms", "_soon_ms", "_waiting")
+    __slots__ = ("_count", "_fallen", "_most", "_seldom_ms", "_soon_ms", "_waiting")
 
     def __init__(self, soon_ms: int, seldom_ms: int, most: int) -> None:
         self._soon_ms = soon_ms
@@ -35,13 +35,17 @@ class Silences:
         self._most = most
         self._count = 0
         self._waiting: list[Silence] = []
+        self._fallen: dict[bytes, None] = {}
 
     def begin(self, now_ms: int, contact: Contact) -> None:
         """A contact has lost its seat."""
+        self._fallen[contact.id] = None
+        if len(self._fallen) > self._most:
+            del self._fallen[next(iter(self._fallen))]
         self._put(now_ms, self._soon_ms, contact)
 
     def due(self, now_ms: int) -> list[Contact]:
-        """Return whom to try now; each is tried again later, unless `end` is told of it."""
+        """Return whom to try now; each is tried again later, unless it ends before."""
         found: list[Silence] = []
         while self._waiting and self._waiting[0].due_ms <= now_ms:
             found.append(heappop(self._waiting))
@@ -49,11 +53,14 @@ class Silences:
             self._put(now_ms, one.wait_ms * TIMES, one.contact)
         return [one.contact for one in found]
 
-    def end(self, contact: Contact) -> None:
-        """A contact has its seat again, or is remembered no more."""
+    def end(self, contact: Contact) -> bool:
+        """A contact has its seat again, or is remembered no more; tell whether it fell silent here."""
         left = [one for one in self._waiting if one.contact.id != contact.id]
         if len(left) < len(self._waiting):
             self._waiting = sorted(left)
+        was_here = contact.id in self._fallen
+        self._fallen.pop(contact.id, None)
+        return was_here
 
     def next_ms(self) -> int | None:
         """Return when somebody is to be tried."""

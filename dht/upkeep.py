@@ -5,6 +5,7 @@ then loses its seat; it is remembered and tried again, soon at first and then no
 halves of a network that were cut apart find each other when they can.
 """
 
+from enum import Enum, auto
 from typing import NamedTuple
 
 from caps.identity import Endpoint
@@ -20,6 +21,14 @@ from dht.table import Table
 from dht.wire import CHECK_BYTES, Answer
 
 LOST_AT_ONCE = 4
+
+
+class Came(Enum):
+    """What there is to tell of a contact that answered: it was lost since before the start, or since."""
+
+    NOTHING_NEW = auto()
+    FOUND = auto()
+    BACK = auto()
 
 
 class Heard(NamedTuple):
@@ -79,8 +88,8 @@ class Upkeep:
         """Return how many questions in a row a contact left unanswered."""
         return self._failures.get(contact, 0)
 
-    def proved(self, now_ms: int, contact: Contact, round_trip_ms: int = 0) -> bool:
-        """Seat a contact that answered from its endpoint; True when it had been lost before."""
+    def proved(self, now_ms: int, contact: Contact, round_trip_ms: int = 0) -> Came:
+        """Seat a contact that answered from its endpoint; tell how it came."""
         self._checking.discard(contact)
         self._failures.pop(contact, None)
         seated = self.table.seated(contact)
@@ -88,16 +97,17 @@ class Upkeep:
         if seated is not None and seated != contact:
             # The id has moved: the endpoint that answered now is the one it is at.
             self.table.remove_contact(seated)
-        added = self.table.add_contact(contact)
+        added, was_here = self.table.add_contact(contact), False
         if added:
-            if was_lost:
-                self._silences.end(contact)
+            was_here = was_lost and self._silences.end(contact)
             self._see(now_ms, contact, round_trip_ms)
             if seated != contact:
                 self._out.append(TableChanged())
         else:
             self._check_oldest(now_ms, contact)
-        return was_lost and added
+        if not (was_lost and added):
+            return Came.NOTHING_NEW
+        return Came.BACK if was_here else Came.FOUND
 
     def silent(self, now_ms: int, contact: Contact) -> None:
         """Note that a contact did not answer: it is asked again, then it loses its seat."""

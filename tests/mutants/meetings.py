@@ -100,4 +100,11 @@ FAULTS = [
         "            pass\n",
         f"{SHELLS}::test_w18_a_host_that_has_started_again_is_told_what_it_kept_for_others",
     ),
+    Fault(
+        "one of few that is back is not told what it kept",
+        "dht/node.py",
+        " or (came is Came.BACK and self._upkeep.is_few):\n",
+        ":\n",
+        "tests/dht/test_silences.py::test_w18_one_of_few_that_was_silent_and_is_back_is_told_what_it_kept",
+    ),
 ]
