@@ -21,7 +21,7 @@ from avm.host.links import say_passage_after
 from avm.host.making import codes_made
 from avm.host.moves import LEAVING, Leaving, key_of, leaving_bytes
 from avm.host.operate import refuse
-from avm.host.outbox import forget_channel, settle
+from avm.host.outbox import forget_channel, hold, settle
 from avm.host.parcel import Parcel, Row, Sent, Waiting
 from avm.host.passage import ITEM_BYTES_MAX, Ready
 from avm.host.peers import Incoming
@@ -206,6 +206,10 @@ def _take_along(host: Host, machine: Machine, incarnation: int) -> list[Sent]:
         _drop_row(host, ("outbox", *key))
         if owner is None or receiver == address:
             host.deadlines.drop(("batch", *key))
+        elif owner.status is Status.SUSPENDED:
+            hold(
+                host, batch
+            )  # like all that comes after it: a crash must not leave a gap before that
     return rows
 
 

@@ -145,7 +145,7 @@ class Invariants:
                 self._looked(world, event)
             case Started():
                 self._fairness.forget(event.host)
-                self._memory.forget(event.host)
+                self._memory.forget(world.host(event.host))
                 self._seen[event.host] = {}
             case Crashed():
                 self._fouled(world, world.host(event.host))
@@ -219,9 +219,9 @@ class Invariants:
         self, world: World, host: SimHost, sender: bytes, receiver: bytes, body: bytes
     ) -> None:
         """A mark is durable: it is that of the last entry, in the same commit."""
-        chain = self._chains.get(receiver)
-        if chain is None or host.core.host.machines.get(receiver) is None:
-            return
+        chain, machine = self._chains.get(receiver), host.core.host.machines.get(receiver)
+        if chain is None or machine is None or host.store.get(("machine", machine.id)) is None:
+            return  # What was taken up after this commit was begun comes with a later one.
         marked = rows.decode_channel(sender, receiver, body).taken
         if marked != chain.taken.get(sender, 0):
             taken = chain.taken.get(sender, 0)

@@ -29,9 +29,12 @@ class Memory:
                 return f"{machine.name} has {machine.outbox_bytes} bytes in its outbox"
         return ""
 
-    def forget(self, name: str) -> None:
-        """A host has died: what waited there is offered to it again, as it has room."""
-        self._sent_here = {way: seq for way, seq in self._sent_here.items() if way[0] != name}
+    def forget(self, host: SimHost) -> None:
+        """A host has died: what waited there and was not held is offered to it again, as it has room."""
+        held = {(host.name, columns[1], columns[0]) for columns, _body in host.store.rows("inbox")}
+        self._sent_here = {
+            way: seq for way, seq in self._sent_here.items() if way[0] != host.name or way in held
+        }
 
     def _most_of_one_sender(self, name: str, core: Host, machine: Machine) -> int:
         """But for what stands in its sender's outbox, and is bounded there.
@@ -41,7 +44,7 @@ class Memory:
         counts: dict[bytes, int] = {}
         for one in machine.queue or ():
             way = (name, one.sender, machine.address)
-            if one.sender in core.machines:
+            if one.sender in core.machines or one.sender in core.moves.leaving:
                 self._sent_here[way] = max(self._sent_here.get(way, 0), one.seq)
             elif one.digest and one.seq > self._sent_here.get(way, 0):
                 counts[one.sender] = counts.get(one.sender, 0) + 1

@@ -32,6 +32,10 @@ STORIES = {
     638: "hosts were linked again and their nodes, which knew nobody any more, were told of nobody",
     773: "a client's ask fell due as its machine, which had come to its host, took it: it had two outcomes",
     9409: "machines whose outboxes were full waited for each other, and for good: what had its deadline behind it took room",
+    10388: "a machine left its batches waiting at a suspended one: a crash lost them, and what came after them from elsewhere had a gap before it",
+    10876: "a machine was taken up between the taking of a commit and its end: its mark, not yet in it, was missed",
+    11041: "hosts behind routers were found by nobody for an hour when the others, which had kept where they are, started again",
+    11410: "a machine came and its sender left before anybody had looked: what that had waiting was taken for too much",
     979: "what was sent to a removed machine had the number of an ask that it had left open: that had none",
     7803: "what was for a client that had ended, of which nobody knew any more, waits for its deadline of a week",
 }

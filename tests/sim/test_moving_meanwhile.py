@@ -358,3 +358,26 @@ def test_what_waits_for_a_machines_old_host_goes_on_when_the_machine_speaks_from
     town.clients[town.there].send(town.cap(town.there, "bulk"), (0, 1))
     town.net.settle()
     assert town.tokens() == (1, 2), "without time passing"
+
+
+def test_c02_what_a_machine_left_waiting_is_held_before_what_it_sends_from_its_new_host() -> None:
+    """What it sends from there is held for a suspended receiver: over a crash it must not come alone."""
+    town = Town()
+    take = town.clients[town.here].hold(sealed(town.wires["other"]["take"]))
+    town.clients[town.here].send(town.cap(town.here, "meet"), (take,))
+    for token in (4, 5, 6):
+        town.give(town.here, token)
+    town.clients[town.here].send(town.cap(town.here, "go"), ("0", 1, 0, 3))
+    town.net.settle()
+    town.here.suspend("other")
+    town.clients[town.here].send(town.cap(town.here, "go"), ("0", 2, 0, 3))
+    town.net.settle()
+    town.move()
+    town.clients[town.there].send(town.cap(town.there, "go"), ("0", 3, 0, 3))
+    town.net.advance(5)
+    town.net.crash(town.here)
+    town.net.advance(5)
+    town.here.resume("other")
+    town.net.advance(5)
+    assert sorted(replayed(town.here, "other").tokens) == [4, 5, 6]
+    assert dict(replayed(town.there, "pouch").outcomes.items()) == {"thanks": 3}
