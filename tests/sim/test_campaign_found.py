@@ -34,6 +34,8 @@ STORIES = {
     9409: "machines whose outboxes were full waited for each other, and for good: what had its deadline behind it took room",
     979: "what was sent to a removed machine had the number of an ask that it had left open: that had none",
     7803: "what was for a client that had ended, of which nobody knew any more, waits for its deadline of a week",
+    10341: "a purse moved on after its worker had lied, and what it had asserted was no more excused where its journal came",
+    12741: "a purse on its way through a clogged link went on as slowly after the clog: minutes later it was nowhere",
 }
 # Its week takes a minute.
 SLOW = {7803}
