@@ -11,6 +11,7 @@ from avm.sim.plan import (
     BreakLinks,
     ClockDrift,
     ClockJump,
+    Clog,
     Crash,
     CrashAtCommit,
     DeadWorker,
@@ -62,6 +63,8 @@ def end(scene: Scene, fault: Fault) -> None:
     scene.weather.end(fault)
     if isinstance(fault, Partition | Asymmetric):
         wires.look_at_paths(scene)
+    elif isinstance(fault, Clog):
+        wires.look_at_pace(scene)
     elif isinstance(fault, ClockDrift):
         _drift(scene, fault.host)
 

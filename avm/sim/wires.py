@@ -142,9 +142,29 @@ def look_at_paths(scene: Scene) -> None:
             scene.plan_in(_idle_us(scene), Idle(end.link))
         elif not is_silent and end.silent_us is not None:
             end.silent_us = None
-            for lane, there in end.lanes.items():
-                while there.stopped:
-                    _send_off(scene, end, lane, there.stopped.popleft())
+            _go_on(scene, end)
+
+
+def look_at_pace(scene: Scene) -> None:
+    """After a clog is over: what it has held up is on its way like all else."""
+    for end in list(scene.ends.values()):
+        source, target = scene.sites[end.peer], scene.sites[end.site]
+        if end.pace_us <= scene.now_us or scene.weather.bytes_s(source.name, target.name):
+            continue
+        end.pace_us = scene.now_us
+        for there in end.lanes.values():
+            there.stopped.extendleft(frame for _, frame in reversed(there.frames))
+            there.frames.clear()
+            there.last_us = scene.now_us
+        if end.silent_us is None:
+            _go_on(scene, end)
+
+
+def _go_on(scene: Scene, end: End) -> None:
+    """Sends off what was stopped."""
+    for lane, there in end.lanes.items():
+        while there.stopped:
+            _send_off(scene, end, lane, there.stopped.popleft())
 
 
 def idle(scene: Scene, link: int) -> None:

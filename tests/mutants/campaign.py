@@ -45,6 +45,14 @@ FAULTS = [
         f"{CAUGHT}[an-answered-ask-stays-in-the-store]",
     ),
     Fault(
+        "what a clog has held up goes on as slowly when it is over",
+        "avm/sim/faults.py",
+        "        wires.look_at_pace(scene)\n",
+        "        pass\n",
+        "tests/sim/test_world_faults.py"
+        "::test_what_a_clog_has_held_up_goes_on_at_once_when_it_is_over",
+    ),
+    Fault(
         "a sender may be overtaken for ever",
         "avm/sim/fairness.py",
         "OVERTAKEN_MAX = 6\n",

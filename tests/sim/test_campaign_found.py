@@ -38,6 +38,8 @@ STORIES = {
     11410: "a machine came and its sender left before anybody had looked: what that had waiting was taken for too much",
     979: "what was sent to a removed machine had the number of an ask that it had left open: that had none",
     7803: "what was for a client that had ended, of which nobody knew any more, waits for its deadline of a week",
+    10341: "a purse moved on after its worker had lied, and what it had asserted was no more excused where its journal came",
+    12741: "a purse on its way through a clogged link went on as slowly after the clog: minutes later it was nowhere",
 }
 # Its week takes a minute.
 SLOW = {7803}

@@ -146,6 +146,19 @@ def test_a_clogged_link_takes_the_time_that_its_bytes_take() -> None:
     assert 0 <= answered_ms(made, 1, 2) < 1_000
 
 
+def test_what_a_clog_has_held_up_goes_on_at_once_when_it_is_over() -> None:
+    """What was on its way at ten bytes in a second went on so for minutes after all had healed."""
+    made = grove(Clog(0, 2_000, "h0", "h1", 10))
+    assert 1_500 < answered_ms(made, 0, 1) < 3_000
+    assert made.world.counts["frame through a clogged link"]
+
+
+def test_what_a_clog_has_held_up_waits_for_the_path_to_open() -> None:
+    made = grove(Clog(0, 2_000, "h0", "h1", 10))
+    made.world.inject(Asymmetric(made.world.scene.now_us // 1_000 + 1_000, 4_000, ("h0",), ("h1",)))
+    assert 4_500 < answered_ms(made, 0, 1) < 6_000
+
+
 @pytest.mark.parametrize("one_end", [False, True])
 def test_links_that_break_are_made_anew_and_all_is_answered(one_end: bool) -> None:
     made = grove(BreakLinks(0, "h0", "h1", one_end))

@@ -7,11 +7,14 @@ machine is doubted for as much as that, and no other is.
 from collections import Counter
 from dataclasses import dataclass
 
+from avm.host import journal
+from avm.host.state import Host
 from avm.sim.client import Client
 from avm.sim.events import Event, Lied
 from avm.sim.invariants import Broken
 from avm.sim.lies import FAILS, TWISTS
 from avm.sim.world import World
+from avm.store.interface import Transaction
 from tests.sim.campaign import purse
 from tests.sim.campaign.guests import Guests
 
@@ -41,9 +44,31 @@ class Doubts:
             elif event.lie in FAILS:
                 self.hurt.add(event.machine)
 
-    def excuse(self, machine: bytes, what: str) -> bool:
+    def asserted(self, host: Host, written: Transaction) -> str:
+        """What a step asserts in a commit of a host, and is not excused of; "" for nothing.
+
+        What comes with a machine that is not here yet was looked at where it was written.
+        """
+        for number, n, body, _printed in written.journal:
+            if journal.form_of(body) == journal.FAILED:
+                detail = str(journal.decode(n, body)["detail"])
+                _, found, what = detail.partition("AssertionError: ")
+                whose = _whose(host, number)
+                if found and whose and not self._excuse(whose, what):
+                    return what.strip()
+        return ""
+
+    def _excuse(self, machine: bytes, what: str) -> bool:
         """Whether a step may assert this: a purse that is another than it was says a token twice."""
         return machine in self.twisted or (bool(self.twisted) and "is here already" in what)
+
+
+def _whose(host: Host, number: int) -> bytes:
+    """The address of a machine that is at a host, or has just left; empty for none."""
+    if number in host.by_id:
+        return host.by_id[number].address
+    left = [one.address for one in host.moves.leaving.values() if one.number == number]
+    return left[0] if left else b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from avm.host import acquaintance, journal
+from avm.host import acquaintance
 from avm.host.capability import Sealed, address_of
 from avm.host.journal import hash_of_code
 from avm.host.state import Mode, Status
@@ -138,14 +138,8 @@ class Scenario:
     def happened(self, world: World, event: Event) -> None:
         """A step whose own assertion fails has found what must not be."""
         if isinstance(event, Committed):
-            names = world.host(event.host).core.host.by_id
-            for machine, n, body, _printed in event.transaction.journal:
-                if journal.form_of(body) == journal.FAILED:
-                    detail = str(journal.decode(n, body)["detail"])
-                    _, found, what = detail.partition("AssertionError: ")
-                    known = machine in names and names[machine].address
-                    if found and not self.doubts.excuse(known or b"", what):
-                        raise Broken(f"a step on {event.host} asserts: {what.strip()}")
+            what = self.doubts.asserted(world.host(event.host).core.host, event.transaction)
+            hold(not what, f"a step on {event.host} asserts: {what}")
 
     # What operators do.
 
