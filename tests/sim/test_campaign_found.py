@@ -34,6 +34,7 @@ STORIES = {
     9409: "machines whose outboxes were full waited for each other, and for good: what had its deadline behind it took room",
     979: "what was sent to a removed machine had the number of an ask that it had left open: that had none",
     7803: "what was for a client that had ended, of which nobody knew any more, waits for its deadline of a week",
+    10742: "a client ended as the first word to it was on its way: of it a channel stayed, with which its machine, come there and gone on, was refused",
 }
 # Its week takes a minute.
 SLOW = {7803}
