@@ -5,6 +5,7 @@ after the commit, and after a break asks for the mark and offers the rest again.
 """
 
 from avm.host import commons, ending
+from avm.host.arrivals import drop_arriving
 from avm.host.audited import note
 from avm.host.away import keep_away
 from avm.host.batch import Batch, Said
@@ -290,9 +291,8 @@ def expire_client(host: Host, address: bytes) -> None:
 
 def _say_end(host: Host, client: Client, pair: Pair) -> None:
     """Another host may forget a client's channel, and what it kept for answering it."""
-    outgoing, incoming = host.outgoing.pop(pair, None), host.arriving.pop(pair, None)
-    if incoming is not None and incoming.link in host.links:
-        host.links[incoming.link].incoming.pop(pair, None)
+    drop_arriving(host, pair)
+    outgoing = host.outgoing.pop(pair, None)
     if outgoing is not None:
         host.places[outgoing.receiver].senders.pop(outgoing.sender, None)
     channel = host.channels.get(pair)

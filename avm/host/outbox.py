@@ -60,9 +60,7 @@ def route(host: Host, batch: Batch) -> None:
     """Brings a batch to where its receiver lives."""
     owner = host.owner(batch.receiver)
     if isinstance(owner, Client):
-        if _barred(host, batch) is None:
-            to_client(host, owner, batch)
-        else:
+        if give_client(host, owner, batch)[0] == "rejected":
             outcomes(host, batch, "rejected", "")
             _count_taken(host, batch)
         return
@@ -222,6 +220,7 @@ def make_ready(host: Host, machine: Machine) -> None:
 
 def give_client(host: Host, client: Client, batch: Batch) -> list[object]:
     """Has a client take a batch of another one, or of another host; the verdict."""
+    client.channels.add((batch.sender, client.address))
     index = _barred(host, batch)
     if index is not None:
         return ["rejected", index]
@@ -241,7 +240,6 @@ def _barred(host: Host, batch: Batch) -> int | None:
 
 def to_client(host: Host, client: Client, batch: Batch) -> None:
     """A client takes no turns: its asks are closed here, in the commit of the answer."""
-    client.channels.add((batch.sender, client.address))
     kept: list[Said] = []
     for said in batch.messages:
         if type(said.to) is not Reply:

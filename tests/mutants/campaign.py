@@ -4,6 +4,7 @@ from tests.mutants.faults import Fault
 
 WORLDS = "tests/sim/test_campaign.py"
 FOUND = "tests/sim/test_campaign_found.py"
+ENDING = "tests/sim/test_ending.py"
 CAUGHT = "tests/sim/test_campaign.py::test_p05_a_seeded_bug_is_caught"
 
 FAULTS = [
@@ -65,6 +66,27 @@ FAULTS = [
         "    client.waiting.clear()\n    _drop_deliveries(host, client.address)\n",
         "    client.waiting.clear()\n",
         "tests/sim/test_campaign_found.py::test_a_client_that_has_ended_is_given_nothing",
+    ),
+    Fault(
+        "a channel to a client that has ended stays open where nothing had come by it",
+        "avm/host/arrivals.py",
+        "        owner.channels.add(pair)  # It ends",
+        "        pass  # It ends",
+        f"{ENDING}::test_s02_nothing_stays_of_a_client_that_ends_as_the_first_answer_is_on_its_way",
+    ),
+    Fault(
+        "a channel stays by which a client that has ended was given nothing",
+        "avm/host/outbox.py",
+        "    client.channels.add((batch.sender, client.address))\n",
+        "",
+        f"{ENDING}::test_s02_nothing_stays_of_a_client_that_ends_to_which_nothing_could_be_given",
+    ),
+    Fault(
+        "half a batch for a client that has ended takes room on its link",
+        "avm/host/clients.py",
+        "    drop_arriving(host, pair)\n",
+        "    host.arriving.pop(pair, None)\n",
+        f"{ENDING}::test_s02_a_client_that_ends_amid_what_it_is_told_takes_no_room_on_the_link",
     ),
     Fault(
         "a machine is removed with what other hosts have yet to take",

@@ -5,11 +5,19 @@ from random import Random
 
 import pytest
 
+from avm import Message, Step
+from avm.host.capability import Local
 from avm.limits import Limits
 from avm.sim.client import Client
 from avm.sim.host import SimHost
 from tests.sim.code import replayed
 from tests.sim.test_between_hosts import Pair, held
+from tests.sim.test_rows import Held, Steps
+
+# A caveat.
+UNTIL_5_MS = b"\x82\x01\x05"
+# It goes to another host in instalments.
+A_LOAD_BYTES = 100_000
 
 
 def rows(world: SimHost, client: Client) -> list[tuple[bytes, bytes]]:
@@ -136,6 +144,63 @@ def test_a_client_of_the_same_name_begins_anew_behind_the_end_of_the_one_before(
     assert again.outcomes == {ask: ["thanks"] for ask in asks}
     assert pair.tokens() == (1, 2, 3, 4, 5) and not pair.net.frozen and not endings(pair.here)
     assert len(rows(pair.there, again)) == 2
+
+
+def test_s02_nothing_stays_of_a_client_that_ends_as_the_first_answer_is_on_its_way() -> None:
+    """The other host had opened a channel for its answer, and the client ended before that came: it was
+    noted as undelivered in a channel of nobody, by which an answer to the next of that name was too."""
+    pair = Pair()
+    ask = pair.client.ask(pair.cap("take"), (1, 1))
+    host = pair.here.core.host
+    while not any(ends[1] == pair.client.address for ends in host.arriving) or host.outbox:
+        assert pair.net.step()
+    leave(pair, pair.client)
+    assert not pair.client.outcomes.get(ask), "it ended before"
+    assert not rows(pair.here, pair.client) and not rows(pair.there, pair.client)
+    again = Client(pair.client.address, pair.client.handles, tag=pair.client.tag)
+    pair.here.clients[again.address] = again
+    again.connect(pair.here.core)
+    ask = again.ask(held(pair.here, again, pair.there, pair.made.names["take"]), (2, 1))
+    pair.net.advance(30)
+    assert again.outcomes == {ask: ["thanks"]} and pair.tokens() == (1, 2)
+
+
+def test_s02_nothing_stays_of_a_client_that_ends_to_which_nothing_could_be_given() -> None:
+    """All that came for a client was by a capability that had ended: its channel stayed behind it."""
+    pair = Pair()
+    client = pair.there.client()
+    ear = client.held_as(client.ear())
+    assert isinstance(ear, Local)
+    over = client.hold(ear._replace(caveats=(UNTIL_5_MS,)))
+    other = pair.there.client()
+    cap = {name: other.hold(one) for name, one in pair.made.names.items()}
+    other.send(cap["meet"], (over,))
+    other.send(cap["take"], (5, 1))
+    other.send(cap["go"], ("0", 1, 0, 3))
+    pair.net.settle()
+    assert replayed(pair.there, "pouch").outcomes.get("rejected") == 1
+    assert len(rows(pair.there, client)) == 1
+    client.leave(ended=True)
+    pair.there.clients.pop(client.address)
+    pair.net.settle()
+    assert not rows(pair.there, client)
+
+
+def _answer_at_length(message: Message, state: Held) -> Step[Held]:
+    return message.answer(bytes(A_LOAD_BYTES)), state
+
+
+def test_s02_a_client_that_ends_amid_what_it_is_told_takes_no_room_on_the_link() -> None:
+    """What had come of a batch for it counted as on its way for as long as the link was there."""
+    pair = Pair()
+    made = pair.there.create("teller", Steps(_answer_at_length), ())
+    pair.client.ask(held(pair.here, pair.client, pair.there, made.names["a"]))
+    host = pair.here.core.host
+    while not any(link.partial_bytes for link in host.links.values()):
+        assert pair.net.step()
+    leave(pair, pair.client)
+    assert [link.partial_bytes for link in host.links.values()] == [0]
+    assert not rows(pair.here, pair.client) and not rows(pair.there, pair.client)
 
 
 def test_no_more_endings_are_kept_than_the_limit() -> None:
