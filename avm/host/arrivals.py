@@ -75,8 +75,6 @@ def opened(host: Host, link: Link, frame: Open) -> None:
         return
     _lives_at(host, frame.sender, link.peer)
     link.incoming[pair] = None
-    if isinstance(owner, Client):
-        owner.channels.add(pair)  # It ends with the client, also before a batch has come.
     taken, received, digest = frame.base, frame.base, NO_DIGEST
     known = channel or Channel(*pair, taken=taken, received=received)
     if channel is not None:

@@ -312,7 +312,9 @@ def end_client(host: Host, client: Client) -> None:
     for number in client.asks:
         dirty[("ask", client.id, number)] = None
         host.deadlines.drop(("ask", client.id, number))
-    for pair in sorted(client.channels):
+    # A channel to it may be open by which nothing has come yet.
+    opened = (pair for pair in host.arriving if pair[1] == client.address)
+    for pair in sorted({*client.channels, *opened}):
         _say_end(host, client, pair)
         forget_channel(host, pair)
     host.proofs.pop(client.address, None)

@@ -69,9 +69,9 @@ FAULTS = [
     ),
     Fault(
         "a channel to a client that has ended stays open where nothing had come by it",
-        "avm/host/arrivals.py",
-        "        owner.channels.add(pair)  # It ends",
-        "        pass  # It ends",
+        "avm/host/clients.py",
+        "{*client.channels, *opened}",
+        "client.channels",
         f"{ENDING}::test_s02_nothing_stays_of_a_client_that_ends_as_the_first_answer_is_on_its_way",
     ),
     Fault(
