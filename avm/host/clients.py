@@ -290,16 +290,24 @@ def expire_client(host: Host, address: bytes) -> None:
 
 
 def _say_end(host: Host, client: Client, pair: Pair) -> None:
-    """Another host may forget a client's channel, and what it kept for answering it."""
+    """Another host may forget a client's channels, and what it kept for answering it."""
+    incoming, outgoing = host.arriving.get(pair), host.outgoing.pop(pair, None)
     drop_arriving(host, pair)
-    outgoing = host.outgoing.pop(pair, None)
     if outgoing is not None:
         host.places[outgoing.receiver].senders.pop(outgoing.sender, None)
     channel = host.channels.get(pair)
+    if channel is None:
+        return
     # What counts as sent was sent to another host, or had been taken by a machine before it left.
-    if pair[0] == client.address and channel is not None and channel.sent:
+    if pair[0] == client.address and channel.sent:
         link = host.links.get(outgoing.link) if outgoing is not None else None
         ending.end(host, pair, client.tag, link)
+    elif pair[1] == client.address and host.owner(pair[0]) is None:
+        back = (client.address, pair[0])
+        known = host.channels.get(back)
+        if back not in host.endings and (known is None or not known.sent):
+            link = host.links.get(incoming.link) if incoming is not None else None
+            ending.end_unopened(host, back, client.tag, link)
 
 
 def end_client(host: Host, client: Client) -> None:

@@ -51,6 +51,15 @@ def end(host: Host, pair: Pair, tag: bytes, link: Link | None) -> None:
         seek(host, place)
 
 
+def end_unopened(host: Host, pair: Pair, tag: bytes, link: Link | None) -> None:
+    """A client has ended that was only sent to; `link` is that by which it was."""
+    end(host, pair, tag, None)
+    ending = host.endings.get(pair)
+    if ending is not None and link is not None:
+        ending.host = link.peer
+        _tell(host, link, ending)
+
+
 def found(host: Host, receiver: bytes, where: bytes) -> None:
     """The network says at which host a receiver lives: who ended before that was known is told there."""
     unknown = [one for one in host.endings.values() if one.receiver == receiver and not one.host]

@@ -82,6 +82,13 @@ FAULTS = [
         f"{ENDING}::test_s02_nothing_stays_of_a_client_that_ends_to_which_nothing_could_be_given",
     ),
     Fault(
+        "who only sent to a client is not told that it has ended",
+        "avm/host/clients.py",
+        "    elif pair[1] == client.address and host.owner(pair[0]) is None:\n",
+        "    elif False:\n",
+        f"{ENDING}::test_s02_a_client_that_was_only_sent_to_ends_and_one_of_its_name_is_sent_to_anew",
+    ),
+    Fault(
         "half a batch for a client that has ended takes room on its link",
         "avm/host/clients.py",
         "    drop_arriving(host, pair)\n",

@@ -272,3 +272,35 @@ def test_an_end_is_told_on_the_link_that_is_left_when_the_one_it_was_said_on_is_
     pair.net._break(first)
     pair.net.settle()
     assert not rows(pair.there, pair.client) and not endings(pair.here)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("crash", [False, True])
+def test_s02_a_client_that_was_only_sent_to_ends_and_one_of_its_name_is_sent_to_anew(
+    apart: bool, crash: bool
+) -> None:
+    """Its ear came to the machine by another client. The machine's host froze the channel to the next one."""
+    pair = Pair()
+    heard, other = pair.client, pair.here.client()
+    meet_it, say_it = (
+        held(pair.here, other, pair.there, pair.made.names[name]) for name in ("meet", "bulk")
+    )
+    other.send(meet_it, (heard.ear(),))
+    other.send(say_it, (9, 1))
+    pair.net.advance(1)
+    assert len(rows(pair.there, heard)) == len(rows(pair.here, heard)) == 1
+    if apart:
+        pair.net.part(pair.here, pair.there)
+    heard.leave(ended=True)
+    pair.net.settle()
+    if crash:
+        pair.net.crash(pair.there)
+    heard.senders.clear()
+    heard.taken.clear()
+    heard.connect(pair.here.core)
+    pair.net.mend()
+    other.send(say_it, (9, 2))
+    pair.net.advance(60)
+    assert [content for _to, content in heard.inbox] == [("bulk", 1), ("bulk", 2)]
+    assert not endings(pair.here)
+    assert not any(one.frozen for one in pair.there.core.host.channels.values())
