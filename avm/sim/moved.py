@@ -25,6 +25,8 @@ def why_not_moved(
                 return "is said to have left before that is durable"
         case passage.Landed():
             was_here = gone_on is not None and gone_on.incarnation >= frame.incarnation
+            going_on = known.leaving.get(frame.address)
+            was_here |= going_on is not None and going_on.incarnation > frame.incarnation
             if frame.address not in here and not was_here:
                 return "is said to have landed before that is durable"
     return ""

@@ -36,6 +36,7 @@ STORIES = {
     10876: "a machine was taken up between the taking of a commit and its end: its mark, not yet in it, was missed",
     11041: "hosts behind routers were found by nobody for an hour when the others, which had kept where they are, started again",
     11410: "a machine came and its sender left before anybody had looked: what that had waiting was taken for too much",
+    13786: "a machine had landed and was leaving again when its landing was told: that counted as told too early",
     979: "what was sent to a removed machine had the number of an ask that it had left open: that had none",
     7803: "what was for a client that had ended, of which nobody knew any more, waits for its deadline of a week",
     10341: "a purse moved on after its worker had lied, and what it had asserted was no more excused where its journal came",
