@@ -302,12 +302,18 @@ def _say_end(host: Host, client: Client, pair: Pair) -> None:
     if pair[0] == client.address and channel.sent:
         link = host.links.get(outgoing.link) if outgoing is not None else None
         ending.end(host, pair, client.tag, link)
-    elif pair[1] == client.address and host.owner(pair[0]) is None:
+    elif pair[1] == client.address and _is_from_afar(host, channel):
         back = (client.address, pair[0])
         known = host.channels.get(back)
         if back not in host.endings and (known is None or not known.sent):
             link = host.links.get(incoming.link) if incoming is not None else None
-            ending.end_unopened(host, back, client.tag, link)
+            ending.end(host, back, client.tag, link, is_open=False)
+
+
+def _is_from_afar(host: Host, channel: Channel) -> bool:
+    """Whether another host has the sender's end of a channel."""
+    is_here = host.owner(channel.sender) is not None
+    return not is_here and bool(channel.digest or has_moved(host, channel.sender))
 
 
 def end_client(host: Host, client: Client) -> None:

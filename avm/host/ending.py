@@ -33,8 +33,11 @@ def load(host: Host, body: bytes) -> None:
     host.endings[(ending.client, ending.receiver)] = ending
 
 
-def end(host: Host, pair: Pair, tag: bytes, link: Link | None) -> None:
-    """A client has ended whose batches went to another host: that is told now, or at the next link."""
+def end(host: Host, pair: Pair, tag: bytes, link: Link | None, is_open: bool = True) -> None:
+    """A client has ended: that is told to the receiver's host now, or at the next link.
+
+    `link` is one to that host; the client's channel `is_open` on it, or it was only sent to there.
+    """
     if not tag:
         return
     place = place_of(host, pair[1])
@@ -44,20 +47,18 @@ def end(host: Host, pair: Pair, tag: bytes, link: Link | None) -> None:
     while len(host.endings) > host.limits.endings:
         forget(host, next(iter(host.endings)))
         host.counts["endings_dropped"] += 1
-    if link is not None:
+    if link is not None and is_open:
         ending.link, ending.shown = link.number, False
         say_after(host, link, End(*pair))
+    elif (there := link or _link_to(host, where)) is not None:
+        _tell(host, there, ending)
     elif not where and host.networked:
         seek(host, place)
 
 
-def end_unopened(host: Host, pair: Pair, tag: bytes, link: Link | None) -> None:
-    """A client has ended that was only sent to; `link` is that by which it was."""
-    end(host, pair, tag, None)
-    ending = host.endings.get(pair)
-    if ending is not None and link is not None:
-        ending.host = link.peer
-        _tell(host, link, ending)
+def _link_to(host: Host, where: bytes) -> Link | None:
+    peer = host.peers.get(where)
+    return host.links.get(peer.link) if peer is not None else None
 
 
 def found(host: Host, receiver: bytes, where: bytes) -> None:
@@ -66,8 +67,7 @@ def found(host: Host, receiver: bytes, where: bytes) -> None:
     for ending in unknown:
         ending.host = where
         host.group.dirty[row_of((ending.client, ending.receiver))] = ending
-    peer = host.peers.get(where)
-    link = host.links.get(peer.link) if peer is not None else None
+    link = _link_to(host, where)
     if unknown and link is not None:
         tell(host, link)
 
@@ -138,8 +138,7 @@ def moved(host: Host, link: Link, pair: Pair, where: bytes) -> bool:
         return False
     ending.host, ending.link = where, 0
     host.group.dirty[row_of(pair)] = ending
-    peer = host.peers.get(where)
-    there = host.links.get(peer.link) if peer is not None else None
+    there = _link_to(host, where)
     if there is not None and there is not link:
         _tell(host, there, ending)
     return True

@@ -84,9 +84,24 @@ FAULTS = [
     Fault(
         "who only sent to a client is not told that it has ended",
         "avm/host/clients.py",
-        "    elif pair[1] == client.address and host.owner(pair[0]) is None:\n",
+        "    elif pair[1] == client.address and _is_from_afar(host, channel):\n",
         "    elif False:\n",
         f"{ENDING}::test_s02_a_client_that_was_only_sent_to_ends_and_one_of_its_name_is_sent_to_anew",
+    ),
+    Fault(
+        "the host itself is told that a client has ended to which it had a word",
+        "avm/host/clients.py",
+        "    return not is_here and bool(channel.digest or has_moved(host, channel.sender))\n",
+        "    return not is_here\n",
+        f"{ENDING}::test_s02_nobody_is_told_of_a_clients_end_who_only_had_the_hosts_own_word_for_it",
+    ),
+    Fault(
+        "a client's end waits for the next link though there is one",
+        "avm/host/ending.py",
+        "(there := link or _link_to(host, where))",
+        "(there := link)",
+        f"{ENDING}::"
+        "test_s02_a_client_is_sent_to_anew_by_a_machine_that_left_before_the_client_of_before_ended",
     ),
     Fault(
         "half a batch for a client that has ended takes room on its link",

@@ -11,7 +11,10 @@ from avm.limits import Limits
 from avm.sim.client import Client
 from avm.sim.host import SimHost
 from tests.sim.code import replayed
+from tests.sim.orchard import sealed
 from tests.sim.test_between_hosts import Pair, held
+from tests.sim.test_moving import Town
+from tests.sim.test_moving_meanwhile import come_again
 from tests.sim.test_rows import Held, Steps
 
 # A caveat.
@@ -304,3 +307,35 @@ def test_s02_a_client_that_was_only_sent_to_ends_and_one_of_its_name_is_sent_to_
     assert [content for _to, content in heard.inbox] == [("bulk", 1), ("bulk", 2)]
     assert not endings(pair.here)
     assert not any(one.frozen for one in pair.there.core.host.channels.values())
+
+
+def test_s02_nobody_is_told_of_a_clients_end_who_only_had_the_hosts_own_word_for_it() -> None:
+    pair = Pair()
+    drop = held(pair.here, pair.client, pair.there, pair.made.names["drop"])
+    ask = pair.client.ask(drop, 1, 2.0)
+    pair.net.advance(10)
+    assert pair.client.outcomes[ask][0].why == "late"  # type: ignore[attr-defined]
+    leave(pair, pair.client)
+    pair.net.advance(1)
+    assert not endings(pair.here)
+
+
+def test_s02_a_client_is_sent_to_anew_by_a_machine_that_left_before_the_client_of_before_ended() -> (
+    None
+):
+    town = Town()
+    home, heard, other = town.here, town.clients[town.here], town.here.client()
+    meet, bulk = (other.hold(sealed(town.wires["pouch"][name])) for name in ("meet", "bulk"))
+    other.send(meet, (heard.ear(),))
+    other.send(bulk, (9, 1))
+    town.net.settle()
+    town.move()
+    heard.leave(ended=True)
+    town.net.advance(10)
+    come_again(home, heard)
+    heard.taken.clear()
+    other.send(bulk, (9, 2))
+    town.net.advance(60)
+    assert [content for _to, content in heard.inbox] == [("bulk", 1), ("bulk", 2)]
+    assert not endings(home)
+    assert not any(one.frozen for one in town.there.core.host.channels.values())
