@@ -207,9 +207,8 @@ def _take_along(host: Host, machine: Machine, incarnation: int) -> list[Sent]:
         if owner is None or receiver == address:
             host.deadlines.drop(("batch", *key))
         elif owner.status is Status.SUSPENDED:
-            hold(
-                host, batch
-            )  # like all that comes after it: a crash must not leave a gap before that
+            # Like all that comes after it, before which a crash must not leave a gap.
+            hold(host, batch)
     return rows
 
 
