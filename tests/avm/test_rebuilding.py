@@ -1,6 +1,8 @@
 """A state made anew of recorded inputs by new code: what comes of it, and that nothing leaves."""
 
+import fcntl
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -324,3 +326,21 @@ def test_c05_states_that_are_kept_at_once_are_kept_one_after_the_other(tmp_path:
         list(pool.map(partial(keep, path), many))
     assert candidate.from_bytes_untrusted(path.read_bytes()) in many
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_c05_a_state_is_kept_while_nobody_else_keeps_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "reprocess" / "machine"
+    replaced = os.replace
+
+    def watched(fresh: Path, target: Path) -> None:
+        lock = os.open(path.parent, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(lock)
+        replaced(fresh, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    keep(path, CANDIDATE)
+    assert candidate.from_bytes_untrusted(path.read_bytes()) == CANDIDATE

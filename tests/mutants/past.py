@@ -68,6 +68,6 @@ FAULTS = [
         "avm/cli/reprocess.py",
         "        fcntl.flock(lock, fcntl.LOCK_EX)\n",
         "        pass\n",
-        "tests/avm/test_rebuilding.py::test_c05_states_that_are_kept_at_once_are_kept_one_after_the_other",
+        "tests/avm/test_rebuilding.py::test_c05_a_state_is_kept_while_nobody_else_keeps_one",
     ),
 ]
