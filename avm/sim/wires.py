@@ -149,7 +149,10 @@ def look_at_pace(scene: Scene) -> None:
     """After a clog is over: what it has held up is on its way like all else."""
     for end in list(scene.ends.values()):
         source, target = scene.sites[end.peer], scene.sites[end.site]
-        if end.pace_us <= scene.now_us or scene.weather.bytes_s(source.name, target.name):
+        # Where a link is not up yet, the pace is that nothing comes before it is.
+        if not end.up or end.pace_us <= scene.now_us:
+            continue
+        if scene.weather.bytes_s(source.name, target.name):
             continue
         end.pace_us = scene.now_us
         for there in end.lanes.values():
