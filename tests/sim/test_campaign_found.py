@@ -42,6 +42,7 @@ STORIES = {
     10341: "a purse moved on after its worker had lied, and what it had asserted was no more excused where its journal came",
     12741: "a purse on its way through a clogged link went on as slowly after the clog: minutes later it was nowhere",
     14599: "a clog ended as a link came up: what was said on it came before it was up, and was heard by nobody",
+    14784: "of what a worker that lied had made of a purse nothing was seen before it was loaded again, after quiet",
     10742: "a client ended as the first word to it was on its way: of it a channel stayed, with which its machine, come there and gone on, was refused",
 }
 # Its week takes a minute.
