@@ -10,7 +10,7 @@ channel that was forgotten while its client lives would begin again, and its bat
 import cbor2
 
 from avm.host.channel import End, Open
-from avm.host.links import place_of, say_after, seek
+from avm.host.links import link_to, place_of, say_after, seek
 from avm.host.peers import Link, Pair
 from avm.host.state import Ending, Host
 
@@ -50,15 +50,10 @@ def end(host: Host, pair: Pair, tag: bytes, link: Link | None, is_open: bool = T
     if link is not None and is_open:
         ending.link, ending.shown = link.number, False
         say_after(host, link, End(*pair))
-    elif (there := link or _link_to(host, where)) is not None:
+    elif (there := link or link_to(host, where)) is not None:
         _tell(host, there, ending)
     elif not where and host.networked:
         seek(host, place)
-
-
-def _link_to(host: Host, where: bytes) -> Link | None:
-    peer = host.peers.get(where)
-    return host.links.get(peer.link) if peer is not None else None
 
 
 def found(host: Host, receiver: bytes, where: bytes) -> None:
@@ -67,7 +62,7 @@ def found(host: Host, receiver: bytes, where: bytes) -> None:
     for ending in unknown:
         ending.host = where
         host.group.dirty[row_of((ending.client, ending.receiver))] = ending
-    link = _link_to(host, where)
+    link = link_to(host, where)
     if unknown and link is not None:
         tell(host, link)
 
@@ -138,7 +133,7 @@ def moved(host: Host, link: Link, pair: Pair, where: bytes) -> bool:
         return False
     ending.host, ending.link = where, 0
     host.group.dirty[row_of(pair)] = ending
-    there = _link_to(host, where)
+    there = link_to(host, where)
     if there is not None and there is not link:
         _tell(host, there, ending)
     return True

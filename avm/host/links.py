@@ -149,6 +149,12 @@ def peer_of(host: Host, address: bytes) -> Peer:
     return peer
 
 
+def link_to(host: Host, address: bytes) -> Link | None:
+    """The link in use to another host, if there is one."""
+    peer = host.peers.get(address)
+    return host.links.get(peer.link) if peer is not None else None
+
+
 def seek(host: Host, place: Place) -> None:
     """Has the network asked where an address lives, not before its time comes."""
     if place.seeking:

@@ -17,7 +17,7 @@ from avm.host.capability import Cap, from_bytes, to_wire
 from avm.host.clients import open_ask
 from avm.host.effects import Export, Publish
 from avm.host.header import digest_of_header, pack_body
-from avm.host.links import say_passage_after
+from avm.host.links import link_to, say_passage_after
 from avm.host.making import codes_made
 from avm.host.moves import LEAVING, Leaving, key_of, leaving_bytes
 from avm.host.operate import refuse
@@ -128,8 +128,7 @@ def depart(host: Host, machine: Machine, to: bytes, name: str, request: int) -> 
 
 def say_ready(host: Host, left: Leaving) -> None:
     """Tells the other host once it is committed, and again while nothing is heard of it."""
-    peer = host.peers.get(left.to)
-    link = host.links.get(peer.link) if peer is not None else None
+    link = link_to(host, left.to)
     if link is not None:
         say_passage_after(host, link, Ready(left.address, left.incarnation, left.name_there))
         host.deadlines.put(("ready", left.address), host.now_ms + READY_MS)

@@ -98,7 +98,7 @@ FAULTS = [
     Fault(
         "a client's end waits for the next link though there is one",
         "avm/host/ending.py",
-        "(there := link or _link_to(host, where))",
+        "(there := link or link_to(host, where))",
         "(there := link)",
         f"{ENDING}::"
         "test_s02_a_client_is_sent_to_anew_by_a_machine_that_left_before_the_client_of_before_ended",
