@@ -307,7 +307,7 @@ def _say_end(host: Host, client: Client, pair: Pair) -> None:
         known = host.channels.get(back)
         if back not in host.endings and (known is None or not known.sent):
             link = host.links.get(incoming.link) if incoming is not None else None
-            ending.end(host, back, client.tag, link, is_open=False)
+            ending.end(host, back, client.tag, link, has_sent=False)
 
 
 def _is_from_afar(host: Host, channel: Channel) -> bool:

@@ -33,12 +33,16 @@ def load(host: Host, body: bytes) -> None:
     host.endings[(ending.client, ending.receiver)] = ending
 
 
-def end(host: Host, pair: Pair, tag: bytes, link: Link | None, is_open: bool = True) -> None:
+def end(host: Host, pair: Pair, tag: bytes, link: Link | None, has_sent: bool = True) -> None:
     """A client has ended: that is told to the receiver's host now, or at the next link.
 
-    `link` is one to that host; the client's channel `is_open` on it, or it was only sent to there.
+    `link` is the one on which its channel is open. A client that was only sent to has none open; of
+    such, which strangers can make many, no more are kept than there is room for.
     """
     if not tag:
+        return
+    if not has_sent and len(host.endings) >= host.limits.endings:
+        host.counts["endings_dropped"] += 1
         return
     place = place_of(host, pair[1])
     where = link.peer if link is not None else place.host
@@ -47,7 +51,7 @@ def end(host: Host, pair: Pair, tag: bytes, link: Link | None, is_open: bool = T
     while len(host.endings) > host.limits.endings:
         forget(host, next(iter(host.endings)))
         host.counts["endings_dropped"] += 1
-    if link is not None and is_open:
+    if link is not None and has_sent:
         ending.link, ending.shown = link.number, False
         say_after(host, link, End(*pair))
     elif (there := link or link_to(host, where)) is not None:

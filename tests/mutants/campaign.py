@@ -96,6 +96,13 @@ FAULTS = [
         f"{ENDING}::test_s02_nobody_is_told_of_a_clients_end_who_only_had_the_hosts_own_word_for_it",
     ),
     Fault(
+        "who only sent to a client takes the room of others",
+        "avm/host/ending.py",
+        "    if not has_sent and len(host.endings) >= host.limits.endings:\n",
+        "    if False:\n",
+        f"{ENDING}::test_s02_who_only_sent_to_a_client_takes_no_room_from_whom_it_sent_to",
+    ),
+    Fault(
         "a client's end waits for the next link though there is one",
         "avm/host/ending.py",
         "(there := link or link_to(host, where))",

@@ -309,6 +309,27 @@ def test_s02_a_client_that_was_only_sent_to_ends_and_one_of_its_name_is_sent_to_
     assert not any(one.frozen for one in pair.there.core.host.channels.values())
 
 
+def test_s02_who_only_sent_to_a_client_takes_no_room_from_whom_it_sent_to() -> None:
+    pair = Pair(limits=replace(Limits(), endings=1))
+    heard, other = pair.client, pair.here.client()
+    take, meet_it, say_it = (
+        held(pair.here, other, pair.there, pair.made.names[name])
+        for name in ("take", "meet", "bulk")
+    )
+    asks = pair.here.client()
+    asks.ask(take, (1, 1))
+    other.send(meet_it, (heard.ear(),))
+    other.send(say_it, (9, 1))
+    pair.net.advance(1)
+    assert heard.inbox
+    pair.net.part(pair.here, pair.there)
+    leave(pair, asks)
+    (kept,) = endings(pair.here)
+    leave(pair, heard)
+    assert endings(pair.here) == [kept] and asks.address.hex() in kept
+    assert pair.here.core.host.counts["endings_dropped"] == 1
+
+
 def test_s02_nobody_is_told_of_a_clients_end_who_only_had_the_hosts_own_word_for_it() -> None:
     pair = Pair()
     drop = held(pair.here, pair.client, pair.there, pair.made.names["drop"])
