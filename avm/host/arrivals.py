@@ -179,7 +179,8 @@ def offered(host: Host, link: Link, frame: Offer) -> None:
     if incoming is None:
         return
     header = parse_header_untrusted(frame.header)
-    if (header.sender, header.receiver) != (frame.sender, frame.receiver):
+    pair = (header.sender, header.receiver)
+    if pair != (frame.sender, frame.receiver):
         raise PeerBroken("a header of another channel")
     _drop_partial(link, incoming)
     hear_hints(host, frame.hints)
@@ -189,8 +190,9 @@ def offered(host: Host, link: Link, frame: Offer) -> None:
         raise PeerBroken(f"a batch of {frame.size} bytes")
     if len(frame.part) == frame.size:
         _arrive(host, link, incoming, header, frame.header, frame.part)
-    elif link.partial_bytes + frame.size > host.limits.link_bytes:
-        say(host, link, Again(frame.sender, frame.receiver, header.seq, "busy"))
+    elif link.partial_bytes + frame.size > host.limits.link_bytes or _is_busy(host, *pair):
+        # The rest of a body that nobody has room for need not come.
+        say(host, link, Again(*pair, header.seq, "busy"))
     else:
         link.partial_bytes += frame.size
         incoming.partial = Partial(frame.header, frame.size, bytearray(frame.part))
@@ -272,7 +274,7 @@ def _arrive(
     if header.before != incoming.digest and not (first and incoming.digest == NO_DIGEST):
         freeze(host, host.channel(*pair), TWO_VERSIONS, octets)
         return
-    if _is_busy(host, header.receiver, known):
+    if _is_busy(host, *pair):
         say(host, link, Again(*pair, header.seq, "busy"))
         return
     messages = _messages(host, header, body)
@@ -298,8 +300,9 @@ def _arrive(
     _line_up(host, channel, batch)
 
 
-def _is_busy(host: Host, receiver: bytes, channel: Channel | None) -> bool:
+def _is_busy(host: Host, sender: bytes, receiver: bytes) -> bool:
     machine = host.machines.get(receiver)
+    channel = host.channels.get((sender, receiver))
     waiting = len(machine.queue or ()) if machine is not None else 0
     # What waits has its verdict before the sender confirms any: a mark holds them all.
     unheard = 0

@@ -19,8 +19,10 @@ from avm.host.peers import Link, Outgoing
 from avm.host.returning import own_copy
 from avm.host.state import Channel, Host
 
-# How long a receiver that is busy is left alone: at first, and when it has been for long.
-BUSY_MS, BUSY_MS_MAX = 100, 1_600
+# How long a receiver that is busy is left alone: at first; up to the second of these twice as long each
+# time, then longer by a sixteenth, which stays a small part of how long it has been busy; and at most.
+BUSY_MS, BUSY_DOUBLED_MS, BUSY_MS_MAX = 100, 1_600, 12_800
+BUSY_PART = 16
 SEQ_BYTES = 8
 BACK_THERE = "the receiver's host has gone back in time: it took less than it had said"
 BACK_HERE = "this host has gone back in time: the receiver took more than was sent"
@@ -188,11 +190,18 @@ def again(host: Host, link: Link, frame: Again) -> None:
     outgoing.next, outgoing.at = frame.seq, 0
     if frame.why == "busy":
         outgoing.room = 0
-        outgoing.waited_ms = min(max(BUSY_MS, 2 * outgoing.waited_ms), BUSY_MS_MAX)
+        outgoing.waited_ms = _left_alone_ms(outgoing.waited_ms)
         due_ms = host.now_ms + outgoing.waited_ms
         host.deadlines.put(("offer", frame.sender, frame.receiver), due_ms)
         return
     wake(host, outgoing)
+
+
+def _left_alone_ms(waited_ms: int) -> int:
+    """For how long a receiver is left alone that is busy still after that long."""
+    if waited_ms < BUSY_DOUBLED_MS:
+        return max(BUSY_MS, 2 * waited_ms)
+    return min(waited_ms + waited_ms // BUSY_PART, BUSY_MS_MAX)
 
 
 def offer_again(host: Host, sender: bytes, receiver: bytes) -> None:

@@ -49,19 +49,6 @@ WHOLE = ("tests/sim", "tests/avm/test_host_units.py")
 PATIENCE_S = 900
 # And for each of many tests in a row so much more.
 A_TEST_S = 10
-NEWEST = (
-    *kinds.FAULTS,
-    *refusing.FAULTS,
-    *meetings.FAULTS,
-    *testing.FAULTS,
-    *shown.FAULTS,
-    *making.FAULTS,
-    *hostkey.FAULTS,
-    *hostkeyshown.FAULTS,
-    *about.FAULTS,
-    *past.FAULTS,
-    *others.FAULTS,
-)
 ALL = (
     *FAULTS,
     *SHELL_FAULTS,
@@ -78,7 +65,17 @@ ALL = (
     *seeing.FAULTS,
     *patterns.FAULTS,
     *atrest.FAULTS,
-    *NEWEST,
+    *kinds.FAULTS,
+    *refusing.FAULTS,
+    *meetings.FAULTS,
+    *testing.FAULTS,
+    *shown.FAULTS,
+    *making.FAULTS,
+    *hostkey.FAULTS,
+    *hostkeyshown.FAULTS,
+    *about.FAULTS,
+    *past.FAULTS,
+    *others.FAULTS,
 )
 
 

@@ -9,9 +9,23 @@ FAULTS = [
     Fault(
         "a crowded receiver is offered at one pace for ever",
         "avm/host/verdicts.py",
-        "        outgoing.waited_ms = min(max(BUSY_MS, 2 * outgoing.waited_ms), BUSY_MS_MAX)\n",
+        "        outgoing.waited_ms = _left_alone_ms(outgoing.waited_ms)\n",
         "        outgoing.waited_ms = BUSY_MS\n",
         f"{BUSY}::test_s05_a_host_offers_to_a_crowded_receiver_ever_less_often",
+    ),
+    Fault(
+        "a receiver that is crowded for hours is offered at one pace",
+        "avm/host/verdicts.py",
+        "    return min(waited_ms + waited_ms // BUSY_PART, BUSY_MS_MAX)\n",
+        "    return BUSY_DOUBLED_MS\n",
+        f"{BUSY}::test_s05_a_host_offers_seldom_to_a_receiver_that_is_crowded_for_hours",
+    ),
+    Fault(
+        "a large batch is gathered though nobody has room for it",
+        "avm/host/arrivals.py",
+        "host.limits.link_bytes or _is_busy(host, *pair):\n",
+        "host.limits.link_bytes:\n",
+        f"{BUSY}::test_s05_of_a_large_batch_nothing_is_kept_where_nobody_has_room_for_it",
     ),
     Fault(
         "a simulated client that is told of room offers all that waits",

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from avm.host import acquaintance
+from avm.host import acquaintance, channel
 from avm.host.state import Status
 from avm.limits import Limits
 from avm.sim.client import BUSY_MS_MAX, FOR_A_VERDICT
@@ -13,10 +13,14 @@ from avm.sim.world import World
 from tests.sim import apple
 from tests.sim.code import ModuleCode
 from tests.sim.grove import Diary
+from tests.sim.test_between_hosts import Pair, held
 
 WAITS = 40
 # At 100 ms each it would be 600.
 A_MINUTE_OF_OFFERS = 60
+HOURS = 10
+# And at 1.6 s each this many in ten hours.
+OFFERS_AT_ONE_PACE = 22_500
 
 
 def crowded(hosts: int) -> tuple[World, Diary]:
@@ -56,8 +60,44 @@ def test_s05_a_host_offers_to_a_crowded_receiver_ever_less_often() -> None:
     diary.events.clear()
     world.run(60)
     offers = [one for _, one in diary.events if isinstance(one, Said) and one.frame[:2] == OFFER]
-    assert 20 <= len(offers) <= A_MINUTE_OF_OFFERS
+    assert 10 <= len(offers) <= A_MINUTE_OF_OFFERS
     assert all_taken(world)
+
+
+def test_s05_a_host_offers_seldom_to_a_receiver_that_is_crowded_for_hours() -> None:
+    world, diary = crowded(2)
+    world.run(HOURS * 3_600)
+    offers = [one for _, one in diary.events if isinstance(one, Said) and one.frame[:2] == OFFER]
+    assert HOURS * 200 <= len(offers) <= OFFERS_AT_ONE_PACE // 4
+    assert all_taken(world)
+
+
+def test_s05_of_a_large_batch_nothing_is_kept_where_nobody_has_room_for_it() -> None:
+    pair = Pair(limits=replace(Limits(), inbox_batches=1))
+    pair.client.send(pair.cap("take"), (0, 1))
+    pair.net.settle()
+    pair.there.suspend("pouch")
+    pair.client.send(pair.cap("take"), (1, 1))
+    pair.net.settle()
+    (link,) = pair.there.core.host.links.values()
+    kept: list[int] = []
+    frame = pair.there.core.frame
+
+    def watch(number: int, body: bytes) -> None:
+        frame(number, body)
+        if isinstance(channel.unpack_frame_untrusted(body), channel.Offer | channel.Part):
+            kept.append(link.partial_bytes)
+
+    pair.there.core.frame = watch  # type: ignore[method-assign]
+    other = pair.here.client()
+    drop = held(pair.here, other, pair.there, pair.made.names["drop"])
+    other.send(drop, *["x" * 200_000] * 5)
+    pair.net.advance(10)
+    assert kept and not any(kept)
+    pair.there.resume("pouch")
+    pair.net.advance(20)
+    assert any(kept) and not pair.here.core.host.outbox
+    assert pair.tokens() == (0, 1)
 
 
 def test_a_simulated_client_offers_to_a_crowded_machine_one_batch_and_ever_less_often() -> None:
