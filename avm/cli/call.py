@@ -7,7 +7,7 @@ from typing import Any
 from avm.cli import call_at, call_fork, values
 from avm.cli.arguments import add_fork, add_json, add_passphrase, check_seconds
 from avm.cli.delay import Delay
-from avm.cli.delivery import BUSY, TELL_BUSY_S
+from avm.cli.delivery import BUSY, ROOM, TELL_BUSY_S
 from avm.cli.errors import Lost, NoAnswer, NoHost, Usage
 from avm.cli.link import Link, fresh_key, reopen
 from avm.cli.outcomes import fail
@@ -136,7 +136,7 @@ class Call:
     def _step(self, link: Link) -> Encoded | None:
         now = monotonic()
         if self._again_at is not None and now > self._until:
-            fail("undelivered", "the host took nothing in time, it has no room or drains")
+            fail("undelivered", f"the host took nothing in time: {ROOM}")
         if now > self._until + GRACE_S:
             raise NoAnswer(self._fate("unknown: no word of the message in time"))
         if self._again_at is not None and now >= self._again_at:

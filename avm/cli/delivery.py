@@ -13,6 +13,7 @@ from avm.cli.delay import Delay
 from avm.cli.errors import CliError, Lost, NoAnswer, NoHost
 from avm.cli.lines import Source
 from avm.cli.link import Link, fresh_key, reopen
+from avm.cli.outcomes import fail
 from avm.cli.output import counted, warn
 from avm.cli.sending import AGAIN_S, Bad, Line, Offer, Sending, Start, start_at
 from avm.run import protocol
@@ -23,7 +24,8 @@ STEP_S = 0.5
 MARK_S = 60.0
 POLL_S = 0.05
 TELL_BUSY_S = 2.0
-BUSY = "avm-host: the host takes nothing now, it has no room or drains: waiting"
+ROOM = "it has no room or drains, `avm-host status` says which"
+BUSY = f"avm-host: the host takes nothing now, {ROOM}: waiting"
 KEPT = "the host keeps what was sent, until its time is over: `avm-host channels`"
 PROBE = 1 << 62
 NULL_BODY = b"\xf6"
@@ -178,19 +180,20 @@ class Delivery:
             warn("avm-host: the machine is suspended: what is sent waits until `avm-host resume`")
 
     def _tell_busy(self, frame: list[Any]) -> None:
-        """Says so once, when the host takes nothing for a while."""
+        """Says so once, when the host takes nothing for a while; CliError where that lasts for too long."""
         match frame:
             case [protocol.VERDICT, _, _, ["busy"]]:
                 self._busy_since = self._busy_since or monotonic()
             case [protocol.VERDICT, *_]:
                 self._busy_since = 0.0
-        if (
-            self._busy_since
-            and monotonic() - self._busy_since > TELL_BUSY_S
-            and not self._told_busy
-        ):
+        busy_s = monotonic() - self._busy_since if self._busy_since else 0.0
+        if busy_s > TELL_BUSY_S and not self._told_busy:
             self._told_busy = True
             warn(BUSY)
+        # Behind what is kept for a suspended machine it waits for as long as there is more to send.
+        if busy_s > self._timeout_s and not self._sending.some_held:
+            self._link.end()
+            fail("undelivered", f"the host took nothing for {self._timeout_s:g} s: {ROOM}")
 
     def _is_known(self, taken: int) -> None:
         if self._sending.is_forgotten(taken):

@@ -7,7 +7,7 @@ from typing import Any
 from avm.cli import delivery, values
 from avm.cli.arguments import add_json, check_key, check_seconds
 from avm.cli.delivery import Delivery, Parse
-from avm.cli.errors import NO_ANSWER, REFUSED, USAGE, CliError, NoAnswer, NoHost, Usage
+from avm.cli.errors import NO_ANSWER, REFUSED, USAGE, CliError, NoAnswer, Usage
 from avm.cli.lines import Source
 from avm.cli.output import Progress, counted, print_json, say, warn
 from avm.cli.sending import BATCH_LINES, WINDOW, Bad, Line, Sending, Start
@@ -142,7 +142,7 @@ def _send_lines(
     stopped: CliError | None = None
     try:
         carried.run(source, parse)
-    except (NoHost, NoAnswer) as error:
+    except CliError as error:
         stopped = error
     except KeyboardInterrupt:
         progress.clear()

@@ -338,12 +338,22 @@ class Sending:
     @property
     def unsent(self) -> int:
         """The lines that no host has been offered, or that are to be tried again."""
-        return len(self._partial) + sum(map(len, self._fresh)) + len(self._retry)
+        fresh = len(self._partial) + sum(map(len, self._fresh)) + len(self._retry)
+        return fresh + sum(map(len, self._not_taken().values()))
 
     @property
     def unknown(self) -> int:
         """The lines in flight, their fate unknown."""
-        return sum(map(len, self._sender.waiting.values()))
+        return sum(map(len, self._sender.waiting.values())) - sum(
+            map(len, self._not_taken().values())
+        )
+
+    def _not_taken(self) -> dict[int, Lines]:
+        """What the host has said that it did not take, and is to be offered again."""
+        if self.again is None:
+            return {}
+        again = self._sender.unsettled_from(self.again)
+        return {seq: lines for seq, lines in again if seq not in self._flying}
 
     @property
     def all_held(self) -> bool:

@@ -73,8 +73,8 @@ def labels_of(reader: Reader, directory: Directory) -> Labels:
 
 
 def text_of(cap: Cap, keys: Keyring) -> str:
-    """The text of a capability."""
-    return to_text(parse_wire_untrusted(to_wire(cap, keys)))
+    """The text of a capability, also of one to a client that has ended."""
+    return to_text(parse_wire_untrusted(to_wire(cap, keys.to_seal)))
 
 
 def _shown(reader: Reader, machine: Machine, labels: Labels) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     except (Lost, NoAnswer):
         pass
     finally:
-        link.close()
+        link.end()  # and with it what was not written yet
     _wait_until_free(directory, until)
     if args.json:
         print_json({"dir": str(directory.path), "stopped": True})

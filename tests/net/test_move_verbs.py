@@ -113,6 +113,13 @@ def test_t08_a_host_that_drains_says_so_and_what_it_did_not_take_is_undelivered(
     assert "takes no new work" in shell.ok("status")
     code, out, err = shell("call", "tot.add", "1", "--timeout", "1")
     assert (code, out) == (1, "") and "undelivered: the host took nothing" in one_line(err)
+    code, out, err = shell("send", "tot.add", "1", "--timeout", "1")
+    assert (code, out) == (1, "") and "undelivered: the host took nothing for 1 s" in one_line(err)
+    lines = ("send", "tot.add", "--lines", "-", "--timeout", "1", "--json")
+    code, out, err = shell(*lines, given="1\n2\n")
+    told = json.loads(out)
+    assert (code, told["unsent"], told["unknown"], told["committed"]) == (1, 2, 0, 0)
+    assert "undelivered" in one_line(err)
     assert here.stop() == 0
     here.start()
     assert json.loads(shell.ok("call", "tot.add", "2")) == 2

@@ -70,6 +70,47 @@ def test_each_says_what_it_is_asked(shell: Shell) -> None:
     assert failed["contents"] == [1_000_000] and "a million" in failed["detail"]
 
 
+KEEPER = """
+from avm import Me, Message, Refused, Step, record
+
+
+@record
+class Keeper:
+    me: Me
+    kept: tuple = ()
+
+
+def init(message: Message, me: Me) -> Step[Keeper]:
+    return message.answer({name: me(name) for name in ("keep", "wrap")}), Keeper(me)
+
+
+def step(message: Message, state: Keeper) -> Step[Keeper]:
+    match message.context:
+        case "keep":
+            return [], Keeper(state.me, (*state.kept, message.reply))
+        case "wrap":
+            return [], Keeper(state.me, (*state.kept, state.me(("for", message.reply))))
+    raise Refused
+"""
+
+
+def test_a_state_that_holds_what_leads_to_a_client_that_ended_is_shown_and_edited(
+    shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "keeper.py").write_text(KEEPER)
+    shell.ok("create", "keeper.py")
+    for name in ("keep", "wrap"):
+        assert shell("call", f"keeper.{name}", "--timeout", "0.3")[0] == 4
+    assert shell.ok("diff", "keeper", "--from", "0", "--to", "1", "--json").count("avm:") == 1
+    for _ in ("while it runs", "when it does not"):
+        shown = shell.ok("state", "keeper", "--json")
+        assert shown.count("avm:") == 2 and "gone" not in shown
+        assert "every chain, seal and reference holds" in shell.ok("verify")
+        if shell.host is not None:
+            shell.ok("edit", "keeper", "-", given=shown)
+            shell.kill()
+
+
 def test_what_is_not_there_is_one_line_and_an_exit_code(shell: Shell, tmp_path: Path) -> None:
     for words, code, text in (
         (("show", "nobody"), 1, "there is no machine nobody"),

@@ -655,6 +655,23 @@ def test_p06_a_timer_fires_once_over_restarts_and_suspension() -> None:
     assert seen(world) == ("ring",)
 
 
+def test_p06_what_a_suspended_machine_had_set_to_send_later_is_sent() -> None:
+    def later(message: Message, state: Held) -> Step[Held]:
+        match message.content:
+            case Capability() as to:
+                return [Send(to, "ring", after_s=5)], state
+        raise Refused
+
+    world, client, m = start(later)
+    client.send(m["a"], second(world, client)["a"])
+    world.settle()
+    world.suspend("m")
+    world.crash()
+    assert seen(world, "n") == ()
+    world.advance(10)
+    assert seen(world, "n") == ("ring",) and not world.machine("m").timers
+
+
 def test_p06_a_timer_is_renewed_and_cancelled() -> None:
     world, client, m = start(timers)
     client.send(m["a"], (10, "first"))
