@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from avm.machine.bundle import collect
 from avm.plugin.session import Client
 from avm.run.directory import Directory
 from caps.capability import parse_text
+from tests.net.started import Started, hosts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENTRY = Path(__file__).resolve().parent / "entry.py"
@@ -68,7 +69,7 @@ class RunningHost:
         self.log = path / "host.log"
         self.starts = 0
         self.clients: list[Client] = []
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | subprocess.Popen[bytes] | None = None
 
     def start(self, point: str = "", at: int = 1) -> None:
         """Starts a process and waits until it answers or has ended."""
@@ -77,15 +78,20 @@ class RunningHost:
             arguments += ["--point", point, "--at", str(at)]
         self.starts += 1
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self.within, sys.executable, str(ENTRY), str(self.directory.path), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )
+            self._process = self._started([str(self.directory.path), *arguments], log)
         wait_until(lambda: self.reachable() or self.ended, "the host does not come up")
+
+    def _started(self, arguments: list[str], log: IO[bytes]) -> Started | subprocess.Popen[bytes]:
+        if not self.within:
+            return hosts().start(arguments, log.fileno())
+        return subprocess.Popen(
+            [*self.within, sys.executable, str(ENTRY), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
 
     def reachable(self) -> bool:
         """Whether somebody listens at the control socket."""

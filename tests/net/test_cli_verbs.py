@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -16,6 +17,7 @@ from avm.run.directory import Directory
 from caps.capability import parse_text
 from tests.net.commands import commands
 from tests.net.hosts import MACHINES, ROOT, wait_until
+from tests.net.started import Started, hosts
 
 pytestmark = pytest.mark.net
 COMMAND = (sys.executable, "-m", "avm.cli.main")
@@ -29,7 +31,7 @@ class Shell:
         self.path = path
         self.prepared = prepared
         self.directory = path / "host"
-        self.host: subprocess.Popen[bytes] | None = None
+        self.host: Started | subprocess.Popen[bytes] | None = None
         self.environ = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.environ["AVM_HOST_DIR"] = str(self.directory)
 
@@ -58,16 +60,22 @@ class Shell:
     def start(self, *settings: str, options: Sequence[str] = ()) -> None:
         log = (self.path / "host.log").open("ab")
         with log:
-            self.host = subprocess.Popen(
-                [*COMMAND, "run", *options, *(f"--set={one}" for one in settings)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.path,
-                env=self.environ,
-            )
+            words = ["run", *options, *(f"--set={one}" for one in settings)]
+            self.host = self._started(words, log)
         code, _, err = self("status", "--wait", "30")
         assert code == 0, err + (self.path / "host.log").read_text()
+
+    def _started(self, words: list[str], log: IO[bytes]) -> Started | subprocess.Popen[bytes]:
+        if self.prepared:
+            return hosts().command(words, log.fileno(), self.path, self.environ)
+        return subprocess.Popen(
+            [*COMMAND, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=self.path,
+            env=self.environ,
+        )
 
     def kill(self) -> None:
         if self.host is not None:
