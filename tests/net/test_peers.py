@@ -103,6 +103,29 @@ def row(host: RunningHost, key: str) -> bool:
         store.close()
 
 
+def test_a_host_that_listens_everywhere_has_a_route_once_another_has_seen_it(
+    tmp_path: Path,
+) -> None:
+    shell, other = Shell(tmp_path), None
+    try:
+        shell.start(*SETTINGS, options=("--listen", "0.0.0.0:0"))
+        told = json.loads(shell.ok("status", "--json"))
+        port = told["listens"].rpartition(":")[2]
+        assert (told["route"], told["listens"]) == (None, f"0.0.0.0:{port}")
+        said = (tmp_path / "host.log").read_text()
+        assert f"avm-host listens at 0.0.0.0:{port}; " in said and "is reached at" not in said
+        route = f"{told['address']}@127.0.0.1:{port}"
+        other = listening(tmp_path / "b", *SETTINGS, through=route)
+        other.start()
+        dial(asking(other), route)
+        wait_until(lambda: host_of(shell) == route, "it does not learn where it is reached")
+        assert f"  route     {route}\n" in shell.ok("status")
+    finally:
+        shell.kill()
+        if other is not None:
+            other.close()
+
+
 def test_hosts_of_one_network_find_each_other_by_the_beacon(crowd: Crowd) -> None:
     group = f'network.beacon="239.192.77.1:{free_endpoint().rpartition(":")[2]}"'
     here, there = crowd.host(group), crowd.host(group)
