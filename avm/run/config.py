@@ -165,7 +165,7 @@ def defaults() -> dict[str, Setting]:
 def _parse(file: Path) -> dict[str, tuple[object, str]]:
     try:
         tables = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise ConfigRefused(f"{file} cannot be read: {error.strerror}") from None

@@ -45,7 +45,7 @@ def test_who_was_refused_by_a_machine_and_who_by_the_host_are_both_told(
 
 
 NOWHERE: dict[str, Any] = {"way": "direct", "seen_at": None, "introducers": [], "relaying": 0}
-PLACED = {"listens": "0.0.0.0:4433", "reach": NOWHERE, "contacts": 0, "met": False}
+PLACED: dict[str, Any] = {"listens": "0.0.0.0:4433", "reach": NOWHERE, "contacts": 0, "met": False}
 
 
 def test_a_host_that_does_not_know_where_others_reach_it_says_so(
@@ -60,8 +60,8 @@ def test_a_host_that_does_not_know_where_others_reach_it_says_so(
     told = capsys.readouterr().out.splitlines()
     assert told[2] == "  listens   0.0.0.0:4433" and "introduced by the hosts" in told[3]
     status.show({**STATUS, **PLACED, "route": "ab@192.0.2.7:4433"})
-    told = capsys.readouterr().out
-    assert "  route     ab@192.0.2.7:4433\n" in told and "listens" not in told
+    said = capsys.readouterr().out
+    assert "  route     ab@192.0.2.7:4433\n" in said and "listens" not in said
 
 
 @pytest.mark.parametrize(
