@@ -120,6 +120,14 @@ def test_a_host_that_listens_everywhere_has_a_route_once_another_has_seen_it(
         dial(asking(other), route)
         wait_until(lambda: host_of(shell) == route, "it does not learn where it is reached")
         assert f"  route     {route}\n" in shell.ok("status")
+        unknown = "ab" * 32
+        for host in (address(route_of(other)), unknown):
+            shell.ok("peers", "trust", f"{host}@127.0.0.1:{port}")
+        rows = json.loads(shell.ok("peers", "--json"))
+        assert {one["host"] for one in rows if one["trusted"]} >= {unknown}
+        assert all(one["trusted"] for one in rows)
+        code, _, err = shell("peers", "trust", f"ab@127.0.0.1:{port}")
+        assert code == 2 and "64 lower-case hexadecimal digits" in one_line(err)
     finally:
         shell.kill()
         if other is not None:
