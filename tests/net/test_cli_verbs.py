@@ -164,7 +164,7 @@ def test_call_prints_the_answer_or_says_the_outcome(shell: Shell) -> None:
     has_why = "avm-host: rejected: `avm-host failed ls tot` has why\n"
     assert (code, err) == (1, has_why)
     assert shell("send", "tot.add", "1000000")[0::2] == (1, has_why)
-    pasted = json.loads(shell.ok("show", "tot", "--json"))["names"]["add"]
+    pasted = json.loads(shell.ok("show", "tot", "--json"))["names"]["add"]["$cap"]
     for verb in ("call", "send"):
         assert shell(verb, pasted, "1000000")[0::2] == (1, "avm-host: rejected\n")
     code, _, err = shell("call", "tot.add", "five")

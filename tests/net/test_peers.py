@@ -174,7 +174,7 @@ def test_t08_dial_drop_ban_and_unban_take_effect_and_a_ban_lasts(
         table = shell.ok("peers")
         assert "direct, dialed" in table and route.partition("@")[2] in table
         start = route[:10]
-        assert "1 links closed" in shell.ok("peers", "drop", start)
+        assert "1 link closed" in shell.ok("peers", "drop", start)
         assert state(shell) in ("dropped", "linked")
         shell.ok("peers", "ban", start)
         assert state(shell) == "banned"
