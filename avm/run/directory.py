@@ -122,6 +122,7 @@ class Directory:
         try:
             self.files.sync(self.key_file)
             self.files.sync_directory(self.keys)
+            self.files.sync_directory(self.path)
         except OSError as error:
             raise DirectoryRefused(refusal(self.key_file, error)) from None
         return keys
