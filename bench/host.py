@@ -10,6 +10,9 @@ from time import perf_counter
 
 from bench.wire import BenchFailed, Operator
 
+# What a host may say before the line that it is ready.
+BEFORE = ("is reached at", "listens at", "is recorded in")
+
 
 class HostProcess:
     """A running host; `start_s` is from the start of the process to its ready line."""
@@ -28,7 +31,7 @@ class HostProcess:
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        while "is reached at" in line or "is recorded in" in line:
+        while any(word in line for word in BEFORE):
             line = self._process.stdout.readline()
         self.start_s = perf_counter() - begun
         if "is ready" not in line:

@@ -13,7 +13,7 @@ from avm.cli.link import Link, fresh_key, reopen
 from avm.cli.outcomes import fail
 from avm.cli.output import print_text, warn
 from avm.cli.sending import BUSY_S
-from avm.cli.taken import turn_of
+from avm.cli.taken import machine_at, turn_of
 from avm.cli.values import Encoded, Holder
 from avm.run import protocol
 from avm.run.directory import Directory
@@ -49,13 +49,13 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     holder = Holder(directory)
     wire = holder.resolve(args.cap)
     content = holder.encode(values.content_of(args, holder))
-    call = Call(directory, wire, content, args.timeout)
+    call = Call(directory, wire, content, args.timeout, values.is_named(args.cap))
     body, wires = call.run()
     answer = holder.decode(body, wires)
     if isinstance(answer, Failed):
         if answer.why == "late":
             raise NoAnswer(call.late())
-        fail(answer.why, call.because(answer))
+        fail(answer.why, call.because(answer), call.machine(answer.why))
     print_text(holder.to_json(answer))
     return 0
 
@@ -64,9 +64,16 @@ class Call:
     """One ask, from the offer to its outcome, through the host's end and its return."""
 
     def __init__(
-        self, directory: Directory, wire: bytes, content: Encoded, timeout_s: float
+        self,
+        directory: Directory,
+        wire: bytes,
+        content: Encoded,
+        timeout_s: float,
+        named: bool = False,
     ) -> None:
+        """`named`: the capability was given by the operator's own name for it."""
         self._directory = directory
+        self._named = named
         self._wire = wire
         self._receiver = values.asked_of(wire)
         self._content = content
@@ -120,6 +127,11 @@ class Call:
         """Why it has this outcome; where its time ran out, also what it waited for."""
         is_over = outcome.why in ("undelivered", "unknown")
         return self._because(outcome.detail) if is_over else outcome.detail
+
+    def machine(self, why: str) -> str:
+        """The operator's own machine whose failed batches say why; empty where none does."""
+        is_own = self._named and why == "rejected"
+        return machine_at(self._directory, self._receiver) if is_own else ""
 
     def late(self) -> str:
         """What is said where it was applied and no answer came: in which turn, if that is found."""
@@ -189,4 +201,4 @@ class Call:
                     why, self._because(words[0] if words else "its machine did not take it in time")
                 )
             case _:
-                fail(why)
+                fail(why, machine=self.machine(why))

@@ -49,8 +49,13 @@ def _draw(found: Authority, parties: list[Party], file: str) -> int:
         raise CliError(f"{why}: name some, `avm-host caps graph N.. --svg {file}`")
     layout = laid_out(found.graph, [one for one in parties if _drawn(found.graph, one)])
     picture = drawn(layout, lambda one: found.called(one.cap))
+    path = Path(file)
+    if path.is_dir():
+        raise CliError(f"{file} is a directory: name a file")
+    if not path.parent.is_dir():
+        raise CliError(f"{path.parent} is no directory: make it, or name another file")
     with writing_to(file):
-        Path(file).write_text(picture, encoding="utf-8")
+        path.write_text(picture, encoding="utf-8")
     return len(layout.spots)
 
 

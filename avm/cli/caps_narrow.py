@@ -63,6 +63,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
 
 
 def _found(text: str, directory: Directory) -> WireCapability:
+    text = text.strip()
     if text.startswith("avm:") or text.endswith("~"):
         return parse_text(text)
     with Reader.open(directory) as reader, reader.reading():

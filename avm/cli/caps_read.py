@@ -60,6 +60,7 @@ def meant_by(found: Authority, directory: Directory, word: str) -> tuple[bytes, 
 
 def cap_of(found: Authority, directory: Directory, word: str) -> Cap | None:
     """A capability by its text or MACHINE.name; None where the word is a party's."""
+    word = word.strip()
     if word.startswith("avm:") or word.endswith("~"):
         parsed = parse_text(word)
         if isinstance(parsed, CommonName):

@@ -66,7 +66,7 @@ def _show(channels: list[Mapping[str, Any]]) -> None:
     rows = [["sender", "receiver", "way", "machine", "taken", "waiting", "host", "state"]]
     cases = 0
     for one in channels:
-        state = one["why"] or one["frozen"] or ("open" if one["host"] else "no link")
+        state = one["why"] or one["frozen"] or ("open" if one["host"] else "not open")
         ends = [one["sender"][:SHOWN], one["receiver"][:SHOWN], one["way"], one["machine"] or "-"]
         counts = [str(one["taken"]), str(one["waiting"])]
         rows.append([*ends, *counts, (one["at"] or "-")[:SHOWN], state])

@@ -9,6 +9,7 @@ from avm.cli.errors import REFUSED, Usage
 from avm.cli.output import print_json, say
 from avm.limits import Limits
 from avm.machine.bundle import Bundle, BundleRefused
+from avm.run.errors import none_at
 from avm.run.files import bundle_of
 from avm.run.findings import Finding, findings
 from avm.run.probe import Found, probe
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace, directory: object) -> int:
     """Prints a line for each finding; 1 when one is an error."""
     file = str(args.file)
     if not Path(file).is_file():
-        raise Usage(f"{file}: there is no such file")
+        raise Usage(f"{file}: {none_at(file)}")
     found = check(file)
     failed = any(one.finding.error for one in found)
     if args.json:

@@ -14,7 +14,7 @@ from select import select
 from time import monotonic
 
 from avm.cli.call import Call
-from avm.cli.errors import CliError, Lost, NoHost, Usage
+from avm.cli.errors import REFUSED, CliError, Lost, NoHost, Usage
 from avm.cli.link import ask
 from avm.cli.main import main
 from avm.cli.output import one_line, safe
@@ -26,6 +26,7 @@ from avm.machine.source import NotParsed, parse
 from avm.past.reading import NoSuchMachine, Reader
 from avm.run.child import HostProcess
 from avm.run.directory import Directory
+from avm.run.errors import none_at
 from avm.run.files import bundle_of
 from avm.run.parts import NAME
 from avm.run.watching import Watch
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     """Runs until the end of what is typed."""
     file = _the_file(Path.cwd()) if args.file is None else Path(args.file)
     if not file.is_file():
-        raise Usage(f"{file}: there is no such file")
+        raise Usage(f"{file}: {none_at(file)}")
     name = file.name.removesuffix(".py")
     if not NAME.fullmatch(name):
         raise Usage(f"{file}: a machine's name is small letters, digits and -: rename the file")
@@ -71,12 +72,12 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     before = {number: signal.signal(number, _end) for number in ENDINGS}
     session = Session(directory, file, name)
     try:
-        session.run()
+        is_refused = session.run()
     finally:
         session.host.stop()
         for number, earlier in before.items():
             signal.signal(number, earlier)
-    return 0
+    return REFUSED if is_refused else 0
 
 
 def _end(number: int, _frame: object) -> None:
@@ -111,10 +112,14 @@ class Session:
         self._watch = Watch(file)
         self._names: list[str] = []
         self._seen = 0
+        self._is_refused = False
         self.host = HostProcess.start(directory)
 
-    def run(self) -> None:
-        """Takes line after line, and looks at the files in between."""
+    def run(self) -> bool:
+        """Takes line after line, and looks at the files in between.
+
+        Tells whether the lines came from a program and the file, as it is at their end, is refused.
+        """
         _say(f"{self._name} in {self._directory.path}; :help shows what can be typed")
         with Reader.open(self._directory) as reader:
             known = [one for one in reader.machines() if one.name == self._name]
@@ -126,12 +131,13 @@ class Session:
             if not terminal:
                 _say(f"> {line}")
             if line.strip() in (":quit", ":q"):
-                return
+                break
             try:
                 self._take(line.strip())
             except (AvmError, CapsError) as error:
                 _say(one_line(str(error)))
             self._show_news()
+        return self._is_refused and not terminal
 
     def _lines(self, terminal: bool) -> Iterator[str]:
         """What is typed, by lines; while nothing is, the files are looked at."""
@@ -225,6 +231,7 @@ class Session:
     def _update(self) -> None:
         """Creates the machine, or upgrades it when its code is another; tells what came of it."""
         said = ""
+        self._is_refused = False
         try:
             bundle = bundle_of(str(self._file))
             self._watch.follow(bundle)
@@ -241,7 +248,7 @@ class Session:
                 done = ask(self._directory, "upgrade", params)
                 said = f"{self._name} runs the new code from turn {done['turn']} on"
         except (BundleRefused, CliError) as error:
-            said = one_line(str(error))
+            said, self._is_refused = one_line(str(error)), True
             if self._names:
                 said += "; the old code goes on"
         if said:

@@ -10,7 +10,7 @@ from pathlib import Path
 from nacl.exceptions import CryptoError
 
 from avm.cli.errors import CliError, Usage
-from avm.cli.keys_certify import check_fresh
+from avm.cli.keys_certify import check_fresh, read_file
 from avm.cli.keys_root import take_certificate
 from avm.cli.output import print_json, say, writing_to
 from avm.cli.times import utc
@@ -31,7 +31,7 @@ AGAIN = "export the keys again, or take another copy"
 def run(args: argparse.Namespace, directory: Directory) -> int:
     """Writes or reads the file."""
     path = Path.cwd() / args.words[0]
-    body = b"" if args.act == "export" else _read(path)
+    body = b"" if args.act == "export" else read_file(path, LOCKED_BYTES_MAX)
     if is_answer(body):
         _told(args, path, take_certificate(directory, path, body))
         return 0
@@ -72,11 +72,6 @@ def _export(args: argparse.Namespace, directory: Directory, path: Path) -> bytes
     finally:
         lock.close()
     return directory.host_address()
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(LOCKED_BYTES_MAX + 1)
 
 
 def _import(directory: Directory, path: Path, body: bytes) -> bytes:

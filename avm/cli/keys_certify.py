@@ -8,7 +8,7 @@ from avm.cli.errors import CliError, Usage
 from avm.cli.output import print_json, say
 from avm.cli.times import parse_duration, utc
 from avm.run.directory import Directory
-from avm.run.errors import PassphraseRefused
+from avm.run.errors import PassphraseRefused, none_at
 from avm.store.files import put
 from caps.certifying import (
     CertificateRequest,
@@ -92,7 +92,7 @@ def check_fresh(path: Path) -> None:
 
 
 def _asked(path: Path) -> CertificateRequest:
-    body = _read(path, FILE_BYTES_MAX)
+    body = read_file(path, FILE_BYTES_MAX)
     if not is_request(body):
         raise Usage(f"{path} is no file of `avm-host keys request`: REQUEST is first, then ROOT")
     try:
@@ -101,14 +101,18 @@ def _asked(path: Path) -> CertificateRequest:
         raise Usage(f"{path} is damaged ({error}): copy it again, or ask again") from None
 
 
-def _read(path: Path, most: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(most + 1)
+def read_file(path: Path, most: int) -> bytes:
+    """A file, as far as a file of this kind may go and one byte more; Usage where there is none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(most + 1)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise Usage(f"{path}: {none_at(path)}") from None
 
 
 def _root(args: argparse.Namespace, path: Path) -> tuple[RootKey, Identity]:
     try:
-        locked = parse_locked_untrusted(_read(path, LOCKED_BYTES_MAX))
+        locked = parse_locked_untrusted(read_file(path, LOCKED_BYTES_MAX))
     except Malformed:
         raise Usage(f"{path} is no file of `avm-host keys detach`") from None
     try:

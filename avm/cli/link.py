@@ -3,19 +3,18 @@
 Step 1 of the journey. Plain sockets: a command does one thing at a time.
 """
 
-import os
 import secrets
 import socket
 from collections import deque
 from contextlib import suppress
 from select import select
-from shlex import quote
 from time import monotonic, sleep
 from typing import Any
 
 from avm.cli.errors import CliError, Lost, NoAnswer, NoHost, Usage
 from avm.run import protocol
 from avm.run.directory import Directory
+from avm.store.rights import refusal
 from caps.capability import parse_text
 from caps.errors import CapsError
 
@@ -63,7 +62,7 @@ class Link:
                 opened.connect(path)
         except OSError as error:
             opened.close()
-            raise NoHost(_no_host(directory, error)) from None
+            raise _no_host(directory, error) from None
         link = cls(directory, opened)
         try:
             link._greet(key or fresh_key(), durable, name)
@@ -174,13 +173,13 @@ def _outcome(frame: list[Any]) -> Any:
     raise CliError(str(frame[3]), int(frame[2]))
 
 
-def _no_host(directory: Directory, error: OSError) -> str:
+def _no_host(directory: Directory, error: OSError) -> CliError:
     if isinstance(error, PermissionError):
-        return f"{directory.socket} is not yours to open"
-    return (
-        f"no host is running in {directory.path};"
-        f" `avm-host --dir {quote(os.fspath(directory.path))} run` starts it"
-    )
+        return CliError(refusal(directory.socket, error))
+    if isinstance(error, NotADirectoryError):
+        return CliError(directory.no_directory())
+    why = f"no host is running in {directory.path}"
+    return NoHost(f"{why}; `{directory.command('run')}` starts it")
 
 
 def reopen(directory: Directory, key: str, durable: bool, name: str, until: float) -> Link:

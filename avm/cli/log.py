@@ -8,7 +8,7 @@ from typing import Any
 
 from avm.cli.arguments import add_fork, add_json, add_machine
 from avm.cli.errors import DAMAGED
-from avm.cli.output import print_json, say, warn
+from avm.cli.output import counted, print_json, say, warn
 from avm.cli.show import labels_of
 from avm.cli.times import parse_since, utc
 from avm.host.capability import Cap
@@ -195,7 +195,7 @@ def _became(told: dict[str, Any]) -> list[str]:
         case "snapshot" | "edit":
             return [f"digest {told['digest'][:HASH_CHARS]}"]
         case "collect":
-            return [f"{len(told['slots'])} slots"]
+            return [counted(len(told["slots"]), "slot")]
         case "incarnation" | "generation":
             return [str(told[told["form"]])]
         case "revoke":

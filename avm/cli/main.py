@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from traceback import extract_tb
 
 from avm.cli.arguments import find_verb, frame_parser, load, parse_verb, verb_parser
@@ -14,6 +15,7 @@ from avm.cli.output import STANDARD_OUTPUT, one_line, writing_to
 from avm.errors import AvmError
 from avm.run.errors import ConfigRefused
 from avm.store.errors import StoreDamaged, StoreNewer
+from avm.store.rights import refusal
 from avm.version import VERSION
 from caps.errors import CapsError
 
@@ -99,7 +101,7 @@ def _told(error: Exception) -> str:
     if isinstance(error, AvmError | CapsError):
         return one_line(str(error) or type(error).__doc__ or type(error).__name__)
     if isinstance(error, OSError) and error.filename:
-        return one_line(f"{os.fsdecode(error.filename)}: {error.strerror}")
+        return one_line(refusal(Path(os.fsdecode(error.filename)), error))
     if isinstance(error, OSError) and error.strerror:
         return one_line(f"{error.strerror}: the system refused it")
     where = extract_tb(error.__traceback__)[-1]

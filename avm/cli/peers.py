@@ -10,7 +10,7 @@ from avm.cli.arguments import add_json, add_word
 from avm.cli.errors import REFUSED, CliError, Usage
 from avm.cli.link import ask
 from avm.cli.ls import print_table
-from avm.cli.output import print_json, say, shown_while
+from avm.cli.output import counted, print_json, say, shown_while
 from avm.run.directory import Directory
 from caps.identity import parse_route
 
@@ -23,7 +23,7 @@ HEXADECIMAL = re.compile("[0-9a-f]{1,64}")
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb."""
     add_word(parser, "act", ACTS, "ls")
-    text = "an address or its start; for dial also a route, ADDRESS@IP:PORT"
+    text = "an address or its start, or a route, ADDRESS@IP:PORT"
     parser.add_argument("host", metavar="HOST", nargs="?", help=text)
     add_json(parser)
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         what = "ROUTE" if args.act == "dial" else "HOST"
         hint = "`avm-host peers` lists them" if args.act != "ls" else "there is no HOST with ls"
         raise Usage(f"`avm-host peers {args.act} {what}`: {hint}")
-    if args.act == "dial" and not HEXADECIMAL.fullmatch(args.host):
+    if args.host is not None and _is_route(args):
         parse_route(args.host)
     params: dict[str, Any] = {"act": args.act}
     if args.host is not None:
@@ -52,6 +52,11 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     else:
         say(_done(args.act, found))
     return 0
+
+
+def _is_route(args: argparse.Namespace) -> bool:
+    """Whether HOST is to be a route: where it looks like one, and where `dial` has no address."""
+    return "@" in args.host or (args.act == "dial" and not HEXADECIMAL.fullmatch(args.host))
 
 
 def _dial(directory: Directory, params: Mapping[str, Any]) -> Any:
@@ -77,7 +82,7 @@ def _failure(row: Mapping[str, Any], at: str = "") -> str:
 
 def _done(act: str, done: Mapping[str, Any]) -> str:
     host = f"{done['host'][:SHOWN]}.."
-    closed = f", {done.get('closed', 0)} links closed"
+    closed = f", {counted(done.get('closed', 0), 'link')} closed"
     said = {
         "dial": f"{host} is linked",
         "drop": f"{host} is dropped{closed}",

@@ -19,6 +19,7 @@ from avm.recording.log import BadRecording, Segment, Told
 from avm.recording.rerun import NO_STATE, Rerun, limits_of
 from avm.recording.text import NUMBER, patch_untrusted
 from avm.recording.whatif import WhatIf
+from avm.run.errors import none_at
 from avm.run.files import bundle_of
 from avm.run.recordings import from_text, recording_in, write_text
 from avm.version import VERSION
@@ -164,6 +165,8 @@ def _lines(file: str) -> list[str]:
         return Path(file).read_text().splitlines()
     except UnicodeDecodeError:
         raise BadRecording("it is no text") from None
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise BadRecording(none_at(file)) from None
 
 
 # As text.

@@ -9,8 +9,10 @@ from avm.cli.arguments import add_json, check_key, check_seconds
 from avm.cli.delivery import Delivery, Parse
 from avm.cli.errors import NO_ANSWER, REFUSED, USAGE, CliError, NoAnswer, Usage
 from avm.cli.lines import Source
+from avm.cli.outcomes import fail
 from avm.cli.output import Progress, counted, print_json, say, warn
 from avm.cli.sending import BATCH_LINES, WINDOW, Bad, Line, Sending, Start
+from avm.cli.taken import machine_at
 from avm.cli.values import Holder
 from avm.run.directory import Directory
 from caps.errors import CapsError
@@ -25,9 +27,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jsonl", metavar="FILE", help="a JSON value a line; - for standard input")
     parser.add_argument("--lines", metavar="FILE", help="a text a line; - for standard input")
     size_text = f"messages a batch, at most {BATCH_LINES_MAX:,} (default {BATCH_LINES})"
-    parser.add_argument("--batch-size", metavar="N", type=int, default=BATCH_LINES, help=size_text)
+    parser.add_argument("--batch-size", metavar="N", type=int, help=size_text)
     window_text = f"batches on their way at once; 1 keeps strict order (default {WINDOW})"
-    parser.add_argument("--window", metavar="N", type=int, default=WINDOW, help=window_text)
+    parser.add_argument("--window", metavar="N", type=int, help=window_text)
     resume_text = "remember what was taken, so that the same command goes on where it stopped"
     parser.add_argument("--resume", metavar="KEY", help=resume_text)
     timeout_text = "seconds to wait for a host that has gone or does not answer (default 60)"
@@ -55,15 +57,24 @@ def _check(args: argparse.Namespace) -> None:
         raise Usage("--jsonl and --lines are two inputs: give one of them")
     if (args.jsonl or args.lines) and (args.value is not None or args.text is not None):
         raise Usage("a file of lines and a content of its own: give one of them")
-    if not 1 <= args.batch_size <= BATCH_LINES_MAX:
+    for option in () if args.jsonl or args.lines else ("batch_size", "window", "resume"):
+        if getattr(args, option) is not None:
+            raise Usage(f"--{option.replace('_', '-')} is for --jsonl and --lines")
+    if not 1 <= _size(args) <= BATCH_LINES_MAX:
         raise Usage(f"--batch-size is from 1 to {BATCH_LINES_MAX:,}")
-    if not 1 <= args.window <= WINDOW_MAX:
+    if not 1 <= _window(args) <= WINDOW_MAX:
         raise Usage(f"--window is from 1 to {WINDOW_MAX}")
     check_seconds("--timeout", args.timeout)
-    if args.resume is not None and not (args.jsonl or args.lines):
-        raise Usage("--resume is for --jsonl and --lines")
     if args.resume is not None:
         check_key("--resume", args.resume)
+
+
+def _size(args: argparse.Namespace) -> int:
+    return BATCH_LINES if args.batch_size is None else args.batch_size
+
+
+def _window(args: argparse.Namespace) -> int:
+    return WINDOW if args.window is None else args.window
 
 
 def _route(args: argparse.Namespace, directory: Directory, holder: Holder) -> delivery.Route:
@@ -85,8 +96,11 @@ def _send_one(args: argparse.Namespace, route: delivery.Route, holder: Holder) -
     finally:
         if args.json:
             print_json(_summary(sending))
+    if bad and bad[0].why == "too large":
+        raise CliError(bad[0].reason, USAGE)
     if bad:
-        raise CliError(bad[0].reason, USAGE if bad[0].why == "too large" else REFUSED)
+        own = bad[0].why == "rejected" and values.is_named(args.cap)
+        fail(bad[0].why, bad[0].word, machine_at(route.directory, route.receiver) if own else "")
     if sending.all_held:
         raise NoAnswer(
             "the message is kept by the host; its machine is suspended and takes it after a resume"
@@ -127,7 +141,7 @@ def _send_lines(
 ) -> int:
     link = route.connect()
     start = delivery.mark_of(route, link, args.timeout) if route.durable else Start()
-    sending = Sending(start, batch_lines=args.batch_size, window=args.window)
+    sending = Sending(start, batch_lines=_size(args), window=_window(args))
     progress = Progress.on_stderr()
 
     def on_bad(bad: Bad) -> None:

@@ -39,6 +39,25 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     return 0
 
 
+def _show_network(status: Mapping[str, Any]) -> None:
+    """Where the host is, and whether others are there."""
+    if status["route"]:
+        say(f"  route     {status['route']}")
+    elif status["reach"]["way"] == "direct":
+        unknown = "where others reach it is not known yet: `run --advertise IP:PORT` says it"
+        say(f"  listens   {status['listens']}; {unknown}")
+    else:
+        say(f"  listens   {status['listens']}")
+    _show_reach(status["reach"])
+    if not status["contacts"]:
+        why = (
+            "no other host answers lookups now"
+            if status["met"]
+            else "no other host has answered yet"
+        )
+        say(f"  network   {why}; who is known is asked again and again")
+
+
 def _show_reach(reach: Mapping[str, Any]) -> None:
     """How others reach a host that is behind a router or a firewall."""
     if reach["way"] == "introduced":
@@ -72,11 +91,9 @@ def show(status: Mapping[str, Any]) -> None:
         say(f"  key       {ending(status['key'])}")
     if status["draining"]:
         say("  drains    takes no new work until it is started again: `avm-host stop`")
-    if status.get("route"):
-        say(f"  route     {status['route']}")
-        _show_reach(status["reach"])
-        if not status["contacts"]:
-            say("  network   no other host has answered yet; who is known is asked again and again")
+    if status.get("listens"):
+        _show_network(status)
+    _show_record(status.get("record"))
     store, rates = status["store"], status["rates"]
     turns = counted(store["turns"], "turn")
     full = "; the disk is full, nothing is taken" if status["store_full"] else ""
@@ -100,6 +117,17 @@ def show(status: Mapping[str, Any]) -> None:
         size = _size(worker["rss_bytes"])
         turns, restarts = counted(worker["turns"], "turn"), counted(worker["restarts"], "restart")
         say(f"  worker    pid {worker['pid']}, {turns}, {restarts}, {size}")
+
+
+def _show_record(record: Mapping[str, Any] | None) -> None:
+    """Where what the host is told is kept, and whether it still is."""
+    if record is None:
+        return
+    if record["recording"]:
+        inputs = f"input {record['inputs']:,}, segment {record['segment']:,}"
+        say(f"  record    in {record['dir']}: {inputs}; contents are in it")
+    else:
+        say(f"  record    in {record['dir']} has ended: the host's log has why")
 
 
 def _show_owed(owed: Mapping[str, int]) -> None:

@@ -1,6 +1,6 @@
-"""The turn that took a command's message, looked up in the journal, for the sentence that says so.
+"""The machine and the turn that took a command's message, looked up, for the sentence that says so.
 
-After the journey: a verdict does not carry the turn, and whoever gets no answer wants to look at it.
+After the journey: a verdict does not carry them, and whoever gets no answer wants to look there.
 """
 
 from contextlib import suppress
@@ -23,6 +23,13 @@ def turn_of(directory: Directory, receiver: bytes, sender: bytes, seq: int) -> s
         for entry in reader.walk(machine, max(0, machine.head - ENTRIES_MAX)):
             if isinstance(entry, Link) and _took(entry, sender, seq):
                 return f"turn {entry.entry.n} of {machine.name}"
+    return ""
+
+
+def machine_at(directory: Directory, address: bytes) -> str:
+    """The name of the machine of this host at an address; an empty text where there is none."""
+    with suppress(AvmError), Reader.open(directory) as reader, reader.reading():
+        return next((one.name for one in reader.machines() if one.address == address), "")
     return ""
 
 

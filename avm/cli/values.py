@@ -42,8 +42,7 @@ class Holder:
 
     def resolve(self, text: str) -> bytes:
         """The wire form of `avm:...`, MACHINE.name, `{"$cap": ...}` or a common capability."""
-        if text.lstrip().startswith("{"):
-            text = _cap_object(text)
+        text = bare(text)
         if text.startswith("avm:") or text.endswith("~"):
             return parse_text(text).wire()
         found = self._named.get(text)
@@ -135,6 +134,17 @@ def asked_of(wire: bytes) -> bytes:
     if parsed.name not in COMMONS:
         raise Usage(f"there is no {parsed.name}; the common ones are {', '.join(sorted(COMMONS))}")
     return b""
+
+
+def bare(text: str) -> str:
+    """A capability's text without blanks around it, and out of its JSON."""
+    text = text.strip()
+    return _cap_object(text).strip() if text.startswith("{") else text
+
+
+def is_named(text: str) -> bool:
+    """Whether a capability is given as MACHINE.name, which only the operator can."""
+    return NAMED.fullmatch(bare(text)) is not None
 
 
 def _cap_object(text: str) -> str:

@@ -131,6 +131,10 @@ def leaving_by(moves: Moves, named: str) -> Leaving | None:
     return None
 
 
+NAMELESS = "with an empty name"
+"""What stands in the place of the name of a machine that there is not, where that is empty."""
+
+
 def gone_by(moves: Moves, named: str) -> str:
     """Where a machine of this name, or with an address that begins so, has gone; empty for none."""
     left = leaving_by(moves, named)

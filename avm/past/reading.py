@@ -109,7 +109,8 @@ class Reader:
         start = [machine for machine in found if machine.address.hex().startswith(named)]
         if not named or not start:
             gone = self.gone(named)
-            raise NoSuchMachine(gone or f"there is no machine {named}: `ls` shows those there are")
+            said = f"there is no machine {named or moves.NAMELESS}: `ls` shows those there are"
+            raise NoSuchMachine(gone or said)
         if len(start) > 1:
             names = ", ".join(machine.name for machine in start[:5])
             raise NoSuchMachine(f"{named} begins the address of several machines: {names}")

@@ -4,6 +4,7 @@ Before the journey. A key is `section.field`; a key there is not is refused with
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
@@ -25,6 +26,7 @@ from dht.settings import Settings
 
 Setting = Number | str | tuple[str, ...]
 ANY_PORT = ":0"
+_ENDPOINT = re.compile(r".+:[0-9]+")
 # What `--set` takes for true and false beside these.
 SWITCHES = {"on": True, "off": False}
 SECTIONS = ("limits", "network", "commons", "links", "dht", "record")
@@ -165,7 +167,7 @@ def defaults() -> dict[str, Setting]:
 def _parse(file: Path) -> dict[str, tuple[object, str]]:
     try:
         tables = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise ConfigRefused(f"{file} cannot be read: {error.strerror}") from None
@@ -233,12 +235,24 @@ def _placed(name: str, value: object, place: str) -> Setting:
             raise Malformed("an endpoint is IP:PORT in quotes")
         if name == "beacon" and value and not _is_group(parse_endpoint(value)):
             raise Malformed("an IPv4 multicast group is expected, like 239.192.77.1:4434")
+        if name == "listen" and value and not _ENDPOINT.fullmatch(value):
+            raise Malformed("it is IP:PORT; port 0 is some free one")
         if name == "listen" and value.endswith(ANY_PORT):
             parse_endpoint(_with_port(value))
             return value
         return str(parse_endpoint(value)) if value else ""
     except Malformed as error:
-        raise ConfigRefused(f"{place}: {value!r}: {error}") from None
+        raise ConfigRefused(f"{place}: {_wrong(value)!r}: {error}") from None
+
+
+def _wrong(value: object) -> object:
+    """Of several routes the first that is none."""
+    for one in value if isinstance(value, list) else ():
+        try:
+            parse_route(one)
+        except (Malformed, TypeError, AttributeError):
+            return one
+    return value
 
 
 def _common(name: str, value: object, place: str) -> bool | str:

@@ -18,6 +18,7 @@ from avm.host.keys import Keyring
 from avm.run import keyfile
 from avm.run.errors import DirectoryInUse, DirectoryRefused, KeysRefused
 from avm.store.files import ON_DISK, Files, make_own_directory, put
+from avm.store.rights import refusal
 from caps.hostkeys import OPEN_BYTES
 
 # The kernel's bound on the path of a Unix socket, its final zero included (macOS has 104).
@@ -94,9 +95,16 @@ class Directory:
         """Makes the directory, for its owner only, where it is missing; DirectoryRefused."""
         try:
             make_own_directory(self.files, self.path)
-            make_own_directory(self.files, self.keys)
         except OSError as error:
             raise DirectoryRefused(f"{self.path} cannot be made: {error.strerror}") from None
+
+    def command(self, verb: str) -> str:
+        """A command about this directory, to paste."""
+        return f"avm-host --dir {quote(os.fspath(self.path))} {verb}"
+
+    def no_directory(self) -> str:
+        """What is said where a file has its place."""
+        return f"{self.path} is no directory: name a host's directory with --dir"
 
     def keyring(self, entropy: Callable[[int], bytes]) -> Keyring:
         """The keys of this host, made when there are none; call it before the store is made.
@@ -114,8 +122,9 @@ class Directory:
         try:
             self.files.sync(self.key_file)
             self.files.sync_directory(self.keys)
+            self.files.sync_directory(self.path)
         except OSError as error:
-            raise DirectoryRefused(f"{self.key_file}: {error.strerror}") from None
+            raise DirectoryRefused(refusal(self.key_file, error)) from None
         return keys
 
     def write_keys(self, body: bytes) -> None:
@@ -136,8 +145,9 @@ class Directory:
             os.fsync(old.fileno())
 
     def _put_keys(self, body: bytes) -> None:
-        check_mode(self.keys)
         try:
+            make_own_directory(self.files, self.keys)
+            check_mode(self.keys)
             put(self.files, self.key_file, body)
         except OSError as error:
             raise DirectoryRefused(f"{self.key_file} cannot be written: {error.strerror}") from None
@@ -151,12 +161,12 @@ class Directory:
         except FileNotFoundError:
             raise KeysRefused(self._no_keys()) from None
         except OSError as error:
-            raise KeysRefused(f"{self.key_file} cannot be read: {error.strerror}") from None
+            raise KeysRefused(refusal(self.key_file, error)) from None
 
     def _no_keys(self) -> str:
         if self.store.exists():
             return f"{self.key_file} is missing: {keyfile.RESTORE}, or `avm-host keys import FILE`"
-        return f"{self.path} has no keys yet: `avm-host --dir {self.path} run` makes them"
+        return f"{self.path} has no keys yet: `{self.command('run')}` makes them"
 
     def read_keyring(self) -> Keyring:
         """The keys of this host; KeysRefused, and PassphraseRefused where they are under one."""
@@ -180,10 +190,11 @@ class Directory:
             fd = os.open(self.lock_file, flags, 0o600)
         except FileNotFoundError:
             why = f"there is no host in {self.path}"
-            made = f"`avm-host --dir {self.path} run` makes one"
-            raise DirectoryRefused(f"{why}: {made}") from None
+            raise DirectoryRefused(f"{why}: `{self.command('run')}` makes one") from None
+        except NotADirectoryError:
+            raise DirectoryRefused(self.no_directory()) from None
         except OSError as error:
-            raise DirectoryRefused(f"{self.lock_file}: {error.strerror}") from None
+            raise DirectoryRefused(refusal(self.lock_file, error)) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -199,8 +210,7 @@ class Directory:
         if self.fork_file.exists():
             why = f"the fork {self.path.name} is being asked by {whose}"
             return f"{why}: try again when that has ended"
-        command = f"avm-host --dir {quote(os.fspath(self.path))} stop"
-        return f"{self.path} is in use by {whose}; `{command}` stops it"
+        return f"{self.path} is in use by {whose}; `{self.command('stop')}` stops it"
 
     def write_operator(self, text: str) -> None:
         """Keeps the operator's capability, for the owner of the directory only."""

@@ -37,6 +37,6 @@ class PassphraseRefused(RunError):
     """The passphrase is not the one, or is none."""
 
 
-def none_at(path: str) -> str:
+def none_at(path: str | Path) -> str:
     """Why nothing was read of a file, where there is none."""
     return "it is a directory" if Path(path).is_dir() else "there is no such file"

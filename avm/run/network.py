@@ -95,10 +95,27 @@ class Network:
         self._alarm_s = float("inf")
 
     @property
-    def route(self) -> Route:
-        """How others name this host and where it is."""
+    def route(self) -> Route | None:
+        """How others name this host and where it is; None while it does not know that."""
         own = self.ways.traversal.standing.own
-        return Route(self._core.host.address, self.endpoint if own is None else own)
+        return None if own is None else Route(self._core.host.address, own)
+
+    @property
+    def has_met(self) -> bool:
+        """Whether another host has ever answered or been linked, as far as is remembered."""
+        known = self._core.host.roster.known.values()
+        table = self.shell.node.table
+        return any(one.reached_ms for one in known) or bool(len(table) or table.lost)
+
+    def placed(self) -> dict[str, Any]:
+        """Where it is and whom it has met, in plain values for the operator."""
+        return {
+            "route": None if self.route is None else str(self.route),
+            "listens": str(self.port.endpoint),
+            "reach": self.ways.reach(),
+            "contacts": len(self.shell.node.table),
+            "met": self.has_met,
+        }
 
     def start(self, nursery: trio.Nursery, saved: bytes | None) -> None:
         """Joins: the node goes on from what was stored and from its bootstrap, and publishes."""

@@ -15,7 +15,7 @@ from avm.host.failed import no_failed
 from avm.host.generations import GRACE_MS_MAX, revoke_generation, rotate
 from avm.host.journal import hash_of_code
 from avm.host.making import AT_MOST_MAX, create_factory
-from avm.host.moves import gone_by
+from avm.host.moves import NAMELESS, gone_by
 from avm.host.passage import NAME
 from avm.host.rebuild import rebuild
 from avm.host.state import Machine, Mode
@@ -199,7 +199,7 @@ class Operator:
         there = ", ".join(sorted(host.names)[:SHOWN_MAX]) or "none yet: `avm-host create FILE`"
         more = len(host.names) - SHOWN_MAX
         rest = f" and {more:,} more" if more > 0 else ""
-        raise NotDone(f"no machine {wanted}; there are: {there}{rest}")
+        raise NotDone(f"there is no machine {wanted or NAMELESS}; there are: {there}{rest}")
 
     def _names(self, machine: Machine) -> dict[str, bytes]:
         bound = self._core.host.bound.items()

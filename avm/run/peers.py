@@ -44,7 +44,7 @@ class Peers:
             route = self._route(text_in(params["host"]))
             self._core.do(acquaintance.dial, request(), route.address, route.endpoint)
         elif name in ACTS:
-            address = self.address_of(text_in(params["host"]))
+            address = self._named(text_in(params["host"]))
             self._core.do(ACTS[name], request(), address)
         else:
             raise NotDone(f"this host knows no `peers {name}`", 2)
@@ -64,6 +64,10 @@ class Peers:
         except Malformed as error:
             raise NotDone(str(error), 2) from None
 
+    def _named(self, text: str) -> bytes:
+        """The address in a route, or as `address_of` has it."""
+        return self._route(text).address if "@" in text else self.address_of(text)
+
     def address_of(self, text: str) -> bytes:
         """An address in full, or the start of a known one."""
         if len(text) == ADDRESS_DIGITS:
@@ -75,7 +79,8 @@ class Peers:
             raise NotDone(f"{text} is this host itself")
         found = [one for one in self._core.host.roster.known if one.hex().startswith(text)]
         if not text or not found:
-            raise NotDone(f"no known host's address starts with {text}: `avm-host peers`")
+            start = text or "nothing"
+            raise NotDone(f"no known host's address starts with {start}: `avm-host peers`")
         if len(found) > 1:
             raise NotDone(f"several hosts' addresses start with {text}: type more of it")
         return found[0]

@@ -67,11 +67,20 @@ NETWORK, OUTSIDE = "avm.run.over_udp", "avm.run.outside"
 RETRY_S = 0.2
 DRAIN_S = 30.0
 IDLE_S = 1.0
+# What a host tells of its network, each null without one.
+PLACED = ("route", "listens", "reach", "contacts", "met")
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _where(network: Any) -> str:
+    if network.route is not None:
+        return f"avm-host is reached at {network.route}"
+    unknown = "where others reach it is not known yet: `--advertise IP:PORT` says it"
+    return f"avm-host listens at {network.port.endpoint}; {unknown}"
 
 
 def _nothing(_received: bytes) -> None:
@@ -164,7 +173,7 @@ class Runtime:
                     self._network.start(nursery, self._store.get(("meta", "node")))
                 self._settle()
                 if self._network is not None:
-                    print(f"avm-host is reached at {self._network.route}", flush=True)
+                    print(_where(self._network), flush=True)
                 if self._recorder is not None:
                     print(f"avm-host is recorded {self._recorder.where}", flush=True)
                 print(f"avm-host {VERSION} is ready in {self._directory.path}", flush=True)
@@ -346,9 +355,7 @@ class Runtime:
         network = self._network
         return {
             **self._figures.now({} if network is None else network.counts()),
-            "route": None if network is None else str(network.route),
-            "reach": None if network is None else network.ways.reach(),
-            "contacts": None if network is None else len(network.shell.node.table),
+            **(dict.fromkeys(PLACED) if network is None else network.placed()),
             "reruns": self._reruns.status(),
             "record": None if self._recorder is None else self._recorder.status(),
             "key": {

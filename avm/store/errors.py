@@ -20,6 +20,10 @@ class StoreBroken(StoreError):
     """
 
 
+class StoreForbidden(StoreError):
+    """The store or its directory may not be read and written by this user."""
+
+
 class StoreDamaged(StoreError):
     """The store is damaged, and where: restore a backup, or remove what is named.
 

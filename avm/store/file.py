@@ -9,6 +9,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 
 import apsw
 
@@ -19,11 +20,13 @@ from avm.store.errors import (
     StoreBroken,
     StoreDamaged,
     StoreError,
+    StoreForbidden,
     StoreNewer,
     StoreOlder,
 )
 from avm.store.files import Files, make_empty
 from avm.store.log import damage_in_log_untrusted
+from avm.store.rights import DENIED, refusal, why_forbidden
 from avm.store.schema import APPLICATION_ID, TABLES, Schema
 
 PAGE_BYTES = 8192
@@ -42,6 +45,10 @@ def open_to_write(path: Path, files: Files, schema: Schema) -> apsw.Connection:
         make_empty(files, path)
         write = _connect(path, apsw.SQLITE_OPEN_READWRITE, files)
         try:
+            if write.readonly(
+                "main"
+            ):  # SQLite takes what it gets, and would fail at the first commit
+                raise StoreForbidden(why_forbidden(path) or f"{path} cannot be written")
             _prepare(path, write, schema)
             _check_structure(path, write)
         except BaseException:
@@ -57,16 +64,16 @@ def open_to_read(
 
     `checked`: whoever opened it to write has just looked at its structure.
     """
-    if not path.is_file():
-        raise NoStore(f"there is no {path.name} in {path.parent}: `avm-host run` creates one")
     with named(path):
+        if not path.is_file():
+            raise NoStore(_no_store(path))
         read = _connect(path, apsw.SQLITE_OPEN_READONLY, files)
         try:
             # It could not if it tried: the lock for it needs a file opened to write.
             read.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             found = _version(path, read, schema)
             if found == 0:
-                raise NoStore(f"{path.name} is empty: `avm-host run` fills it")
+                raise NoStore(f"{path} is empty: `{_run(path)}` fills it")
             if found < schema.version:
                 raise StoreOlder(
                     f"{path.name} was written by an older avm-host (schema {found}, this one "
@@ -78,6 +85,16 @@ def open_to_read(
             abandon(read)
             raise
         return read
+
+
+def _no_store(path: Path) -> str:
+    if path.parent.exists() and not path.parent.is_dir():
+        return f"{path.parent} is no directory: name a host's directory with --dir"
+    return f"there is no {path.name} in {path.parent}: `{_run(path)}` creates one"
+
+
+def _run(path: Path) -> str:
+    return f"avm-host --dir {quote(str(path.parent))} run"
 
 
 def abandon(connection: apsw.Connection) -> None:
@@ -137,7 +154,8 @@ def named(path: Path, table: str | None = None) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise DiskFull(f"the disk of {path} is full: free some room") from error
-        raise StoreBroken(f"{path}: {error.strerror}") from error
+        said = refusal(path, error)
+        raise (StoreForbidden if error.errno in DENIED else StoreBroken)(said) from error
 
 
 def _translate(path: Path, error: apsw.Error, table: str | None) -> StoreError | None:
@@ -151,6 +169,8 @@ def _translate(path: Path, error: apsw.Error, table: str | None) -> StoreError |
             return _damaged(path, str(error), table)
         case apsw.BusyError() | apsw.LockedError():
             return StoreBroken(f"{path} is held by another process: {error}")
+        case apsw.CantOpenError() | apsw.ReadOnlyError() if why := why_forbidden(path):
+            return StoreForbidden(why)
         case apsw.IOError() | apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError():
             return StoreBroken(f"the disk failed under {path}: {error}")
         case _:

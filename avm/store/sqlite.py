@@ -89,7 +89,7 @@ class SqliteStore:
     ) -> SqliteStore:
         """The store at `path`, created with mode 0600 if there is none, brought up to date if older.
 
-        Raises StoreNewer, StoreDamaged, StoreBroken, DiskFull.
+        Raises StoreNewer, StoreDamaged, StoreForbidden, StoreBroken, DiskFull.
         """
         path = Path(path)
         write = open_to_write(path, files, schema)
@@ -106,7 +106,7 @@ class SqliteStore:
     ) -> SqliteStore:
         """The store at `path` to read from, whether or not a host runs on it.
 
-        Raises NoStore, StoreNewer, StoreOlder, StoreDamaged, StoreBroken.
+        Raises NoStore, StoreNewer, StoreOlder, StoreDamaged, StoreForbidden, StoreBroken.
         """
         return cls(Path(path), open_to_read(Path(path), files, schema), None, files=files)
 

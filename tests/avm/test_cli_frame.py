@@ -381,6 +381,15 @@ def test_a_store_is_never_given_new_keys(tmp_path: Path) -> None:
     assert not directory.key_file.exists()
 
 
+def test_a_run_that_is_refused_leaves_no_place_for_keys(tmp_path: Path) -> None:
+    directory = Directory(tmp_path / "h")
+    directory.create()
+    directory.store.write_bytes(b"x")
+    with pytest.raises(KeysRefused, match="missing"):
+        directory.keyring(os.urandom)
+    assert not directory.keys.exists(), "keys that are moved there would nest in it"
+
+
 def test_a_directory_belongs_to_one(tmp_path: Path) -> None:
     directory = Directory(tmp_path)
     held = directory.acquire_lock()

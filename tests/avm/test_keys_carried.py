@@ -77,7 +77,7 @@ def test_a_file_of_keys_that_is_damaged_is_told_with_what_to_do(
         assert (told.code, told.out, told.err) == (code, "", f"avm-host: {file} {why}\n")
     file.unlink()
     gone = other("keys", "import", str(file), said=(ONE,))
-    assert (gone.code, gone.err) == (1, f"avm-host: {file}: No such file or directory\n")
+    assert (gone.code, gone.err) == (2, f"avm-host: {file}: there is no such file\n")
     assert not other.directory.path.exists()
 
 

@@ -39,7 +39,7 @@ def test_a_channel_is_told_with_who_sends_here_where_to_and_why_it_waits(capsys:
         "sender        receiver      way  machine  taken  waiting  host          state",
         "1f1f1f1f1f1f  2e2e2e2e2e2e  out  relay        3        0  3d3d3d3d3d3d  open",
         f"1f1f1f1f1f1f  2e2e2e2e2e2e  out  -            3        2  3d3d3d3d3d3d  {why}",
-        "1f1f1f1f1f1f  2e2e2e2e2e2e  in   -            3        0  -             no link",
+        "1f1f1f1f1f1f  2e2e2e2e2e2e  in   -            3        0  -             not open",
     ]
 
 

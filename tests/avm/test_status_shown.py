@@ -44,6 +44,52 @@ def test_who_was_refused_by_a_machine_and_who_by_the_host_are_both_told(
     assert "4 refused, 0 turned away" in capsys.readouterr().out
 
 
+NOWHERE: dict[str, Any] = {"way": "direct", "seen_at": None, "introducers": [], "relaying": 0}
+PLACED: dict[str, Any] = {"listens": "0.0.0.0:4433", "reach": NOWHERE, "contacts": 0, "met": False}
+
+
+def test_a_host_that_does_not_know_where_others_reach_it_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status.show({**STATUS, **PLACED})
+    told = capsys.readouterr().out.splitlines()
+    unknown = "where others reach it is not known yet: `run --advertise IP:PORT` says it"
+    assert told[2] == f"  listens   0.0.0.0:4433; {unknown}"
+    introduced = {**NOWHERE, "way": "introduced", "introducers": ["ab@192.0.2.1:1"]}
+    status.show({**STATUS, **PLACED, "reach": introduced})
+    told = capsys.readouterr().out.splitlines()
+    assert told[2] == "  listens   0.0.0.0:4433" and "introduced by the hosts" in told[3]
+    status.show({**STATUS, **PLACED, "route": "ab@192.0.2.7:4433"})
+    said = capsys.readouterr().out
+    assert "  route     ab@192.0.2.7:4433\n" in said and "listens" not in said
+
+
+@pytest.mark.parametrize(
+    ("met", "why"),
+    [(False, "no other host has answered yet"), (True, "no other host answers lookups now")],
+)
+def test_a_host_whose_others_have_stopped_is_told_from_one_that_met_none(
+    capsys: pytest.CaptureFixture[str], met: bool, why: str
+) -> None:
+    status.show({**STATUS, **PLACED, "met": met})
+    line = f"  network   {why}; who is known is asked again and again"
+    assert line in capsys.readouterr().out.splitlines()
+    status.show({**STATUS, **PLACED, "met": met, "contacts": 1})
+    assert "network" not in capsys.readouterr().out
+
+
+def test_a_recording_is_told_and_that_it_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    record = {"dir": "/srv/r", "recording": True, "segment": 2, "inputs": 1_234}
+    status.show({**STATUS, "record": record})
+    line = "  record    in /srv/r: input 1,234, segment 2; contents are in it"
+    assert line in capsys.readouterr().out.splitlines()
+    status.show({**STATUS, "record": {**record, "recording": False}})
+    line = "  record    in /srv/r has ended: the host's log has why"
+    assert line in capsys.readouterr().out.splitlines()
+    status.show({**STATUS, "record": None})
+    assert "record" not in capsys.readouterr().out
+
+
 def test_one_of_a_thing_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:
     again = {"turns": 1, "spans": 1, "without_verdict": 0, "nondeterministic": 1}
     worker = {"pid": 8, "turns": 1, "restarts": 1, "rss_bytes": 5}

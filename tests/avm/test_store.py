@@ -276,7 +276,7 @@ def test_what_is_closed_is_one_file_and_opens_again(tmp_path: Path) -> None:
 
 
 def test_reading_where_there_is_no_store_creates_nothing(tmp_path: Path) -> None:
-    with pytest.raises(NoStore, match="avm-host run"):
+    with pytest.raises(NoStore, match=r"`avm-host --dir .* run`"):
         SqliteStore.open_readonly(tmp_path / "store.db")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "store.db").touch()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.net.hosts import PATIENCE_S, RunningHost, wait_until
-from tests.net.spread import route_of
+from tests.net.spread import address_of
 
 PUBLIC = "198.51.100"
 PORT = 4433
@@ -321,7 +321,7 @@ def world(path: Path, *settings: str) -> Iterator[World]:
 
 def ways_to(host: RunningHost, other: RunningHost) -> list[str]:
     """How the links of a host to another one go."""
-    address = route_of(other).partition("@")[0]
+    address = address_of(other)
     client = host.client()
     found = [one["way"] for one in client.operate("links") if one["host"] == address]
     client.close(ended=True)
@@ -330,7 +330,7 @@ def ways_to(host: RunningHost, other: RunningHost) -> list[str]:
 
 def wait_until_introduced(host: RunningHost) -> None:
     """Waits until a host has published who introduces it."""
-    address = bytes.fromhex(route_of(host).partition("@")[0])
+    address = bytes.fromhex(address_of(host))
     client = host.client()
 
     def introducers() -> list[str]:

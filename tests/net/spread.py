@@ -46,6 +46,15 @@ def route_of(host: RunningHost) -> str:
     return route
 
 
+def address_of(host: RunningHost) -> str:
+    """The address of a host that runs."""
+    client = host.unconnected_client("address")
+    client.connect()
+    address: str = client.operate("status")["address"]
+    client.close(ended=True)
+    return address
+
+
 def three_hosts(path: Path, *settings: str) -> list[RunningHost]:
     """Three running hosts that know only the first."""
     first = listening(path / "a", *settings)

@@ -169,7 +169,12 @@ def test_call_prints_the_answer_or_says_the_outcome(shell: Shell) -> None:
     assert shell("call", "tot.add", "-5")[0::2] == (1, "avm-host: refused: negative\n")
     assert shell("call", "tot.add", "-5.5e3")[0::2] == (1, "avm-host: refused\n")
     code, _, err = shell("call", "tot.add", "1000000")
-    assert code == 1 and one_line(err).startswith("avm-host: rejected")
+    has_why = "avm-host: rejected: `avm-host failed ls tot` has why\n"
+    assert (code, err) == (1, has_why)
+    assert shell("send", "tot.add", "1000000")[0::2] == (1, has_why)
+    pasted = json.loads(shell.ok("show", "tot", "--json"))["names"]["add"]["$cap"]
+    for verb in ("call", "send"):
+        assert shell(verb, pasted, "1000000")[0::2] == (1, "avm-host: rejected\n")
     code, _, err = shell("call", "tot.add", "five")
     assert code == 2 and "`avm-host call tot.add --text five`" in one_line(err)
     assert shell("call", "tot.mute", "--timeout", "0.3")[0] in (1, 4)
@@ -178,6 +183,8 @@ def test_call_prints_the_answer_or_says_the_outcome(shell: Shell) -> None:
 def test_what_is_not_there_is_told_with_what_is(shell: Shell) -> None:
     code, _, err = shell("send", "nobody.add", "1")
     assert code == 1 and "there are: tot" in one_line(err)
+    code, _, err = shell("suspend", "")
+    assert code == 1 and "no machine with an empty name; there are: tot" in one_line(err)
     code, _, err = shell("send", "tot.sub", "1")
     assert code == 1 and "it has: add" in one_line(err)
     cap = json.loads(shell.ok("create", str(MACHINES / "tot.py"), "--name", "b", "--json"))

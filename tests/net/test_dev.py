@@ -175,6 +175,19 @@ def test_a_dev_that_is_ended_leaves_no_host(dev: Dev, folder: Path, number: int)
         os.kill(pid, 0)
 
 
+def test_a_program_is_told_by_the_exit_code_that_a_file_does_not_load(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    done = subprocess.run(
+        [*COMMAND, "dev", "a.py"],
+        check=False,
+        cwd=tmp_path,
+        input=b":names\n",
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 1 and b"a.py: has no `step`" in done.stdout
+
+
 def test_which_file_is_meant_is_found_or_asked_for(tmp_path: Path) -> None:
     def said() -> str:
         ran = subprocess.run(

@@ -135,10 +135,12 @@ def test_a_host_that_nobody_answers_says_so_until_somebody_does(tmp_path: Path) 
     shell = shell_of(tmp_path, alone)
     try:
         assert asked(shell, "status")["contacts"] == 0
+        assert asked(shell, "status")["met"] is False
         assert "no other host has answered yet" in shell.ok("status")
         here.start()
         wait_until(lambda: asked(shell, "status")["contacts"], "the bootstrap is not asked again")
         assert "no other host" not in shell.ok("status")
+        assert asked(shell, "status")["met"] is True
     finally:
         alone.close()
         here.close()

@@ -103,6 +103,37 @@ def row(host: RunningHost, key: str) -> bool:
         store.close()
 
 
+def test_a_host_that_listens_everywhere_has_a_route_once_another_has_seen_it(
+    tmp_path: Path,
+) -> None:
+    shell, other = Shell(tmp_path), None
+    try:
+        shell.start(*SETTINGS, options=("--listen", "0.0.0.0:0"))
+        told = json.loads(shell.ok("status", "--json"))
+        port = told["listens"].rpartition(":")[2]
+        assert (told["route"], told["listens"]) == (None, f"0.0.0.0:{port}")
+        said = (tmp_path / "host.log").read_text()
+        assert f"avm-host listens at 0.0.0.0:{port}; " in said and "is reached at" not in said
+        route = f"{told['address']}@127.0.0.1:{port}"
+        other = listening(tmp_path / "b", *SETTINGS, through=route)
+        other.start()
+        dial(asking(other), route)
+        wait_until(lambda: host_of(shell) == route, "it does not learn where it is reached")
+        assert f"  route     {route}\n" in shell.ok("status")
+        unknown = "ab" * 32
+        for host in (address(route_of(other)), unknown):
+            shell.ok("peers", "trust", f"{host}@127.0.0.1:{port}")
+        rows = json.loads(shell.ok("peers", "--json"))
+        assert {one["host"] for one in rows if one["trusted"]} >= {unknown}
+        assert all(one["trusted"] for one in rows)
+        code, _, err = shell("peers", "trust", f"ab@127.0.0.1:{port}")
+        assert code == 2 and "64 lower-case hexadecimal digits" in one_line(err)
+    finally:
+        shell.kill()
+        if other is not None:
+            other.close()
+
+
 def test_hosts_of_one_network_find_each_other_by_the_beacon(crowd: Crowd) -> None:
     group = f'network.beacon="239.192.77.1:{free_endpoint().rpartition(":")[2]}"'
     here, there = crowd.host(group), crowd.host(group)
@@ -143,7 +174,7 @@ def test_t08_dial_drop_ban_and_unban_take_effect_and_a_ban_lasts(
         table = shell.ok("peers")
         assert "direct, dialed" in table and route.partition("@")[2] in table
         start = route[:10]
-        assert "1 links closed" in shell.ok("peers", "drop", start)
+        assert "1 link closed" in shell.ok("peers", "drop", start)
         assert state(shell) in ("dropped", "linked")
         shell.ok("peers", "ban", start)
         assert state(shell) == "banned"

@@ -118,7 +118,7 @@ def test_what_is_not_there_is_one_line_and_an_exit_code(shell: Shell, tmp_path: 
         (("log", "tot", "--since", "soon"), 2, "write 10m"),
         (("replay", "tot", "--code", "none.py"), 2, "there is no such file"),
         (("failed", "show", "tot", "1"), 1, "no failed batch at turn 1"),
-        (("--dir", str(tmp_path / "none"), "ls"), 1, "avm-host run"),
+        (("--dir", str(tmp_path / "none"), "ls"), 1, " run` creates one"),
     ):
         got, out, err = shell(*words)
         assert (got, out) == (code, "") and text in err and err.count("\n") == 1, (words, err)
