@@ -45,9 +45,8 @@ def open_to_write(path: Path, files: Files, schema: Schema) -> apsw.Connection:
         make_empty(files, path)
         write = _connect(path, apsw.SQLITE_OPEN_READWRITE, files)
         try:
-            if write.readonly(
-                "main"
-            ):  # SQLite takes what it gets, and would fail at the first commit
+            # SQLite takes what it gets, and would fail at the first commit.
+            if write.readonly("main"):
                 raise StoreForbidden(why_forbidden(path) or f"{path} cannot be written")
             _prepare(path, write, schema)
             _check_structure(path, write)
