@@ -9,6 +9,7 @@ from avm.cli.link import fresh_key
 from avm.cli.outcomes import fail
 from avm.cli.output import print_text
 from avm.cli.show import keys_of
+from avm.cli.taken import turn_in
 from avm.past.forkworld import opened
 from avm.past.reading import Reader
 from avm.run.config import Config
@@ -24,17 +25,20 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     with opened(directory, limits) as fork:
         reader = Reader(fork.store)
         holder = StoreHolder(directory, reader, keys_of(reader, directory))
-        _machine, to = holder.target(args.cap)
+        machine, to = holder.target(args.cap)
         content, caps = holder.opened_content(holder.encode(values.content_of(args, holder)))
         milliseconds = max(1, round(args.timeout * 1000))
-        outcome = fork.ask(fresh_key(), to, content, caps, milliseconds)
+        key = fresh_key()
+        outcome = fork.ask(key, to, content, caps, milliseconds)
         if outcome.why:
             fail(outcome.why, outcome.word)
         wires = [fork.core.seal(cap) for cap in outcome.caps]
+        client, _tag = fork.core.host.keys.client(key)
+        turn = turn_in(reader, machine.address, client, 1)
     answer = holder.decode(outcome.content, wires)
     if isinstance(answer, Failed):
         if answer.why == "late":
-            raise NoAnswer(LATE)
+            raise NoAnswer(f"{LATE}: {turn}" if turn else LATE)
         fail(answer.why, answer.detail)
     print_text(holder.to_json(answer))
     return 0

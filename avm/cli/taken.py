@@ -17,12 +17,18 @@ ENTRIES_MAX = 100_000
 def turn_of(directory: Directory, receiver: bytes, sender: bytes, seq: int) -> str:
     """`turn 7 of counter`; an empty text where it cannot be found."""
     with suppress(AvmError), Reader.open(directory) as reader, reader.reading():
-        machine = next((one for one in reader.machines() if one.address == receiver), None)
-        if machine is None:
-            return ""
-        for entry in reader.walk(machine, max(0, machine.head - ENTRIES_MAX)):
-            if isinstance(entry, Link) and _took(entry, sender, seq):
-                return f"turn {entry.entry.n} of {machine.name}"
+        return turn_in(reader, receiver, sender, seq)
+    return ""
+
+
+def turn_in(reader: Reader, receiver: bytes, sender: bytes, seq: int) -> str:
+    """The same of a store that is open."""
+    machine = next((one for one in reader.machines() if one.address == receiver), None)
+    if machine is None:
+        return ""
+    for entry in reader.walk(machine, max(0, machine.head - ENTRIES_MAX)):
+        if isinstance(entry, Link) and _took(entry, sender, seq):
+            return f"turn {entry.entry.n} of {machine.name}"
     return ""
 
 

@@ -324,7 +324,7 @@ def test_x05_all_machines_are_forked_together_and_reach_each_other(
     command.ok("fork", "--all", "now")
     said = '{"hops": [1], "path": []}'
     code, _out, err = command("call", "ann.pass", said, "--fork", "then")
-    late = "avm-host: late: it was applied, without an answer by the deadline\n"
+    late = "avm-host: late: it was applied, without an answer by the deadline: turn 6 of ann\n"
     assert (code, err) == (4, late)
     assert command.ok("call", "bob.read", "--fork", "then") == "1\n"
     assert command.ok("call", "bob.read", "--fork", "now") == "1\n"
