@@ -56,6 +56,8 @@ def test_c08_an_old_copy_that_was_put_back_is_noticed_and_its_channel_frozen(
     client.connect()
     posted(post, 4, 3)
     wait_until(lambda: post.read(1)[0] == 6, "no more comes")
+    # Only a sender that has heard of it knows that a receiver of before took more.
+    wait_until(lambda: not owed(post.clients[0]), "the sender does not hear")
     host.kill()
     shutil.rmtree(host.directory.path)
     shutil.copytree(copy, host.directory.path)
@@ -117,6 +119,11 @@ def test_of_two_hosts_on_copies_of_one_directory_each_number_is_taken_from_and_b
 def reasons(client: Client) -> list[str]:
     """Why channels are frozen at a client's host."""
     return [row["frozen"] for row in client.operate("channels") if row["frozen"]]
+
+
+def owed(client: Client) -> int:
+    """How many batches of a client's host are not known there to be taken."""
+    return sum(row["waiting"] for row in client.operate("channels") if row["way"] == "out")
 
 
 def taken_of(host: Front, sender: Front) -> set[int]:
