@@ -76,11 +76,11 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _where(network: Any) -> str:
+def _where(network: Any, address: bytes) -> str:
     if network.route is not None:
         return f"avm-host is reached at {network.route}"
     unknown = "where others reach it is not known yet: `--advertise IP:PORT` says it"
-    return f"avm-host listens at {network.port.endpoint}; {unknown}"
+    return f"avm-host {address.hex()} listens at {network.port.endpoint}; {unknown}"
 
 
 def _nothing(_received: bytes) -> None:
@@ -173,7 +173,7 @@ class Runtime:
                     self._network.start(nursery, self._store.get(("meta", "node")))
                 self._settle()
                 if self._network is not None:
-                    print(_where(self._network), flush=True)
+                    print(_where(self._network, self._core.host.address), flush=True)
                 if self._recorder is not None:
                     print(f"avm-host is recorded {self._recorder.where}", flush=True)
                 print(f"avm-host {VERSION} is ready in {self._directory.path}", flush=True)

@@ -113,7 +113,7 @@ def test_a_host_that_listens_everywhere_has_a_route_once_another_has_seen_it(
         port = told["listens"].rpartition(":")[2]
         assert (told["route"], told["listens"]) == (None, f"0.0.0.0:{port}")
         said = (tmp_path / "host.log").read_text()
-        assert f"avm-host listens at 0.0.0.0:{port}; " in said and "is reached at" not in said
+        assert f" listens at 0.0.0.0:{port}; " in said and "is reached at" not in said
         route = f"{told['address']}@127.0.0.1:{port}"
         other = listening(tmp_path / "b", *SETTINGS, through=route)
         other.start()
