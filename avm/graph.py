@@ -5,8 +5,8 @@ it. Everything that can be changed keeps who it is: two that refer to the same l
 The bytes name every class and its fields, so that another version's are told, not misread; they
 hold values only, and reading them runs no code but that of the classes that the form was made for.
 
-The bytes: CBOR of `[version, [[class, field, ..] ..], root, [node ..]]`. A value is an atom or an array
-that begins with a number of `Inline`; a node, which the others refer to by its place, one of `Node`.
+The bytes: CBOR of `[version, [[class, field, ..] ..], root, [node ..]]`. A value is an atom or an array that
+begins with a number of `Inline`; a node, which the others refer to by its place, one of `Node`.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -227,7 +227,9 @@ class _Writer:
         return [Inline.LONG, value < 0, abs(value).to_bytes(LONG_BYTES_MAX, "big")]
 
     def _sorted(self, value: Any, room: int) -> list[Any]:
-        return sorted((self._value(one, room - 1) for one in value), key=cbor2.dumps)
+        # Each by what it is alone: nodes are numbered as they are met, and a set has them by hashes.
+        items = sorted(value, key=lambda one: _Writer(self._kinds).whole(one))
+        return [self._value(one, room - 1) for one in items]
 
     def _place(self, value: object, made: Made | None = None) -> int:
         key = (made.of, made.parts(value)) if made is not None and made.alike else id(value)
@@ -237,8 +239,7 @@ class _Writer:
         return place
 
     def _number(self, kind: Kind) -> int:
-        number = self._numbers.setdefault(kind.cls, len(self._said))
-        if number == len(self._said):
+        if (number := self._numbers.setdefault(kind.cls, len(self._said))) == len(self._said):
             self._said.append(kind.said)
         return number
 
@@ -257,9 +258,8 @@ class _Writer:
                 raise NotPlain("a deque that drops what is too much")
             return [_ROWS[cls], *[self._value(one, DEPTH_MAX) for one in value]]
         kind = self._kinds[cls]
-        if kind.made is not None:
-            parts = self._value(kind.made.parts(value), DEPTH_MAX)
-            return [Node.MADE, self._number(kind), parts]
+        if made := kind.made:
+            return [Node.MADE, self._number(kind), self._value(made.parts(value), DEPTH_MAX)]
         node = [Node.OBJECT, self._number(kind)]
         for name in kind.names:
             one = getattr(value, name, _UNSET)

@@ -130,6 +130,30 @@ def test_what_is_generic_comes_back_under_any_python() -> None:
     assert type(again) is Line and again.parts == [1, 2]
 
 
+class Alike:
+    """Things of one hash: a set has them in the order in which they came."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Alike) and other.number == self.number
+
+
+def test_p02_a_set_gives_the_same_bytes_in_whatever_order_it_has_its_members() -> None:
+    made = Made(Alike, lambda one: (one.number,), lambda _given, number: Alike(number), alike=True)
+    form, numbers = Form([Pair], [made]), (3, 1, 2)
+    sets: list[Any] = [{Alike(n) for n in order} for order in (numbers, numbers[::-1])]
+    assert [one.number for one in sets[0]] != [one.number for one in sets[1]]
+    assert form.dumps(sets[0]) == form.dumps(sets[1])
+    fixed: list[Any] = [frozenset((Pair(one, 0), 4) for one in members) for members in sets]
+    bodies = [form.dumps(one) for one in fixed]
+    assert bodies[0] == bodies[1] == form.dumps(form.loads_untrusted(bodies[0]))
+
+
 def test_what_is_more_than_its_fields_is_made_anew_and_stays_one() -> None:
     box = Box(b"seed", (3, 1))
     first, second = FORM.loads_untrusted(FORM.dumps([box, box]))
