@@ -18,7 +18,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from select import select
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 BEFORE = (
     "_pytest.assertion.rewrite",
@@ -30,6 +30,8 @@ BEFORE = (
     "nacl.signing",
     "pytest_trio.plugin",
 )
+# The exit code of what ended by an exception.
+BROKEN = 70
 OPTIONS = (
     "-q",
     "-x",
@@ -103,9 +105,16 @@ def _test(wanted: dict[str, Any]) -> None:
     os.chdir(wanted["tree"])
     os.environ["PYTHONPATH"] = wanted["tree"]
     sys.path.insert(0, wanted["tree"])
-    code = 3
+    leave(lambda: int(import_module("pytest").main([*OPTIONS, *wanted["tests"]])))
+
+
+def leave(does: Callable[[], int]) -> NoReturn:
+    """Ends this process, which was forked, with the exit code of what it does."""
+    code = BROKEN
     try:
-        code = import_module("pytest").main([*OPTIONS, *wanted["tests"]])
+        code = does()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
     except BaseException:
         traceback.print_exc()
         raise

@@ -16,8 +16,6 @@ import pkgutil
 import signal
 import socket
 import subprocess
-import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -26,8 +24,8 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from tests.mutants.prepared import ended
+from tests.net.forking import ROOT, Server, asked_by, run_command
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 ASKED_BYTES_MAX = 256 * 1024
 NOT_ENDED = "none"
 
@@ -36,11 +34,7 @@ class Commands:
     """Runs commands in children of one process."""
 
     def __init__(self) -> None:
-        self._here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-        with there:
-            program = [sys.executable, "-m", "tests.net.commands"]
-            self._server = subprocess.Popen(program, stdin=there.fileno(), cwd=ROOT, env=environ)
+        self._server = Server("tests.net.commands")
 
     def run(
         self,
@@ -60,8 +54,8 @@ class Commands:
             place = (taken, out, out if mixed else err)
             files = array.array("i", [one.fileno() for one in place])
             beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)]
-            self._here.sendmsg([json.dumps(asked).encode()], beside)
-            code = self._here.recv(100).decode()
+            self._server.here.sendmsg([json.dumps(asked).encode()], beside)
+            code = self._server.here.recv(100).decode()
             if code == NOT_ENDED:
                 raise subprocess.TimeoutExpired(list(words), within_s)
             out.seek(0)
@@ -70,8 +64,7 @@ class Commands:
 
     def close(self) -> None:
         """Ends the process."""
-        self._here.close()
-        self._server.wait()
+        self._server.close()
 
 
 @cache
@@ -108,24 +101,8 @@ def _command(wanted: dict[str, Any], files: list[int]) -> None:
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
-    os.chdir(wanted["folder"])
-    os.environ.clear()
-    os.environ.update(wanted["environ"])
-    sys.argv = ["avm-host", *wanted["words"]]
-    code = 70
-    try:
-        code = import_module("avm.cli.main").main()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-        raise
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    run_command(wanted["words"], wanted["folder"], wanted["environ"])
 
 
 if __name__ == "__main__":
-    with socket.socket(fileno=os.dup(0)) as inner:
-        serve(inner)
+    asked_by(serve)

@@ -39,20 +39,21 @@ def listening(path: Path, *settings: str, through: str = "") -> RunningHost:
 
 def route_of(host: RunningHost) -> str:
     """The route of a host that runs."""
-    with_client = host.unconnected_client("route")
-    with_client.connect()
-    route: str = with_client.operate("status")["route"]
-    with_client.close(ended=True)
-    return route
+    return told_of(host, "route")
 
 
 def address_of(host: RunningHost) -> str:
     """The address of a host that runs."""
-    client = host.unconnected_client("address")
+    return told_of(host, "address")
+
+
+def told_of(host: RunningHost, what: str) -> str:
+    """What a host that runs tells of itself."""
+    client = host.unconnected_client(f"asks for its {what}")
     client.connect()
-    address: str = client.operate("status")["address"]
+    told: str = client.operate("status")[what]
     client.close(ended=True)
-    return address
+    return told
 
 
 def three_hosts(path: Path, *settings: str) -> list[RunningHost]:

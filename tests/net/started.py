@@ -15,8 +15,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -24,7 +22,9 @@ from pathlib import Path
 from select import select
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.mutants.prepared import leave
+from tests.net.forking import Server, asked_by, run_command
+
 BEFORE = ("avm.run.opening", "avm.run.runtime", "avm.run.over_udp", "avm.run.outside")
 ENTRY, COMMAND = "tests.net.entry", "avm.cli.main"
 ASKED_BYTES_MAX = 64 * 1024
@@ -75,11 +75,7 @@ class Hosts:
     """Starts hosts as children of one process."""
 
     def __init__(self) -> None:
-        self._here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-        with there:
-            program = [sys.executable, "-m", "tests.net.started"]
-            self._server = subprocess.Popen(program, stdin=there.fileno(), cwd=ROOT, env=environ)
+        self._server = Server("tests.net.started")
 
     def start(self, arguments: Sequence[str], log: int) -> Started:
         """A new host with these arguments of `entry.py`; what it says goes to the file `log`."""
@@ -94,19 +90,18 @@ class Hosts:
 
     def _started(self, wanted: dict[str, Any], log: int) -> Started:
         files = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [log]))]
-        self._here.sendmsg([json.dumps(wanted).encode()], files)
-        pid, (watched,), _, _ = socket.recv_fds(self._here, 100, 1)
+        self._server.here.sendmsg([json.dumps(wanted).encode()], files)
+        pid, (watched,), _, _ = socket.recv_fds(self._server.here, 100, 1)
         return Started(int(pid), watched, self)
 
     def code_of(self, pid: int) -> int:
         """The exit code of one that has ended."""
-        self._here.send(json.dumps({"ended": pid}).encode())
-        return int(self._here.recv(100))
+        self._server.here.send(json.dumps({"ended": pid}).encode())
+        return int(self._server.here.recv(100))
 
     def close(self) -> None:
         """Ends the process."""
-        self._here.close()
-        self._server.wait()
+        self._server.close()
 
 
 @cache
@@ -162,27 +157,10 @@ def _host(wanted: dict[str, Any], log: int) -> None:
     for number, file in enumerate((nothing, log, log)):
         os.dup2(file, number)
     os.closerange(3, max(nothing, log) + 1)
-    code = 70
-    try:
-        if "folder" in wanted:
-            os.chdir(wanted["folder"])
-            os.environ.clear()
-            os.environ.update(wanted["environ"])
-            sys.argv = ["avm-host", *wanted["start"]]
-            code = import_module(COMMAND).main()
-        else:
-            code = import_module(ENTRY).main(wanted["start"])
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-        raise
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    if "folder" in wanted:
+        run_command(wanted["start"], wanted["folder"], wanted["environ"])
+    leave(lambda: int(import_module(ENTRY).main(wanted["start"])))
 
 
 if __name__ == "__main__":
-    with socket.socket(fileno=os.dup(0)) as inner:
-        serve(inner)
+    asked_by(serve)
