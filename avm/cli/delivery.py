@@ -136,6 +136,7 @@ class Delivery:
             self._look()
         while self._link.came:
             self._take(self._link.came.popleft())
+        self._check_busy()
         return readable
 
     def _look(self) -> None:
@@ -172,28 +173,40 @@ class Delivery:
                 self._is_known(taken)
                 self._tell(self._sending.reopened(taken, dict(verdicts)))
                 self._marked = True
-        self._tell_busy(frame)
+        self._note_busy(frame)
         if self._sending.again is not None:
             self._again_at = monotonic() + self._sending.again_s
         if self._sending.some_held and not self._told_held:
             self._told_held = True
             warn("avm-host: the machine is suspended: what is sent waits until `avm-host resume`")
 
-    def _tell_busy(self, frame: list[Any]) -> None:
-        """Says so once, when the host takes nothing for a while; CliError where that lasts for too long."""
+    def _note_busy(self, frame: list[Any]) -> None:
+        """Notes since when the host takes nothing."""
         match frame:
             case [protocol.VERDICT, _, _, ["busy"]]:
                 self._busy_since = self._busy_since or monotonic()
+            case [protocol.VERDICT, _, _, ["expected", *_]]:
+                pass  # It came behind one that was not taken.
             case [protocol.VERDICT, *_]:
                 self._busy_since = 0.0
+
+    def _check_busy(self) -> None:
+        """Says so once, when the host takes nothing for a while; CliError where that lasts for too long."""
         busy_s = monotonic() - self._busy_since if self._busy_since else 0.0
         if busy_s > TELL_BUSY_S and not self._told_busy:
             self._told_busy = True
             warn(BUSY)
         # Behind what is kept for a suspended machine it waits for as long as there is more to send.
-        if busy_s > self._timeout_s and not self._sending.some_held:
+        if busy_s < self._timeout_s or not busy_s or self._sending.some_held:
+            return
+        why = f"the host took nothing for {self._timeout_s:g} s: {ROOM}"
+        if not self._sending.unknown:
             self._link.end()
-            fail("undelivered", f"the host took nothing for {self._timeout_s:g} s: {ROOM}")
+            fail("undelivered", why)
+        # Each offer has its answer within a moment; what has none by then waits for another host.
+        if busy_s > self._timeout_s + TELL_BUSY_S:
+            self._link.end()
+            raise NoAnswer(f"unknown: {why}; {KEPT}")
 
     def _is_known(self, taken: int) -> None:
         if self._sending.is_forgotten(taken):

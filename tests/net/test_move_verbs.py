@@ -115,7 +115,7 @@ def test_t08_a_host_that_drains_says_so_and_what_it_did_not_take_is_undelivered(
     assert (code, out) == (1, "") and "undelivered: the host took nothing" in one_line(err)
     code, out, err = shell("send", "tot.add", "1", "--timeout", "1")
     assert (code, out) == (1, "") and "undelivered: the host took nothing for 1 s" in one_line(err)
-    lines = ("send", "tot.add", "--lines", "-", "--timeout", "1", "--json")
+    lines = ("send", "tot.add", "--lines", "-", "--batch-size", "1", "--timeout", "1", "--json")
     code, out, err = shell(*lines, given="1\n2\n")
     told = json.loads(out)
     assert (code, told["unsent"], told["unknown"], told["committed"]) == (1, 2, 0, 0)

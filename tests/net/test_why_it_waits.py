@@ -14,10 +14,12 @@ from tests.net.test_records_verbs import Pair, asked, shell_of
 
 pytestmark = pytest.mark.net
 
+SOON = ("links.idle_s=2", "links.keep_alive_s=0.5", "links.handshake_s=2")
+
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    one = Pair(tmp_path, "links.idle_s=2", "links.keep_alive_s=0.5", "links.handshake_s=2")
+    one = Pair(tmp_path, *SOON)
     yield one
     one.close()
 
@@ -61,6 +63,27 @@ def test_who_sends_to_a_host_that_is_gone_is_told_so_and_what_was_sent_is_taken_
     pair.there.start()
     wait_until(lambda: not waiting(here), "it is not taken")
     assert asked(there, "state", "far")["$record"][1]["total"] == 6
+
+
+def test_lines_for_a_host_that_is_gone_end_when_there_is_no_room_for_more_of_them(
+    tmp_path: Path,
+) -> None:
+    pair = Pair(tmp_path, *SOON, "limits.outbox_bytes=65536")
+    try:
+        here = shell_of(tmp_path, pair.here)
+        made = pair.shell.ok("create", str(MACHINES / "tot.py"), "--name", "far", "--json")
+        cap = json.loads(made)["add"]["$cap"]
+        assert here.ok("call", cap, "5") == "5\n"
+        pair.there.kill()
+        lines = ("send", cap, "--lines", "-", "--batch-size", "1", "--window", "64", "--json")
+        text = "".join("x" * 9_000 + "\n" for _ in range(32))
+        code, out, err = here(*lines, "--timeout", "1", given=text)
+        told = json.loads(out)
+        assert code == 4 and "unknown: the host took nothing for 1 s" in err.splitlines()[-1]
+        assert told["unknown"] and told["unsent"] and not told["undelivered"]
+        assert told["unknown"] + told["unsent"] == told["lines"] == 32
+    finally:
+        pair.close()
 
 
 def test_a_route_that_is_wrong_is_told_by_what_is_wrong_with_it(pair: Pair) -> None:
