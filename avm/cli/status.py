@@ -135,7 +135,8 @@ def _show_owed(owed: Mapping[str, int]) -> None:
     said: list[str] = []
     if owed.get("waiting"):
         verb = "waits" if owed["waiting"] == 1 else "wait"
-        stuck = f" ({owed['stuck']:,} get no further)" if owed["stuck"] else ""
+        get = "gets" if owed["stuck"] == 1 else "get"
+        stuck = f" ({owed['stuck']:,} {get} no further)" if owed["stuck"] else ""
         said.append(f"{counted(owed['waiting'], 'batch', 'batches')} {verb}{stuck}")
     if owed.get("frozen"):
         said.append(f"{counted(owed['frozen'], 'channel')} frozen")

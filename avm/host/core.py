@@ -15,6 +15,7 @@ from avm.host import (
     carrying,
     clients,
     clock,
+    delays,
     dispatch,
     due,
     failed,
@@ -236,9 +237,8 @@ class Core:
         moving.carried(self.host, link, fetch, item, following)
 
     def owes(self) -> int:
-        """How many batches wait for other hosts."""
-        outbox = self.host.outbox.values()
-        return sum(1 for batch in outbox if batch.body and not batch.digest)
+        """How many batches other hosts are owed."""
+        return delays.owed_by_channel(self.host).total()
 
     def frame(self, number: int, body: bytes) -> None:
         """A frame from another host; a link by which nonsense comes is closed."""

@@ -3,6 +3,7 @@
 Beside step 7 of the journey. Reads only: what is done about it is decided where it is done.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from avm.host.peers import Outgoing, Pair
@@ -26,7 +27,7 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """How many batches wait for other hosts, how many of them are stuck, and frozen channels."""
+    """How many batches other hosts are owed, how many of them are stuck, and frozen channels."""
 
     waiting: int
     stuck: int
@@ -79,17 +80,22 @@ def _of_place(host: Host, outgoing: Outgoing, at: bytes) -> Delay:
     return Delay(f"{name} has not said yet what became of it", at)
 
 
+def owed_by_channel(host: Host) -> Counter[Pair]:
+    """How many batches other hosts are owed on each channel: not taken yet, and within their time.
+
+    One that was withdrawn at its deadline has no body any more, and one that came from another host has
+    the digest of its header: neither will be delivered from here.
+    """
+    batches = host.outbox.values()
+    return Counter((one.sender, one.receiver) for one in batches if one.body and not one.digest)
+
+
 def owed(host: Host) -> Owed:
-    """What waits for other hosts in all."""
-    waiting = stuck = 0
-    for pair in host.outgoing:
-        channel = host.channels.get(pair)
-        count = channel.sent - channel.taken if channel is not None else 0
-        if count:
-            waiting += count
-            stuck += count if delay_of(host, pair).is_stuck else 0
+    """What other hosts are owed in all."""
+    counts = owed_by_channel(host)
+    stuck = sum(count for pair, count in counts.items() if delay_of(host, pair).is_stuck)
     frozen = sum(bool(one.frozen) for one in host.channels.values())
-    return Owed(waiting, stuck, frozen)
+    return Owed(counts.total(), stuck, frozen)
 
 
 def _start(address: bytes) -> str:

@@ -196,8 +196,9 @@ class RealHosts:
         operator = self._operators[name]
         status = self.kept_alive(operator, lambda: operator.operate("status"))
         channels = self.kept_alive(operator, lambda: operator.operate("channels"))
-        owed = sum(one["waiting"] for one in channels if one["way"] == "out" and not one["frozen"])
-        return status["store"]["turns"], status["waiting"], owed
+        out = [one for one in channels if one["way"] == "out" and not one["frozen"]]
+        underway = sum(one["sent"] - one["taken"] for one in out)
+        return status["store"]["turns"], status["waiting"], underway
 
     def step(self) -> bool:
         """Is not to be had."""

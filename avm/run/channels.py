@@ -9,7 +9,7 @@ from typing import Any
 from avm.host import deciding
 from avm.host.cases import Claim, Contradiction, Decision
 from avm.host.core import Core
-from avm.host.delays import delay_of
+from avm.host.delays import delay_of, owed_by_channel
 from avm.host.peers import Pair
 from avm.host.state import Channel, Machine
 from avm.run.operator import NotDone
@@ -49,9 +49,10 @@ class Channels:
         pairs = [*host.outgoing, *(pair for pair in host.arriving if pair not in host.outgoing)]
         frozen = [pair for pair, channel in host.channels.items() if channel.frozen]
         decided = [(one.sender, one.receiver) for one in host.cases.decisions]
-        return [self._row(pair) for pair in dict.fromkeys([*pairs, *frozen, *decided])]
+        owed = owed_by_channel(host)
+        return [self._row(pair, owed[pair]) for pair in dict.fromkeys([*pairs, *frozen, *decided])]
 
-    def _row(self, pair: Pair) -> dict[str, Any]:
+    def _row(self, pair: Pair, owed: int) -> dict[str, Any]:
         host = self._core.host
         channel = host.channels.get(pair) or Channel(*pair)
         outgoing, incoming = host.outgoing.get(pair), host.arriving.get(pair)
@@ -72,7 +73,7 @@ class Channels:
             "at": link.peer.hex() if link is not None else delay.host.hex() or None,
             "sent" if is_out else "received": last,
             "taken": channel.taken,
-            "waiting": last - channel.taken,
+            "waiting": owed if is_out else last - channel.taken,
             "room": max(0, outgoing.room - channel.taken) if outgoing is not None else None,
             "why": delay.why or None,
             "stuck": delay.is_stuck,

@@ -74,6 +74,10 @@ def test_c08_a_frozen_channel_is_told_with_the_one_decision_that_fits(
     ("owed", "line"),
     [
         ((1, 0, 0), "  others    1 batch waits: `avm-host channels` has why"),
+        (
+            (2, 1, 0),
+            "  others    2 batches wait (1 gets no further): `avm-host channels` has why",
+        ),
         ((7, 2, 0), "  others    7 batches wait (2 get no further): `avm-host channels` has why"),
         (
             (7, 7, 2),

@@ -22,8 +22,10 @@ class Watched(Pair):
         return delay_of(self.here.core.host, (self.client.address, self.pouch))
 
     def owed(self) -> Owed:
-        """What `status` tells."""
-        return owed(self.here.core.host)
+        """What `status` tells; `drain` counts the same."""
+        told = owed(self.here.core.host)
+        assert self.here.core.owes() == told.waiting
+        return told
 
     def part(self) -> None:
         """The other host is not reached for a minute, and one more message is for it."""
@@ -50,6 +52,21 @@ def test_a_host_that_is_gone_is_named_until_it_is_back() -> None:
     pair.net.mend()
     pair.net.advance(60)
     assert pair.delay() == Delay("", pair.other) and pair.owed() == Owed(0, 0, 0)
+
+
+def test_what_has_its_time_behind_it_is_owed_to_nobody_and_its_number_stays_in_line() -> None:
+    pair = Watched(limits=Limits(send_s=90))
+    core = pair.here.core
+    pair.part()
+    assert pair.owed() == Owed(1, 1, 0)
+    pair.net.advance(60)
+    (channel,) = [one for one in core.host.channels.values() if one.receiver == pair.pouch]
+    assert channel.sent == channel.taken + 1
+    assert pair.owed() == Owed(0, 0, 0)
+    assert pair.delay() == Delay(f"{pair.name} does not answer", pair.other, True)
+    pair.net.mend()
+    pair.net.advance(60)
+    assert channel.sent == channel.taken and pair.delay() == Delay("", pair.other)
 
 
 def test_an_address_that_the_network_does_not_know_is_told_as_that() -> None:
