@@ -13,6 +13,12 @@ DONE = {
     "halt": "halted",
     "rm": "removed",
 }
+# What is said where there was nothing to do.
+ALREADY = {
+    "suspend": "already suspended",
+    "resume": "not suspended",
+    "halt": "already halted",
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +39,9 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     done = ask(directory, args.verb, params)
     status = DONE[args.verb]
     if args.json:
-        print_json({"machine": done["machine"], "status": status})
+        print_json({"machine": done["machine"], "status": status, "already": done["already"]})
+    elif done["already"]:
+        say(f"machine {done['machine']} is {ALREADY[args.verb]}")
     else:
         say(f"{done['machine']} is {status}")
     return 0

@@ -268,12 +268,14 @@ class Change:
         if host.by_id.get(machine.id) is not machine:
             refuse(host, self.request, f"there is no machine {machine.name} any more")
             return []
+        already = _is_so(machine, self.verb, self.mode)
         verbs = {"suspend": _suspend, "resume": _resume, "halt": _halt, "rm": _remove}
-        why = verbs[self.verb](host, machine, self.mode)
+        why = "" if already else verbs[self.verb](host, machine, self.mode)
         if why:
             refuse(host, self.request, why)
         else:
-            done(host, self.request, {"machine": machine.name, "status": self.verb})
+            told = {"machine": machine.name, "status": self.verb, "already": already}
+            done(host, self.request, told)
         return []
 
     def finish(self, host: Host, flight: Flight) -> bool:
@@ -281,6 +283,18 @@ class Change:
 
     def abandon(self, host: Host, machine: Machine, why: str) -> None:
         self.start(host, Flight(machine, 0))
+
+
+def _is_so(machine: Machine, verb: str, mode: Mode) -> bool:
+    """Whether a machine is already what a verb would make of it."""
+    match verb:
+        case "suspend":
+            return machine.status is Status.SUSPENDED and machine.mode is mode
+        case "resume":
+            return machine.status is Status.RUNNING
+        case "halt":
+            return machine.status is Status.HALTED
+    return False
 
 
 def _suspend(host: Host, machine: Machine, mode: Mode) -> str:
@@ -294,7 +308,7 @@ def _suspend(host: Host, machine: Machine, mode: Mode) -> str:
 
 def _resume(host: Host, machine: Machine, _mode: Mode) -> str:
     if machine.status is not Status.SUSPENDED:
-        return f"{machine.name} is not suspended"
+        return f"{machine.name} is halted for good"
     machine.status, machine.why = Status.RUNNING, ""
     append(host, machine, journal.RESUME, host.now_ms)
     note(host, "resumed", machine)
@@ -304,8 +318,6 @@ def _resume(host: Host, machine: Machine, _mode: Mode) -> str:
 
 
 def _halt(host: Host, machine: Machine, _mode: Mode) -> str:
-    if machine.status is Status.HALTED:
-        return f"{machine.name} is halted already"
     machine.status, machine.why = Status.HALTED, ""
     append(host, machine, journal.HALT, host.now_ms)
     note(host, "halted", machine)

@@ -190,6 +190,34 @@ def test_a_unique_start_of_an_address_does_for_verbs_that_act_as_for_those_that_
     shell.ok("resume", start)
 
 
+def test_a_verb_that_finds_a_machine_as_it_would_make_it_says_so_and_does_nothing(
+    shell: Shell, keep: str, name: str
+) -> None:
+    def told(status: str, already: bool) -> str:
+        rows = {"machine": name, "status": status, "already": already}
+        return json.dumps(rows) + "\n"
+
+    assert shell("resume", name) == (0, f"machine {name} is not suspended\n", "")
+    assert shell("resume", name, "--json") == (0, told("running", True), "")
+    assert shell("suspend", name, "--json") == (0, told("suspended", False), "")
+    before = len(entries(shell, name))
+    assert shell("suspend", name) == (0, f"machine {name} is already suspended\n", "")
+    assert shell("suspend", name, "--hold", "--json") == (0, told("suspended", True), "")
+    assert len(entries(shell, name)) == before
+    assert shell("suspend", name, "--fail") == (0, f"{name} is suspended\n", "")
+    assert len(entries(shell, name)) == before + 1
+    assert shell("suspend", name, "--fail") == (0, f"machine {name} is already suspended\n", "")
+    assert shell("resume", name) == (0, f"{name} is running\n", "")
+    assert shell("halt", name, "--json") == (0, told("halted", False), "")
+    before = len(entries(shell, name))
+    assert shell("halt", name) == (0, f"machine {name} is already halted\n", "")
+    assert shell("halt", name, "--json") == (0, told("halted", True), "")
+    for verb in ("suspend", "resume"):
+        assert shell(verb, name) == (1, "", f"avm-host: {name} is halted for good\n")
+    assert len(entries(shell, name)) == before
+    assert shell("rm", name, "--json") == (0, told("removed", False), "")
+
+
 def test_more_machines_than_are_listed_are_counted(shell: Shell) -> None:
     Path(shell.path / "keeper.py").write_text(KEEPER)
     for number in range(11):
