@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from avm.cli.arguments import add_passphrase, add_settings
-from avm.run.config import Config
+from avm.cli.errors import Usage
+from avm.run.config import LIKE, Config
 from avm.run.directory import Directory
 from avm.run.starting import run as run_host
 
@@ -39,4 +40,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
 def _network(args: argparse.Namespace) -> dict[str, object]:
     """The options about the network, by the settings that they are."""
     given = {name: getattr(args, name) for name in ("listen", "advertise", "bootstrap")}
+    for name, value in given.items():
+        if value == "":
+            raise Usage(f"--{name}: nothing is given; {LIKE[name]}")
     return {f"network.{name}": value for name, value in given.items() if value}

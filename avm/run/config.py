@@ -4,7 +4,6 @@ Before the journey. A key is `section.field`; a key there is not is refused with
 """
 
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
@@ -26,7 +25,13 @@ from dht.settings import Settings
 
 Setting = Number | str | tuple[str, ...]
 ANY_PORT = ":0"
-_ENDPOINT = re.compile(r".+:[0-9]+")
+# What each setting of the network is like, said where it is not.
+LIKE = {
+    "listen": "it is like 0.0.0.0:4433, and port 0 is some free one",
+    "advertise": "it is like 192.0.2.1:4433, the IP and port at which others reach this host",
+    "bootstrap": "`avm-host status` of the other host shows its route",
+    "beacon": "it is like 239.192.77.1:4434",
+}
 # What `--set` takes for true and false beside these.
 SWITCHES = {"on": True, "off": False}
 SECTIONS = ("limits", "network", "commons", "links", "dht", "record")
@@ -217,7 +222,8 @@ def _made(said: Mapping[str, tuple[object, str]]) -> Config:
     parts = {name: replace(getattr(before, name), **sections[name]) for name in SECTIONS}
     config = replace(before, **parts, **sections["host"])
     if not config.network.listen and config.network != before.network:
-        raise ConfigRefused("a host that joins a network needs network.listen, like 0.0.0.0:4433")
+        needs = "a host that joins a network needs --listen, or network.listen"
+        raise ConfigRefused(f"{needs}, like 0.0.0.0:4433")
     why = contradiction(dict(config.items()))
     if why:
         raise ConfigRefused(why)
@@ -234,15 +240,15 @@ def _placed(name: str, value: object, place: str) -> Setting:
         if not isinstance(value, str):
             raise Malformed("an endpoint is IP:PORT in quotes")
         if name == "beacon" and value and not _is_group(parse_endpoint(value)):
-            raise Malformed("an IPv4 multicast group is expected, like 239.192.77.1:4434")
-        if name == "listen" and value and not _ENDPOINT.fullmatch(value):
-            raise Malformed("it is IP:PORT; port 0 is some free one")
+            raise Malformed("an IPv4 multicast group is expected")
         if name == "listen" and value.endswith(ANY_PORT):
             parse_endpoint(_with_port(value))
             return value
+        if name == "advertise" and value and not any(parse_endpoint(value).ip):
+            raise Malformed("nobody can be reached at an IP that means all of a host's")
         return str(parse_endpoint(value)) if value else ""
     except Malformed as error:
-        raise ConfigRefused(f"{place}: {_wrong(value)!r}: {error}") from None
+        raise ConfigRefused(f"{place}: {_wrong(value)!r}: {error}; {LIKE[name]}") from None
 
 
 def _wrong(value: object) -> object:

@@ -9,9 +9,7 @@ from avm.cli import log, outcomes, peers
 from avm.cli.errors import CliError
 from avm.cli.main import main
 from avm.cli.values import Holder, is_named
-from avm.run.config import Config
 from avm.run.directory import Directory
-from avm.run.errors import ConfigRefused
 from avm.store.sqlite import SqliteStore
 from caps.capability import parse_text
 from tests.avm.test_caps_verbs import TEXT
@@ -84,24 +82,68 @@ def test_one_of_a_thing_is_told_as_one() -> None:
     assert [line.rpartition("collect ")[2] for line in log.lines_of(entry)] == ["1 slot"]
 
 
+ROUTE = "ab" * 32
+ENDPOINT = "an endpoint is IP:PORT, with a port from 1 to 65535"
+PORT = "a port is a number from 1 to 65535"
+NO_IP = "'nonsense' is not an IPv4 address, or IPv6 in brackets"
+NO_ROUTE = "a route is ADDRESS@IP:PORT, IPv6 in brackets"
+EVERYWHERE = "nobody can be reached at an IP that means all of a host's"
+
+
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("option", "value", "why"),
     [
-        (
-            "bootstrap",
-            ["1344"],
-            "--bootstrap: '1344': a route is ADDRESS@IP:PORT, IPv6 in brackets",
-        ),
-        ("listen", "127.0.0.1", "--listen: '127.0.0.1': it is IP:PORT; port 0 is some free one"),
+        ("listen", "127.0.0.1:99999", PORT),
+        ("listen", "127.0.0.1", ENDPOINT),
+        ("listen", "127.0.0.1:-1", ENDPOINT),
+        ("listen", "nonsense:1", NO_IP),
+        ("listen", "nonsense:0", NO_IP),
+        ("advertise", "127.0.0.1:99999", PORT),
+        ("advertise", "127.0.0.1:0", ENDPOINT),
+        ("advertise", "127.0.0.1", ENDPOINT),
+        ("advertise", "nonsense:1", NO_IP),
+        ("advertise", "0.0.0.0:4433", EVERYWHERE),
+        ("advertise", "[::]:4433", EVERYWHERE),
+        ("bootstrap", f"{ROUTE}@127.0.0.1:99999", PORT),
+        ("bootstrap", f"{ROUTE}@127.0.0.1", ENDPOINT),
+        ("bootstrap", f"{ROUTE}@nonsense:1", NO_IP),
+        ("bootstrap", "127.0.0.1:4433", NO_ROUTE),
+        ("bootstrap", "1344", NO_ROUTE),
+        ("bootstrap", "", NO_ROUTE),
+        ("bootstrap", "abc@127.0.0.1:1", "an address is 64 lower-case hexadecimal digits"),
     ],
 )
-def test_what_is_no_endpoint_or_route_is_told_as_it_was_typed(
-    key: str, value: object, said: str
+def test_what_is_no_endpoint_or_route_is_told_as_it_was_typed_before_anything_is_made(
+    tmp_path: Path, capsys: Said, option: str, value: str, why: str
 ) -> None:
-    options = {"network.listen": "127.0.0.1:0", f"network.{key}": value}
-    with pytest.raises(ConfigRefused) as refused:
-        Config.read(Path("none.toml"), (), options)
-    assert str(refused.value) == said
+    like = {
+        "listen": "it is like 0.0.0.0:4433, and port 0 is some free one",
+        "advertise": "it is like 192.0.2.1:4433, the IP and port at which others reach this host",
+        "bootstrap": "`avm-host status` of the other host shows its route",
+    }[option]
+    directory = tmp_path / "new"
+    listen = () if option == "listen" else ("--listen", "127.0.0.1:0")
+    words = ("--dir", str(directory), "run", *listen, f"--{option}", value)
+    assert told(capsys, *words) == (2, f"--{option}: {value!r}: {why}; {like}")
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("option", ["listen", "advertise"])
+def test_an_option_of_the_network_with_nothing_in_it_is_refused(
+    tmp_path: Path, capsys: Said, option: str
+) -> None:
+    code, said = told(capsys, "--dir", str(tmp_path / "new"), "run", f"--{option}", "")
+    assert code == 2 and said.startswith(f"--{option}: nothing is given; it is like ")
+    assert not (tmp_path / "new").exists()
+
+
+def test_who_is_to_join_a_network_without_listening_is_told_the_option(
+    tmp_path: Path, capsys: Said
+) -> None:
+    said = "a host that joins a network needs --listen, or network.listen, like 0.0.0.0:4433"
+    for words in (("--advertise", "127.0.0.1:1"), ("--bootstrap", f"{ROUTE}@127.0.0.1:1")):
+        assert told(capsys, "--dir", str(tmp_path / "new"), "run", *words) == (2, said)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_capability_is_taken_with_blanks_around_it(place: Path, capsys: Said) -> None:
