@@ -17,6 +17,8 @@ from caps.caveats import Caveat, parse_caveat_untrusted
 
 OPERATOR = b"operator"
 KINDS = ("", "linear", "affine", "relevant")
+# What a party that is gone was: its address does not tell which.
+WHO_IS_GONE = "a client that has ended, or a machine that was removed"
 
 
 class What(Enum):
@@ -163,12 +165,19 @@ class Graph:
         return known if known is not None else stranger(address)
 
     def everyone(self) -> list[Party]:
-        """All parties but the host itself and who is gone: machines, then the others, by label."""
+        """All parties worth telling: machines, then the others, by label.
+
+        Not the host itself, nor who is gone where nothing but replies that are over leads there.
+        """
         addresses = dict.fromkeys((*self.parties, *self.held, *self.to))
         order = list(What)
-        left_out = (What.HOST, What.GONE)
-        found = [party for one in addresses if (party := self.party(one)).what not in left_out]
+        found = [party for one in addresses if self._is_told(party := self.party(one))]
         return sorted(found, key=lambda one: (order.index(one.what), one.label, one.address))
+
+    def _is_told(self, party: Party) -> bool:
+        if party.what is What.GONE:
+            return any(map(self.counts, self.to.get(party.address, ())))
+        return party.what is not What.HOST
 
     def counts(self, one: Holding) -> bool:
         """Whether a capability is worth telling by itself: a reply that is over is not."""
@@ -205,6 +214,7 @@ def stranger(address: bytes) -> Party:
 
 __all__ = [
     "OPERATOR",
+    "WHO_IS_GONE",
     "Graph",
     "Holding",
     "How",

@@ -44,7 +44,7 @@ PARTY_WORDS = {
     What.COMMONS: "common capability",
     What.OPERATOR: "operator",
     What.HOST: "the host",
-    What.GONE: "gone",
+    What.GONE: "ended client, or removed machine",
 }
 DASHES = {How.GIVEN: "7 4", How.COMING: "2 4", How.CONTEXT: "9 3 2 3", How.ASK: "2 4"}
 DASHES |= {How.TIMER: "9 3 2 3", How.FAILED: "2 4"}
@@ -136,7 +136,7 @@ def _spot(spot: Spot, level: bool) -> str:
     party = spot.party
     fill, rim = (GREY, "#8a909c") if party.ended else PARTIES[party.what]
     dash = ' stroke-dasharray="3 2"' if party.what in (What.ELSEWHERE, What.HOST) else ""
-    ended = ", halted" if party.ended else ""
+    ended = ", halted" if party.ended and party.what is What.MACHINE else ""
     title = _text(f"{party.label}: {PARTY_WORDS[party.what]}{ended}")
     left = cos(spot.angle) < -1e-9
     turn = 0.0 if level else degrees(spot.angle) + (180 if left else 0)

@@ -4,20 +4,32 @@ Beside the journey. Slots, names, timers, open asks and the batches that are not
 inside a context count as the sealing machine's, which gets them back when the context is used.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import cbor2
 
 from avm.authority.holding import OPERATOR, Graph, Holding, How, Party, What, target_of
 from avm.host import capability
 from avm.host.batch import Batch, from_bytes
-from avm.host.capability import Cap, Local, Named, Reply
+from avm.host.capability import Cap, Local, Named, Reply, Sealed
 from avm.host.rows import Rows, decode_ask, decode_machine, decode_timer
 from avm.host.state import Status
 
+# Of what leads to one address that no table has, so many seals are tried.
+TRIED_MAX = 16
+IsOwn = Callable[[Sealed], bool]
 
-def graph_of(rows: Rows, now_ms: int = 0, host: bytes = b"") -> Graph:
-    """The graph of what is held, as the tables say it; `host` is the host's own address."""
+
+def nobodys(_cap: Sealed) -> bool:
+    """Where it is not known what this host sealed."""
+    return False
+
+
+def graph_of(rows: Rows, now_ms: int = 0, host: bytes = b"", is_own: IsOwn = nobodys) -> Graph:
+    """The graph of what is held, as the tables say it; `host` is the host's own address.
+
+    `is_own` says of what is sealed to an address that no table has whether this host sealed it.
+    """
     graph = Graph(now_ms)
     if host:
         graph.parties[host] = Party(host, "host", What.HOST)
@@ -25,11 +37,19 @@ def graph_of(rows: Rows, now_ms: int = 0, host: bytes = b"") -> Graph:
     found = list(_direct(rows, graph, owners))
     graph.add(found)
     graph.add(in_contexts(found))
-    for target, holdings in graph.to.items():
-        # What leads to another host is sealed.
-        if target not in graph.parties and isinstance(holdings[0].cap, Local | Reply):
-            graph.parties[target] = Party(target, f"{target.hex()[:8]}..", What.GONE, ended=True)
+    _find_gone(graph, is_own)
     return graph
+
+
+def _find_gone(graph: Graph, is_own: IsOwn) -> None:
+    """Finds who lived here once: what leads to another host is sealed, and not by this one."""
+    for target, holdings in graph.to.items():
+        if target in graph.parties:
+            continue
+        sealed = [one.cap for one in holdings if type(one.cap) is Sealed]
+        lived_here = any(isinstance(one.cap, Local | Reply) for one in holdings)
+        if lived_here or any(map(is_own, sealed[:TRIED_MAX])):
+            graph.parties[target] = Party(target, f"{target.hex()[:8]}..", What.GONE, ended=True)
 
 
 def _parties(graph: Graph, rows: Rows) -> dict[int, bytes]:
@@ -122,4 +142,4 @@ def _inner(sealer: bytes, cap: Local, place: int) -> Iterator[Holding]:
             yield from _inner(inner.address, inner, place)
 
 
-__all__ = ["graph_of", "in_contexts"]
+__all__ = ["IsOwn", "graph_of", "in_contexts", "nobodys"]

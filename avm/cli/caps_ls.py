@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from avm.authority.holding import Holding, How
+from avm.authority.holding import WHO_IS_GONE, Holding, How, What
 from avm.cli.caps_read import authority, given_text, place_text, terms_text
 from avm.cli.errors import Usage
 from avm.cli.ls import print_table
@@ -152,7 +152,8 @@ def _show_everyone(rows: list[dict[str, Any]]) -> None:
         return
     columns = ("name", "what", "address", "holds", "dropped", "handed_out", "holders")
     heads = [name.replace("_", " ") for name in columns]
-    print_table([heads, *([_cell(row[name]) for name in columns] for row in rows)])
+    told = [one | {"what": WHO_IS_GONE} if one["what"] == What.GONE.value else one for one in rows]
+    print_table([heads, *([_cell(row[name]) for name in columns] for row in told)])
 
 
 def _cell(value: object) -> str:

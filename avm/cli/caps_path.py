@@ -3,7 +3,7 @@
 import argparse
 
 from avm.authority.reach import path
-from avm.cli.caps_read import authority, chain_json, hop_line, meant_by, party_of
+from avm.cli.caps_read import authority, chain_json, gone_text, hop_line, meant_by, party_of
 from avm.cli.errors import CliError
 from avm.cli.output import print_json, say
 from avm.run.directory import Directory
@@ -16,8 +16,10 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
         address, meant = meant_by(found, directory, end)
         chain = path(found.graph, party_of(found, start), address, meant)
         told = None if chain is None else chain_json(found, chain)
+        gone = gone_text(found, address)
     if told is None:
-        raise CliError(f"no path: nothing that {start} holds leads to {end}")
+        why = f"no path: nothing that {start} holds leads to {end}"
+        raise CliError(f"{why}; {gone}" if gone else why)
     if args.json:
         print_json(told)
         return 0

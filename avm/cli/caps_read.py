@@ -4,11 +4,13 @@ import argparse
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from time import time
 from typing import Any
 
-from avm.authority.holding import OPERATOR, Holding, How, target_of
+from avm.authority.holding import OPERATOR, WHO_IS_GONE, Holding, How, What, target_of
 from avm.authority.reach import Chain, Cut, of_any_generation, one_capability
+from avm.authority.tables import IsOwn, nobodys
 from avm.cli.errors import CliError
 from avm.cli.output import counted
 from avm.cli.show import host_of, keys_of
@@ -17,6 +19,7 @@ from avm.host.capability import Cap, Named
 from avm.past.authority import Authority
 from avm.past.reading import NoSuchMachine, Reader
 from avm.run.directory import Directory
+from avm.run.errors import KeysRefused
 from caps.capability import CommonName, parse_text
 from caps.errors import InvalidCapability
 
@@ -29,7 +32,19 @@ def authority(
 ) -> Iterator[Authority]:
     """The graph of the store, open to read within the block."""
     with Reader.open(directory) as reader, reader.reading():
-        yield Authority.read(reader, host_of(directory), round(time() * 1000), journals)
+        now_ms = round(time() * 1000)
+        yield Authority.read(reader, host_of(directory), now_ms, journals, _is_own(directory))
+
+
+def _is_own(directory: Directory) -> IsOwn:
+    """Tells what this host has sealed: not of a fork, nor where its keys are under a passphrase."""
+    if directory.fork_file.exists():
+        return nobodys
+    try:
+        keys = replace(directory, passphrase=None).read_keyring()
+    except KeysRefused:
+        return nobodys
+    return lambda cap: keys.has_sealed(cap.address, cap.wire)
 
 
 def party_of(found: Authority, word: str) -> bytes:
@@ -96,8 +111,15 @@ def terms_text(one: dict[str, Any]) -> str:
     said += [one["kind"]] if one["kind"] and not one["reply"] else []
     said += [f"until {utc(one['expires_ms'])}"] if one["expires_ms"] is not None else []
     said += [counted(one["caveats"], "caveat")] if one["caveats"] else []
-    said += [one["dead"]] if one["dead"] else []
+    if one["dead"]:
+        said.append(f"leads to {WHO_IS_GONE}" if one["dead"] == What.GONE.value else one["dead"])
     return ", ".join(said)
+
+
+def gone_text(found: Authority, address: bytes) -> str:
+    """That nothing leads to a party any more, where that is so."""
+    party = found.graph.party(address)
+    return f"{party.label} is gone: {WHO_IS_GONE}" if party.what is What.GONE else ""
 
 
 def place_text(one: dict[str, Any]) -> str:
@@ -153,6 +175,7 @@ __all__ = [
     "cap_of",
     "chain_json",
     "given_text",
+    "gone_text",
     "hop_json",
     "hop_line",
     "meant_by",

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from avm.authority.reach import who_can
-from avm.cli.caps_read import authority, chain_json, hop_line, meant_by, unseen
+from avm.cli.caps_read import authority, chain_json, gone_text, hop_line, meant_by, unseen
 from avm.cli.output import print_json, say
 from avm.run.directory import Directory
 
@@ -18,19 +18,19 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
             {"name": party.label, "what": party.what.value, "chain": chain_json(found, chain)}
             for party, chain in who_can(found.graph, address, meant)
         ]
-        left_out = list(unseen(found))
+        left_out, gone = list(unseen(found)), gone_text(found, address)
     if args.json:
         print_json(told)
         return 0
-    _show(told, word)
+    _show(told, word, gone)
     for line in left_out:
         say(line)
     return 0
 
 
-def _show(told: list[dict[str, Any]], word: str) -> None:
+def _show(told: list[dict[str, Any]], word: str, gone: str) -> None:
     if not told:
-        say(f"nobody can reach {word}")
+        say(f"nobody can reach {word}" + (f"; {gone}" if gone else ""))
     for one in told:
         if len(one["chain"]) == 1:
             say(hop_line(one["chain"][0]))

@@ -213,6 +213,11 @@ class Keyring:
         """Keys that seal capabilities to what lived here once; with them nothing is opened."""
         return MachineKeys(_derive(self._secret, b"client keys", address), address)
 
+    def has_sealed(self, address: bytes, wire: bytes) -> bool:
+        """Whether a capability to what lives here no more was sealed by this host, as a client's is."""
+        gone = self.of_gone(address)
+        return open_untrusted(wire, lambda one: gone if one == address else None) is not INVALID
+
     def __call__(self, address: bytes) -> MachineKeys | None:
         """The keys of an address; None when it does not live here."""
         found = self._open.get(address)

@@ -9,7 +9,7 @@ from typing import Any
 
 from avm.authority.holding import OPERATOR, Graph, Holding, How, What, target_of, terms_of
 from avm.authority.past import UNKNOWN, Handed, Past, past_of
-from avm.authority.tables import graph_of, in_contexts
+from avm.authority.tables import IsOwn, graph_of, in_contexts, nobodys
 from avm.host.capability import Cap, Local
 from avm.host.refer import slots_in
 from avm.host.state import Machine
@@ -55,9 +55,19 @@ class Authority:
     _searches: int = 0
 
     @classmethod
-    def read(cls, reader: Reader, host: bytes, now_ms: int, journals: bool = True) -> "Authority":
-        """The graph of a store; with its journals also of what left this host's sight."""
-        graph = graph_of(reader.store.rows, now_ms, host)
+    def read(
+        cls,
+        reader: Reader,
+        host: bytes,
+        now_ms: int,
+        journals: bool = True,
+        is_own: IsOwn = nobodys,
+    ) -> "Authority":
+        """The graph of a store; with its journals also of what left this host's sight.
+
+        `is_own` says whether this host has sealed a capability to who is gone, as far as that is known.
+        """
+        graph = graph_of(reader.store.rows, now_ms, host, is_own)
         machines = {one.address: one for one in reader.machines()}
         found = cls(reader, graph, reader.labels(host), machines)
         if journals:

@@ -13,9 +13,13 @@ from avm.cli.errors import CliError, Usage
 from avm.cli.main import main
 from avm.cli.show import keys_of, text_of
 from avm.cli.verbs import verb_named
+from avm.host.capability import Sealed
+from avm.host.keys import Keyring
 from avm.past.reading import Reader
 from avm.run.directory import Directory
-from tests.avm.holders import Holders
+from avm.run.errors import KeysLocked
+from avm.sim.host import SimHost
+from tests.avm.holders import NAMES, Holders
 from tests.avm.relays import directory_of
 
 Told = Callable[..., Any]
@@ -191,3 +195,77 @@ def test_w26_narrow_takes_the_holder_by_its_name(verbs: Verbs, capsys: Any) -> N
     words = ["--dir", str(verbs.directory.path), "caps", "narrow", "cid.keep", "--holder", "eve"]
     assert main(words) == 1
     assert "there is no machine eve" in capsys.readouterr().err
+
+
+GONE = "a client that has ended, or a machine that was removed"
+
+
+def left_behind() -> tuple[Holders, str]:
+    """Ann was given an ear while its client was there, bob its text when that had ended; cid has a stranger's."""
+    holders = Holders(NAMES[:3])
+    world, client = holders.world, holders.client
+    other, away = world.client(), SimHost(7)
+    stranger = away.client()
+    ear = other.held_as(other.ear())
+    text = world.core.seal(ear)
+    holders.say("ann", "keep", {"as": "ear", "cap": client.hold(ear)})
+    other.leave(ended=True)
+    world.settle()
+    for holder, wire in (("bob", text), ("cid", away.core.seal(stranger.held_as(stranger.ear())))):
+        cap = world.core.unseal_untrusted(wire)
+        assert isinstance(cap, Sealed)
+        holders.say(holder, "keep", {"as": "ear", "cap": client.hold(cap)})
+    return holders, other.address.hex()
+
+
+def test_w26_what_leads_to_a_client_that_has_ended_is_told_as_that_in_each_view(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    holders, address = left_behind()
+    verbs, label = Verbs(directory_of(holders.world, tmp_path), capsys), f"{address[:8]}.."
+    rows = {one["address"]: one for one in verbs.json()}
+    told = {"name": label, "what": "gone", "address": address, "holds": 0, "dropped": 0}
+    assert rows[address] == {**told, "handed_out": 0, "holders": 2}
+    assert [one["what"] for one in rows.values()].count("elsewhere") == 1
+    (line,) = [one for one in verbs.lines("ls") if one.startswith(label)]
+    assert [one.strip() for one in line.split("  ") if one] == [
+        *(label, GONE, address[:12]),
+        *("0", "0", "0", "2"),
+    ]
+    for holder in ("ann", "bob"):
+        (held,) = [one for one in verbs.json("ls", holder)["holds"] if not one["reply"]]
+        assert (held["address"], held["dead"]) == (address, "gone")
+        (line,) = [one for one in verbs.lines("ls", holder) if one.startswith(f"  {label}")]
+        assert f"; leads to {GONE}; " in line
+    (held,) = [one for one in verbs.json("ls", "cid")["holds"] if not one["reply"]]
+    assert rows[held["address"]]["what"] == "elsewhere" and held["dead"] is None
+    said = f"nobody can reach {label[:8]}; {label} is gone: {GONE}"
+    assert verbs.lines("who-can", label[:8])[0] == said
+    assert verbs.json("who-can", label[:8]) == []
+    assert f"bob -> {label}: 1 capability; 1 dead" in verbs.lines("graph")
+    place = str(verbs.directory.path)
+    assert main(["--dir", place, "caps", "path", "bob", label[:8]]) == 1
+    why = f"no path: nothing that bob holds leads to {label[:8]}; {label} is gone: {GONE}"
+    assert capsys.readouterr() == ("", f"avm-host: {why}\n")
+
+
+@pytest.mark.parametrize(("is_dropped", "kind"), [(True, "elsewhere"), (False, "gone")])
+def test_w26_under_a_passphrase_only_who_was_given_it_in_time_tells_that_its_client_has_ended(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_dropped: bool,
+    kind: str,
+) -> None:
+    def locked(directory: Directory) -> Keyring:
+        assert directory.passphrase is None
+        raise KeysLocked
+
+    holders, address = left_behind()
+    if is_dropped:  # What ann has is collected.
+        holders.drop("ann", "ear")
+        holders.say("ann", "drop", "nothing")
+    directory = directory_of(holders.world, tmp_path)
+    monkeypatch.setattr(Directory, "read_keyring", locked)
+    verbs = Verbs(Directory(directory.path, passphrase=lambda: b"never"), capsys)
+    assert {one["address"]: one["what"] for one in verbs.json()}[address] == kind

@@ -144,6 +144,13 @@ FAULTS = [
         f"{AUDIT}::test_each_act_of_the_operator_has_its_entry",
     ),
     Fault(
+        "what was there already is written down as done",
+        "avm/host/operate.py",
+        '        why = "" if already else verbs[self.verb](host, machine, self.mode)\n',
+        "        why = verbs[self.verb](host, machine, self.mode)\n",
+        f"{AUDIT}::test_what_is_so_already_has_none",
+    ),
+    Fault(
         "a refused act is in the audit log",
         "avm/host/operate.py",
         "    if machine.status is not Status.SUSPENDED:\n",

@@ -24,6 +24,13 @@ FAULTS = [
         f"{DELAYS}::test_what_the_other_host_keeps_is_not_stuck",
     ),
     Fault(
+        "what was withdrawn at its deadline is still owed",
+        "avm/host/delays.py",
+        " if one.body and not one.digest)",
+        " if one.header and not one.digest)",
+        f"{DELAYS}::test_what_has_its_time_behind_it_is_owed_to_nobody_and_its_number_stays_in_line",
+    ),
+    Fault(
         "a frozen channel is told with an act that is refused",
         "avm/cli/channels.py",
         """    if "accept" in channel["acts"]:\n""",

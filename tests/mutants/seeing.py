@@ -51,6 +51,13 @@ FAULTS = [
         f"{GRAPH}::test_w26_a_capability_on_its_way_or_in_a_context_is_held",
     ),
     Fault(
+        "what is sealed to a client that has ended leads to another host",
+        "avm/authority/tables.py",
+        "        if lived_here or any(map(is_own, sealed[:TRIED_MAX])):\n",
+        "        if lived_here:\n",
+        f"{VERBS}::test_w26_what_leads_to_a_client_that_has_ended_is_told_as_that_in_each_view",
+    ),
+    Fault(
         "what is on its way is nobody's",
         "avm/authority/tables.py",
         "    yield from _in_batches(rows, owners)\n",

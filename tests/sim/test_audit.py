@@ -1,6 +1,7 @@
 """The audit log of a simulated host: one entry an act, in its commit, without secrets, and whole after crashes."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -115,11 +116,19 @@ def test_an_act_that_is_refused_has_none() -> None:
     world = Audited(1)
     world.create("m", Steps(see))
     machine = world.machine("m")
-    world.resume("m")  # It runs: there is nothing to do.
     world.ask(lambda request: world.core.change(request, machine, "halt"))
     with pytest.raises(Exception, match="halted for good"):
         world.resume("m")
     assert acts(world) == ["created", "halted"]
+
+
+def test_what_is_so_already_has_none() -> None:
+    world = Audited(1)
+    world.create("m", Steps(see))
+    machine = world.machine("m")
+    for verb in ("resume", "suspend", "suspend", "resume", "resume", "halt", "halt"):
+        world.ask(partial(world.core.change, machine=machine, verb=verb))
+    assert acts(world) == ["created", "suspended", "resumed", "halted"]
 
 
 def test_x01_no_secret_is_in_the_audit_log() -> None:
