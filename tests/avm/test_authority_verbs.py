@@ -249,12 +249,16 @@ def test_w26_what_leads_to_a_client_that_has_ended_is_told_as_that_in_each_view(
     assert capsys.readouterr() == ("", f"avm-host: {why}\n")
 
 
-@pytest.mark.parametrize(("is_dropped", "kind"), [(True, "elsewhere"), (False, "gone")])
-def test_w26_under_a_passphrase_only_who_was_given_it_in_time_tells_that_its_client_has_ended(
+@pytest.mark.parametrize(
+    ("is_dropped", "is_locked", "kind"),
+    [(True, False, "gone"), (False, True, "gone"), (True, True, "elsewhere")],
+)
+def test_w26_that_a_client_has_ended_is_told_by_the_seal_or_by_who_was_given_it_in_time(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     is_dropped: bool,
+    is_locked: bool,
     kind: str,
 ) -> None:
     def locked(directory: Directory) -> Keyring:
@@ -266,6 +270,7 @@ def test_w26_under_a_passphrase_only_who_was_given_it_in_time_tells_that_its_cli
         holders.drop("ann", "ear")
         holders.say("ann", "drop", "nothing")
     directory = directory_of(holders.world, tmp_path)
-    monkeypatch.setattr(Directory, "read_keyring", locked)
+    if is_locked:
+        monkeypatch.setattr(Directory, "read_keyring", locked)
     verbs = Verbs(Directory(directory.path, passphrase=lambda: b"never"), capsys)
     assert {one["address"]: one["what"] for one in verbs.json()}[address] == kind

@@ -55,7 +55,7 @@ FAULTS = [
         "avm/authority/tables.py",
         "        if lived_here or any(map(is_own, sealed[:TRIED_MAX])):\n",
         "        if lived_here:\n",
-        f"{VERBS}::test_w26_what_leads_to_a_client_that_has_ended_is_told_as_that_in_each_view",
+        f"{VERBS}::test_w26_that_a_client_has_ended_is_told_by_the_seal_or_by_who_was_given_it_in_time",
     ),
     Fault(
         "what is on its way is nobody's",
