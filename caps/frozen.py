@@ -102,28 +102,30 @@ def weight_of(value: object) -> int:
     notes its weight, so that after a change only what is new is weighed. Above the size stands how
     much in it has a kind.
     """
-    if type(value) is int:
-        return _weight_of_int(value)
-    if type(value) is str:
+    kind = type(value)
+    if kind is int:
+        return _weight_of_int(value)  # type: ignore[arg-type]
+    if isinstance(value, Settled):
+        weight: int = getattr(value, "_weight", -1)
+        if weight < 0:
+            weight = value._weigh()
+            object.__setattr__(value, "_weight", weight)
+        return weight
+    if isinstance(value, str):
         size = len(value) if value.isascii() else len(value.encode())
         return size + head_size(size)
-    if type(value) is bytes:
+    if isinstance(value, bytes):
         return len(value) + head_size(len(value))
     if value is None or value is True or value is False:
         return 1
-    if type(value) is float:
+    if kind is float:
         return 9
-    if type(value) is tuple:
+    if isinstance(value, tuple):
         size = len(value)
         if size > _FEW and set(map(type, value)) == _NUMBERS:
             return head_size(size) + _weight_of_ints(sorted(value))
         return head_size(size) + sum(map(weight_of, value))
-    assert isinstance(value, Settled)
-    weight: int = getattr(value, "_weight", -1)
-    if weight < 0:
-        weight = value._weigh()
-        object.__setattr__(value, "_weight", weight)
-    return weight
+    raise AssertionError(f"a {kind.__name__} is no frozen value")
 
 
 def _weight_of_ints(numbers: list[int]) -> int:

@@ -88,7 +88,9 @@ def _init(made: type[Typed]) -> Callable[..., None]:
     given: dict[str, object] = {f"_put_{name}": getattr(made, name).__set__ for name in inner}
     given |= {f"_else_{n}": f.default for n, f in inner.items() if f.default is not MISSING}
     said = [f"{name}=_else_{name}" if f"_else_{name}" in given else name for name in inner]
-    lines = [*(f"_put_{name}(self, {name})" for name in inner), "self.__post_init__()"]
+    given["_weight"] = vars(Settled)["_weight"].__set__
+    lines = ["_weight(self, -1)", *(f"_put_{name}(self, {name})" for name in inner)]
+    lines.append("self.__post_init__()")
     body = f" def __init__(self, {', '.join(said)}):\n  " + "\n  ".join(lines)
     scope: dict[str, Callable[..., Callable[..., None]]] = {}
     exec(f"def make({', '.join(given)}):\n{body}\n return __init__", {"__builtins__": {}}, scope)  # noqa: S102 of names

@@ -24,7 +24,7 @@ from avm.host.outbox import (
     why_not,
 )
 from avm.host.peers import Pair
-from avm.host.state import SUSPENDED, Ask, Channel, Client, Host, Machine
+from avm.host.state import RUNNING, SUSPENDED, Ask, Channel, Client, Host, Machine
 
 # The client by which the operator offers failed batches again.
 OPERATOR = "operator"
@@ -63,9 +63,8 @@ def _drop_deliveries(host: Host, address: bytes) -> None:
 
 def store_client(host: Host, client: Client) -> None:
     """Makes a client known to the store, from its first batch on."""
-    if not client.stored:
-        client.stored = True
-        host.touch(client)
+    client.stored = True
+    host.touch(client)
 
 
 def mark(host: Host, client: bytes, request: int, receiver: bytes) -> None:
@@ -94,8 +93,9 @@ def offer(
     splits: bool,
 ) -> None:
     """A client offers a batch; it is taken once, in order, or told why not."""
-    channel = host.channel(client.address, receiver)
-    client.channels.add((client.address, receiver))
+    pair = (client.address, receiver)
+    channel = host.channels.get(pair) or host.channel(*pair)
+    client.channels.add(pair)
     if seq != channel.received + 1:
         _out_of_line(host, channel, seq)
         return
@@ -113,7 +113,8 @@ def offer(
     owner = host.owner(receiver)
     machine = owner if isinstance(owner, Machine) else None
     unheard = len(channel.verdicts) >= VERDICTS_MAX
-    crowded = machine is not None and _is_crowded(host, machine)
+    queue = None if machine is None else machine.queue
+    crowded = queue is not None and queue.size >= limits.inbox_batches
     # What another host has taken of is waited for, also while there is no network.
     common = receiver == host.address
     away = (
@@ -129,7 +130,8 @@ def offer(
     if host.full or host.draining or unheard or crowded:
         after.append(Verdict(client.address, receiver, seq, ["busy"]))
         return
-    store_client(host, client)
+    if not client.stored:
+        store_client(host, client)
     batch = Batch(
         client.address,
         receiver,
@@ -156,7 +158,7 @@ def offer(
     if machine is None:
         _not_here(host, channel, batch)
         return
-    if why := why_not(host, machine, batch):
+    if machine.status is not RUNNING and (why := why_not(host, machine, batch)):
         void(host, machine, batch, why)
         return
     if deadline_ms < host.now_ms + SOON_MS:
@@ -226,10 +228,6 @@ def open_ask(host: Host, client: Client, batch: Batch, reply: Reply) -> None:
     client.asks[reply.ask] = ask
     host.group.dirty[("ask", client.id, reply.ask)] = ask
     host.deadlines.put(("ask", client.id, reply.ask), reply.deadline_ms)
-
-
-def _is_crowded(host: Host, machine: Machine) -> bool:
-    return machine.queue is not None and len(machine.queue) >= host.limits.inbox_batches
 
 
 def _not_here(host: Host, channel: Channel, batch: Batch) -> None:

@@ -21,7 +21,7 @@ from avm.host.outbox import make_ready
 from avm.host.placing import forget, kill, list_stranded, make_room, wake, worker_for
 from avm.host.state import RUNNING, Flight, Host, Machine, Status, Worker
 from avm.machine import frames, pack
-from avm.machine.turn import EXHAUSTED
+from avm.machine.turn import APPLIED, EXHAUSTED
 
 # What a worker appends where it has cut a word or a traceback, and at most what was printed.
 CUT_BYTES, PRINTED_CUT_BYTES = 4, 64
@@ -55,7 +55,8 @@ def has_work(host: Host, machine: Machine) -> bool:
         return False
     if machine.acts:
         return not machine.flights
-    if not machine.queue or machine.status is not RUNNING or host.draining:
+    queue = machine.queue
+    if queue is None or not queue.size or machine.status is not RUNNING or host.draining:
         return False
     if machine.outbox_bytes > host.limits.outbox_bytes:
         return False
@@ -65,7 +66,7 @@ def has_work(host: Host, machine: Machine) -> bool:
 
 
 def _advance(host: Host, machine: Machine) -> None:
-    act = _next_act(machine)
+    act = None if machine.flights else _next_act(machine)
     if act is not None and act.needs is not Needs.NOTHING and machine.status is Status.HALTED:
         assert machine.acts is not None
         machine.acts.popleft().abandon(host, machine, "it is halted for good")
@@ -103,14 +104,12 @@ def _advance(host: Host, machine: Machine) -> None:
         if alone or not _may_pipeline(machine, head):
             return
     _dispatch(host, machine, worker, queue.pop(), alone)
-    if queue:
+    if queue.size and not machine.listed:
         make_ready(host, machine)
 
 
 def _next_act(machine: Machine) -> Act | None:
-    """What is to be done to the machine before its next batch; taken up only when it is idle."""
-    if machine.flights:
-        return None
+    """What is to be done to an idle machine before its next batch."""
     if machine.acts:
         first: Act = machine.acts[0]
         return first
@@ -151,7 +150,7 @@ def _may_pipeline(machine: Machine, batch: Batch) -> bool:
     if not ahead:
         return True
     for to, _content, caps, reply in batch.messages:
-        if type(to) is not Local or to.caps or counts(to) or caps:
+        if type(to) is not Local or to.caps or caps or (to.caveats and counts(to)):
             return False
         if reply is not None and (
             type(reply) is not Reply or any(reply in flight.fresh_of for flight in ahead)
@@ -224,7 +223,7 @@ def answered(host: Host, worker: Worker, body: bytes) -> None:
     output = frames.plain_output(body, flight.place) if flight.place else None
     if output is not None:
         flight.output = output
-        answer = frames.unpack_output_untrusted(output)
+        answer: list[Any] = [APPLIED, output is frames.CHANGED, []]
     else:
         frame = frames.unpack_untrusted(body)
         if frame[0] == frames.COME:

@@ -13,11 +13,11 @@ def append(host: Host, machine: Machine, form: int, *fields: Any, printed: str =
 
 def append_entry(host: Host, machine: Machine, entry: bytes, printed: str) -> int:
     """Appends an entry that names the one before."""
-    n = machine.head
-    host.group.journal.append((machine.id, n, entry, printed or None))
+    n, group = machine.head, host.group
+    group.journal.append((machine.id, n, entry, printed or None))
     machine.head = n + 1
     machine.chain = journal.hash_of(entry)
     machine.bytes_since += len(entry)
-    machine.group = host.group.number
-    host.touch(machine)
+    machine.group = group.number
+    group.dirty[("machine", machine.id)] = machine
     return n

@@ -88,7 +88,8 @@ def _fold_applied(host: Host, flight: Flight, plan: Plan | None) -> None:
     machine.now_ms = flight.now_ms
     if changed and flight.fresh:
         intern(host, machine, flight)
-    _close_claimed(host, flight)
+    if flight.claimed:
+        _close_claimed(host, flight)
     if flight.uses:
         note_uses(host, flight)
     if plan is not None:

@@ -59,8 +59,10 @@ def prepare(host: Host, flight: Flight, batch: Batch) -> bool:
         given.append(frames.pack(message))
     if len(places) < len(batch.messages):
         flight.places = places
-    channel, from_host = channel_text(host, batch), batch.sender == host.address
-    flight.given = pack.given(flight.now_ms, channel, batch.ordinal, from_host, given, len(given))
+    channel = host.channels.get((batch.sender, batch.receiver))
+    text = (channel and channel.text) or channel_text(host, batch)
+    from_host = batch.sender == host.address
+    flight.given = pack.given(flight.now_ms, text, batch.ordinal, from_host, given, len(given))
     if places:
         return True
     flight.answer = [0, False, []]

@@ -162,7 +162,7 @@ def settle(host: Host, batch: Batch) -> None:
             _forget_channel(host, batch)
         else:
             _give_room(host, sender, batch.size)
-    elif host.inbox.pop((batch.receiver, batch.sender, batch.seq), None) is not None:
+    elif host.inbox and host.inbox.pop((batch.receiver, batch.sender, batch.seq), None) is not None:
         row = ("inbox", batch.receiver, batch.sender, batch.seq)
     else:
         return

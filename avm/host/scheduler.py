@@ -33,7 +33,7 @@ Q = TypeVar("Q", bound=Queued)
 class Queue(Generic[Q]):
     """The batches that wait for one machine."""
 
-    __slots__ = ("_clock", "_clocks", "_count", "_heads", "_senders", "_size")
+    __slots__ = ("_clock", "_clocks", "_count", "_heads", "_senders", "size")
 
     def __init__(self) -> None:
         self._senders: dict[bytes, deque[Q]] = {}
@@ -41,10 +41,10 @@ class Queue(Generic[Q]):
         self._heads: list[tuple[float, int, bytes]] = []
         self._clock = 0.0
         self._count = 0
-        self._size = 0
+        self.size = 0
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def __bool__(self) -> bool:
         return bool(self._senders)
@@ -55,7 +55,7 @@ class Queue(Generic[Q]):
 
     def push(self, batch: Q) -> None:
         """Puts a batch behind those of its sender."""
-        self._size += 1
+        self.size += 1
         waiting = self._senders.get(batch.sender)
         if waiting is not None:
             waiting.append(batch)
@@ -66,7 +66,7 @@ class Queue(Generic[Q]):
 
     def push_front(self, batch: Q) -> None:
         """Puts back a batch that was taken, before all others of its sender."""
-        self._size += 1
+        self.size += 1
         waiting = self._senders.get(batch.sender)
         if waiting is not None:
             waiting.appendleft(batch)
@@ -94,12 +94,12 @@ class Queue(Generic[Q]):
 
     def pop(self) -> Q:
         """Takes the next batch; the queue must not be empty."""
-        batch = self.peek()
-        assert batch is not None, "the queue is empty"
-        self._size -= 1
-        clock, _count, sender = heappop(self._heads)
-        waiting = self._senders[sender]
-        waiting.popleft()
+        waiting = None
+        while not waiting:  # the head of a sender of whom nothing waits any more is passed over
+            clock, _count, sender = heappop(self._heads)
+            waiting = self._senders.get(sender)
+        self.size -= 1
+        batch = waiting.popleft()
         self._clock = max(self._clock, clock - BATCH_COST)
         if waiting:
             self._offer(waiting[0], clock)
@@ -118,7 +118,7 @@ class Queue(Generic[Q]):
         waiting = self._senders.get(batch.sender)
         if waiting is None or not any(one is batch for one in waiting):
             return False
-        self._size -= 1
+        self.size -= 1
         if waiting[0] is batch:
             waiting.popleft()
         else:

@@ -37,7 +37,8 @@ CHANGED, UNCHANGED = b"\x83\x00\xf5\x80", b"\x83\x00\xf4\x80"
 
 
 # How the answer to such a turn ends: its output, nothing printed and no names.
-_ENDS = {b"\x44" + output + b"\x60\xf6": output for output in (CHANGED, UNCHANGED)}
+PLAIN = {output: b"\x44" + output + b"\x60\xf6" for output in (CHANGED, UNCHANGED)}
+_ENDS = {end: output for output, end in PLAIN.items()}
 
 
 class BadFrame(Exception):
@@ -75,6 +76,11 @@ def unpack_untrusted(body: bytes) -> list[Any]:
     if type(frame) is not list or not frame:
         raise BadFrame("not an array")
     return frame
+
+
+def plain_answer(place: bytes, output: bytes) -> bytes:
+    """The answer of the turn at `pack.place` that is as most are: its output is one of `PLAIN`."""
+    return b"\x86\x04" + place + PLAIN[output]
 
 
 def plain_output(frame: bytes, place: bytes) -> bytes | None:

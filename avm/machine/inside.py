@@ -9,7 +9,7 @@ from itertools import count, islice
 from typing import Any
 
 from avm.limits import Limits
-from avm.machine import frames
+from avm.machine import frames, pack
 from avm.machine.kinds import report
 from avm.machine.live import CannotLoad, Code, Fresh, Live, NoCode
 from avm.machine.turn import REJECTED, References, Taken, frozen_state, take_turn
@@ -169,6 +169,8 @@ class Inside:
         live = self._live[machine]
         output, names, *held = self._take(live, kind, given)
         printed = live.code.printed()
+        if not printed and names is None and not held and output in frames.PLAIN:
+            return frames.plain_answer(pack.place(machine, token), output)
         return frames.pack([frames.TURN, machine, token, output, printed, names, *held])
 
     def _alone(self, machine: int, token: int, kind: int, given: bytes) -> bytes:

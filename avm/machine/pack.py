@@ -6,8 +6,6 @@ else is packed by `frames.pack`.
 
 from collections.abc import Iterable
 
-import cbor2
-
 # The integers below 256, and the heads of the byte strings and arrays of so many bytes and items.
 UINTS, BYTES, ARRAYS = (
     tuple(bytes((major + n,)) if n < 24 else bytes((major + 24, n)) for n in range(256))
@@ -30,11 +28,13 @@ def uint(number: int) -> bytes:
 def byte_string(body: bytes) -> bytes:
     """A byte string."""
     size = len(body)
-    if size < 0x100:
-        return BYTES[size] + body
+    return (BYTES[size] if size < 0x100 else _byte_head(size)) + body
+
+
+def _byte_head(size: int) -> bytes:
     if size < 0x10000:
-        return b"\x59" + size.to_bytes(2, "big") + body
-    return cbor2.dumps(body)
+        return b"\x59" + size.to_bytes(2, "big")
+    return b"\x5a" + size.to_bytes(4, "big")
 
 
 def given(
@@ -47,8 +47,8 @@ def given(
 ) -> bytes:
     """The input of a turn; `channel` and the messages are packed already."""
     flag = TRUE if from_host else FALSE
-    head = [b"\x85", uint(now_ms), channel, uint(ordinal), flag, array(count)]
-    return b"".join(head) + b"".join(messages)
+    head = (b"\x85", uint(now_ms), channel, uint(ordinal), flag, array(count))
+    return b"".join((*head, *messages))
 
 
 def array(count: int) -> bytes:
@@ -62,6 +62,9 @@ def array(count: int) -> bytes:
 
 def plain_message(context: bytes, content: bytes) -> bytes:
     """A message without capabilities, of packed context and content."""
+    few, size = len(context), len(content)
+    if few < 0x100 and size < 0x100:
+        return b"\x82" + BYTES[few] + context + BYTES[size] + content
     return b"\x82" + byte_string(context) + byte_string(content)
 
 
@@ -72,7 +75,9 @@ def place(machine: int, token: int) -> bytes:
 
 def turn(place_bytes: bytes, given_bytes: bytes) -> bytes:
     """The TURN frame of a batch."""
-    return b"\x85\x04" + place_bytes + b"\x00" + byte_string(given_bytes)
+    size = len(given_bytes)
+    head = BYTES[size] if size < 0x100 else _byte_head(size)
+    return b"".join((b"\x85\x04", place_bytes, b"\x00", head, given_bytes))
 
 
 def turn_entry(
@@ -85,7 +90,11 @@ def turn_entry(
     sent: bytes = b"",
 ) -> bytes:
     """The journal's entry of a turn; `sent` is packed already, and empty when there is nothing."""
-    flag = TRUE if changed else FALSE
     form = b"\x88\x01" if sent else b"\x87\x01"
-    head = [form, byte_string(before), byte_string(sender), uint(seq), flag]
-    return b"".join(head) + byte_string(given_bytes) + byte_string(output) + sent
+    flag = TRUE if changed else FALSE
+    size, rest = len(given_bytes), len(output)
+    given_head = BYTES[size] if size < 0x100 else _byte_head(size)
+    output_head = BYTES[rest] if rest < 0x100 else _byte_head(rest)
+    # The hash before and the address are short.
+    head = (form, BYTES[len(before)], before, BYTES[len(sender)], sender, uint(seq), flag)
+    return b"".join((*head, given_head, given_bytes, output_head, output, sent))

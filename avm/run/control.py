@@ -79,7 +79,10 @@ class Control:
         for body in connection.frames.feed(received):
             frame = protocol.unpack_untrusted(body)
             try:
-                self._frame(connection, frame)
+                if frame[0] == protocol.OFFER and connection.address is not None:
+                    self._offer(connection.address, *frame[1:])
+                else:
+                    self._frame(connection, frame)
             except (TypeError, ValueError, AttributeError, IndexError) as error:
                 raise BadFrame(f"{type(error).__name__}: {error}") from None
 
@@ -90,9 +93,7 @@ class Control:
             return
         if connection.address is None:
             raise BadFrame("no greeting")
-        if kind == protocol.OFFER:
-            self._offer(connection.address, *rest)
-        elif kind == protocol.GOT:
+        if kind == protocol.GOT:
             sender, seq = rest
             self._core.received(connection.address, sender, seq)
         elif kind == protocol.MARK:
@@ -147,14 +148,22 @@ class Control:
     ) -> None:
         core = self._core
         host = core.host
-        core.confirm(client, receiver, number_in(confirmed))
         wait_ms = round(host.limits.send_s * 1000) if deadline_in_ms is None else deadline_in_ms
-        if type(receiver) is not bytes or number_in(seq) < 1:
+        if not type(receiver) is type(position) is bytes or number_in(seq) < 1:
             raise BadFrame("not an offer")
+        channel = host.channels.get((client, receiver))
+        if number_in(confirmed) and channel is not None and channel.verdicts:
+            core.confirm(client, receiver, confirmed)
         if not 0 <= number_in(wait_ms) < WAIT_MS_MAX:
             raise BadFrame("not a deadline")
         deadline_ms = host.now_ms + wait_ms
-        to = [self._target(wire, receiver) for wire in targets]
+        to: list[Cap] = []
+        for wire in targets:
+            cap = self._open(wire)
+            if type(cap) is Local and cap.address == receiver:
+                to.append(cap)
+            else:
+                to.append(self._other_target(cap, receiver))
         said: list[Said] = []
         for index, content, wires, ask in messages:
             if type(content) is not bytes:
@@ -178,12 +187,11 @@ class Control:
             seq,
             said,
             deadline_ms=deadline_ms,
-            position=bytes(position[:POSITION_BYTES_MAX]),
+            position=position[:POSITION_BYTES_MAX],
             splits=bool(splits),
         )
 
-    def _target(self, wire: bytes, receiver: bytes) -> Cap:
-        cap = self._open(wire)
+    def _other_target(self, cap: Cap, receiver: bytes) -> Cap:
         if isinstance(cap, Named):
             return cap if receiver == self._core.host.address else INVALID
         if cap.address != receiver:

@@ -18,6 +18,7 @@ from avm.machine.frames import BadFrame
 from avm.machine.pack import uint
 
 LENGTH = Struct("<I")
+_length_at = LENGTH.unpack_from
 VERSION = 1
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 HELLO, MARK, OFFER, GOT, END, ASK = range(6)
@@ -44,17 +45,17 @@ class Frames:
             received = bytes(buffer)
             buffer.clear()
         frames: list[bytes] = []
-        start, end = 0, len(received)
+        most, start, end = self._most, 0, len(received)
         self._wanted = 4
-        while end - start >= 4:
-            (length,) = LENGTH.unpack_from(received, start)
-            if length > self._most:
+        while (body := start + 4) <= end:
+            (length,) = _length_at(received, start)
+            if length > most:
                 raise BadFrame(f"a frame of {length} bytes")
-            after = start + 4 + length
+            after = body + length
             if after > end:
                 self._wanted = 4 + length
                 break
-            frames.append(received[start + 4 : after])
+            frames.append(received[body:after])
             start = after
         if start < end:
             buffer += received[start:]

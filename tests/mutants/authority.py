@@ -53,8 +53,8 @@ AUTHORITY = [
     Fault(
         "a batch is held against a count that another in flight will change",
         "avm/host/dispatch.py",
-        " or to.caps or counts(to) or caps",
-        " or to.caps or caps",
+        " or to.caps or caps or (to.caveats and counts(to)):",
+        " or to.caps or caps:",
         f"{HERE}::test_w26_batches_in_flight_do_not_share_a_last_use",
     ),
     Fault(

@@ -41,4 +41,18 @@ SPEED = [
         "_LONGER_BY = (24, 0x100, 0x10000, 0x100000000), (1, 1, 2, 3)",
         "tests/caps/test_weight.py::test_many_numbers_weigh_what_each_of_them_does",
     ),
+    Fault(
+        "a short text may stand behind a long head",
+        "caps/codec.py",
+        "    if len(body) < 2 + 24 or body[1] != len(body) - 2:\n",
+        "    if body[1] != len(body) - 2:\n",
+        "tests/caps/test_codec.py::test_content_of_another_form_is_malformed",
+    ),
+    Fault(
+        "what a turn printed is lost where it sends nothing",
+        "avm/machine/inside.py",
+        "        if not printed and names is None and not held and output in frames.PLAIN:\n",
+        "        if names is None and not held and output in frames.PLAIN:\n",
+        "tests/avm/test_testing.py::test_what_a_file_prints_is_kept",
+    ),
 ]
