@@ -18,7 +18,9 @@ from tests.sim.campaign.scenario import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MESSAGES = 2_000
-SEEDS = range(1, 101)
+# The dearest are left to the long campaign: each takes as long as four others.
+DEAREST = frozenset((34, 38, 52, 53, 54, 64))
+SEEDS = [seed for seed in range(1, 107) if seed not in DEAREST]
 # Of 31 a client says goodbye between the fold of an answer to it and the commit.
 SHORT = (31, 77, 103, 256, 1_000, 31_337, 999_983)
 BUGS_MIN = 25
