@@ -213,7 +213,8 @@ class Pool:
     def flush(self) -> None:
         """Writes what is queued for all workers."""
         for worker in self.workers.values():
-            worker.stream.flush()
+            if worker.stream.queued:
+                worker.stream.flush()
 
 
 __all__ = ["Pool", "Worker"]

@@ -7,7 +7,7 @@ themselves are waited for, a little and without trio's round, which costs as muc
 tasks wait no longer than that.
 """
 
-import selectors
+import select
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -18,7 +18,6 @@ from typing import Protocol
 import trio
 
 Take = Callable[[bytes], None]
-Events = list[tuple[selectors.SelectorKey, int]]
 
 # How long the next pass is waited for at a time, and in all, before trio has its turn.
 NEXT_S = 0.001
@@ -38,26 +37,36 @@ class Readable(Protocol):
 class Reactor:
     """Reads streams for as long as they are open."""
 
-    def __init__(self, before: Callable[[], None], settle: Callable[[], None]) -> None:
-        """`before` is called ahead of each pass, `settle` after it."""
+    def __init__(
+        self,
+        before: Callable[[], None],
+        settle: Callable[[], None],
+        rest: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`before` is called ahead of each pass, `settle` after it, `rest` before others have their turn."""
         self._before = before
         self._settle = settle
-        self._selector = selectors.DefaultSelector()
+        self._rest = rest
+        # A system's own and not `selectors`, whose Python costs a message as much as its offer does.
+        self._poll = select.epoll()
+        self._watched: dict[int, tuple[Readable, Take]] = {}
         self._calls: deque[Callable[[], None]] = deque()
         self._bell, self._ring = socket.socketpair()
         self._bell.setblocking(False)
         self._ring.setblocking(False)
-        self._selector.register(self._bell, selectors.EVENT_READ, None)
+        self._poll.register(self._bell, select.EPOLLIN)
 
     def watch(self, stream: Readable, take: Take) -> None:
         """Gives what a stream receives to `take`, and at its end nothing (b"")."""
-        key = stream.sock.fileno()
-        self._selector.register(key, selectors.EVENT_READ, (stream, take))
-        stream.closing = lambda: self._unwatch(key)
+        number = stream.sock.fileno()
+        self._watched[number] = (stream, take)
+        self._poll.register(number, select.EPOLLIN)
+        stream.closing = lambda: self._unwatch(number)
 
-    def _unwatch(self, key: int) -> None:
-        with suppress(KeyError):  # at the end the selector may be closed before its streams
-            self._selector.unregister(key)
+    def _unwatch(self, number: int) -> None:
+        # At the end all is closed before its streams are.
+        if self._watched.pop(number, None) is not None and not self._poll.closed:
+            self._poll.unregister(number)
 
     def call_soon(self, what: Callable[[], None]) -> None:
         """Has a function called in the next pass; from any thread."""
@@ -67,28 +76,30 @@ class Reactor:
 
     async def run(self) -> None:
         """Reads until cancelled."""
-        ready = self._selector.fileno()
+        ready = self._poll.fileno()
         try:
             while True:
                 await trio.lowlevel.wait_readable(ready)
                 until = monotonic() + STAY_S
-                while events := self._selector.select(NEXT_S):
+                while events := self._poll.poll(NEXT_S, len(self._watched) + 1):
                     self._pass(events)
                     if monotonic() > until:
                         break
+                self._rest()
         finally:
-            self._selector.close()
+            self._poll.close()
             self._bell.close()
             self._ring.close()
 
-    def _pass(self, events: Events) -> None:
+    def _pass(self, events: list[tuple[int, int]]) -> None:
         self._before()
-        for key, _events in events:
-            if key.data is None:
+        for number, _events in events:
+            watched = self._watched.get(number)
+            if watched is None:
                 with suppress(BlockingIOError):
                     self._bell.recv(4096)
                 continue
-            stream, take = key.data
+            stream, take = watched
             received = stream.read_now()
             if received is not None:
                 take(received)

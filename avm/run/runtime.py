@@ -112,7 +112,7 @@ class Runtime:
         self._store = store
         size = config.workers or os.cpu_count() or 1
         prepare = partial(Prepared.start, HASH_SEED, config.limits)
-        self._reactor = Reactor(self._event, self._pump_and_settle)
+        self._reactor = Reactor(self._event, self._pump_and_carry_on, self._set_alarm)
         self._pool = Pool(core, store, prepared, prepare, size, self._reactor.watch, self._settle)
         self._figures = Figures(core.host, self._pool, store, directory.path)
         self._filing = Filing(core, store, directory, self._beside, self._settle)
@@ -206,6 +206,11 @@ class Runtime:
             self._network.port.begin_pass()
 
     def _settle(self) -> None:
+        """Goes on, and is woken when something falls due."""
+        self._carry_on()
+        self._set_alarm()
+
+    def _carry_on(self) -> None:
         """Carries out what the core asks for, hands over what is to be committed, and writes."""
         core = self._core
         effects = core.host.effects
@@ -227,15 +232,14 @@ class Runtime:
         if self._network is not None:
             self._network.settle()
             if effects:
-                self._settle()
+                self._carry_on()
                 return
-        self._set_alarm()
         if self._recorder is not None:
             self._recorder.settled()
 
-    def _pump_and_settle(self) -> None:
+    def _pump_and_carry_on(self) -> None:
         self._core.pump()
-        self._settle()
+        self._carry_on()
 
     def _carry_out(self, effect: Any) -> None:
         match effect:

@@ -16,10 +16,10 @@ class Stream:
 
     __slots__ = (
         "_moved",
-        "_queued",
         "_waiting",
         "closed",
         "closing",
+        "queued",
         "sock",
         "waiting_bytes",
         "wants",
@@ -34,18 +34,18 @@ class Stream:
         self._moved = trio.Event()
         self.waiting_bytes = 0
         self._waiting: deque[bytes] = deque()
-        self._queued: list[bytes] = []
+        self.queued: list[bytes] = []
 
     def queue(self, frame: bytes) -> None:
         """Has a frame written with the next `flush`."""
-        self._queued.append(frame)
+        self.queued.append(frame)
 
     def flush(self) -> None:
         """Writes what was queued, as far as the socket takes it now; the rest waits."""
-        if not self._queued:
+        if not self.queued:
             return
-        whole = self._queued[0] if len(self._queued) == 1 else b"".join(self._queued)
-        self._queued.clear()
+        whole = self.queued[0] if len(self.queued) == 1 else b"".join(self.queued)
+        self.queued.clear()
         if self.closed:
             return
         if not self._waiting:
