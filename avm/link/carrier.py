@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
-from avm.link.engine import CreditedConnection, QuicEngine
+from avm.link.connection import CreditedConnection
+from avm.link.engine import QuicEngine
 from avm.link.interface import Address
 from avm.link.session import Session
 

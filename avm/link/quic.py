@@ -22,12 +22,8 @@ from aioquic.quic.packet import (
 from aioquic.quic.retry import QuicRetryTokenHandler
 
 from avm.link.carrier import Carrier
-from avm.link.engine import (
-    STREAM_OF,
-    TICK_S,
-    CreditedConnection,
-    configuration,
-)
+from avm.link.connection import TICK_S, CreditedConnection
+from avm.link.engine import STREAM_OF, configuration
 from avm.link.errors import TooManyLinks
 from avm.link.handshake import Credentials, Handshake
 from avm.link.interface import Address, Down, Link, Moment, Owner, Why

@@ -15,7 +15,7 @@ from ipaddress import IPv6Address
 
 import trio
 
-from avm.link.engine import TICK_S
+from avm.link.connection import TICK_S
 from avm.link.errors import EndpointInUse
 from avm.link.interface import Address, Moment
 from avm.link.port import Take

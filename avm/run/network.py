@@ -290,6 +290,9 @@ class Network:
         """The end of a pass: what it made is sent."""
         self.port.settle()
         self.wires.tell_room()
+
+    def rest(self) -> None:
+        """Others have their turn: a pass is made again when a link's timer is due."""
         due_s = self.port.next_wake_s()
         if due_s is not None and due_s < self._alarm_s - TIMER_S:
             self._set_alarm(due_s)

@@ -112,7 +112,7 @@ class Runtime:
         self._store = store
         size = config.workers or os.cpu_count() or 1
         prepare = partial(Prepared.start, HASH_SEED, config.limits)
-        self._reactor = Reactor(self._event, self._pump_and_carry_on, self._set_alarm)
+        self._reactor = Reactor(self._event, self._pump_and_carry_on, self._rest)
         self._pool = Pool(core, store, prepared, prepare, size, self._reactor.watch, self._settle)
         self._figures = Figures(core.host, self._pool, store, directory.path)
         self._filing = Filing(core, store, directory, self._beside, self._settle)
@@ -208,7 +208,7 @@ class Runtime:
     def _settle(self) -> None:
         """Goes on, and is woken when something falls due."""
         self._carry_on()
-        self._set_alarm()
+        self._rest()
 
     def _carry_on(self) -> None:
         """Carries out what the core asks for, hands over what is to be committed, and writes."""
@@ -316,7 +316,10 @@ class Runtime:
 
     # Time.
 
-    def _set_alarm(self) -> None:
+    def _rest(self) -> None:
+        """Others have their turn: what falls due meanwhile wakes it."""
+        if self._network is not None:
+            self._network.rest()
         due = self._core.next_wake_ms()
         if due is not None and (self._alarm_ms is None or due < self._alarm_ms):
             self._alarm_ms = due

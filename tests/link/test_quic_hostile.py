@@ -12,7 +12,8 @@ from aioquic.quic.stream import QuicStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm.link.engine import ALPN, CreditedConnection, QuicEngine, configuration
+from avm.link.connection import CreditedConnection
+from avm.link.engine import ALPN, QuicEngine, configuration
 from avm.link.frames import cut
 from avm.link.interface import Down, Why
 from avm.link.limits import STREAM_WINDOW_BYTES, STREAMS, LinkLimits
