@@ -4,6 +4,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from avm.link.connection import CreditedConnection
 from avm.link.interface import Link
 from avm.link.limits import DATA_STREAMS
 from tests.link.worlds import Pair, QuicWorld, Weather, pair
@@ -142,3 +143,34 @@ def test_p01_the_same_seed_gives_the_same_frames_at_the_same_times() -> None:
         return times
 
     assert trace(1) == trace(1) != trace(2)
+
+
+@pytest.mark.parametrize("seed", [3, 1_496_034_925])
+def test_t04_a_look_for_datagrams_is_left_out_only_where_it_would_be_in_vain(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look that is left out is made all the same: nothing is sent by it."""
+    looks = {True: 0, False: 0}
+    is_quiet = CreditedConnection._has_nothing_to_send
+
+    def look(connection: CreditedConnection, now: float) -> bool:
+        quiet = is_quiet(connection, now)
+        looks[quiet] += 1
+        if quiet:
+            assert not super(CreditedConnection, connection).datagrams_to_send(now)
+        return quiet
+
+    monkeypatch.setattr(CreditedConnection, "_has_nothing_to_send", look)
+    world = QuicWorld(seed, latency_s=0.005)
+    made = pair(world)
+    world.weather = Weather(0.01, 0.1, 0.01, 0.01)
+    frames = [(1 + n % DATA_STREAMS, bytes([n]) * (1 + 797 * n)) for n in range(80)]
+    near = made.near.endpoint.host_text, made.near.endpoint.port
+    for number in range(4):
+        hand_over(made, frames[number * 20 : (number + 1) * 20])
+        made.far_link.send_nowait(1, bytes(3_000))
+        world.run(5)
+        world.renamed[near] = ("10.9.9.9", 5_000 + number)
+    world.run(60)
+    assert made.link.is_up and len(made.far_ear.frames) == len(frames)
+    assert looks[True] > 50 and looks[False] > 50, looks

@@ -3,6 +3,7 @@
 from tests.mutants.faults import Fault
 
 UNITS = "tests/avm/test_host_units.py"
+LOOK = "tests/link/test_quic_weather.py::test_t04_a_look_for_datagrams_is_left_out_only_where_it_would_be_in_vain"
 LIGHT = "tests/caps/test_light.py"
 
 SPEED = [
@@ -54,5 +55,12 @@ SPEED = [
         "        if not printed and names is None and not held and output in frames.PLAIN:\n",
         "        if names is None and not held and output in frames.PLAIN:\n",
         "tests/avm/test_testing.py::test_what_a_file_prints_is_kept",
+    ),
+    Fault(
+        "an acknowledgement that is due is not sent",
+        "avm/link/connection.py",
+        "        if space.ack_at is not None and space.ack_at <= now:\n            return False\n",
+        "",
+        LOOK,
     ),
 ]
