@@ -78,7 +78,9 @@ class Bundle:
 def decode(body: bytes) -> Bundle:
     """Takes back what `encode` gave; raises `Malformed` for anything else."""
     match loads_plain_untrusted(body, max_bytes=ENCODED_BYTES_MAX):
-        case [int(version), str(entry), str(minor), [*rows]] if version == FORMAT:
+        case [version, str(entry), str(minor), [*rows]] if (
+            type(version) is int and version == FORMAT
+        ):
             files = tuple(_source(row) for row in rows)
         case _:
             raise Malformed("not a code bundle of this version")

@@ -78,6 +78,14 @@ def test_p08_a_changed_bundle_is_another_or_malformed(bundle: Bundle, data: st.D
     assert other.encode() == bytes(body)
 
 
+def test_p08_a_version_that_only_equals_ours_is_malformed() -> None:
+    body = bytearray(Bundle("ant", "3.11", (Source("ant", False, ""),)).encode())
+    assert body[1] == 1
+    body[1] = 0xF5  # True
+    with pytest.raises(Malformed):
+        decode(bytes(body))
+
+
 def test_modules_out_of_order_or_without_their_entry_are_malformed() -> None:
     one, two = Source("ant", False, ""), Source("bee", False, "")
     for bundle in (Bundle("ant", "3.11", (two, one)), Bundle("cat", "3.11", (one, two))):
