@@ -31,7 +31,7 @@ NOW_MS = 1_700_000_000_000
 PLACE = re.compile(r'File "(.+?) \([0-9a-f]{8}\)", line (\d+)')
 IMPURE = ("NotAllowed", "ImportRefused")
 # What no message can be to blame for.
-MISTAKE = re.compile(r"(NameError|UnboundLocalError): |TypeError: .*unexpected keyword argument")
+MISTAKE = re.compile(r"(NameError|UnboundLocalError): ")
 # What is told as it is, since it says what to do itself.
 CLEAR = re.compile(r"(NotAValue|TooLarge|Copied|Dropped|FrozenInstanceError): ")
 REMEDIES = (
@@ -43,6 +43,7 @@ REMEDIES = (
         re.compile(r"'tuple' object (does not support|has no attribute)|concatenate tuple"),
         "lists are tuples in states and contents: `(*old, new)` makes another",
     ),
+    (re.compile(r"unexpected keyword argument"), "there is no such field or parameter"),
 )
 TELL = "`raise Refused` would tell the sender"
 REMEDY = "keep it in the state, and go over sets in order: sorted(...)"
