@@ -4,7 +4,7 @@ The only layer of sugar. A case is chosen by the context's text, or the class of
 record in it, and by the annotation of its `content`; its result is an ordinary step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -31,6 +31,9 @@ class Cases(Generic[S]):
 
     def on(self, context: str | type) -> Callable[[Case], Case]:
         """Registers the function below as the case for this context's name or record class."""
+        if not isinstance(context, str | type):
+            why = 'on takes a context\'s name or a record class: `@step.on("add")`'
+            raise TypeError(f"{why}, not a {type(context).__name__}")
 
         def register(case: Case) -> Case:
             arguments = case.__code__.co_argcount
@@ -84,6 +87,18 @@ def _content_types(case: Case, arguments: int) -> tuple[type, ...] | None:
         if origin in (object, Any):
             return None
         if origin not in CONTENT_TYPES:
-            raise TypeError(f"{case.__name__}: {name} cannot be annotated with {option!r}")
+            why = f"{case.__name__}: {name} cannot be annotated with {option!r}"
+            raise TypeError(f"{why}: {_comes_as(origin)}")
         types.append(origin)
     return tuple(types)
+
+
+def _comes_as(origin: object) -> str:
+    """What a content of this class is when it comes."""
+    if isinstance(origin, type) and issubclass(origin, list | set):
+        return "a list comes as a tuple"
+    if hasattr(origin, "__record_name__") or (
+        isinstance(origin, type) and issubclass(origin, Mapping)
+    ):
+        return "a dict and a record come as a Map"
+    return f"one of {', '.join(one.__name__ for one in CONTENT_TYPES[:-1])}, None"

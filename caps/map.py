@@ -10,7 +10,7 @@ from math import copysign, isnan
 from operator import itemgetter
 
 from caps import tree
-from caps.errors import NotAValue, TooBig, TooDeep
+from caps.errors import NotAValue, TooBig, TooDeep, why_no_value
 from caps.frozen import (
     DEPTH_MAX,
     INT_BITS_MAX,
@@ -227,17 +227,7 @@ def settle(value: object, room: int) -> tuple[object, int]:
         return wrap(root), root.depth + 1
     if kind is bytearray or kind is memoryview:
         return bytes(cast("bytearray", value)), 0
-    raise NotAValue(_why_not(value))
-
-
-def _why_not(value: object) -> str:
-    name = type(value).__name__
-    if hasattr(type(value), "__members__"):
-        return f"a member of {name} is no value, use its .value"
-    for base in (bool, int, float, str, bytes, tuple, list, dict):
-        if isinstance(value, base):
-            return f"a {name} is no value, make it exactly {base.__name__}"
-    return f"a {name} is no value"
+    raise NotAValue(why_no_value(value))
 
 
 def _settle_text(text: str) -> str:

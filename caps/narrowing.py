@@ -7,8 +7,8 @@ capability it had, and the caveats. The host narrows the real one where the hand
 from math import isfinite
 
 from caps import caveats
-from caps.caveats import CAVEATS_MAX, HOLDER_BYTES, Caveat
-from caps.errors import NotAValue
+from caps.caveats import CAVEATS_MAX, HOLDER_BYTES, NONCE_BYTES_MAX, USES_MAX, Caveat
+from caps.errors import NotAValue, TooBig
 from caps.slots import EXPIRES_S_MAX, Foreign, Narrowed, Own
 from caps.value import Capability
 
@@ -54,14 +54,28 @@ def _caveats(
     if uses is not None:
         if expires_ms is None:
             raise ValueError("uses need an until: the count is kept so long")
+        if type(uses) is not int or not 1 <= uses <= USES_MAX:
+            raise ValueError("uses is a whole number of messages, at least 1")
+        if type(nonce) is not str or len(nonce.encode()) > NONCE_BYTES_MAX:
+            raise ValueError(f"a nonce is a text of at most {NONCE_BYTES_MAX} bytes")
         found.append(caveats.uses(uses, nonce.encode(), expires_ms))
     elif expires_ms is not None:
         found.append(caveats.until(expires_ms))
     if only is not ...:
-        found.append(caveats.only(only))
+        found.append(_only(only))
     if holder is not None:
         found.append(caveats.holder(_address(holder)))
     return found
+
+
+def _only(pattern: object) -> Caveat:
+    try:
+        return caveats.only(pattern)
+    except TooBig:
+        raise
+    except NotAValue as error:
+        like = '["int", 0, 10] or ["map", ["n", ["int"]]]'
+        raise ValueError(f"only is a pattern like {like}: {error.why}") from None
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,8 +1,8 @@
 """`record`, which makes a class whose instances are values from their construction on."""
 
 from collections.abc import Callable
-from dataclasses import _FIELD, MISSING, Field, dataclass, field, fields  # type: ignore[attr-defined]
-from typing import TypeVar, cast, dataclass_transform, overload
+from dataclasses import _FIELD, MISSING, Field, FrozenInstanceError, dataclass, field, fields  # type: ignore[attr-defined]
+from typing import NoReturn, TypeVar, cast, dataclass_transform, overload
 
 from caps.frozen import TAG_BYTES, Settled, order_text, weight_of
 from caps.map import Map
@@ -33,7 +33,7 @@ class Typed(Settled):
 @overload
 def record(cls: type[T], /) -> type[T]: ...
 @overload
-def record(*, name: str) -> Callable[[type[T]], type[T]]: ...
+def record(*, name: str = "") -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field, Field))
 def record(
     cls: type[T] | None = None, /, *, name: str = ""
@@ -44,10 +44,12 @@ def record(
     """
     if cls is not None:
         return _record(cls, cls.__name__)
-    return lambda inner: _record(inner, name)
+    return lambda inner: _record(inner, name or inner.__name__)
 
 
 def _record(cls: type[T], name: str) -> type[T]:
+    if "__dataclass_fields__" in vars(cls):
+        raise TypeError(f"{cls.__name__}: @record makes a dataclass of it, leave @dataclass out")
     said = getattr(cls, "__post_init__", None)
 
     def post_init(self: Typed, *args: object) -> None:
@@ -62,6 +64,7 @@ def _record(cls: type[T], name: str) -> type[T]:
         bases = (*bases, Typed)
     again: type[Typed] = type(cls)(cls.__name__, bases, body)  # type: ignore[misc]
     made = dataclass(frozen=True, slots=True)(again)
+    made.__setattr__, made.__delattr__ = _refuse_set, _refuse_set  # type: ignore[method-assign,assignment]
     if "__init__" not in body and all(map(_is_plain, made.__dataclass_fields__.values())):  # type: ignore[attr-defined]
         made.__init__ = _init(made)  # type: ignore[method-assign]
     names = (inner.name for inner in fields(made))  # type: ignore[arg-type]
@@ -70,6 +73,12 @@ def _record(cls: type[T], name: str) -> type[T]:
     empty = Map(dict.fromkeys(made.__record_fields__))
     made.__record_weight__ = TAG_BYTES + weight_of((name, empty)) - len(empty)
     return cast("type[T]", made)
+
+
+def _refuse_set(self: Typed, name: str, *_value: object) -> NoReturn:
+    """Stands for `dataclass`'s own, which with slots fails in other words where there is no such field."""
+    why = "a record does not change, replace(..) gives another"
+    raise FrozenInstanceError(f"cannot assign to field {name!r}: {why}")
 
 
 def _is_plain(inner: Field[object]) -> bool:

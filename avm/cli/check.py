@@ -9,6 +9,7 @@ from avm.cli.errors import REFUSED, Usage
 from avm.cli.output import print_json, say
 from avm.limits import Limits
 from avm.machine.bundle import Bundle, BundleRefused
+from avm.run.entrance import entrance
 from avm.run.errors import none_at
 from avm.run.files import bundle_of
 from avm.run.findings import Finding, findings
@@ -49,7 +50,11 @@ def check(file: str) -> list[Found]:
         return [_refused(file, str(error))]
     beside = file[: len(file) - len(Path(file).name)]
     written = [Found(source.path, one) for source in bundle.files for one in findings(source.text)]
-    found = {Found(beside + one.file, one.finding) for one in (*written, *_probed(bundle))}
+    main = next(source for source in bundle.files if source.name == bundle.entry)
+    called = [Found(main.path, one) for one in entrance(main.text)]
+    # What cannot be called would only break each message, and say less about it.
+    probed = [] if any(one.finding.error for one in called) else _probed(bundle)
+    found = {Found(beside + one.file, one.finding) for one in (*written, *called, *probed)}
     return sorted(found, key=lambda one: (one.file, one.finding))
 
 

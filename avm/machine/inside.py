@@ -12,6 +12,7 @@ from avm.limits import Limits
 from avm.machine import frames, pack
 from avm.machine.kinds import report
 from avm.machine.live import CannotLoad, Code, Fresh, Live, NoCode
+from avm.machine.misfit import generic_records, refuse_no_state
 from avm.machine.turn import REJECTED, References, Taken, frozen_state, take_turn
 from avm.message import Event, Message
 from caps.codec import decode_content_untrusted, decode_state, encode_state
@@ -270,7 +271,7 @@ class Inside:
         try:
             state = live.decode_state(body, references, fresh)
             frozen_state(state, self._limits)
-            left = generic_records(state)
+            left = generic_records(state, live.code.records)
             if left:
                 raise CapsError(f"no record of the code fits {left}")
         except CapsError as error:
@@ -310,12 +311,13 @@ def _migrated(
 ) -> Value:
     if code.migrate is not None:
         state = code.migrate(decode_state(body, caps, records={}, me=me))
+        refuse_no_state(state)
     else:
         state = decode_state(body, caps, records=code.records, me=me)
     state = frozen_state(state, limits)
     again, again_caps = encode_state(state, max_bytes=limits.state_bytes)
     loaded = decode_state(again, again_caps, records=code.records, me=me)
-    left = generic_records(loaded)
+    left = generic_records(loaded, code.records)
     if left:
         raise CapsError(f"the new code has no record that fits {left}; it needs a migrate")
     return loaded
@@ -324,25 +326,6 @@ def _migrated(
 def _fixed(references: list[Any]) -> tuple[Any, ...]:
     """References in which nothing can be changed."""
     return tuple(_fixed(one) if isinstance(one, list) else one for one in references)
-
-
-def generic_records(value: Any) -> str:
-    """The name of the first record in a state that fits no class of the code, or ''."""
-    kind = type(value).__name__
-    if kind == "Record":
-        return str(value.name)
-    parts: Any = ()
-    if type(value) is tuple:
-        parts = value
-    elif isinstance(value, Map):
-        parts = value.values()
-    elif hasattr(value, "__record_name__"):
-        parts = [getattr(value, name) for name in value.__dataclass_fields__]
-    for part in parts:
-        found = generic_records(part)
-        if found:
-            return found
-    return ""
 
 
 def _names(taken: Taken, references: References, live: Live) -> list[Any]:

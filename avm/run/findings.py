@@ -40,7 +40,7 @@ def findings(text: str) -> list[Finding]:
     tree = ast.parse(text)
     top = top_names(tree)
     found = {*_shadowed(tree, top), *_captures(tree, top), *_together(tree), *_globals(tree)}
-    found |= set(_imports(tree))
+    found |= {*_imports(tree), *_unused(tree)}
     return sorted(found)
 
 
@@ -68,7 +68,7 @@ def _shadowed(tree: ast.Module, top: dict[str, int]) -> Iterator[Finding]:
     for name, line, definition in _bound_at_top(tree):
         if name in BUILTINS:
             yield Finding(line, False, f"`{name}` hides Python's own: rename it")
-        if definition and name in defined:
+        if definition and name in defined and name != "_":
             yield Finding(line, True, f"`{name}` is defined in line {defined[name]} already")
         if definition:
             defined[name] = line
@@ -107,7 +107,7 @@ def _captures(tree: ast.Module, top: dict[str, int]) -> Iterator[Finding]:
                 if name in top or (name.isupper() and len(name) > 1):
                     why = f"`case {name}` takes anything and binds it; it does not compare"
                     yield Finding(line, True, f"{why}: write the value itself, or a dotted name")
-            head = _head(case.pattern)
+            head = _whole(match.subject, case) or _head(case.pattern)
             if head and head.name not in top and not _is_used(str(head.name), case):
                 why = f"`{head.name}` takes any context and is not used"
                 yield Finding(head.lineno, False, f'{why}: "{head.name}" in quotes compares')
@@ -124,6 +124,16 @@ def _head(pattern: ast.pattern) -> ast.MatchAs | None:
     match pattern:
         case ast.MatchSequence(patterns=[ast.MatchAs(pattern=None, name=str(name)) as head, _, *_]):
             return None if name.startswith("_") or name == "context" else head
+    return None
+
+
+def _whole(subject: ast.expr, case: ast.match_case) -> ast.MatchAs | None:
+    """A mere name that a whole context is held against, but for one that only says no."""
+    match subject, case.pattern, case.body:
+        case _, _, [ast.Raise()]:
+            return None
+        case ast.Attribute(attr="context"), ast.MatchAs(pattern=None, name=str()) as whole, _:
+            return whole
     return None
 
 
@@ -189,6 +199,25 @@ def _globals(tree: ast.Module) -> Iterator[Finding]:
             if name in mutable and name not in own:
                 why = f"`{name}` is changed outside the state, and is lost or doubled"
                 yield Finding(node.lineno, True, f"{why}: keep it in the state")  # type: ignore[attr-defined]
+
+
+def _unused(tree: ast.Module) -> Iterator[Finding]:
+    """What makes something new and is called as if it changed something."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(attr="put" | "drop" as name))):
+                why = f"what `{name}` gives is not used: a Map does not change"
+            case ast.Expr(value=ast.Call(func=ast.Name(id="replace"))):
+                why = "what `replace` gives is not used: a record does not change"
+            case ast.Expr(value=ast.Call(func=ast.Name(id="Send" | "Cancel" as name))):
+                why = f"the `{name}` is not used: it has to be among what the step returns"
+            case ast.Expr(
+                value=ast.Call(func=ast.Attribute(value=ast.Name("message"), attr="answer"))
+            ):
+                why = "the answer is not used: it has to be among what the step returns"
+            case _:
+                continue
+        yield Finding(node.lineno, False, why)
 
 
 def _imports(tree: ast.Module) -> Iterator[Finding]:

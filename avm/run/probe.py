@@ -7,6 +7,7 @@ other, so that what a step keeps outside its state shows as well. Shell.
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from avm.limits import Limits
@@ -24,10 +25,27 @@ from caps.slots import Foreign, Me
 from caps.value import Value, freeze
 
 TURNS_MAX = 400
+PROBE_S = 30.0
 CONTEXTS_MAX = 24
 NOW_MS = 1_700_000_000_000
 PLACE = re.compile(r'File "(.+?) \([0-9a-f]{8}\)", line (\d+)')
 IMPURE = ("NotAllowed", "ImportRefused")
+# What no message can be to blame for.
+MISTAKE = re.compile(r"(NameError|UnboundLocalError): ")
+# What is told as it is, since it says what to do itself.
+CLEAR = re.compile(r"(NotAValue|TooLarge|Copied|Dropped|FrozenInstanceError): ")
+REMEDIES = (
+    (
+        re.compile(r"'Map' object (does not support|has no attribute)"),
+        "a Map does not change: `put` and `drop` give another",
+    ),
+    (
+        re.compile(r"'tuple' object (does not support|has no attribute)|concatenate tuple"),
+        "lists are tuples in states and contents: `(*old, new)` makes another",
+    ),
+    (re.compile(r"unexpected keyword argument"), "there is no such field or parameter"),
+)
+TELL = "`raise Refused` would tell the sender"
 REMEDY = "keep it in the state, and go over sets in order: sorted(...)"
 
 
@@ -81,16 +99,18 @@ class Probe:
     broken: set[tuple[object, ...]] = field(default_factory=set)
     next_slot: int = 0
 
-    def add(self, error: bool, text: str, place: tuple[str, int] | None = None) -> None:
-        """Notes a finding once; without a place it is the line of `step`."""
-        file, line = place or self.place_of_step()
+    def add(
+        self, error: bool, text: str, place: tuple[str, int] | None = None, within: str = "step"
+    ) -> None:
+        """Notes a finding once; without a place it is the line of the function that it is within."""
+        file, line = place or self.place_of(within)
         self.found[Found(file, Finding(line, error, text))] = None
 
-    def place_of_step(self) -> tuple[str, int]:
-        """Where the machine's step is defined."""
+    def place_of(self, function: str) -> tuple[str, int]:
+        """Where the machine's `step` or `init` is defined."""
         source = next(one for one in self.bundle.files if one.name == self.bundle.entry)
         for number, line in enumerate(source.text.splitlines(), 1):
-            if re.match(r"(def\s+step\b|step\s*[:=])", line):
+            if re.match(rf"(def\s+{function}\b|{function}\s*[:=])", line):
                 return source.path, number
         return source.path, 1
 
@@ -127,9 +147,14 @@ def _probe(probing: Probe) -> None:
         probing.contexts.setdefault(encode_state(name)[0], [])
     samples = contents(text)
     turns = 0
+    until = monotonic() + PROBE_S
     for _round in range(2):
         for body in list(probing.contexts)[:CONTEXTS_MAX]:
             for sample in samples:
+                if monotonic() > until:
+                    why = f"slow: only {turns} messages were tried in {PROBE_S:g} s"
+                    probing.add(False, f"{why}, and a turn ends after {Limits().turn_s:g} s")
+                    return _compare_states(probing)
                 turns += 1
                 if turns > TURNS_MAX or not _turn(probing, frames.MESSAGES, body, sample):
                     return _compare_states(probing)
@@ -147,9 +172,8 @@ def _init(probing: Probe, candidates: list[object]) -> bool:
         last = probing.runs[0].state()
         if last[0] != body:
             return True
-    probing.add(
-        False, "init takes none of the environments that were tried: the step is not probed"
-    )
+    why = "init takes none of the environments that were tried: the step is not probed"
+    probing.add(False, why, within="init")
     return False
 
 
@@ -159,22 +183,23 @@ def _turn(probing: Probe, kind: int, context: bytes, content: object) -> bool:
     given = frames.pack([NOW_MS, "probe", 0, False, [message]])
     answers = [run.turn(kind, given) for run in probing.runs]
     outputs = [_comparable(frames.unpack_output_untrusted(answer)) for answer in answers]
-    what = "init" if kind == frames.INIT else _shown(context, len(probing.contexts[context]))
+    within = "init" if kind == frames.INIT else "step"
+    what = within if kind == frames.INIT else _shown(context, len(probing.contexts[context]))
     what = f"{what} with {content!r}"
     if outputs[0] != outputs[1] or outputs[2] != outputs[3]:
         why = f"{what} gives another result in a second machine of the same code"
-        probing.add(True, f"{why}: {REMEDY}")
+        probing.add(True, f"{why}: {REMEDY}", within=within)
         return False
     if outputs[0] != outputs[2]:
         why = f"{what} gives another result under another hash seed"
-        probing.add(True, f"{why}: {REMEDY}")
+        probing.add(True, f"{why}: {REMEDY}", within=within)
         return False
     output = frames.unpack_output_untrusted(answers[0])
     if output[0] == APPLIED:
         _follow(probing, output, fresh)
     elif output[0] != REFUSED:
         # An outcome comes once, here it came often: what that breaks is no mistake.
-        _broken(probing, output, what, quiet=context in probing.replies)
+        _broken(probing, output, what, within, quiet=context in probing.replies)
     return True
 
 
@@ -200,7 +225,7 @@ def _follow(probing: Probe, output: list[Any], fresh: int) -> None:
     probing.next_slot += fresh if output[1] else 0
 
 
-def _broken(probing: Probe, output: list[Any], what: str, quiet: bool) -> None:
+def _broken(probing: Probe, output: list[Any], what: str, within: str, quiet: bool) -> None:
     """Notes once for each place what broke there."""
     verdict, _index, why, detail = output
     places = [(file, int(line)) for file, line in PLACE.findall(detail)]
@@ -210,14 +235,23 @@ def _broken(probing: Probe, output: list[Any], what: str, quiet: bool) -> None:
         return
     probing.broken.add((kind, place))
     if verdict == EXHAUSTED:
-        probing.add(True, f"{what} needs too much: {why}")
+        probing.add(True, f"{what} needs too much: {why}", within=within)
     elif kind in IMPURE:
-        probing.add(True, said, place)
+        probing.add(True, said, place, within)
     elif kind == "NotASend":
-        probing.add(True, f"{what}: {said}", place)
+        probing.add(True, f"{what}: {said}", place, within)
+    elif MISTAKE.match(why):
+        probing.add(True, f"{what} breaks it with {why}", place, within)
     elif not quiet:
-        remedy = "`raise Refused` would tell the sender"
-        probing.add(False, f"{what} breaks it with {why}: {remedy}", place)
+        probing.add(False, f"{what} breaks it with {why}{_remedy(why)}", place, within)
+
+
+def _remedy(why: str) -> str:
+    """What to do about an exception, where its own words do not say it."""
+    if CLEAR.match(why):
+        return ""
+    found = [remedy for wanted, remedy in REMEDIES if wanted.search(why)]
+    return f": {(found or [TELL])[0]}"
 
 
 def _kept(reference: Any, next_slot: int) -> Any:

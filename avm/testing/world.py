@@ -89,6 +89,8 @@ class World:
         that its identity says about it. Raises `NotCreated`, and `BundleRefused` for a file that is no
         machine.
         """
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"a machine's name is a text: what `init` is given is params={name!r}")
         environment = freeze(_environment(params, grants))
         self._check(environment)
         chosen = name or self._free_name(name_of(files.path_of(source)))
@@ -117,6 +119,8 @@ class World:
 
     def advance(self, seconds: float) -> None:
         """Lets time pass: timers fire, deadlines pass, each at its own time."""
+        if seconds < 0:
+            raise ValueError("time never goes back")
         self.ground.advance(seconds)
         self._hold()
 
@@ -171,6 +175,12 @@ class World:
             count += 1
             free = f"{name}-{count}"
         return free
+
+    def _check_to(self, to: object) -> None:
+        if not isinstance(to, Capability):
+            why = f"a {type(to).__name__} is no capability"
+            raise TypeError(f'{why}: `machine.cap("name")` and `client.cap()` are')
+        self.ground.check(to)
 
     def _check(self, value: Value) -> None:
         for handle in encode_content(value)[1]:
@@ -272,7 +282,7 @@ class Client:
 
     def ask(self, to: Capability, content: object = None, *, timeout_s: float = 60.0) -> "Asked":
         """Offers a message that asks, and waits for nothing."""
-        self._world.ground.check(to)
+        self._world._check_to(to)
         frozen = freeze(content)
         self._world._check(frozen)
         ask = self._sitting.ask(to, frozen, timeout_s)
@@ -302,7 +312,7 @@ class Client:
         return list(self._held)
 
     def _offer(self, to: Capability, contents: tuple[object, ...]) -> int:
-        self._world.ground.check(to)
+        self._world._check_to(to)
         frozen = [freeze(content) for content in contents or (None,)]
         for content in frozen:
             self._world._check(content)

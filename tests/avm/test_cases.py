@@ -93,3 +93,28 @@ def test_a_case_with_an_odd_annotation_is_told_when_it_is_made() -> None:
 
     with pytest.raises(TypeError, match="cannot be annotated"):
         step.on("add")(case)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "says"),
+    [
+        ("list[int]", "a list comes as a tuple"),
+        ("set[int]", "a list comes as a tuple"),
+        ("dict[str, int]", "come as a Map"),
+        ("State", "come as a Map"),
+        ("complex", "one of bool, int, float"),
+    ],
+)
+def test_an_odd_annotation_is_told_with_what_comes(annotation: str, says: str) -> None:
+    def case(message: Message, state: State, n: object) -> Step[State]:
+        return [], state
+
+    case.__annotations__["n"] = annotation
+    with pytest.raises(TypeError, match=says):
+        Cases[State]().on("add")(case)
+
+
+@pytest.mark.parametrize("context", [len, 5, ("add", 1), Waiting(1), None])
+def test_on_without_a_name_or_a_class_is_told(context: object) -> None:
+    with pytest.raises(TypeError, match="on takes a context's name or a record class"):
+        Cases[State]().on(context)  # type: ignore[arg-type]

@@ -189,6 +189,21 @@ def test_a_client_hears_what_comes_to_its_capabilities_once() -> None:
     assert client.inbox() == []
 
 
+def test_what_is_no_capability_no_name_and_no_time_is_told() -> None:
+    world = World()
+    client, counter = world.client(), world.machine(COUNTER)
+    wrong: list[Any] = [counter, "counter.add", None]
+    for one in wrong:
+        for use in (client.call, client.send, client.offer):
+            with pytest.raises(TypeError, match=r"is no capability: `machine\.cap"):
+                use(one, 1)
+    params: Any = {"from": 5}
+    with pytest.raises(TypeError, match="what `init` is given is params="):
+        world.machine(COUNTER, params)
+    with pytest.raises(ValueError, match="time never goes back"):
+        world.advance(-1)
+
+
 def test_capabilities_of_a_state_can_be_compared_and_used_by_any_client() -> None:
     world = World()
     keeper, counter = world.machine(Keeper), world.machine(COUNTER)

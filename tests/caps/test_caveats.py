@@ -1,6 +1,7 @@
 """Caveats and patterns: their bytes, what they let through, and that nothing is widened by one."""
 
 import json
+import re
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -347,25 +348,31 @@ def test_w26_a_narrowed_capability_equals_what_is_narrowed_alike_and_nothing_els
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("more", "says"),
     [
-        {},
-        {"uses": 1},
-        {"uses": 0, "until": 1},
-        {"uses": True, "until": 1},
-        {"until": -1},
-        {"until": float("nan")},
-        {"until": "now"},
-        {"holder": "me"},
-        {"holder": "AB" * 32},
-        {"only": ["what"]},
-        {"only": 1.5},
-        {"uses": 1, "until": 1, "nonce": "n" * 65},
+        ({}, "narrow by something"),
+        ({"uses": 1}, "uses need an until"),
+        ({"uses": 0, "until": 1}, "a whole number of messages, at least 1"),
+        ({"uses": True, "until": 1}, "a whole number of messages"),
+        ({"uses": 1.5, "until": 1}, "a whole number of messages"),
+        ({"until": -1}, "in seconds since 1970"),
+        ({"until": float("nan")}, "in seconds since 1970"),
+        ({"until": "now"}, "in seconds since 1970"),
+        ({"holder": "me"}, "64 lower-case hexadecimal digits"),
+        ({"holder": "AB" * 32}, "64 lower-case hexadecimal digits"),
+        ({"only": ["what"]}, 'a pattern like ["int", 0, 10]'),
+        ({"only": {"n": ["int"]}}, 'a pattern like ["int", 0, 10]'),
+        ({"only": 1.5}, 'a pattern like ["int", 0, 10]'),
+        ({"only": "n" * 300}, "at most 256 bytes"),
+        ({"uses": 1, "until": 1, "nonce": "n" * 65}, "a nonce is a text of at most 64 bytes"),
+        ({"uses": 1, "until": 1, "nonce": 5}, "a nonce is a text of at most 64 bytes"),
     ],
     ids=str,
 )
-def test_what_narrows_by_nothing_or_by_nonsense_is_an_error(more: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):
+def test_what_narrows_by_nothing_or_by_nonsense_is_an_error(
+    more: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
         narrow(Foreign(1), **more)
 
 

@@ -1,7 +1,9 @@
 """What is a value, what becomes one and what is refused."""
 
 import math
-from dataclasses import FrozenInstanceError, field, replace
+from dataclasses import FrozenInstanceError, dataclass, field, replace
+from datetime import date, timedelta
+from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 
 import pytest
@@ -89,6 +91,15 @@ class Text(str):
     __slots__ = ()
 
 
+@dataclass(slots=True)
+class Plain:
+    x: int
+
+
+class Bare:
+    pass
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -96,14 +107,21 @@ class Text(str):
         ({"a": [0, Number.ONE]}, "at .a[1]: a member of Number is no value, use its .value"),
         (Word.YES, "a member of Word is no value, use its .value"),
         ({"a b": Text("x")}, "at ['a b']: a Text is no value, make it exactly str"),
-        ({1}, "a set is no value"),
+        ({1}, "a set is no value, sorted(..) of it is one"),
         (object(), "a object is no value"),
+        (date(2020, 1, 1), "a date is no value, its .isoformat() is one"),
+        (timedelta(1), "a timedelta is no value, its .total_seconds() is one"),
+        (Decimal("1.5"), "a Decimal is no value, its str(..) is one"),
+        (range(3), "a range is no value, list(..) of it is one"),
+        (Plain(1), "a Plain is no value, a @record is one"),
+        (Bare(), "a Bare is no value, a @record is one"),
+        (len, "a builtin_function_or_method is no value"),
         (1j, "a complex is no value"),
         (int, "a type is no value"),
         ({"a": "\ud800"}, "at .a: a text with half a surrogate pair is no value"),
         ({"\ud800": 1}, "a text with half a surrogate pair is no value"),
-        ({1: ({2: {3}},)}, "at [1][0][2]: a set is no value"),
-        ({frozenset(): 1}, "a frozenset is no value"),
+        ({1: ({2: {3}},)}, "at [1][0][2]: a set is no value, sorted(..) of it is one"),
+        ({frozenset(): 1}, "a frozenset is no value, sorted(..) of it is one"),
         ({Linear(1): 1}, "a Linear cannot be a key"),
         ({(Map(),): 1}, "a tuple cannot be a key"),
     ],
@@ -168,7 +186,7 @@ def test_a_record_freezes_its_fields_on_construction() -> None:
     assert replace(point, y=[3]) == Point((1, (2,)), (3,))
     with pytest.raises(FrozenInstanceError):
         point.x = 1  # type: ignore[misc]
-    with pytest.raises(NotAValue, match=r"^at \.y\[0\]: a set is no value$"):
+    with pytest.raises(NotAValue, match=r"^at \.y\[0\]: a set is no value, sorted"):
         Point(1, [{2}])
 
 
@@ -184,6 +202,31 @@ def test_a_record_is_known_by_its_class_or_the_name_given() -> None:
     assert Point.__record_name__ == "Point"  # type: ignore[attr-defined]
     assert Named.__record_name__ == "Odd name"  # type: ignore[attr-defined]
     assert Named.__record_fields__ == ("b", "aa", "who")  # type: ignore[attr-defined]
+
+
+def test_a_record_needs_no_name_and_no_dataclass() -> None:
+    @record()
+    class Called:
+        x: int = 0
+
+    assert Called.__record_name__ == "Called"  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="Twice: @record makes a dataclass of it"):
+
+        @record
+        @dataclass
+        class Twice:
+            x: int = 0
+
+
+@pytest.mark.parametrize("name", ["x", "missing"])
+def test_a_record_that_is_changed_says_what_gives_a_changed_one(name: str) -> None:
+    point = Point(1, 2)
+    said = f"field '{name}': .*replace"
+    with pytest.raises(FrozenInstanceError, match=said):
+        setattr(point, name, 3)
+    with pytest.raises(FrozenInstanceError, match=said):
+        delattr(point, name)
+    assert point == Point(1, 2)
 
 
 @record
