@@ -1,10 +1,11 @@
-"""aioquic's connection as a link uses it: its credit is ours, and it looks in vain less often. Pure.
+"""aioquic's connection as a link uses it: credit and the size of packets are ours. Pure.
 
 Theory of operation. aioquic doubles a receive window whenever half of it is used, whether or not
 anybody has consumed what came, and keeps room for what a frame far ahead of the others may still
 fill. `CreditedConnection` writes the limits that the session gives instead. It begins a packet whenever
 it is asked what to send, after each datagram that came too; mostly there is nothing yet, which is seen
-sooner by looking at what it would write.
+sooner by looking at what it would write. Its packets have one size for ever; here they grow to what
+the path takes.
 """
 
 from collections.abc import Callable
@@ -13,14 +14,15 @@ from typing import Any
 
 from aioquic import tls
 from aioquic.quic.congestion.reno import RenoCongestionControl
-from aioquic.quic.connection import END_STATES, QuicConnection
-from aioquic.quic.packet import QuicErrorCode, QuicFrameType
-from aioquic.quic.packet_builder import QuicPacketBuilder, QuicSentPacket
+from aioquic.quic.connection import END_STATES, QuicConnection, QuicNetworkPath
+from aioquic.quic.packet import QuicErrorCode, QuicFrameType, QuicPacketType
+from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder, QuicSentPacket
 from aioquic.quic.recovery import QuicPacketPacer, QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
 from avm.link.interface import Down, Why
 from avm.link.limits import STREAMS
+from avm.link.path import PACKET_BYTES, QUIET_TIMEOUTS, PathSize
 
 # At 30 % lost both ways, probes that double without end would outlast the idle time-out.
 PROBE_DOUBLINGS_MAX = 4
@@ -39,15 +41,24 @@ _WAS_SENT = attrgetter("was_sent")
 
 
 class CountedReno(RenoCongestionControl):
-    """aioquic's congestion control, counting what was lost."""
+    """aioquic's congestion control, counting what was lost; not what was larger than the path takes."""
 
-    lost_packets = 0
+    def __init__(self, *, path: PathSize) -> None:
+        super().__init__(max_datagram_size=path.size)
+        self.lost_packets = 0
+        self.path = path
 
     def on_packets_lost(self, *, now: float, packets: Any) -> None:
         """Count, then slow down."""
-        lost: list[QuicSentPacket] = list(packets)
-        self.lost_packets += len(lost)
-        super().on_packets_lost(now=now, packets=lost)
+        all_lost: list[QuicSentPacket] = list(packets)
+        lost = [packet for packet in all_lost if packet.sent_bytes <= self.path.size]
+        if len(lost) < len(all_lost):
+            self.on_packets_expired(
+                packets=[packet for packet in all_lost if packet.sent_bytes > self.path.size]
+            )
+        if lost:
+            self.lost_packets += len(lost)
+            super().on_packets_lost(now=now, packets=lost)
 
 
 class TickPacer(QuicPacketPacer):
@@ -66,10 +77,16 @@ class CreditedConnection(QuicConnection):
     """aioquic's connection with receive limits that move only when they are told to.
 
     Its connection ids come with reset tokens made of them by `token`, so that they outlive it.
-    `fresh_ids` are those that the peer may use from now on, before it is told of them.
+    `fresh_ids` are those that the peer may use from now on, before it is told of them. `packet_bytes` is
+    the largest packet that is tried; `path` says how large they are.
     """
 
-    def __init__(self, token: Callable[[bytes], bytes] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        token: Callable[[bytes], bytes] | None = None,
+        packet_bytes: int = PACKET_BYTES,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._token = token
         self._next_id = 0
@@ -79,9 +96,13 @@ class CreditedConnection(QuicConnection):
         self._local_max_streams_uni.value = self._local_max_streams_uni.sent = 0
         streams = STREAMS if self._is_client else 0
         self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = streams
-        self.congestion = CountedReno(max_datagram_size=self._max_datagram_size)
+        self._packet_bytes = packet_bytes
+        self._sized: QuicNetworkPath | None = None
+        self.path = PathSize(packet_bytes)
+        self.congestion = CountedReno(path=self.path)
         self._loss._cc = self.congestion
         self._loss._pacer = TickPacer(max_datagram_size=self._max_datagram_size)
+        self._now_s = 0.0
         self._ack_delay = ACK_DELAY_S
         self._to_acknowledge = 0
         self.has_gaps = False
@@ -110,7 +131,10 @@ class CreditedConnection(QuicConnection):
 
     def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
         """Take a datagram; many together are acknowledged at once, few of them a little later."""
+        self._now_s = now
         super().receive_datagram(data, addr, now)
+        if self._network_paths and self._network_paths[0] is not self._sized:
+            self._begin_path(self._network_paths[0])
         if not self.reset_token and self._handshake_complete and not self._is_client:
             # The first id of who dialed has no token (RFC 9000, section 10.3): another is used.
             self.change_connection_id()
@@ -128,12 +152,74 @@ class CreditedConnection(QuicConnection):
 
     def handle_timer(self, now: float) -> None:
         """Do what is due; probes never come so far apart that a live peer would seem gone."""
+        self._now_s = now
         super().handle_timer(now)
+        if self._loss._pto_count >= QUIET_TIMEOUTS:
+            self.path.went_quiet()
+            self._resize()
         self._loss._pto_count = min(self._loss._pto_count, PROBE_DOUBLINGS_MAX)
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
         """Return what is to be sent now."""
-        return [] if self._has_nothing_to_send(now) else super().datagrams_to_send(now)
+        sent = [] if self._has_nothing_to_send(now) else super().datagrams_to_send(now)
+        if self.path.due_s <= now and self._may_try():
+            sent += self._try_size(now)
+        return sent
+
+    # The size of packets.
+
+    def _begin_path(self, path: QuicNetworkPath) -> None:
+        """Nothing is known of a new path; what was sent on the one before says nothing of it."""
+        self._sized = path
+        self.path = self.congestion.path = PathSize(self._packet_bytes)
+        self._resize()
+
+    def _resize(self) -> None:
+        for one in (self, self.congestion, self._loss._pacer):
+            one._max_datagram_size = self.path.size
+
+    def _may_try(self) -> bool:
+        """Whether a packet that says nothing may be sent: on a path that stands, and is not quiet."""
+        return (
+            self._handshake_confirmed
+            and not self._close_pending
+            and self._state not in END_STATES
+            and self._network_paths[0].is_validated
+            and self._loss._pto_count == 0
+        )
+
+    def _try_size(self, now: float) -> list[tuple[bytes, Any]]:
+        assert self._version is not None, "the path stands"
+        size = self.path.begin_try()
+        builder = QuicPacketBuilder(
+            host_cid=self.host_cid,
+            is_client=self._is_client,
+            max_datagram_size=size,
+            packet_number=self._packet_number,
+            peer_cid=self._peer_cid.cid,
+            spin_bit=self._spin_bit,
+            version=self._version,
+        )
+        builder.start_packet(QuicPacketType.ONE_RTT, self._cryptos[tls.Epoch.ONE_RTT])
+        frame = builder.start_frame(
+            QuicFrameType.PING, handler=self._on_tried, handler_args=(self.path, size)
+        )
+        frame.push_bytes(bytes(builder.remaining_buffer_space))
+        return self._flush_builder(
+            builder=builder,
+            network_path=self._network_paths[0],
+            peer_cid=self._peer_cid.cid,
+            now=now,
+        )
+
+    def _on_tried(self, delivery: QuicDeliveryState, path: PathSize, size: int) -> None:
+        if delivery == QuicDeliveryState.ACKED:
+            path.arrived(size, self._now_s)
+        else:
+            path.went_missing(size, self._now_s)
+        self._resize()
+
+    # What is sent.
 
     def _has_nothing_to_send(self, now: float) -> bool:
         """Whether a packet that is begun now would stay empty; False wherever that is not certain."""

@@ -86,7 +86,6 @@ def configuration(me: Credentials | None, limits: LinkLimits) -> QuicConfigurati
         is_client=me is None,
         max_data=STREAMS * STREAM_WINDOW_BYTES,
         max_datagram_frame_size=_DATAGRAM_FRAME_BYTES,
-        max_datagram_size=limits.packet_bytes,
         max_stream_data=STREAM_WINDOW_BYTES,
         supported_versions=[QuicProtocolVersion.VERSION_1],
         verify_mode=CERT_NONE,
@@ -190,6 +189,10 @@ class QuicEngine:
     def lost_packets(self) -> int:
         """How many packets were lost so far."""
         return self.connection.congestion.lost_packets
+
+    def packet_bytes(self) -> int:
+        """How large packets are by now."""
+        return self.connection.path.size
 
 
 def _ms(time: datetime) -> int:

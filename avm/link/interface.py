@@ -60,7 +60,10 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How a link is doing. Bytes are those of frames with their lengths, in either direction."""
+    """How a link is doing. Bytes are those of frames with their lengths, in either direction.
+
+    `packet_bytes` is how large packets are by now, 0 where there are none.
+    """
 
     round_trip_s: float
     sent_bytes: int
@@ -69,6 +72,7 @@ class Statistics:
     unconsumed_bytes: int
     credit_bytes: int
     lost_packets: int
+    packet_bytes: int
     lost_datagrams: int
     machines: int
 

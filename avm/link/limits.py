@@ -35,4 +35,4 @@ class LinkLimits:
     datagrams: int = 64
     machines: int = 10_000
     refused_machines: int = 16
-    packet_bytes: int = 1_200
+    packet_bytes: int = 1_452

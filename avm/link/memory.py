@@ -285,6 +285,10 @@ class MemoryEnd:
         """Nothing is lost in memory."""
         return 0
 
+    def packet_bytes(self) -> int:
+        """There are no packets."""
+        return 0
+
     # Carrying.
 
     def stir(self) -> None:

@@ -95,7 +95,9 @@ class QuicListener:
         """The same, where the shell sends packets for that address."""
         if self._closed or len(self._carriers) >= self._limits.links:
             raise TooManyLinks(f"there are {len(self._carriers)} links")
-        connection = CreditedConnection(self._resets.token, configuration=self._dialing)
+        connection = CreditedConnection(
+            self._resets.token, self._limits.packet_bytes, configuration=self._dialing
+        )
         handshake = Handshake.dialing(self._me, host)
         carrier = self._adopt(connection, address, handshake)
         connection.connect(address, now=self._at.now_s)
@@ -250,6 +252,7 @@ class QuicListener:
             return None
         connection = CreditedConnection(
             self._resets.token,
+            limits.packet_bytes,
             configuration=self._listening,
             original_destination_connection_id=original,
             retry_source_connection_id=retried,

@@ -63,6 +63,9 @@ class Engine(Protocol):
     def lost_packets(self) -> int:
         """How many packets were lost so far."""
 
+    def packet_bytes(self) -> int:
+        """How large packets are by now."""
+
 
 class Session:
     """One side of a link; the `Link` that owners see."""
@@ -203,6 +206,7 @@ class Session:
             unconsumed_bytes=sum(credit.unconsumed_bytes for credit in self._credits),
             credit_bytes=sum(engine.credit_bytes(stream) for stream in range(STREAMS)),
             lost_packets=engine.lost_packets(),
+            packet_bytes=engine.packet_bytes(),
             lost_datagrams=self._lost_datagrams,
             machines=len(self._machines),
         )

@@ -124,6 +124,7 @@ class Wires:
                     "host": peer.address.hex() if peer is not None else "",
                     "how": "dialed" if wire.link.dialed else "accepted",
                     "round_trip_ms": round(now.round_trip_s * 1000, 3),
+                    "packet_bytes": now.packet_bytes,
                     "sent_bytes": now.sent_bytes,
                     "received_bytes": now.received_bytes,
                     "credit_bytes": now.credit_bytes,

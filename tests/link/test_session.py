@@ -55,6 +55,9 @@ class Keeping:
     def lost_packets(self) -> int:
         return 0
 
+    def packet_bytes(self) -> int:
+        return 0
+
 
 def dialing() -> tuple[Session, Keeping, Ear]:
     """A dialer that has sent its proof and waits to hear that it was accepted."""

@@ -142,12 +142,13 @@ class MemoryWorld:
 
 @dataclass
 class Weather:
-    """What a wire does to datagrams, each as a share of them."""
+    """What a wire does to datagrams, each as a share of them; larger ones than it takes never arrive."""
 
     loss: float = 0.0
     double: float = 0.0
     corrupt: float = 0.0
     jitter_s: float = 0.0
+    takes_bytes: int = 1_500
 
 
 class QuicWorld:
@@ -201,7 +202,7 @@ class QuicWorld:
         if frozenset((source, target)) in self._parted:
             return
         chance, weather = self._random.random, self.weather
-        if chance() < weather.loss:
+        if len(datagram) > weather.takes_bytes or chance() < weather.loss:
             return
         for _ in range(2 if chance() < weather.double else 1):
             if chance() < weather.corrupt:

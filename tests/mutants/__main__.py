@@ -41,6 +41,7 @@ from tests.mutants.carrying import CARRYING
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.prepared import Prepared
 from tests.mutants.shells import SHELL_FAULTS
+from tests.mutants.size import SIZE
 from tests.mutants.speed import SPEED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -52,6 +53,7 @@ A_TEST_S = 10
 ALL = (
     *FAULTS,
     *SHELL_FAULTS,
+    *SIZE,
     *SPEED,
     *travel.FAULTS,
     *CARRYING,

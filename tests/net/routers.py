@@ -119,6 +119,7 @@ class Router(Space):
 
     def __init__(self, world: Space, number: int, mapping: str = "masquerade") -> None:
         super().__init__(world)
+        self._world = world
         self.number = number
         self.ip = f"{PUBLIC}.{10 + number}"
         self.inside = f"10.{number}.0.2" if mapping != "accept" else f"{PUBLIC}.{100 + number}"
@@ -197,6 +198,11 @@ class Router(Space):
             }}
             """
         )
+
+    def narrow(self, mtu: int) -> None:
+        """Lets no IP packet through that is longer, either way."""
+        self.do(f"ip link set out mtu {mtu}")
+        self._world.do(f"ip link set r{self.number} mtu {mtu}")
 
     def unblock(self) -> None:
         """Takes that back."""

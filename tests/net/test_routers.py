@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import pytest
 from avm.plugin.session import Client
 from tests.net.hosts import RunningHost, wait_until
 from tests.net.routers import IDLE_S, Router, World, wait_until_introduced, ways_to, world
-from tests.net.spread import route_of
+from tests.net.spread import address_of, route_of
 
 pytestmark = pytest.mark.net
 SETTINGS = ("host.workers=1", "limits.rerun_share=0")
@@ -148,6 +149,25 @@ def test_s08_a_conversation_goes_on_when_a_router_gets_another_ip(made: World) -
         two.client.wait(lambda: two.client.idle)
     assert two.client.call(two.add, 0) == 201
     wait_until(lambda: two.ways() == ["punched"], "there is no punched link")
+
+
+@pytest.mark.parametrize("mapping", [KEEPS_PORTS, RANDOM])
+def test_t04_a_way_that_takes_less_than_before_costs_no_message(made: World, mapping: str) -> None:
+    two = pair(made, mapping)
+    owner = two.there.client("hoarder")
+    put = owner.wire(two.there.create(owner, "hoard.py", "hoard")["put"])
+    other = address_of(two.there)
+
+    def is_sent_in_packets_of(size: int) -> bool:
+        assert two.client.send(put, "x" * 50_000) == ["applied"]
+        links = [one for one in two.client.operate("links") if one["host"] == other]
+        return [one["packet_bytes"] for one in links] == [size]
+
+    for mtu, size in ((1_500, 1_452), (1_420, 1_372), (1_300, 1_200)):
+        two.routers[0].narrow(mtu)
+        wait_until(partial(is_sent_in_packets_of, size), f"no packets of {size} bytes")
+    assert two.ways() == ["punched" if mapping == KEEPS_PORTS else "relayed"]
+    two.stop()
 
 
 @pytest.mark.slow
