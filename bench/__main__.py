@@ -12,6 +12,7 @@ from time import perf_counter
 from bench import (
     authority,
     authority_costs,
+    bare,
     onehost,
     peers,
     primitives,
@@ -30,6 +31,7 @@ HEAD: list[Callable[[Path, Scale], Section]] = [primitives.measure]
 OWN: list[Callable[[Path, Scale], Section]] = [
     throughput.measure,
     onehost.latency,
+    bare.measure,
     onehost.many_machines,
     onehost.recovery,
     recording.measure,

@@ -55,7 +55,7 @@ class Operator:
         """The next frame of one of these kinds; others are passed over, deliveries are taken."""
         while True:
             while not self._come:
-                received = self._sock.recv(1 << 18)
+                received = self._sock.recv(1 << 16)
                 if not received:
                     raise BenchFailed("the host has closed the connection")
                 self._come = [protocol.unpack_untrusted(b) for b in self._frames.feed(received)]
@@ -148,7 +148,13 @@ class Lane:
     @classmethod
     def to(cls, wire: bytes, contents: Sequence[bytes], offers: int, window: int) -> "Lane":
         """A lane that offers the same batch over and over."""
-        receiver = receiver_of(wire)
+        return cls.to_receiver(receiver_of(wire), wire, contents, offers, window)
+
+    @classmethod
+    def to_receiver(
+        cls, receiver: bytes, wire: bytes, contents: Sequence[bytes], offers: int, window: int
+    ) -> "Lane":
+        """The same, whatever the receiver is."""
         messages: list[list[Any]] = [[0, content, [], None] for content in contents]
         before = b"\x89" + cbor2.dumps(protocol.OFFER) + cbor2.dumps(receiver)
         middle = [None, b"", False, [wire], messages]

@@ -181,7 +181,7 @@ class Client:
         if not select.select([self.sock], [], [], within_s)[0]:
             return False
         try:
-            received = self.sock.recv(1 << 18)
+            received = self.sock.recv(1 << 16)
         except OSError:
             received = b""
         if not received:
