@@ -9,12 +9,13 @@ may move the expiry itself, never past `renew_until_ms`: that is how far the roo
 and how long a machine remains with a host it cannot reach any more. No renewal: the two are equal.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from caps import shape
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import CapsError
 from caps.identity import ADDRESS_BYTES, KEY_BYTES, SIGNATURE_BYTES, Identity, RootKey, verify
+from caps.light import dataclass
 
 CERTIFICATE_BYTES_MAX = 300
 

@@ -6,7 +6,7 @@ the root key while it is here, and a next key until that is certified. Either is
 as it is; see `caps.locked`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from caps import shape
 from caps.certificate import CERTIFICATE_BYTES_MAX, InvalidCertificate
@@ -20,6 +20,7 @@ from caps.identity import (
     RootKey,
     parse_identity_untrusted,
 )
+from caps.light import dataclass
 
 SECRET_BYTES = 32
 OPEN_BYTES = SEED_BYTES + SECRET_BYTES

@@ -9,8 +9,6 @@ only ends later has the same one and a later sequence. The root key itself count
 first. Who has seen a later incarnation takes no earlier one; two keys under one are evidence.
 """
 
-from dataclasses import dataclass
-
 from caps.certificate import (
     Certificate,
     InvalidCertificate,
@@ -19,6 +17,7 @@ from caps.certificate import (
     parse_certificate_untrusted,
 )
 from caps.identity import Identity, RootKey
+from caps.light import dataclass
 
 ROOT_INCARNATION = 1
 # A certificate holds from so far back: clocks of two hosts differ.

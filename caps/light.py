@@ -1,8 +1,10 @@
-"""Frozen dataclasses whose instances take half the time to make, and what else stands for `typing` here.
+"""Dataclasses that take less time to make, they and frozen instances, and what else stands for `typing` here.
 
 A step's file imports the values that are written with these. `dataclasses` and `typing` take longer
 to import than all of ours, so neither is imported until it is asked for; checkers of types read the
-originals. What `dataclasses` says of a class (`fields`, `replace`, `is_dataclass`) it says of these.
+originals. A running host has more than a hundred such classes, each of which takes `dataclasses` half a
+millisecond, a frozen one a whole one, and these a sixth of it. What `dataclasses` says of a class
+(`fields`, `replace`, `is_dataclass`) it says of these; that takes its time when it is first asked.
 """
 
 from __future__ import annotations
@@ -13,14 +15,22 @@ from operator import attrgetter
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass
+    from dataclasses import dataclass, field
     from typing import Any, cast, overload
 else:
 
-    def dataclass(*, frozen, slots):
-        """Make a class, by its annotations, one of frozen instances with slots."""
-        assert frozen and slots
-        return _made
+    def dataclass(*, frozen=False, slots):
+        """Make a class, by its annotations, one of instances with slots, frozen or not."""
+        assert slots
+        return _frozen if frozen else _plain
+
+    class field:
+        """The default of a field: what a function makes anew for each instance."""
+
+        __slots__ = ("make",)
+
+        def __init__(self, *, default_factory):
+            self.make = default_factory
 
     def cast(_kind, value):
         """Return the value, which a checker takes to be of this type."""
@@ -31,7 +41,7 @@ else:
         return function
 
 
-__all__ = ["TYPE_CHECKING", "cast", "dataclass", "later", "overload"]
+__all__ = ["TYPE_CHECKING", "cast", "dataclass", "field", "later", "overload"]
 
 
 def later(module: str, name: str) -> Any:
@@ -39,30 +49,40 @@ def later(module: str, name: str) -> Any:
     return getattr(__import__(module, fromlist=(name,)), name)
 
 
+_Field = field
+
+
 class _Described:
     """What `dataclasses` notes of a class of its own, taken from a twin when it first asks."""
 
-    def __init__(self, name: str, about: dict[str, Any]) -> None:
+    def __init__(self, name: str, about: dict[str, Any], frozen: bool) -> None:
         self._name = name
         self._about = about
+        self._frozen = frozen
         self._noted: object = None
 
     def __get__(self, _instance: object, _owner: type) -> Any:
         if self._noted is None:
-            twin = type("_Twin", (), dict(self._about))
-            self._noted = vars(later("dataclasses", "dataclass")(frozen=True)(twin))[self._name]
+            given: Any = later("dataclasses", "field")
+            about = {
+                name: given(default_factory=value.make) if type(value) is _Field else value
+                for name, value in self._about.items()
+            }
+            twin = type("_Twin", (), about)
+            made = later("dataclasses", "dataclass")(frozen=self._frozen)(twin)
+            self._noted = vars(made)[self._name]
         return self._noted
 
 
-def _made(cls: type) -> type:
-    given = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
+def _plain(cls: type) -> type:
+    """A class of instances that can be changed, and therefore have no hash."""
+    return _made(cls, {"__hash__": None}, frozen=False)
+
+
+def _frozen(cls: type) -> type:
+    """A class of instances that cannot."""
     names = tuple(cls.__annotations__)
-    defaults = {name: given.pop(name) for name in names if name in given}
-    about = {"__annotations__": cls.__annotations__, "__module__": cls.__module__, **defaults}
-    noted = ("__dataclass_fields__", "__dataclass_params__")
-    body = {**_methods(names), **{name: _Described(name, about) for name in noted}, **given}
-    body |= {"__slots__": names, "__match_args__": names, "__qualname__": cls.__qualname__}
-    made = type(cls)(cls.__name__, cls.__bases__, body)
+    made = _made(cls, _fixed(names), frozen=True)
 
     def refuse_set(self: object, name: str, value: object) -> None:
         if type(self) is made or name in names:
@@ -76,20 +96,39 @@ def _made(cls: type) -> type:
 
     made.__setattr__ = refuse_set  # type: ignore[method-assign, assignment]
     made.__delattr__ = refuse_delete  # type: ignore[method-assign, assignment]
-    if "__init__" not in given:
-        made.__init__ = _init(made, names, defaults)  # type: ignore[misc]
     return made
 
 
-def _init(made: type, names: tuple[str, ...], defaults: dict[str, Any]) -> Any:
-    """A constructor that writes each slot by its descriptor, which is what makes it fast."""
-    given = {f"_put_{name}": vars(made)[name].__set__ for name in names}
+def _made(cls: type, own: dict[str, Any], *, frozen: bool) -> type:
+    given = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
+    names = tuple(cls.__annotations__)
+    defaults = {name: given.pop(name) for name in names if name in given}
+    about = {"__annotations__": cls.__annotations__, "__module__": cls.__module__, **defaults}
+    noted = ("__dataclass_fields__", "__dataclass_params__")
+    body = {**_methods(names), **own, **{n: _Described(n, about, frozen) for n in noted}, **given}
+    body |= {"__slots__": names, "__match_args__": names, "__qualname__": cls.__qualname__}
+    made = type(cls)(cls.__name__, cls.__bases__, body)
+    if "__init__" not in given:
+        made.__init__ = _init(made, names, defaults, frozen)  # type: ignore[misc]
+    return made
+
+
+def _init(made: type, names: tuple[str, ...], defaults: dict[str, Any], frozen: bool) -> Any:
+    """A constructor. A frozen instance's slots are written by their descriptors, which is what makes it fast."""
+    given = {f"_put_{name}": vars(made)[name].__set__ for name in names} if frozen else {}
     given |= {f"_else_{name}": value for name, value in defaults.items()}
     said = [f"{name}=_else_{name}" if name in defaults else name for name in names]
-    lines = [f"_put_{name}(self, {name})" for name in names]
+    lines = []
+    for name in names:
+        default: Any = defaults.get(name)
+        value = name
+        if type(default) is _Field:
+            given[f"_make_{name}"] = default.make
+            value = f"_make_{name}() if {name} is _else_{name} else {name}"
+        lines.append(f"_put_{name}(self, {value})" if frozen else f"self.{name} = {value}")
     if hasattr(made, "__post_init__"):
         lines.append("self.__post_init__()")
-    inner = f" def __init__(self, {', '.join(said)}):\n  " + "\n  ".join(lines)
+    inner = f" def __init__(self, {', '.join(said)}):\n  " + "\n  ".join(lines or ["pass"])
     source = f"def make({', '.join(given)}):\n{inner}\n return __init__"
     scope: dict[str, Any] = {}
     exec(source, vars(sys.modules[made.__module__]), scope)  # noqa: S102 of our own names
@@ -101,8 +140,7 @@ def _init(made: type, names: tuple[str, ...], defaults: dict[str, Any]) -> Any:
 
 def _methods(names: tuple[str, ...]) -> dict[str, Any]:
     """What every such class has, as `dataclasses` writes it, where it does not say otherwise."""
-    get = attrgetter(*names)
-    values = get if len(names) > 1 else lambda self: (get(self),)
+    values = _values_of(names)
 
     def equal(self: Any, other: object) -> Any:
         if other.__class__ is not self.__class__:
@@ -113,15 +151,30 @@ def _methods(names: tuple[str, ...]) -> dict[str, Any]:
         parts = (f"{name}={getattr(self, name)!r}" for name in names)
         return f"{self.__class__.__qualname__}({', '.join(parts)})"
 
+    return {
+        "__eq__": equal,
+        "__repr__": show,
+        "__replace__": lambda self, **changes: later("dataclasses", "replace")(self, **changes),
+    }
+
+
+def _fixed(names: tuple[str, ...]) -> dict[str, Any]:
+    """What instances have that cannot be changed: a hash, and a way to be copied and pickled."""
+    values = _values_of(names)
+
     def restore(self: Any, state: list[Any]) -> None:
         for name, value in zip(names, state, strict=True):
             object.__setattr__(self, name, value)
 
     return {
-        "__eq__": equal,
         "__hash__": lambda self: hash(values(self)),
-        "__repr__": show,
-        "__replace__": lambda self, **changes: later("dataclasses", "replace")(self, **changes),
         "__getstate__": lambda self: list(values(self)),
         "__setstate__": restore,
     }
+
+
+def _values_of(names: tuple[str, ...]) -> Any:
+    """What gives the values of an instance's fields, as a tuple."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda self: tuple(getattr(self, name) for name in names)

@@ -6,7 +6,6 @@ makes a key of the passphrase; it wraps a master key, and that encrypts the body
 costs are those of version 1 and are read from no file, so that a stranger's file cannot choose them.
 """
 
-from dataclasses import dataclass
 from importlib import import_module
 
 from cryptography.exceptions import InvalidTag
@@ -16,6 +15,7 @@ from caps import shape
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import CapsError, Malformed
 from caps.identity import ADDRESS_BYTES
+from caps.light import dataclass
 
 # A host whose keys are in the open needs none of it.
 ARGON2 = "cryptography.hazmat.primitives.kdf.argon2"

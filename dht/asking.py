@@ -6,11 +6,11 @@ endpoint it comes from are those of a question. How long is waited adapts to the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TypeAlias
 
 from caps.identity import Endpoint
+from caps.light import dataclass
 from dht.contact import Contact
 from dht.effects import Effect, Send
 from dht.proofs import Kind, Proved

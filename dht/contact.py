@@ -6,7 +6,6 @@ that returns the nonce of the question from such an endpoint is an authenticated
 costs the one who answers no public-key work at all.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -17,6 +16,7 @@ from caps import shape
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed
 from caps.identity import KEY_BYTES, SIGNATURE_BYTES, Endpoint, RootKey, verify
+from caps.light import dataclass
 from dht.errors import ExpiredRecord, InvalidRecord
 from dht.settings import ID_BYTES
 

@@ -1,9 +1,9 @@
 """What comes out of a node: datagrams to send, and what its lookups and publications came to."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from caps.identity import Endpoint
+from caps.light import dataclass
 from dht.lookup import Step
 from dht.proofs import Kind, Proved
 

@@ -4,8 +4,9 @@ Step 7 of the journey. Records from several holders meet here: a newer one repla
 contradiction is told, a holder of an older one is sent the newer, and a miss is remembered a while.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from caps.light import dataclass
 from dht.asking import Asker, ForLookup, ForStore, Purpose, Question
 from dht.contact import Contact, is_loopback, reachable
 from dht.effects import Effect, Ended, Evidence, Found

@@ -9,9 +9,9 @@ in one part of it only.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from caps.light import dataclass
 from dht.contact import Contact
 from dht.density import SPACE, is_odd, region_bits, region_points
 from dht.path import Asked, Path, State

@@ -6,9 +6,9 @@ incarnation is frozen and the pair told.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from caps.light import dataclass
 from dht.proofs import Kind, Proved
 
 

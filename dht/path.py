@@ -6,9 +6,9 @@ the path is at its end.
 """
 
 from bisect import insort
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from caps.light import dataclass
 from dht.contact import Contact
 from dht.proofs import Proved
 from dht.settings import Settings

@@ -4,8 +4,8 @@ Beside the journey. Plain values of one moment, and counters; nothing is decided
 """
 
 from collections import Counter
-from dataclasses import dataclass
 
+from caps.light import dataclass
 from dht.asking import Asker
 from dht.contact import Contact
 from dht.effects import Effect, Ended, Evidence, Published, Send, Superseded

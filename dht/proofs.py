@@ -4,11 +4,11 @@ Republishing brings the same bytes every hour and from many holders; here they c
 failed is remembered too: a stranger pays for the public-key work of a bad record once.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
 
 from caps.identity import Identity
+from caps.light import dataclass
 from dht.contact import NodeRecord, parse_node_record_untrusted
 from dht.errors import InvalidRecord
 from dht.provider import ProviderRecord, parse_provider_untrusted

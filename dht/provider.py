@@ -6,7 +6,6 @@ may say so of any address: what a provider serves proves itself, the record prov
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from caps import shape
 from caps.certificate import (
@@ -27,6 +26,7 @@ from caps.identity import (
     parse_identity_untrusted,
     verify,
 )
+from caps.light import dataclass
 from caps.map import Map
 from dht.errors import ExpiredRecord, InvalidRecord
 from dht.record import RECORD_BYTES_MAX

@@ -9,9 +9,10 @@ what nobody kept; the rest follows in turn, the one put longest ago first, each 
 all spread evenly over it. Never are more put than `publish_rate` a second.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from caps.identity import RootKey
+from caps.light import dataclass
 from dht.errors import NodeBusy
 from dht.pace import Pace
 from dht.proofs import Kind, Proved

@@ -10,7 +10,6 @@ machine's holds the operational certificate that names its host, no endpoint, an
 host's key: a host that changes its port publishes one record and not one a machine.
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from caps import shape
@@ -34,6 +33,7 @@ from caps.identity import (
     parse_identity_untrusted,
     verify,
 )
+from caps.light import dataclass
 from dht.errors import ExpiredRecord, InvalidRecord
 
 RECORD_BYTES_MAX = 1000

@@ -1,7 +1,6 @@
 """What a node keeps over a restart. Values."""
 
-from dataclasses import dataclass
-
+from caps.light import dataclass
 from dht.newest import Mark
 from dht.proofs import Kind
 from dht.shelf import Held

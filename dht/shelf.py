@@ -6,9 +6,9 @@ the shelf is full, what is farthest from the node's own id goes first: the netwo
 elsewhere.
 """
 
-from dataclasses import dataclass
 from heapq import nlargest
 
+from caps.light import dataclass
 from dht.newest import Mark, Newest, Verdict
 from dht.proofs import Kind, Proved
 from dht.settings import Settings

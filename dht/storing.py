@@ -5,8 +5,7 @@ sequence numbers went back (a restored backup): the next one is raised above it 
 published again. When the newer one is of a later incarnation, somebody else is the owner now.
 """
 
-from dataclasses import dataclass
-
+from caps.light import dataclass
 from dht.asking import Asker, ForStore, Question
 from dht.effects import Effect, Evidence, Published, Superseded
 from dht.errors import InvalidRecord

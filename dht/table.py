@@ -9,11 +9,11 @@ one bucket. Only contacts that proved themselves are added; the node sees to tha
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from kademlia.routing import KBucket, RoutingTable
 
 from caps.identity import Endpoint
+from caps.light import dataclass
 from dht.contact import Contact, is_loopback
 from dht.settings import ID_BITS, Settings
 

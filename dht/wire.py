@@ -12,7 +12,6 @@ clear; every QUIC packet has it set (RFC 9000, section 17): that is how one UDP 
 The sender is its id, or None when it serves nobody; `seen` is the endpoint the question came from.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
 
@@ -20,6 +19,7 @@ from caps import shape
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed
 from caps.identity import Endpoint
+from caps.light import dataclass
 from dht.contact import (
     NODE_RECORD_BYTES_MAX,
     Contact,

@@ -3,7 +3,6 @@
 An act waits until nothing of the machine is in flight, and the next batch waits for the act.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from avm.host.refer import BadReference, TooNarrow, collect, resolve, slots_in
 from avm.host.state import Flight, Host, Machine, Mode, Status
 from avm.machine import frames
 from caps.codec import encode_content
+from caps.light import dataclass
 
 NONE_BODY = encode_content(None)[0]
 

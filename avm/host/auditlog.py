@@ -7,12 +7,12 @@ The oldest entries make room: the first that is kept names the hash of the last 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from caps import shape
 from caps.codec import dumps_plain, loads_plain_untrusted
 from caps.errors import Malformed
+from caps.light import dataclass, field
 
 HASH_BYTES = 32
 ENTRY_BYTES_MAX = 16 * 1024

@@ -5,9 +5,9 @@ of two hosts that claim one address under one incarnation. One row of the store,
 go first.
 """
 
-from dataclasses import dataclass, field
-
 import cbor2
+
+from caps.light import dataclass, field
 
 ROW = ("meta", "cases")
 

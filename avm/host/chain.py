@@ -4,7 +4,6 @@ After the journey: what was written is read again, and held against itself. Noth
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import cbor2
@@ -12,6 +11,7 @@ import cbor2
 from avm.host import journal
 from avm.host.journal import DamagedEntry, Entry
 from avm.host.refer import slots_in
+from caps.light import dataclass, field
 
 # Number, entry and what was printed; no entry where it cannot be read, and then why.
 Row = tuple[int, bytes | None, str | None]

@@ -5,7 +5,6 @@ Beside the journey. Whoever has it made, an operator or a factory, it begins wit
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from avm.host import capability, journal, kinds
@@ -19,6 +18,7 @@ from avm.host.state import Flight, Host, Machine, Status
 from avm.machine import frames
 from caps.codec import encode_state
 from caps.identity import RootKey
+from caps.light import dataclass
 from caps.slots import Me
 
 ENTROPY_BYTES = 88

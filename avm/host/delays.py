@@ -4,10 +4,10 @@ Beside step 7 of the journey. Reads only: what is done about it is decided where
 """
 
 from collections import Counter
-from dataclasses import dataclass
 
 from avm.host.peers import Outgoing, Pair
 from avm.host.state import Channel, Host
+from caps.light import dataclass
 
 SHOWN = 12
 NO_NETWORK = "this host is in no network: `avm-host run --listen IP:PORT`"

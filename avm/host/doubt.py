@@ -4,7 +4,6 @@ Beside the journey. A machine whose turns come out otherwise is suspended in a c
 holding what comes; a span without a verdict is counted, and no more.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 from typing import Any
@@ -15,6 +14,7 @@ from avm.host.operate import act_on
 from avm.host.spans import LOOKS_MAX, Span
 from avm.host.state import Flight, Host, Machine, Mode, Status
 from avm.machine import frames
+from caps.light import dataclass
 
 NONDETERMINISTIC = "nondeterministic: "
 

@@ -1,11 +1,11 @@
 """What the core asks of the shell around it; the simulator's shell does the same."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from avm.host.batch import Batch
 from avm.host.passage import Fetch
 from caps.identity import Endpoint
+from caps.light import dataclass
 
 
 class ToWorker(NamedTuple):

@@ -5,7 +5,6 @@ batch on, and stands in the journal. What a machine seals from then on is of the
 sealed before carries its own, and works until that is revoked or its grace is over.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from avm.host import journal
@@ -19,6 +18,7 @@ from avm.host.parcel import ENDS_MAX
 from avm.host.revoking import revoke
 from avm.host.state import Flight, Host, Machine, Status
 from avm.machine import frames
+from caps.light import dataclass
 from caps.shape import U32_MAX
 
 GRACE_MS_MAX = 10 * 365 * 24 * 60 * 60 * 1000

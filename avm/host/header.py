@@ -6,7 +6,6 @@ line, and who has gone back in time, or says two things under one number, is not
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import blake2b
 
 from avm.host.batch import Said
@@ -15,6 +14,7 @@ from avm.machine.pack import NONE, array, byte_string, uint
 from caps import shape
 from caps.codec import loads_shape_untrusted
 from caps.errors import Malformed
+from caps.light import dataclass
 
 HEADER_BYTES_MAX = 256
 DIGEST_BYTES = 32

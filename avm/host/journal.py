@@ -6,10 +6,11 @@ content and the machine's own references, never sealed bytes, so that replay nee
 """
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any
 
 import cbor2
+
+from caps.light import dataclass
 
 (INIT, TURN, FAILED, REFUSED, VOID, SIGNAL, CODE, EDIT, GENERATION) = range(9)
 (SUSPEND, RESUME, HALT, COLLECT, SNAPSHOT, INCARNATION, RUNTIME, REVOKE) = range(9, 17)

@@ -4,10 +4,10 @@ Beside the journey. A root key has no end. A certified one ends with its certifi
 hosts take nothing from this one, and nothing of what it is owed or owes is lost.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from caps.hostproof import HostProof
+from caps.light import dataclass
 
 DAY_MS = 24 * 60 * 60 * 1000
 # So long before its end a certificate is to be renewed; of one with a short life in its last third.

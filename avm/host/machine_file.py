@@ -11,7 +11,6 @@ digest of all that is before it: a file that is cut short, or of which a byte is
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from struct import Struct
 
 from avm.host import history
@@ -23,6 +22,7 @@ from avm.host.soundness import machine_untrusted
 from avm.host.state import Group
 from caps.codec import dumps_plain
 from caps.errors import Malformed
+from caps.light import dataclass, field
 
 BEGIN = b"avm-host machine"
 VERSION = 1

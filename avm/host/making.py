@@ -10,7 +10,6 @@ nothing ends the power: of what was asked before and is not made yet, nothing is
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from avm.host.about import NOTHING, Unspeakable, metadata_of
@@ -36,6 +35,7 @@ from avm.machine import frames
 from avm.machine.turn import REFUSED
 from caps.codec import dumps_plain, encode_content, loads_plain_untrusted
 from caps.errors import Malformed
+from caps.light import dataclass
 from caps.slots import Foreign
 from caps.value import freeze
 

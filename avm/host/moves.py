@@ -5,13 +5,13 @@ not there yet, one that is coming (its history is written under its number as it
 that left live now.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import cbor2
 
 from avm.host.parcel import Parcel
 from caps.identity import Endpoint
+from caps.light import dataclass, field
 
 LEAVING, LANDING, REDIRECT, CARRIED = "leaving ", "landing ", "redirect ", "carried "
 KINDS = (LEAVING, LANDING, REDIRECT, CARRIED)

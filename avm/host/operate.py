@@ -6,7 +6,6 @@ commit, with its entry in the journal, or refused as a whole.
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from avm.host import journal
@@ -24,6 +23,7 @@ from avm.host.placing import forget
 from avm.host.refer import collect, intern, slots_in, to_reference
 from avm.host.state import Flight, Host, Machine, Mode, Status, Worker
 from avm.machine import frames
+from caps.light import dataclass, field
 
 REMOVE_ALL = 2**40
 

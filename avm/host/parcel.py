@@ -4,7 +4,7 @@ Beside the journey. Capabilities are in wire form: sealed, as they would leave t
 The journal, its snapshots, failed batches and code follow item by item.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any
 
 from avm.host.channel import verdict_untrusted
@@ -14,6 +14,7 @@ from caps import shape
 from caps.codec import dumps_plain, loads_shape_untrusted
 from caps.errors import Malformed
 from caps.identity import IDENTITY_BYTES_MAX
+from caps.light import dataclass, field
 
 # From version 2 on there may be what is revoked and what is counted; without these it is of version 1.
 _VERSION, _MORE = 1, 3

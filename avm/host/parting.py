@@ -5,7 +5,6 @@ sent goes with it, and where that waits here already it is as if it had come fro
 and numbers go on from where they are.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from avm.host import parcel
@@ -29,6 +28,7 @@ from avm.host.placing import forget
 from avm.host.recast import recast, sealing
 from avm.host.state import Channel, Client, Flight, Host, Machine, Status
 from avm.machine import frames
+from caps.light import dataclass
 
 READY_MS = 5_000
 # More than a row of a parcel has beside what it carries: a batch, a channel, a verdict, a word.

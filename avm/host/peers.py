@@ -5,9 +5,9 @@ the outbox.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
 
 from caps.identity import Identity
+from caps.light import dataclass, field
 
 Pair = tuple[bytes, bytes]
 

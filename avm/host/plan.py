@@ -3,7 +3,6 @@
 Step 5 of the journey, its second half. Asks open, timers are set, and batches go on their way.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from avm.host import commons
@@ -22,6 +21,7 @@ from avm.host.capability import to_bytes as cap_bytes
 from avm.host.outbox import make_ready, send, size_of
 from avm.host.refer import from_reference, wire_bytes
 from avm.host.state import Ask, Flight, Host, Machine, Timer
+from caps.light import dataclass, field
 
 
 class Unfit(Exception):

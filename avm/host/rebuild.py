@@ -4,7 +4,6 @@ The last step of a `reprocess`: the machine has not taken a turn since the state
 journal, or it is refused. The journal keeps the state whole beside the code.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from avm.host import journal
@@ -15,6 +14,7 @@ from avm.host.operate import act_on, done, refuse, tell_of, to_worker
 from avm.host.refer import collect, slots_in
 from avm.host.state import Flight, Host, Machine, Status
 from avm.machine import frames
+from caps.light import dataclass
 
 # The machine has gone on: what was to be put in place can catch up, and be tried again.
 WENT_ON = "it has taken turns meanwhile"

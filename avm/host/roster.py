@@ -6,7 +6,6 @@ hint: an endpoint to try, at which a host has to prove itself. All of it is one 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -14,6 +13,7 @@ import cbor2
 
 from avm.limits import Limits
 from caps.identity import Endpoint
+from caps.light import dataclass, field
 
 ENDPOINTS_MAX = 4
 HALF_LIFE_MS = 24 * 60 * 60 * 1000

@@ -6,7 +6,8 @@ process under other hash seeds; nothing waits for it. What follows from a differ
 
 import hashlib
 from collections import deque
-from dataclasses import dataclass, field
+
+from caps.light import dataclass, field
 
 FIRST_TURNS = 100
 GROWTH_BUSY, GROWTH_IDLE = 4, 2

@@ -5,7 +5,6 @@ as dirty there, and encoded once when the store takes the next group.
 """
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +21,7 @@ from avm.host.scheduler import Queue
 from avm.host.spans import Spans
 from avm.limits import Limits
 from caps.identity import Endpoint
+from caps.light import dataclass, field
 
 Key = tuple[str, *tuple[int | str | bytes, ...]]
 

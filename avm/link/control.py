@@ -3,8 +3,6 @@
 Each begins with a byte that says what it is; what follows is the owner's own or plain CBOR.
 """
 
-from dataclasses import dataclass
-
 from avm.link.limits import CONTROL_BYTES_MAX, NONCE_BYTES
 from caps import shape
 from caps.certificate import CERTIFICATE_BYTES_MAX, Certificate, parse_certificate_untrusted
@@ -18,6 +16,7 @@ from caps.identity import (
     Identity,
     parse_identity_untrusted,
 )
+from caps.light import dataclass
 
 VERSION = 1
 OWNERS = 0

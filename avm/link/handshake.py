@@ -10,7 +10,6 @@ other side checks, and accepts.
     DIALING --hello--> PROVING --accepted--> UP        LISTENING --proof--> UP
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from avm.link.control import VERSION, Accepted, Answer, Control, Hello, Proof, Speaks
@@ -19,6 +18,7 @@ from caps.certificate import Certificate, InvalidCertificate
 from caps.codec import dumps_plain
 from caps.hostproof import HostProof
 from caps.identity import Identity, RootKey, verify
+from caps.light import dataclass
 
 PROOF_DOMAIN = b"link"
 

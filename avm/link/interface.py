@@ -10,13 +10,13 @@ as much as the owner says it has consumed.
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from caps.certificate import Certificate
 from caps.hostproof import HostProof
 from caps.identity import Endpoint, Identity, Route
+from caps.light import dataclass
 
 # The address of a socket: an IP in text and a port.
 Address = tuple[str, int]

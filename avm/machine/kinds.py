@@ -6,12 +6,12 @@ inside others and in contexts. What is new is the machine's own making, in any n
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from avm.message import Message, Send
 from caps.frozen import ATOMS, Capability, order_of
 from caps.kinds import is_kinded
+from caps.light import dataclass, field
 from caps.map import Map, freeze
 from caps.record import Typed
 from caps.slots import NULL, Foreign, Narrowed, Own

@@ -6,7 +6,6 @@ message, and whether the state is still the same object. A message that fails, f
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from traceback import TracebackException
 from typing import Any
@@ -18,6 +17,7 @@ from caps.codec import encode_content, encode_state
 from caps.errors import CapsError, TooBig
 from caps.frozen import Settled
 from caps.kinds import KINDS, is_kinded, size_of
+from caps.light import dataclass
 from caps.slots import Common, Foreign, Narrowed, Own
 from caps.value import Capability, Failed, Value, freeze
 

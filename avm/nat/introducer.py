@@ -6,7 +6,6 @@ no third party has. Where nothing comes through, it relays, if it may.
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from avm.nat.effects import Effect, SendAside, Tell, Way
 from avm.nat.frames import Apart, Enlisted, Meeting, NoRelay, Relaying
@@ -15,6 +14,7 @@ from avm.nat.packets import Probe
 from avm.nat.relay import RelayingHost
 from avm.nat.seats import Seat
 from caps.identity import Endpoint
+from caps.light import dataclass
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ endpoint that the answer came from. When none is, it asks the introducer to rela
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeVar
 
@@ -29,6 +28,7 @@ from avm.nat.packets import Punch
 from avm.nat.seats import Help, Seat, can_be_sent_to
 from avm.nat.tunnels import Tunnels
 from caps.identity import Endpoint, Route
+from caps.light import dataclass, field
 
 T = TypeVar("T")
 # Gives a way through a relay: at this endpoint, under this token.

@@ -7,11 +7,11 @@ The first byte is below 0x40: QUIC's have that bit set, and the network's begin 
     relayed   0x20, token (16 bytes), a packet of QUIC's
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from avm.nat.limits import NONCE_BYTES, PACKET_BYTES_MAX
 from caps.errors import Malformed
+from caps.light import dataclass
 
 FIRST_MAX = 0x3F
 RELAYED = b"\x20"

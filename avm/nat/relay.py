@@ -7,13 +7,13 @@ may change. A relay sees packets of QUIC's, encrypted between the two ends, and 
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from avm.nat.bucket import Bucket
 from avm.nat.effects import Effect, Send
 from avm.nat.limits import NONCE_BYTES, SESSIONS_A_HOST, TUNNEL_IDLE_S, NatLimits
 from avm.nat.packets import Relayed
 from caps.identity import Endpoint
+from caps.light import dataclass
 
 # What may go at once, in seconds of the rate.
 BURST_S = 1.0

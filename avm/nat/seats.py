@@ -1,12 +1,12 @@
 """Links as the ways round routers see them. Values."""
 
-from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from avm.nat.bucket import Bucket
 from avm.nat.effects import Way
 from avm.nat.limits import ASKED_BURST, ASKED_RATE_S, MEET_BURST, MEET_RATE_S
 from caps.identity import Endpoint, Route
+from caps.light import dataclass, field
 
 # Where no router of the world's network is asked to carry anything to: RFC 1918, 3927, 4193, 6598.
 _LOCAL_4 = (

@@ -9,7 +9,6 @@ something to others is named as well, last.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from avm.nat.bucket import Bucket
 from avm.nat.effects import Announce, Effect, Tell, Through, Way
@@ -26,6 +25,7 @@ from avm.nat.limits import (
 )
 from avm.nat.seats import Help, Seat, is_local
 from caps.identity import Endpoint, Route
+from caps.light import dataclass
 from dht.contact import subnet_of
 
 

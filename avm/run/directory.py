@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from stat import S_IMODE
@@ -20,6 +19,7 @@ from avm.run.errors import DirectoryInUse, DirectoryRefused, KeysRefused
 from avm.store.files import ON_DISK, Files, make_own_directory, put
 from avm.store.rights import refusal
 from caps.hostkeys import OPEN_BYTES
+from caps.light import dataclass
 
 # The kernel's bound on the path of a Unix socket, its final zero included (macOS has 104).
 SOCKET_PATH_BYTES_MAX = 103

@@ -6,10 +6,10 @@ Step 6 of the journey. A row put a thousand times in a group is written once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from avm.store.interface import ALL, Columns, Key, Transaction
 from avm.store.schema import entry_crc, row_crc, row_of, snapshot_crc
+from caps.light import dataclass
 
 Row = tuple[int | str | bytes | None, ...]
 

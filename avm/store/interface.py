@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
+
+from caps.light import dataclass, field
 
 Column = int | str | bytes
 Columns = tuple[Column, ...]

@@ -8,12 +8,12 @@ BLAKE2b. It guards against rot and not against malice; the journal's hash chain 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 from zlib import crc32
 
 from avm.store.interface import ALL, Column, Columns
+from caps.light import dataclass, field
 
 APPLICATION_ID: Final = 0x61766D68
 """`avmh`, in the header of the file."""

@@ -45,6 +45,57 @@ class One:
     a: object
 
 
+@light.dataclass(frozen=True, slots=True)
+class Empty:
+    """Nothing but itself."""
+
+
+@light.dataclass(slots=True)
+class Open:
+    a: int
+    b: list[int] = light.field(default_factory=list)
+    c: str = "else"
+
+
+@dataclasses.dataclass(slots=True)
+class PlainOpen:
+    a: int
+    b: list[int] = dataclasses.field(default_factory=list)
+    c: str = "else"
+
+
+@light.dataclass(frozen=True, slots=True)
+class Made:
+    b: list[int] = light.field(default_factory=list)
+
+
+def test_one_that_can_be_changed_is_what_a_dataclass_is() -> None:
+    one, plain = Open(1, c="c"), PlainOpen(1, c="c")
+    assert repr(one) == repr(plain).replace("PlainOpen", "Open")
+    one.b.append(2)
+    assert one.b == [2] and Open(1).b == [] == Made().b and Open(1, [3]).b == [3]
+    one.a = 5
+    assert one == Open(5, [2], "c") != Open(5) and not hasattr(one, "__dict__")
+    for unhashable in (one, plain):
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(unhashable)
+    with pytest.raises(AttributeError):
+        one.d = 1  # type: ignore[attr-defined]
+    said = [
+        [(f.name, f.type, f.default, f.default_factory) for f in dataclasses.fields(cls)]
+        for cls in (Open, PlainOpen)
+    ]
+    assert said[0] == said[1]
+    params: list[Any] = [Open, PlainOpen]
+    assert len({str(cls.__dataclass_params__) for cls in params}) == 1
+    assert dataclasses.replace(one, a=6) == Open(6, [2], "c")
+    assert copy.deepcopy(one) == pickle.loads(pickle.dumps(one)) == one
+    assert get_type_hints(Open.__init__) == get_type_hints(PlainOpen.__init__)
+    match one:
+        case Open(a, b, c):
+            assert (a, b, c) == (5, [2], "c")
+
+
 @pytest.mark.parametrize("args", [(1,), (1, None), (1, float("nan")), (2, (1, "two"))])
 def test_it_equals_and_hashes_and_shows_as_a_dataclass_does(args: tuple[Any, ...]) -> None:
     one, plain = Light(*args), Plain(*args)
@@ -54,6 +105,7 @@ def test_it_equals_and_hashes_and_shows_as_a_dataclass_does(args: tuple[Any, ...
     assert repr(one) == repr(plain).replace("Plain", "Light")
     assert (one.a, one.b) == (plain.a, plain.b)
     assert hash(One(args)) == hash((args,)) and repr(One(1)) == "One(a=1)"
+    assert hash(Empty()) == hash(()) and Empty() == Empty() != One(1) and repr(Empty()) == "Empty()"
 
 
 def test_it_is_made_by_position_and_by_name_and_runs_what_comes_after() -> None:
