@@ -101,6 +101,20 @@ def test_a_change_that_changes_nothing_is_a_warning() -> None:
     assert all("is not used" in one.text for one in found)
 
 
+def test_a_reply_that_is_narrowed_is_an_error_at_its_line() -> None:
+    def of(*lines: str) -> list[tuple[int, bool]]:
+        text = "\n".join(("def step(message, state):", *(f"    {line}" for line in lines)))
+        return [(one.line, one.error) for one in findings(text) if "narrowed" in one.text]
+
+    assert of("x = 1", "return [Send(state, narrow(message.reply, until=9))], state") == [(3, True)]
+    assert of("back = message.reply", "return [Send(state, avm.narrow(back, uses=1))]") == [
+        (3, True)
+    ]
+    assert of("if (back := message.reply):", "    kept = narrow(back, until=9)") == [(3, True)]
+    assert of("back = message.reply", "back = state", "x = narrow(back, uses=1)") == []
+    assert of("back = message.content", "return [Send(message.reply, narrow(back, until=9))]") == []
+
+
 def test_a_whole_context_held_against_a_mere_name_is_a_warning() -> None:
     found = findings(
         HEAD
