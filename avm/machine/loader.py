@@ -21,6 +21,7 @@ from avm.machine.bundle import (
     Purpose,
     Source,
 )
+from avm.machine.raised import RAISED, is_interrupt
 from avm.message import Event, Message
 
 PRINTED_BYTES_MAX = 64 * 1024
@@ -139,7 +140,9 @@ class _Modules:
             self._find(name)
         except BundleRefused:
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 the machine's own code
+        except RAISED as error:  # the machine's own code
+            if is_interrupt(error):
+                raise
             place = self._place(error.__traceback__) or self.path(name)
             why = _said(error)
             raise BundleRefused(" ".join(f"{place}: {why}".split())) from None

@@ -188,6 +188,7 @@ def test_a_name_that_is_not_there_is_not_found_elsewhere() -> None:
         ("import random\ndef step(m, s): ...", "m.py:1: `import random` is not allowed in a step"),
         ("def f():\n    return 1 / 0\nf()", "m.py:2: ZeroDivisionError: division by zero"),
         ("raise SystemExit", "m.py:1: SystemExit"),
+        ("raise KeyboardInterrupt", "m.py:1: KeyboardInterrupt"),
         ("def f(): f()\nf()", "m.py:1: RecursionError: maximum recursion depth"),
         ("def step(:", "m.py:1: does not parse"),
         ("import far\n", "far.py:2: ValueError: no good"),

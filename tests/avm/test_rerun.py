@@ -76,6 +76,23 @@ def test_w01_a_journal_gives_the_same_bytes_in_a_process_with_another_hash_seed(
     assert any(kept for kept in reader.snapshots(machine))
 
 
+def test_w01_what_ends_a_program_is_an_exception_and_agrees_where_it_ended_the_worker() -> None:
+    world = SimHost()
+    made = make(world, text=COUNTER.replace("ValueError(", "KeyboardInterrupt("))
+    client = world.client()
+    tell(client, world, client.hold(made.names["add"]), 1, 13)
+    reader = Reader(world.store)
+    entries = reader.store.entries(reader.machine("counter").id, 1)
+    entry = next(journal.decode(n, body) for n, body, _printed in entries)
+    assert (entry.form, entry["reason"], entry["index"]) == (journal.FAILED, "exception", 1)
+    assert "counter.py" in entry["detail"] and "KeyboardInterrupt: thirteen" in entry["detail"]
+    found = replay(reader, reader.machine("counter"), in_process())
+    assert isinstance(found, Agreed) and found.trusted == 0
+    of_before = rechained(world, entry.n, reason="died", detail="every worker that tried it died")
+    found = replay(of_before, of_before.machine("counter"), in_process())
+    assert isinstance(found, Agreed) and found.trusted == 1
+
+
 def test_w01_a_step_that_looks_at_the_order_of_a_set_is_found_out() -> None:
     world = SimHost()
     created = make(world, text=BY_HASH)
