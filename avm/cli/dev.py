@@ -24,6 +24,7 @@ from avm.errors import AvmError
 from avm.host import journal
 from avm.machine.bundle import BundleRefused
 from avm.machine.source import NotParsed, parse
+from avm.near import did_you_mean
 from avm.past.reading import NoSuchMachine, Reader
 from avm.run.child import HostProcess
 from avm.run.directory import Directory
@@ -206,7 +207,8 @@ class Session:
 
     def _call(self, name: str, said: str) -> None:
         if name not in self._names:
-            _say(f"there is no {name}; it has: {', '.join(self._names) or 'nothing'}")
+            mark = did_you_mean(name, self._names)
+            _say(f"there is no {name}{mark} it has: {', '.join(self._names) or 'nothing'}")
             return
         holder = Holder(self._directory)
         wire = holder.resolve(f"{self._name}.{name}")

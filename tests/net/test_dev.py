@@ -115,6 +115,7 @@ def test_calls_are_answered_and_survive_a_crash(dev: Dev, folder: Path) -> None:
     assert dev.ask("add -2") == "3"
     assert dev.ask("add five") == "refused"
     assert "not JSON" in dev.ask('add {"a"')
+    assert dev.ask("ad 1") == "there is no ad; did you mean add? it has: add, read"
     assert dev.ask("sub 1") == "there is no sub; it has: add, read"
     assert dev.ask(":what") == "there is no :what; :help shows what there is"
     before = host_pid(folder)
