@@ -9,6 +9,8 @@ from avm.cli.main import main
 from avm.run import probe
 from avm.run.entrance import entrance
 from avm.run.findings import findings
+from avm.testing import World
+from avm.testing.ground import NotCreated
 
 HEAD = """\
 from dataclasses import replace
@@ -182,3 +184,20 @@ def test_a_slow_step_is_probed_only_so_long(
     code, out = checked(tmp_path, capsys, body)
     assert code == 0
     assert "warning: slow: only " in out
+
+
+@pytest.mark.parametrize("name", ["", "a\tb", "end\n", "blank ", "now~"])
+def test_what_init_names_so_that_nobody_can_say_it_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    text = f"def init(message, me):\n    return message.answer({{{name!r}: me('x')}}), 1\n"
+    file = tmp_path / "machine.py"
+    file.write_text(text + "\ndef step(message, state):\n    return message.answer(1), state\n")
+    assert main(["check", str(file)]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"{file}:1: init answers a capability as ") and said.count("\n") == 1
+    with pytest.raises(NotCreated, match=r"is no MACHINE\.name: a name is not empty"):
+        World().machine(file)
+    file.write_text(file.read_text().replace(f"{name!r}: me", "'a.b c': me"))
+    assert main(["check", str(file)]) == 0
+    World().machine(file).cap("a.b c")
