@@ -16,6 +16,7 @@ from avm.cli.output import counted
 from avm.cli.show import host_of, keys_of
 from avm.cli.times import utc
 from avm.host.capability import Cap, Named
+from avm.near import did_you_mean
 from avm.past.authority import Authority
 from avm.past.reading import NoSuchMachine, Reader
 from avm.run.directory import Directory
@@ -91,7 +92,8 @@ def cap_of(found: Authority, directory: Directory, word: str) -> Cap | None:
     names = found.reader.names(machine)
     if match[2] not in names:
         known = ", ".join(f"{machine.name}.{name}" for name in sorted(names)) or "none"
-        raise CliError(f"{machine.name} has no name {match[2]}: {known}")
+        mark = did_you_mean(match[2], names, ":")
+        raise CliError(f"{machine.name} has no name {match[2]}{mark} {known}")
     return names[match[2]]
 
 

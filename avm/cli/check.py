@@ -8,7 +8,7 @@ from avm.cli.arguments import add_json
 from avm.cli.errors import REFUSED, Usage
 from avm.cli.output import print_json, say
 from avm.limits import Limits
-from avm.machine.bundle import Bundle, BundleRefused
+from avm.machine.bundle import Bundle, BundleRefused, absent
 from avm.run.entrance import entrance
 from avm.run.errors import none_at
 from avm.run.files import bundle_of
@@ -50,6 +50,7 @@ def check(file: str) -> list[Found]:
         return [_refused(file, str(error))]
     beside = file[: len(file) - len(Path(file).name)]
     written = [Found(source.path, one) for source in bundle.files for one in findings(source.text)]
+    written += [Found(path, Finding(line, True, why)) for path, line, why in absent(bundle)]
     main = next(source for source in bundle.files if source.name == bundle.entry)
     called = [Found(main.path, one) for one in entrance(main.text)]
     # What cannot be called would only break each message, and say less about it.

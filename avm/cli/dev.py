@@ -15,6 +15,7 @@ from time import monotonic
 
 from avm.cli.call import Call
 from avm.cli.errors import REFUSED, CliError, Lost, NoHost, Usage
+from avm.cli.given import add_given, check_given, create, environment, options_given
 from avm.cli.link import ask
 from avm.cli.main import main
 from avm.cli.output import one_line, safe
@@ -23,6 +24,7 @@ from avm.errors import AvmError
 from avm.host import journal
 from avm.machine.bundle import BundleRefused
 from avm.machine.source import NotParsed, parse
+from avm.near import did_you_mean
 from avm.past.reading import NoSuchMachine, Reader
 from avm.run.child import HostProcess
 from avm.run.directory import Directory
@@ -52,6 +54,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The arguments."""
     help_text = "the machine's file (default: the only one here with a `step`)"
     parser.add_argument("file", metavar="FILE", nargs="?", help=help_text)
+    add_given(parser)
 
 
 def run(args: argparse.Namespace, directory: Directory) -> int:
@@ -62,6 +65,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     name = file.name.removesuffix(".py")
     if not NAME.fullmatch(name):
         raise Usage(f"{file}: a machine's name is small letters, digits and -: rename the file")
+    check_given(args)
     if sys.stdin is None:
         raise Usage("`dev` takes what is typed from standard input, and that is closed")
     if args.dir is None:
@@ -70,7 +74,7 @@ def run(args: argparse.Namespace, directory: Directory) -> int:
     # The keys of a host do not belong into a repository.
     (directory.path / ".gitignore").write_text("*\n", encoding="ascii")
     before = {number: signal.signal(number, _end) for number in ENDINGS}
-    session = Session(directory, file, name)
+    session = Session(directory, file, name, args)
     try:
         is_refused = session.run()
     finally:
@@ -105,7 +109,11 @@ def _has_step(path: Path) -> bool:
 class Session:
     """A host, a machine and somebody at the prompt."""
 
-    def __init__(self, directory: Directory, file: Path, name: str) -> None:
+    def __init__(
+        self, directory: Directory, file: Path, name: str, args: argparse.Namespace
+    ) -> None:
+        """`args` has what `init` is given, each time that the machine is created."""
+        self._args = args
         self._directory = directory
         self._file = file
         self._name = name
@@ -199,7 +207,8 @@ class Session:
 
     def _call(self, name: str, said: str) -> None:
         if name not in self._names:
-            _say(f"there is no {name}; it has: {', '.join(self._names) or 'nothing'}")
+            mark = did_you_mean(name, self._names)
+            _say(f"there is no {name}{mark} it has: {', '.join(self._names) or 'nothing'}")
             return
         holder = Holder(self._directory)
         wire = holder.resolve(f"{self._name}.{name}")
@@ -238,16 +247,16 @@ class Session:
             running = self._code_now()
             if running == bundle.hash:
                 if not self._names:
-                    said = f"{self._name} goes on where it was"
+                    said = f"{self._name} goes on where it was" + self._not_given()
             elif running is None:
-                params = {"name": self._name, "content": b"\xf6", "caps": []}
-                ask(self._directory, "create", {**params, "bundle": bundle.encode()})
+                self._create(bundle.encode())
                 said = f"{self._name} is created"
             else:
                 params = {"machine": self._name, "bundle": bundle.encode()}
                 done = ask(self._directory, "upgrade", params)
                 said = f"{self._name} runs the new code from turn {done['turn']} on"
-        except (BundleRefused, CliError) as error:
+                said += "" if self._names else self._not_given()
+        except (BundleRefused, CliError, CapsError) as error:
             said, self._is_refused = one_line(str(error)), True
             if self._names:
                 said += "; the old code goes on"
@@ -256,6 +265,20 @@ class Session:
         if not self._names:
             self._show_names()
         self._show_news()
+
+    def _create(self, bundle: bytes) -> None:
+        holder = Holder(self._directory)
+        content, caps = holder.encode(environment(self._args, holder.handle))
+        params = {"name": self._name, "bundle": bundle, "content": content, "caps": caps}
+        create(self._directory, params, self._args)
+
+    def _not_given(self) -> str:
+        """What to do about options that come too late."""
+        options = options_given(self._args)
+        if not options:
+            return ""
+        again = f"`avm-host halt {self._name}`, `avm-host rm {self._name}` and `dev` again"
+        return f"; {options} had no effect, as it was created before: {again}"
 
     def _code_now(self) -> bytes | None:
         with Reader.open(self._directory) as reader:

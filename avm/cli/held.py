@@ -5,6 +5,7 @@ from avm.cli.values import NAMED, Encoded, Holder
 from avm.host.capability import Cap, Local, to_wire
 from avm.host.keys import Keyring
 from avm.host.state import Machine
+from avm.near import did_you_mean
 from avm.past.reading import Reader
 from avm.run.directory import Directory
 from caps.capability import SealedCapability, parse_wire_untrusted
@@ -30,7 +31,8 @@ class StoreHolder(Holder):
         names = self._reader.names(machine)
         if match[2] not in names:
             known = ", ".join(sorted(names)) or "none"
-            raise CliError(f"{machine.name} has no name {match[2]}; it has: {known}")
+            mark = did_you_mean(match[2], names)
+            raise CliError(f"{machine.name} has no name {match[2]}{mark} it has: {known}")
         return to_wire(names[match[2]], self._keys.to_seal)
 
     def target(self, text: str) -> tuple[Machine, Local]:

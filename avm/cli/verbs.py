@@ -26,7 +26,7 @@ GROUPS = (BEGIN, HOST, MACHINES, MESSAGES, JOURNAL, NETWORK)
 
 VERBS = (
     Verb("new", "avm.cli.new", "make a folder with a machine, a test and a README", BEGIN, ("new counter",)),
-    Verb("dev", "avm.cli.dev", "run a machine here with a prompt, reloading on save", BEGIN, ("dev counter.py",)),
+    Verb("dev", "avm.cli.dev", "run a machine here with a prompt, reloading on save", BEGIN, ("dev counter.py", "dev shop.py --params '{\"open\": true}' --grant bank=bank.deposit")),
     Verb("check", "avm.cli.check", "check a file before it becomes a machine", BEGIN, ("check counter.py",)),
     Verb("kit", "avm.cli.kit", "play the scenes of the capability patterns, also with your own machine", BEGIN, ("kit", "kit membrane sealer --on process,faults", "kit caretaker --machine mine.py --on process")),
     Verb("run", "avm.cli.run", "run the host in the foreground", HOST, ("run", "run --set limits.turn_s=1", "run --listen 127.0.0.1:4433", "run --record recording")),

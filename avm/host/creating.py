@@ -4,7 +4,8 @@ Beside the journey. Whoever has it made, an operator or a factory, it begins wit
 `init`; before that there is nothing of it but what memory holds.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from avm.host import capability, journal, kinds
@@ -23,6 +24,9 @@ from caps.slots import Me
 
 ENTROPY_BYTES = 88
 ME = encode_state(Me())[0]
+# Nothing at all, control characters and line ends, a blank or the mark of common capabilities at the end.
+UNSAYABLE = re.compile(r"|.*[\x00-\x1f\x7f-\x9f\u2028\u2029].*|.*[\s~]", re.DOTALL)
+NAME_CHARS_SHOWN = 40
 
 
 class Unborn(Exception):
@@ -97,6 +101,19 @@ def birth_of(host: Host, flight: Flight) -> Birth:
     return Birth(plan, names, has_signal)
 
 
+def why_unsayable(names: Iterable[str]) -> str:
+    """Why one of these names, which `init` answers, cannot be said as MACHINE.name; empty for none.
+
+    An operator's question: a factory's asker has what was answered at hand, and a machine that is there
+    keeps its names.
+    """
+    wrong = next((name for name in names if UNSAYABLE.fullmatch(name)), None)
+    if wrong is None:
+        return ""
+    why = "a name is not empty, has no control characters, and ends with neither a blank nor ~"
+    return f"init answers a capability as {wrong[:NAME_CHARS_SHOWN]!r}, which is no MACHINE.name: {why}"
+
+
 def begin_life(host: Host, flight: Flight, sender: bytes, birth: Birth) -> None:
     """Writes a machine's first entry, and carries out what its first turn sends."""
     machine, answer, plan = flight.machine, flight.answer, birth.plan
@@ -127,4 +144,5 @@ __all__ = [
     "birth_of",
     "conceive",
     "first_turn",
+    "why_unsayable",
 ]

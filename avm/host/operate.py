@@ -14,7 +14,7 @@ from avm.host.acts import Act, Needs, Signal, holds_references, keep_snapshot
 from avm.host.arrivals import close_channels
 from avm.host.audited import granted, named, note
 from avm.host.capability import Cap, Reply
-from avm.host.creating import Unborn, begin_life, birth_of, conceive, first_turn
+from avm.host.creating import Unborn, begin_life, birth_of, conceive, first_turn, why_unsayable
 from avm.host.effects import Done, Publish, ToWorker
 from avm.host.entry import append
 from avm.host.fold import suspend
@@ -103,6 +103,8 @@ class Create:
             own = birth.plan.batches.pop(host.address, [])
             if any(type(said.to) is not Reply for said in own):
                 raise Unborn("the host's own capabilities are not for a first turn")
+            if why := why_unsayable(birth.names):
+                raise Unborn(why)
         except Unborn as error:
             self.refuse(host, machine, f"failed to be created: {error}")
             return False

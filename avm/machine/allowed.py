@@ -26,6 +26,7 @@ PRINTING = "print() shows in the machine's log"
 STATE = "keep it in the state"
 FACE = "import it from avm itself"
 NOTHING = "it has no place in a pure step"
+UNKNOWN = "only files beside the machine's and pure parts of the standard library may be imported"
 
 REMEDIES = {
     CLOCK: "time calendar zoneinfo timeit sched",
@@ -67,7 +68,17 @@ def remedy(module: str) -> str:
             return what
     if top in sys.stdlib_module_names:
         return NOTHING
-    return "only files beside the machine's and pure parts of the standard library may be imported"
+    return UNKNOWN
+
+
+def absence(statement: str, module: str, *, is_within: bool) -> str:
+    """The sentence for an import of a file that there is not; `is_within` a package that there is."""
+    why = f"`{statement}`: there is no {module.replace('.', '/')}.py beside the machine's file"
+    if is_within:
+        return why
+    if remedy(module) != UNKNOWN:
+        return refusal(statement, module)
+    return f"{why}; besides, only pure parts of the standard library may be imported"
 
 
 def refusal(statement: str, module: str) -> str:

@@ -7,13 +7,13 @@ machine is run.
 
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import avm
 from avm.errors import AvmError
-from avm.machine.allowed import OURS, PATTERNS, hidden, permitted, refusal, within_patterns
+from avm.machine.allowed import OURS, PATTERNS, absence, hidden, permitted, refusal, within_patterns
 from avm.machine.library import source_of
 from avm.machine.source import Import, NotParsed, Parsed, parse
 from caps.codec import dumps_plain, loads_plain_untrusted
@@ -54,6 +54,11 @@ class Source(NamedTuple):
         """Where it stands in the machine's directory."""
         stem = self.name.replace(".", "/")
         return f"{stem}/__init__.py" if self.package else f"{stem}.py"
+
+    @property
+    def within(self) -> str:
+        """The package that its relative imports begin at."""
+        return self.name if self.package else self.name.rpartition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,19 @@ def collect(path: str, read: Read, purpose: Purpose = MACHINE) -> Bundle:
     return Bundle(entry, f"{sys.version_info[0]}.{sys.version_info[1]}", tuple(files))
 
 
+def absent(bundle: Bundle) -> Iterator[tuple[str, int, str]]:
+    """Imports inside functions of files that there are not: path, line, and why each will fail."""
+    parts = [source.name.split(".") for source in bundle.files]
+    there = {".".join(one[:count]) for one in parts for count in range(1, len(one) + 1)}
+    for source in bundle.files:
+        for wanted in parse(source.text, source.within).imports:
+            top = wanted.module.partition(".")[0]
+            is_own = wanted.later and not wanted.outside and not hidden(top)
+            if is_own and wanted.module not in there:
+                why = absence(wanted.statement, wanted.module, is_within=top in there)
+                yield source.path, wanted.line, why
+
+
 class _Collector:
     """Follows imports from file to file."""
 
@@ -178,9 +196,8 @@ class _Collector:
             raise self._refused(source, line, "is not UTF-8 text") from None
 
     def _parse(self, source: Source) -> Parsed:
-        package = source.name if source.package else source.name.rpartition(".")[0]
         try:
-            return parse(source.text, package)
+            return parse(source.text, source.within)
         except NotParsed as error:
             raise self._refused(source, error.line, error.why) from None
 
@@ -215,7 +232,9 @@ class _Collector:
             return []
         own = self._own(wanted)
         if not own and not wanted.later:
-            raise self._refused(source, wanted.line, refusal(wanted.statement, wanted.module))
+            is_within = self.locate(top) is not None
+            why = absence(wanted.statement, wanted.module, is_within=is_within)
+            raise self._refused(source, wanted.line, why)
         return own
 
     def _own(self, wanted: Import) -> list[Source]:

@@ -13,6 +13,7 @@ from avm.machine import frames, pack
 from avm.machine.kinds import report
 from avm.machine.live import CannotLoad, Code, Fresh, Live, NoCode
 from avm.machine.misfit import generic_records, refuse_no_state
+from avm.machine.raised import RAISED, is_interrupt
 from avm.machine.turn import REJECTED, References, Taken, frozen_state, take_turn
 from avm.message import Event, Message
 from caps.codec import decode_content_untrusted, decode_state, encode_state
@@ -257,7 +258,9 @@ class Inside:
             has_signal = code.signal is not None
         except (CannotLoad, CapsError) as error:
             return frames.pack([frames.MIGRATE, machine, token, b"", inner, _line(error), False])
-        except (Exception, SystemExit) as error:  # noqa: BLE001 its migrate runs here
+        except RAISED as error:  # its migrate runs here
+            if is_interrupt(error):
+                raise
             why = f"migrate raised {type(error).__name__}: {error}"
             return frames.pack([frames.MIGRATE, machine, token, b"", inner, _line(why), False])
         answer = frames.unpack(frame)

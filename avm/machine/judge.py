@@ -21,6 +21,7 @@ from avm.machine.inside import Inside
 from avm.machine.live import Code
 from avm.machine.loader import Expectation, load_expectation
 from avm.machine.prepared import load_bytes, start
+from avm.machine.raised import RAISED
 from avm.machine.turn import trace
 from avm.machine.worker import Tell
 from caps.errors import Malformed
@@ -77,7 +78,7 @@ class Judge:
             held = expect(state, turn) if self._takes_turn else expect(state)
         except AssertionError as error:
             return FAILS, _line(error, self._limits)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 the operator's own code runs here
+        except RAISED as error:  # the operator's own code runs here
             return UNSOUND, _line(error, self._limits)
         if held is None or held is True:
             return HOLDS, ""

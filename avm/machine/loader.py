@@ -5,6 +5,7 @@ own, never in `sys.modules`; imports are guarded when they run, those inside fun
 """
 
 import builtins
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from traceback import format_exception_only
@@ -21,9 +22,11 @@ from avm.machine.bundle import (
     Purpose,
     Source,
 )
+from avm.machine.raised import RAISED, is_interrupt
 from avm.message import Event, Message
 
 PRINTED_BYTES_MAX = 64 * 1024
+NO_NAME = re.compile(r"cannot import name '(?P<name>\w+)' from '(?P<package>[\w.]+)'")
 
 
 # Without any of these in its source a step makes nothing of a kind, and is not looked after for it.
@@ -139,10 +142,21 @@ class _Modules:
             self._find(name)
         except BundleRefused:
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 the machine's own code
+        except RAISED as error:  # the machine's own code
+            if is_interrupt(error):
+                raise
             place = self._place(error.__traceback__) or self.path(name)
-            why = _said(error)
+            why = _said(error).rstrip() + self._absent(error)
             raise BundleRefused(" ".join(f"{place}: {why}".split())) from None
+
+    def _absent(self, error: BaseException) -> str:
+        """That a name is no file either, where a package of the machine's own has none of it."""
+        found = NO_NAME.fullmatch(str(error)) if type(error) is ImportError else None
+        source = self._sources.get(found["package"]) if found else None
+        if found is None or source is None or not source.package:
+            return ""
+        file = f"{source.name}.{found['name']}".replace(".", "/") + ".py"
+        return f", and there is no {file} beside the machine's file"
 
     def _place(self, trace: TracebackType | None) -> str:
         """The last line of the bundle's own in a traceback."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from avm.limits import Limits
 from avm.machine.kinds import Watch, follow
+from avm.machine.raised import RAISED, is_interrupt
 from avm.message import Cancel, Message, Refused, Send
 from caps.codec import encode_content, encode_state
 from caps.errors import CapsError, TooBig
@@ -148,7 +149,9 @@ def take_turn(
         return Taken(BARRED, [], state, False, len(taken.sends))
     except (RecursionError, MemoryError) as limit:
         return Taken(EXHAUSTED, [], state, False, len(taken.sends), type(limit).__name__)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 the step's own code runs here
+    except RAISED as error:  # the step's own code runs here
+        if is_interrupt(error):
+            raise
         why = _named(error)
         detail = trace(error, limits.traceback_bytes)
         return Taken(

@@ -18,6 +18,7 @@ from avm.host.capability import Cap
 from avm.host.chain import Fault, Link, Row, walk
 from avm.host.moves import Leaving, Moves
 from avm.host.state import Ask, Channel, Machine, Timer
+from avm.near import did_you_mean
 from avm.past.labels import Labels
 from avm.run.directory import Directory
 from avm.store.errors import StoreDamaged
@@ -109,7 +110,8 @@ class Reader:
         start = [machine for machine in found if machine.address.hex().startswith(named)]
         if not named or not start:
             gone = self.gone(named)
-            said = f"there is no machine {named or moves.NAMELESS}: `ls` shows those there are"
+            mark = did_you_mean(named, (machine.name for machine in found), ":")
+            said = f"there is no machine {named or moves.NAMELESS}{mark} `ls` shows those there are"
             raise NoSuchMachine(gone or said)
         if len(start) > 1:
             names = ", ".join(machine.name for machine in start[:5])

@@ -40,7 +40,7 @@ def findings(text: str) -> list[Finding]:
     tree = ast.parse(text)
     top = top_names(tree)
     found = {*_shadowed(tree, top), *_captures(tree, top), *_together(tree), *_globals(tree)}
-    found |= {*_imports(tree), *_unused(tree)}
+    found |= {*_imports(tree), *_unused(tree), *_narrowed(tree)}
     return sorted(found)
 
 
@@ -218,6 +218,44 @@ def _unused(tree: ast.Module) -> Iterator[Finding]:
             case _:
                 continue
         yield Finding(node.lineno, False, why)
+
+
+def _narrowed(tree: ast.Module) -> Iterator[Finding]:
+    """A message's reply that is narrowed: only its host can tell, where it is sent, with no line."""
+    for function in _functions(tree):
+        stored = [name for name, _line in _locals(function)]
+        once = {name for name in stored if stored.count(name) == 1}
+        replies = {name for node in ast.walk(function) for name in _replies(node)} & once
+        for node in ast.walk(function):
+            match node:
+                case ast.Call(
+                    func=ast.Name("narrow") | ast.Attribute(ast.Name("avm"), "narrow"),
+                    args=[first, *_],
+                ) if _is_reply(first) or (isinstance(first, ast.Name) and first.id in replies):
+                    yield Finding(node.lineno, True, NARROWED)
+
+
+NARROWED = (
+    "a reply capability cannot be narrowed, and the batch that sends it fails: it is good for one "
+    "answer until its deadline as it is"
+)
+
+
+def _replies(node: ast.AST) -> Iterator[str]:
+    match node:
+        case (
+            ast.Assign(targets=[ast.Name(id=name)], value=value)
+            | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+            | ast.NamedExpr(target=ast.Name(id=name), value=value)
+        ) if _is_reply(value):
+            yield name
+
+
+def _is_reply(node: ast.expr) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name("message"), attr="reply"):
+            return True
+    return False
 
 
 def _imports(tree: ast.Module) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from avm.host.moves import NAMELESS, gone_by
 from avm.host.passage import NAME
 from avm.host.rebuild import rebuild
 from avm.host.state import Machine, Mode
+from avm.near import did_you_mean
 from avm.run.parts import BadFrame, bytes_in, number_in, text_in, texts_in
 from avm.store.interface import Store
 from caps.codec import encode_state
@@ -199,7 +200,8 @@ class Operator:
         there = ", ".join(sorted(host.names)[:SHOWN_MAX]) or "none yet: `avm-host create FILE`"
         more = len(host.names) - SHOWN_MAX
         rest = f" and {more:,} more" if more > 0 else ""
-        raise NotDone(f"there is no machine {wanted or NAMELESS}; there are: {there}{rest}")
+        mark = did_you_mean(wanted, host.names)
+        raise NotDone(f"there is no machine {wanted or NAMELESS}{mark} there are: {there}{rest}")
 
     def _names(self, machine: Machine) -> dict[str, bytes]:
         bound = self._core.host.bound.items()
@@ -211,8 +213,11 @@ class Operator:
     def _name(self, machine: Machine, name: str) -> bytes:
         row = self._core.host.bound.get((machine.id, name))
         if row is None:
-            has = ", ".join(n for number, n in self._core.host.bound if number == machine.id)
-            raise NotDone(f"{machine.name} has no name {name}; it has: {has or 'none'}")
+            has = [one for number, one in self._core.host.bound if number == machine.id]
+            mark = did_you_mean(text_in(name), has)
+            raise NotDone(
+                f"{machine.name} has no name {name}{mark} it has: {', '.join(has) or 'none'}"
+            )
         self._core.do(handed, machine, name)
         return self._core.seal(from_bytes(row))
 

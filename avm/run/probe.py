@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from avm.host.creating import why_unsayable
 from avm.limits import Limits
 from avm.machine import frames
 from avm.machine.bundle import Bundle
@@ -63,6 +64,7 @@ class Run:
 
     worker: Worker
     number: int
+    names: tuple[str, ...] = ()
 
     def load(self, digest: bytes) -> str:
         """Makes the machine; the reason when its code does not load."""
@@ -74,10 +76,13 @@ class Run:
         return str(frames.unpack_untrusted(answer)[3])
 
     def turn(self, kind: int, given: bytes) -> bytes:
-        """Takes a turn; its output."""
+        """Takes a turn; its output. What `init` names is kept."""
         frame = frames.pack([frames.TURN, self.number, 0, kind, given])
-        (answer,) = self.worker.exchange([frame], 1)
-        output: bytes = frames.unpack_untrusted(answer)[3]
+        (body,) = self.worker.exchange([frame], 1)
+        answer = frames.unpack_untrusted(body)
+        if kind == frames.INIT and answer[5] is not None:
+            self.names = tuple(name for name, _reference in answer[5][1:])
+        output: bytes = answer[3]
         return output
 
     def state(self) -> list[Any]:
@@ -196,6 +201,8 @@ def _turn(probing: Probe, kind: int, context: bytes, content: object) -> bool:
         return False
     output = frames.unpack_output_untrusted(answers[0])
     if output[0] == APPLIED:
+        if kind == frames.INIT and (why := why_unsayable(probing.runs[0].names)):
+            probing.add(True, why, within=within)
         _follow(probing, output, fresh)
     elif output[0] != REFUSED:
         # An outcome comes once, here it came often: what that breaks is no mistake.

@@ -186,7 +186,14 @@ def test_step_and_init_may_be_bound_in_any_way(main: str) -> None:
         (MAIN + "import os.path\n", "pass the content in with a message or with a grant"),
         (MAIN + "import json.tool\n", "`import json.tool` is not allowed in a step: import json"),
         (MAIN + "import requests\n", "send a message to an adapter"),
-        (MAIN + "import numpy\n", "only files beside the machine's and pure parts of"),
+        (
+            MAIN + "import numpy\n",
+            "m.py:3: `import numpy`: there is no numpy.py beside the machine's",
+        ),
+        (
+            MAIN + "from lib import helper\n",
+            "there is no lib.py beside the machine's file; besides,",
+        ),
         (MAIN + "import avm.host\n", "`import avm.host` is not allowed in a step"),
         (MAIN + "from avm import host\n", "avm has no host for it"),
         (MAIN + "import caps\n", "import it from avm itself"),
@@ -194,13 +201,21 @@ def test_step_and_init_may_be_bound_in_any_way(main: str) -> None:
         (MAIN + "from . import ant\n", "m.py:3: `from . import ant` reaches outside the directory"),
         (MAIN + "from ..up import ant\n", "reaches outside the directory"),
         (MAIN + "import bad\n", "bad.py:1: `import socket` is not allowed"),
-        (MAIN + "import ant.missing\n", "m.py:3: `import ant.missing` is not allowed"),
+        (
+            MAIN + "import ant.missing\n",
+            "`import ant.missing`: there is no ant/missing.py beside the",
+        ),
+        (
+            MAIN + "import deep\n",
+            "deep/__init__.py:1: `from .no import x`: there is no deep/no.py beside",
+        ),
         (MAIN + "import copy\n", "copy.py: hides Python's own module `copy`"),
         (MAIN + "#" * SOURCE_BYTES_MAX, "m.py: too large"),
     ],
 )
 def test_a_bad_file_is_refused_in_one_line(main: str, says: str) -> None:
     files = {"m.py": main, "bad.py": "import socket\n", "ant.py": "", "copy.py": ""}
+    files["deep/__init__.py"] = "from .no import x\n"
     assert says in refusal(files)
 
 

@@ -275,6 +275,30 @@ def test_a_file_that_does_not_load_is_an_error_with_its_line(
     assert "no such file" in capsys.readouterr().err
 
 
+def test_an_import_inside_a_step_of_a_file_that_is_not_there_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "one.py").write_text("two = 2\n")
+    body = """
+        def step(message, state):
+            if message.context == "never":
+                import away
+                import beside.gone
+            from beside.one import two
+            return message.answer(two), state
+    """
+    code, lines = checked(tmp_path, capsys, body)
+    assert code == 1 and len(lines) == 2
+    assert lines[0].startswith(
+        ":9: `import away`: there is no away.py beside the machine's file; be"
+    )
+    assert (
+        lines[1]
+        == ":10: `import beside.gone`: there is no beside/gone.py beside the machine's file"
+    )
+
+
 # A new machine.
 
 

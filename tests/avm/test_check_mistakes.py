@@ -9,6 +9,8 @@ from avm.cli.main import main
 from avm.run import probe
 from avm.run.entrance import entrance
 from avm.run.findings import findings
+from avm.testing import World
+from avm.testing.ground import NotCreated
 
 HEAD = """\
 from dataclasses import replace
@@ -101,6 +103,20 @@ def test_a_change_that_changes_nothing_is_a_warning() -> None:
     assert all("is not used" in one.text for one in found)
 
 
+def test_a_reply_that_is_narrowed_is_an_error_at_its_line() -> None:
+    def of(*lines: str) -> list[tuple[int, bool]]:
+        text = "\n".join(("def step(message, state):", *(f"    {line}" for line in lines)))
+        return [(one.line, one.error) for one in findings(text) if "narrowed" in one.text]
+
+    assert of("x = 1", "return [Send(state, narrow(message.reply, until=9))], state") == [(3, True)]
+    assert of("back = message.reply", "return [Send(state, avm.narrow(back, uses=1))]") == [
+        (3, True)
+    ]
+    assert of("if (back := message.reply):", "    kept = narrow(back, until=9)") == [(3, True)]
+    assert of("back = message.reply", "back = state", "x = narrow(back, uses=1)") == []
+    assert of("back = message.content", "return [Send(message.reply, narrow(back, until=9))]") == []
+
+
 def test_a_whole_context_held_against_a_mere_name_is_a_warning() -> None:
     found = findings(
         HEAD
@@ -168,3 +184,20 @@ def test_a_slow_step_is_probed_only_so_long(
     code, out = checked(tmp_path, capsys, body)
     assert code == 0
     assert "warning: slow: only " in out
+
+
+@pytest.mark.parametrize("name", ["", "a\tb", "end\n", "blank ", "now~"])
+def test_what_init_names_so_that_nobody_can_say_it_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    text = f"def init(message, me):\n    return message.answer({{{name!r}: me('x')}}), 1\n"
+    file = tmp_path / "machine.py"
+    file.write_text(text + "\ndef step(message, state):\n    return message.answer(1), state\n")
+    assert main(["check", str(file)]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"{file}:1: init answers a capability as ") and said.count("\n") == 1
+    with pytest.raises(NotCreated, match=r"is no MACHINE\.name: a name is not empty"):
+        World().machine(file)
+    file.write_text(file.read_text().replace(f"{name!r}: me", "'a.b c': me"))
+    assert main(["check", str(file)]) == 0
+    World().machine(file).cap("a.b c")

@@ -188,6 +188,7 @@ def test_a_name_that_is_not_there_is_not_found_elsewhere() -> None:
         ("import random\ndef step(m, s): ...", "m.py:1: `import random` is not allowed in a step"),
         ("def f():\n    return 1 / 0\nf()", "m.py:2: ZeroDivisionError: division by zero"),
         ("raise SystemExit", "m.py:1: SystemExit"),
+        ("raise KeyboardInterrupt", "m.py:1: KeyboardInterrupt"),
         ("def f(): f()\nf()", "m.py:1: RecursionError: maximum recursion depth"),
         ("def step(:", "m.py:1: does not parse"),
         ("import far\n", "far.py:2: ValueError: no good"),
@@ -198,6 +199,19 @@ def test_a_name_that_is_not_there_is_not_found_elsewhere() -> None:
 def test_code_that_does_not_load_is_refused_with_its_place(main: str, says: str) -> None:
     others = {"far": "\nraise ValueError('no good')"} if "far" in main else {}
     assert refusal(main, **others).startswith(says)
+
+
+def test_a_name_that_is_no_file_of_a_package_is_told_with_the_file() -> None:
+    def said(package: bool) -> str:
+        text = f"from lib import no\n{INIT}def step(m, s): ...\n"
+        files = (Source("lib", package, ""), Source("m", False, text))
+        with pytest.raises(BundleRefused) as caught:
+            load(Bundle("m", "3.11", files), 1000)
+        return str(caught.value)
+
+    why = "m.py:1: ImportError: cannot import name 'no' from 'lib'"
+    assert said(package=False) == why
+    assert said(package=True) == f"{why}, and there is no lib/no.py beside the machine's file"
 
 
 def test_every_module_is_run_at_once_not_first_in_a_turn() -> None:

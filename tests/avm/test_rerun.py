@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm.host import journal
+from avm.host import journal, operate
 from avm.host.chain import Fault
 from avm.limits import Limits
 from avm.machine import frames
@@ -74,6 +74,44 @@ def test_w01_a_journal_gives_the_same_bytes_in_a_process_with_another_hash_seed(
     assert isinstance(found, Agreed)
     assert found.turns >= 25 and found.trusted == 0 and found.first == 0
     assert any(kept for kept in reader.snapshots(machine))
+
+
+def test_w01_what_ends_a_program_is_an_exception_and_agrees_where_it_ended_the_worker() -> None:
+    world = SimHost()
+    made = make(world, text=COUNTER.replace("ValueError(", "KeyboardInterrupt("))
+    client = world.client()
+    tell(client, world, client.hold(made.names["add"]), 1, 13)
+    reader = Reader(world.store)
+    entries = reader.store.entries(reader.machine("counter").id, 1)
+    entry = next(journal.decode(n, body) for n, body, _printed in entries)
+    assert (entry.form, entry["reason"], entry["index"]) == (journal.FAILED, "exception", 1)
+    assert "counter.py" in entry["detail"] and "KeyboardInterrupt: thirteen" in entry["detail"]
+    found = replay(reader, reader.machine("counter"), in_process())
+    assert isinstance(found, Agreed) and found.trusted == 0
+    of_before = rechained(world, entry.n, reason="died", detail="every worker that tried it died")
+    found = replay(of_before, of_before.machine("counter"), in_process())
+    assert isinstance(found, Agreed) and found.trusted == 1
+
+
+def test_w01_a_machine_of_before_keeps_names_that_nobody_can_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = SimHost()
+    text = COUNTER.replace('"read": me("read")', '"": me("read")')
+    with pytest.raises(Refusal, match="failed to be created: init answers a capability as ''"):
+        make(world, text=text)
+    monkeypatch.setattr(operate, "why_unsayable", lambda _names: "")
+    made = make(world, text=text)
+    monkeypatch.undo()
+    client = world.client()
+    tell(client, world, client.hold(made.names["add"]), 5)
+    world.crash()
+    ask = client.ask(client.hold(made.names[""]))
+    world.settle()
+    assert client.outcomes[ask] == [5]
+    reader = Reader(world.store)
+    assert "" in reader.names(reader.machine("counter"))
+    assert isinstance(replay(reader, reader.machine("counter"), in_process()), Agreed)
 
 
 def test_w01_a_step_that_looks_at_the_order_of_a_set_is_found_out() -> None:

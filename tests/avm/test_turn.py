@@ -1,6 +1,7 @@
 """One turn: what a step may return, and what becomes of it when it may not."""
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -43,6 +44,25 @@ def test_the_same_state_object_is_read_only_and_an_equal_one_is_not() -> None:
     assert not turn(lambda message, state: ((), state), state=(1, 2)).changed
     assert turn(lambda message, state: ((), (*state, 2)), state=(1,)).changed
     assert turn(lambda message, state: ((), (*state[:1], *state[1:])), state=(1, 2)).changed
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, GeneratorExit, SystemExit])
+def test_what_ends_a_program_fails_the_batch_with_its_line(raised: type[BaseException]) -> None:
+    def step(message: Message, state: Any) -> Any:
+        raise raised("enough")
+
+    taken = turn(step, 1)
+    assert taken.verdict == REJECTED and taken.why == f"{raised.__name__}: enough"
+    assert taken.detail.startswith("Traceback (most recent call last)")
+    assert 'raise raised("enough")' in taken.detail
+
+
+def test_who_runs_a_step_in_their_own_process_can_interrupt_it() -> None:
+    def step(message: Message, state: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        turn(step)
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,11 @@ def test_what_is_not_there_is_told_with_what_is(shell: Shell) -> None:
     code, _, err = shell("suspend", "")
     assert code == 1 and "no machine with an empty name; there are: tot" in one_line(err)
     code, _, err = shell("send", "tot.sub", "1")
-    assert code == 1 and "it has: add" in one_line(err)
+    assert code == 1 and "tot has no name sub; it has: add" in one_line(err)
+    code, _, err = shell("send", "tot.ad", "1")
+    assert code == 1 and "tot has no name ad; did you mean add? it has: " in one_line(err)
+    code, _, err = shell("send", "tott.add", "1")
+    assert code == 1 and "no machine tott; did you mean tot? there are: tot" in one_line(err)
     cap = json.loads(shell.ok("create", str(MACHINES / "tot.py"), "--name", "b", "--json"))
     text = cap["add"]["$cap"]
     code, _, err = shell("send", text[:-1] + ("a" if text[-1] != "a" else "b"), "1")

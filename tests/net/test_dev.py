@@ -18,6 +18,19 @@ from tests.net.hosts import wait_until
 pytestmark = pytest.mark.net
 
 COUNTER = (Path(__file__).parents[2] / "examples" / "counter.py").read_text()
+SHOP = """\
+from avm import Send
+
+def init(message, me):
+    given = message.content
+    return message.answer({"pay": me("pay"), "open": me("open")}), (given["bank"], given["open"])
+
+def step(message, state):
+    bank, is_open = state
+    if message.context == "open":
+        return message.answer(is_open), state
+    return [Send(bank, message.content, reply=message.reply)], state
+"""
 PATIENCE_S = 30.0
 COMMAND = [sys.executable, "-m", "avm.cli.main"]
 
@@ -102,6 +115,7 @@ def test_calls_are_answered_and_survive_a_crash(dev: Dev, folder: Path) -> None:
     assert dev.ask("add -2") == "3"
     assert dev.ask("add five") == "refused"
     assert "not JSON" in dev.ask('add {"a"')
+    assert dev.ask("ad 1") == "there is no ad; did you mean add? it has: add, read"
     assert dev.ask("sub 1") == "there is no sub; it has: add, read"
     assert dev.ask(":what") == "there is no :what; :help shows what there is"
     before = host_pid(folder)
@@ -186,6 +200,58 @@ def test_a_program_is_told_by_the_exit_code_that_a_file_does_not_load(tmp_path: 
         timeout=60,
     )
     assert done.returncode == 1 and b"a.py: has no `step`" in done.stdout
+
+
+def test_init_is_given_params_and_what_an_earlier_dev_made(folder: Path) -> None:
+    first = Dev(folder, "counter.py")
+    first.wait_for("it has: add, read")
+    assert first.end() == 0
+    (folder / "shop.py").write_text(SHOP.replace("def step(", "def stop("))
+    given = ("--params", '{"open": [1, 2]}', "--grant", "bank=counter.add")
+    shop = Dev(folder, "shop.py", *given)
+    assert "has no `step`" in shop.wait_for("shop.py")
+    (folder / "shop.py").write_text(SHOP)
+    shop.wait_for("shop is created")
+    assert shop.ask("open") == "[1, 2]"
+    assert shop.ask("pay 7") == "7"
+    (folder / "shop.py").write_text(SHOP + "# saved again\n")
+    shop.wait_for("shop runs the new code from turn")
+    assert shop.ask("open") == "[1, 2]"
+    assert shop.end() == 0
+    again = Dev(folder, "shop.py", *given)
+    late = "--params and --grant had no effect, as it was created before: `avm-host halt shop`"
+    assert late in again.wait_for("shop goes on where it was")
+    assert again.end() == 0
+
+
+def test_init_that_is_not_given_what_it_takes_is_told_with_the_option(folder: Path) -> None:
+    (folder / "shop.py").write_text(SHOP)
+    (folder / "bare.py").write_text(
+        "def init(message, me):\n    return (message.answer({}), 0) if message.content is None else None"
+        "\n\ndef step(message, state):\n    return [], state\n"
+    )
+
+    def said(*words: str) -> str:
+        one = Dev(folder, *words)
+        line = one.wait_for("to be created" if "=" not in words[-1] else "machine")
+        assert one.end() == 1
+        return line
+
+    needs = said("shop.py")
+    assert "subscriptable (shop.py, line 5); init was given null: `--params JSON`" in needs
+    given = "; init was given --params: give it what it takes, or nothing"
+    assert said("shop.py", "--params", "{}").endswith("KeyError: 'bank' (shop.py, line 5)" + given)
+    assert said("bare.py", "--params", "1") == "bare refused to be created" + given
+    assert "there is no machine bank" in said("shop.py", "--grant", "bank=bank.pay")
+    ran = subprocess.run(
+        [*COMMAND, "dev", "shop.py", "--params", '{"a"'],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        input="",
+        check=False,
+    )
+    assert ran.returncode == 2 and "--params '{\"a\"': not JSON" in ran.stderr
 
 
 def test_which_file_is_meant_is_found_or_asked_for(tmp_path: Path) -> None:

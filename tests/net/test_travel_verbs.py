@@ -124,6 +124,17 @@ def test_x05_call_at_says_what_it_would_have_answered(command: Command) -> None:
         1,
         "counter has no name gone; it has: add, keep, read",
     )
+    assert command.refused("call", "counter.raed", "--at", "1") == (
+        1,
+        "counter has no name raed; did you mean read? it has: add, keep, read",
+    )
+    assert command.refused("call", "cuonter.read", "--at", "1") == (
+        1,
+        "there is no machine cuonter; did you mean counter? `ls` shows those there are",
+    )
+    assert command.refused("caps", "who-can", "counter.raed")[1].startswith(
+        "counter has no name raed; did you mean read? counter.add"
+    )
     assert command.refused("call", "counter.read", "--at", "9")[0] == 1
     assert command.refused("call", "counter.add", "4x", "--at", "1")[0] == 2
     assert command.refused("call", "avm:nonsense", "--at", "1")[0] == 2
