@@ -71,8 +71,7 @@ class Core:
         """Takes up what a store holds; called once, before anything else."""
         host = self.host
         rows.load(host, read)
-        for machine in host.machines.values():
-            host.keys.add_machine(machine.address, machine.sealed_keys)
+        host.keys.add_machines({one.address: one.sealed_keys for one in host.machines.values()})
         for address, client in host.clients.items():
             host.keys.add_client(address, client.tag)
         carrying.begin(host)

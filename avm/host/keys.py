@@ -7,6 +7,7 @@ key that is derived of the host's secret; a client's are derived from the host's
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Mapping
 from itertools import pairwise
 
 from nacl.secret import SecretBox
@@ -79,8 +80,13 @@ class Keyring:
 
     def add_machine(self, address: bytes, sealed: bytes) -> None:
         """Makes the keys of a machine known."""
-        self._sealed[address] = sealed
-        self._left.pop(address, None)
+        self.add_machines({address: sealed})
+
+    def add_machines(self, sealed: Mapping[bytes, bytes]) -> None:
+        """Makes the keys of machines known, by their addresses."""
+        self._sealed.update(sealed)
+        for address in self._left.keys() & sealed.keys():
+            del self._left[address]
         self._opened.clear()
         self.changes += 1
 

@@ -206,8 +206,7 @@ def _load_machines(host: Host, rows: Rows) -> None:
         host.next_id = max(host.next_id, number + 1)
         if machine.has_signal and machine.status is not Status.HALTED:
             machine.signals = [*machine.untold, "restarted"]
-    for (number, name), body in rows("name"):
-        host.bound[(number, name)] = body
+    host.bound.update(rows("name"))
     for (number, slot), body in rows("slot"):
         machine = host.by_id[number]
         if machine.slots is None or machine.slot_of is None:

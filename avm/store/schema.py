@@ -7,9 +7,9 @@ BLAKE2b. It guards against rot and not against malice; the journal's hash chain 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 from avm.store.interface import ALL, Column, Columns
@@ -132,6 +132,17 @@ def snapshot_crc(row: int, body: bytes) -> int:
 def row_agrees(table: str, columns: Columns, value: object, crc: object) -> bool:
     """Whether a row that was read is the one that was written, under a key of the right types."""
     return isinstance(value, bytes) and row_crc(table, columns, value) == crc
+
+
+def rows_agree(
+    table: str, keys: Sequence[Columns], values: Sequence[object], crcs: Sequence[object]
+) -> bool:
+    """Whether `row_agrees` of each of these rows."""
+    mark = MARKS[table]
+    found: Iterable[tuple[Columns, Any]] = zip(keys, values, strict=True)
+    return set(map(type, values)) <= {bytes} and (
+        [crc32(value, crc32(mark % key)) for key, value in found] == crcs
+    )
 
 
 def entry_agrees(row: int, entry: object, printed: object, crc: object) -> bool:

@@ -35,6 +35,7 @@ from avm.store.schema import (
     place,
     row_agrees,
     row_of,
+    rows_agree,
     snapshot_agrees,
 )
 
@@ -209,13 +210,19 @@ class SqliteStore:
         return self._rows(table, (first,))
 
     def _rows(self, table: str, fixed: Columns) -> Iterator[tuple[Columns, bytes]]:
-        for key, value, crc in self._raw_rows(table, fixed):
-            if not row_agrees(table, key, value, crc):
-                raise self._damaged(table, key)
-            yield key, value
+        # A host that starts reads all of them: what is done for each row is done in as few calls as can be.
+        for keys, values, crcs in self._pieces(table, fixed):
+            if not rows_agree(table, keys, values, crcs):
+                rows = zip(keys, values, crcs, strict=True)
+                raise next(
+                    self._damaged(table, row[0]) for row in rows if not row_agrees(table, *row)
+                )
+            yield from zip(keys, values, strict=True)
 
-    def _raw_rows(self, table: str, fixed: Columns) -> Iterator[tuple[Columns, Any, Any]]:
-        # Read by the piece, so that no read stays open and holds the log back.
+    def _pieces(
+        self, table: str, fixed: Columns
+    ) -> Iterator[tuple[list[Columns], list[Any], list[Any]]]:
+        """Keys, values and checksums: read by the piece, so that no read stays open and holds the log back."""
         columns = [f'"{name}"' for name in TABLES[table]]
         fix = "".join(f" AND {name} = ?" for name in columns[: len(fixed)])
         after = f" AND ({', '.join(columns)}) > ({', '.join('?' * len(columns))})"
@@ -226,8 +233,7 @@ class SqliteStore:
         while found:
             keys = [row[:-2] for row in found]
             last = self._rising(table, last, keys)
-            for key, row in zip(keys, found, strict=True):
-                yield key, row[-2], row[-1]
+            yield keys, [row[-2] for row in found], [row[-1] for row in found]
             if len(found) < ROWS_A_READ:
                 return
             found = self._all(table, select + after + order, (*fixed, *last))
@@ -328,9 +334,10 @@ class SqliteStore:
                 yield f"{self.path}: {said}"
 
     def _verify_table(self, table: str) -> Iterator[str]:
-        for key, value, crc in self._raw_rows(table, ()):
-            if not row_agrees(table, key, value, crc):
-                yield str(self._damaged(table, key))
+        for piece in self._pieces(table, ()):
+            for key, value, crc in zip(*piece, strict=True):
+                if not row_agrees(table, key, value, crc):
+                    yield str(self._damaged(table, key))
 
     def _verify_journal(self) -> Iterator[str]:
         for row, *columns in self._by_id("journal", "id, entry, printed, crc", ROWS_A_READ):
