@@ -1,4 +1,4 @@
-"""Each seeded fault is caught by the test that is known to catch it: the first ones and a tenth of the rest."""
+"""Each seeded fault is caught by the test that is known to catch it: the first ones and a twelfth of the rest."""
 
 from collections.abc import Iterator
 
@@ -7,8 +7,8 @@ import pytest
 from tests.mutants.__main__ import ALL, Trees
 from tests.mutants.faults import Fault
 
-# What loses, doubles or disorders a message on one host; then every tenth of all others.
-FIRST, EVERY = 15, 10
+# What loses, doubles or disorders a message on one host; then every twelfth of all others.
+FIRST, EVERY = 15, 12
 
 
 def slice_of(faults: tuple[Fault, ...]) -> Iterator[object]:
