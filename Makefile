@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Where Python is told to keep nothing of what it compiled, each process of ours would compile all of it again.
+export PYTHONDONTWRITEBYTECODE :=
 # A peer whose requirements are not ours; the bench goes on without it where it cannot be had.
 LIBP2P := $(VENV)/libp2p
 
