@@ -26,7 +26,7 @@ demo: $(STAMP)
 	@$(BIN)/python -m examples.demo_hosts
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --slow
