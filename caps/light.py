@@ -175,6 +175,7 @@ def _fixed(names: tuple[str, ...]) -> dict[str, Any]:
 
 def _values_of(names: tuple[str, ...]) -> Any:
     """What gives the values of an instance's fields, as a tuple."""
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda self: tuple(getattr(self, name) for name in names)
+    if not names:
+        return lambda _self: ()
+    get = attrgetter(*names)
+    return get if len(names) > 1 else lambda self: (get(self),)
