@@ -14,6 +14,7 @@ from avm.link.segments import (
     runs,
     send_run,
 )
+from avm.link.udp import UdpPort
 
 ADDRESSES = st.sampled_from([("10.0.0.1", 1), ("10.0.0.2", 2)])
 
@@ -54,3 +55,15 @@ def test_the_kernel_cuts_a_run_into_the_datagrams_it_was_made_of(gathers: bool) 
             assert source == near.getsockname()
             got += datagrams
         assert got == sent
+
+
+@pytest.mark.net
+def test_a_run_that_a_way_does_not_take_is_lost_and_later_ones_go_together() -> None:
+    port = UdpPort()
+    try:
+        if not port._cuts:
+            pytest.skip("this kernel has no UDP segmentation")
+        port._send([(bytes(40_000), port.sock.getsockname())] * 2)
+        assert port.lost_datagrams == 2 and port._cuts
+    finally:
+        port.close()
