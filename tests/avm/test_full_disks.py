@@ -6,15 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.avm import short_of_room
 from tests.sim.recordings import of_counter
-
-# As on a full disk, but that the system calls it by another name.
-SHORT = """
-import resource, sys
-from avm.cli.main import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
-sys.exit(main(sys.argv[1:]))
-"""
 
 
 def recorded(here: Path) -> None:
@@ -37,7 +30,7 @@ def test_a_file_that_there_is_no_room_for_is_named(
     words: str, file: str, left: set[str], tmp_path: Path
 ) -> None:
     recorded(tmp_path)
-    command = [sys.executable, "-c", SHORT, *words.split()]
+    command = [*short_of_room.COMMAND, *words.split()]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.stderr == f"avm-host: {file.format(here=tmp_path)}: File too large\n"
     assert ran.returncode == 1 and {one.name for one in tmp_path.iterdir()} == left

@@ -3,7 +3,6 @@
 import os
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from avm.run.directory import Directory
 from avm.store.interface import Transaction
 from avm.store.sqlite import SqliteStore
 from caps.locked import is_locked
+from tests.avm import short_of_room
 from tests.avm.test_keys_verbs import KEYS_OF, ONE, OTHER, Place, place
 
 __all__ = ["place"]
@@ -92,14 +92,6 @@ def test_a_passphrase_too_many_is_refused_for_the_wrong_one_might_be_taken(place
     assert place("keys", "unlock", said=(ONE,)).code == 0
 
 
-FULL = """
-import os, resource, sys
-from avm.cli.main import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 def test_keys_that_cannot_be_written_are_told_by_the_files_name_and_nothing_is_left(
     place: Place, tmp_path: Path
 ) -> None:
@@ -108,7 +100,7 @@ def test_keys_that_cannot_be_written_are_told_by_the_files_name_and_nothing_is_l
     os.write(write, f"{ONE}\n".encode())
     os.close(write)
     words = ["keys", "export", str(file), "--passphrase-fd", str(read)]
-    command = [sys.executable, "-c", FULL, "--dir", str(place.directory.path), *words]
+    command = [*short_of_room.COMMAND, "--dir", str(place.directory.path), *words]
     ran = subprocess.run(command, pass_fds=[read], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (1, f"avm-host: {file}: File too large\n")
     assert list(tmp_path.iterdir()) == [place.directory.path]

@@ -7,7 +7,6 @@ Run as a program it takes a message per command over its standard input, a socke
 files that the command has as its input, output and errors; it answers with the exit code.
 """
 
-import array
 import atexit
 import gc
 import json
@@ -52,10 +51,8 @@ class Commands:
             taken.write(given)
             taken.seek(0)
             place = (taken, out, out if mixed else err)
-            files = array.array("i", [one.fileno() for one in place])
-            beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)]
-            self._server.here.sendmsg([json.dumps(asked).encode()], beside)
-            code = self._server.here.recv(100).decode()
+            files = [one.fileno() for one in place]
+            code = self._server.ask(json.dumps(asked).encode(), files)[0].decode()
             if code == NOT_ENDED:
                 raise subprocess.TimeoutExpired(list(words), within_s)
             out.seek(0)

@@ -7,7 +7,6 @@ Run as a program it takes a message per host over its standard input, a socket: 
 beside it the file for what it says. It answers with the process, and for that process later with its exit code.
 """
 
-import array
 import atexit
 import gc
 import json
@@ -89,15 +88,12 @@ class Hosts:
         return self._started({"start": list(words), **place}, log)
 
     def _started(self, wanted: dict[str, Any], log: int) -> Started:
-        files = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [log]))]
-        self._server.here.sendmsg([json.dumps(wanted).encode()], files)
-        pid, (watched,), _, _ = socket.recv_fds(self._server.here, 100, 1)
+        pid, (watched,) = self._server.ask(json.dumps(wanted).encode(), [log])
         return Started(int(pid), watched, self)
 
     def code_of(self, pid: int) -> int:
         """The exit code of one that has ended."""
-        self._server.here.send(json.dumps({"ended": pid}).encode())
-        return int(self._server.here.recv(100))
+        return int(self._server.ask(json.dumps({"ended": pid}).encode())[0])
 
     def close(self) -> None:
         """Ends the process."""
