@@ -28,7 +28,7 @@ NAMED_TEST = re.compile(r"`(test_[a-z0-9_]+)`")
 TEST = re.compile(r"def (test_[a-z0-9_]+)")
 ROWS = "W01 W02 W03 W04 W06 W12 W13 W14 W15 W19 W21 W22 W28 S01 S03 C01 C02 C03 C04 C06 P01 P06"
 ROWS += " T01 T02 X02 X10 W05 S02 S04 S05 S06 S07 S08 S09 S10 S11 T03 T04 T06 T08 W18 C08 P08 X05 X06 P02 C05 P03 P04 P05 P07"
-ROWS += " X03 X04 W11 W16 W17 W20 W26 T05"
+ROWS += " X01 X03 X04 W11 W16 W17 W20 W26 T05"
 OUTSIDE = re.compile(
     r"\b[A-Z]{4,}\.md\b(?<!README\.md)(?<!CHANGELOG\.md)(?<!RESULTS\.md)|(?<![\w.])/(root|home|Users)/|"
     r"\bbrief\b|\bthe issue\b|(?<![.\w])issue #?[0-9]|\bTBD\b"

@@ -113,10 +113,19 @@ def show(status: Mapping[str, Any]) -> None:
             f"{again['without_verdict']:,} without a verdict; "
             f"{counted(again['nondeterministic'], 'machine')} nondeterministic"
         )
+    _show_confined(status["confined"])
     for worker in status["workers"]:
         size = _size(worker["rss_bytes"])
         turns, restarts = counted(worker["turns"], "turn"), counted(worker["restarts"], "restart")
         say(f"  worker    pid {worker['pid']}, {turns}, {restarts}, {size}")
+
+
+def _show_confined(confined: Mapping[str, bool]) -> None:
+    """What the system does not keep a step from that breaks out of Python."""
+    files = "no files" if not confined["files"] else ""
+    calls = "no calls of the system" if not confined["calls"] else ""
+    if lacking := " and ".join(filter(None, (files, calls))):
+        say(f"  workers   are kept from {lacking} by this system: host only code that you trust")
 
 
 def _show_record(record: Mapping[str, Any] | None) -> None:

@@ -18,6 +18,7 @@ import traceback
 from avm.limits import Limits
 from avm.machine import worker
 from avm.machine.bundle import BundleRefused, decode
+from avm.machine.confined import confine_calls, confine_files, libraries, ruleset
 from avm.machine.inside import Inside
 from avm.machine.live import CannotLoad
 from avm.machine.loader import Code, load
@@ -37,12 +38,14 @@ def serve(control: socket.socket, worker_bytes: int) -> socket.socket | None:
 
     A host that has gone in the middle of an answer is the same end.
     """
+    files = ruleset(libraries())
     running: set[int] = set()
     prepared = os.getpid()
     with contextlib.suppress(ConnectionError):
         fd = _answer(control, running)
     if os.getpid() != prepared:
-        return _become_worker(control, fd, prepared, worker_bytes)
+        lay_limits(worker_bytes)
+        return _become_worker(control, fd, prepared, files)
     for pid in running:
         _kill(pid)
     return None
@@ -100,22 +103,22 @@ def _reap(running: set[int], ended: dict[int, int]) -> None:
         ended.pop(next(iter(ended)))
 
 
-def _become_worker(
-    control: socket.socket, fd: int, parent: int, worker_bytes: int
-) -> socket.socket:
-    """Keeps nothing open but its own socket, and lays the limits on this process."""
+def _become_worker(control: socket.socket, fd: int, parent: int, files: int) -> socket.socket:
+    """Keeps nothing open but its own socket, and is confined for good."""
     die_with_parent()
     if os.getppid() != parent:
         os._exit(worker.EXIT_DONE)
+    confine_files(files)
     control.detach()
     if fd != WORKER_FD:
         os.dup2(fd, WORKER_FD, inheritable=False)
     os.closerange(WORKER_FD + 1, os.sysconf("SC_OPEN_MAX"))
-    confine(worker_bytes)
-    return socket.socket(fileno=WORKER_FD)
+    ours = socket.socket(fileno=WORKER_FD)
+    confine_calls()
+    return ours
 
 
-def confine(worker_bytes: int) -> None:
+def lay_limits(worker_bytes: int) -> None:
     """Limits memory to `worker_bytes` beyond what is mapped now, files to none that grow."""
     sys.dont_write_bytecode = True
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as adjust:

@@ -7,6 +7,7 @@ from typing import Any
 
 from avm.host.delays import owed
 from avm.host.state import Host
+from avm.machine.confined import available
 from avm.run.pool import Pool
 from avm.store.sqlite import SqliteStore
 from avm.version import VERSION
@@ -31,7 +32,7 @@ class Figures:
         host = self._host
         machines = host.machines.values()
         now_s = time.monotonic()
-        outside_of = owed(host)
+        outside_of, confined = owed(host), available()
         return {
             "version": VERSION,
             "dir": str(self._path),
@@ -48,6 +49,7 @@ class Figures:
                 }
                 for worker in self._pool.workers.values()
             ],
+            "confined": {"files": confined.files, "calls": confined.calls},
             "store": {
                 "kind": "sqlite",
                 "bytes": self._store.size(),

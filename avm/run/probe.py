@@ -33,8 +33,10 @@ PLACE = re.compile(r'File "(.+?) \([0-9a-f]{8}\)", line (\d+)')
 IMPURE = ("NotAllowed", "ImportRefused")
 # What no message can be to blame for.
 MISTAKE = re.compile(r"(NameError|UnboundLocalError): ")
-# What is told as it is, since it says what to do itself.
-CLEAR = re.compile(r"(NotAValue|TooLarge|Copied|Dropped|FrozenInstanceError): ")
+# What is told as it is, since it says what to do itself; newer Pythons know the nearest name.
+CLEAR = re.compile(
+    r"(NotAValue|TooLarge|Copied|Dropped|FrozenInstanceError): |.* Did you mean '\w+'\?$"
+)
 REMEDIES = (
     (
         re.compile(r"'Map' object (does not support|has no attribute)"),

@@ -1,5 +1,6 @@
 """`check` of the mistakes that are made first: functions a host cannot call, changes that change nothing."""
 
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -145,13 +146,18 @@ def test_functions_named_by_an_underscore_may_be_many() -> None:
     assert findings("def _(a): return a\ndef _(b): return b\n") == []
 
 
+NO_FIELD = "'totl': there is no such field or parameter"
+if sys.version_info >= (3, 13):
+    NO_FIELD = "'totl'. Did you mean 'total'?\n"
+
+
 @pytest.mark.parametrize(
     ("line", "error", "said"),
     [
         ('state.table["a"] = 1', False, "a Map does not change: `put` and `drop` give another"),
         ("state.table.update(a=1)", False, "a Map does not change"),
         ("state.names.append(1)", False, "lists are tuples in states and contents"),
-        ("state = replace(state, totl=1)", False, "'totl': there is no such field or parameter"),
+        ("state = replace(state, totl=1)", False, NO_FIELD),
         ("totl", True, "NameError: name 'totl' is not defined"),
         ("{}[message.content]", False, "`raise Refused` would tell the sender"),
     ],

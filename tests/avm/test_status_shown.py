@@ -15,6 +15,7 @@ STATUS: dict[str, Any] = {
     "uptime_s": 3_725.5,
     "machines": 2,
     "workers": [{"pid": 8, "turns": 9, "restarts": 0, "rss_bytes": 3 << 20}],
+    "confined": {"files": True, "calls": True},
     "store": {"kind": "sqlite", "bytes": 2_048, "turns": 1_234},
     "rates": {"turns_per_s": 0.0, "messages_per_s": 0.4},
     "failed": 1,
@@ -88,6 +89,22 @@ def test_a_recording_is_told_and_that_it_has_ended(capsys: pytest.CaptureFixture
     assert line in capsys.readouterr().out.splitlines()
     status.show({**STATUS, "record": None})
     assert "record" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("files", "calls", "lacking"),
+    [
+        (False, True, "no files"),
+        (True, False, "no calls of the system"),
+        (False, False, "no files and no calls of the system"),
+    ],
+)
+def test_x01_what_the_system_does_not_keep_workers_from_is_told(
+    capsys: pytest.CaptureFixture[str], files: bool, calls: bool, lacking: str
+) -> None:
+    status.show({**STATUS, "confined": {"files": files, "calls": calls}})
+    line = f"  workers   are kept from {lacking} by this system: host only code that you trust"
+    assert line in capsys.readouterr().out.splitlines()
 
 
 def test_one_of_a_thing_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:

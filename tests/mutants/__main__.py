@@ -17,6 +17,7 @@ from tests.mutants import (
     about,
     atrest,
     campaign,
+    confining,
     crashes,
     fast,
     hostkey,
@@ -78,6 +79,7 @@ ALL = (
     *about.FAULTS,
     *past.FAULTS,
     *others.FAULTS,
+    *confining.FAULTS,
 )
 
 
