@@ -44,8 +44,7 @@ def serve(control: socket.socket, worker_bytes: int) -> socket.socket | None:
     with contextlib.suppress(ConnectionError):
         fd = _answer(control, running)
     if os.getpid() != prepared:
-        lay_limits(worker_bytes)
-        return _become_worker(control, fd, prepared, files)
+        return _become_worker(control, fd, prepared, worker_bytes, files)
     for pid in running:
         _kill(pid)
     return None
@@ -103,16 +102,20 @@ def _reap(running: set[int], ended: dict[int, int]) -> None:
         ended.pop(next(iter(ended)))
 
 
-def _become_worker(control: socket.socket, fd: int, parent: int, files: int) -> socket.socket:
-    """Keeps nothing open but its own socket, and is confined for good."""
+def _become_worker(
+    control: socket.socket, fd: int, parent: int, worker_bytes: int, files: int
+) -> socket.socket:
+    """Keeps nothing open but its own socket, and is limited and confined for good."""
     die_with_parent()
     if os.getppid() != parent:
         os._exit(worker.EXIT_DONE)
+    most = os.sysconf("SC_OPEN_MAX")  # that of before its own limit
+    lay_limits(worker_bytes)
     confine_files(files)
     control.detach()
     if fd != WORKER_FD:
         os.dup2(fd, WORKER_FD, inheritable=False)
-    os.closerange(WORKER_FD + 1, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(WORKER_FD + 1, most)
     ours = socket.socket(fileno=WORKER_FD)
     confine_calls()
     return ours

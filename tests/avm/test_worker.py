@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -238,7 +238,13 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.net
 def test_x01_a_worker_has_nothing_but_its_socket_and_tight_limits() -> None:
-    with prepared() as process, forked(process), forked(process) as (pid, sock):
+    with ExitStack() as stack:
+        # So that what the prepared process has open has numbers beyond what a worker may open.
+        for _ in range(40):
+            stack.enter_context(open(os.devnull))
+        process = stack.enter_context(prepared())
+        stack.enter_context(forked(process))
+        pid, sock = stack.enter_context(forked(process))
         facts = json.loads(asked(sock, b"about"))
         assert facts["fds"] == [0, 1, 2, 3]
         limits = Path(f"/proc/{pid}/limits").read_text()

@@ -23,6 +23,13 @@ FAULTS = [
         NOBODY,
     ),
     Fault(
+        "what the prepared process has open stays open in a worker",
+        "avm/machine/prepared.py",
+        "    os.closerange(WORKER_FD + 1, most)\n",
+        "    os.closerange(WORKER_FD + 1, WORKER_FILES_MAX)\n",
+        "tests/avm/test_worker.py::test_x01_a_worker_has_nothing_but_its_socket_and_tight_limits",
+    ),
+    Fault(
         "calls with the numbers of 32 bits are not told from others",
         "avm/machine/calls.py",
         "    yield EQUAL, 1, 0, AUDIT_ARCH_X86_64\n",
