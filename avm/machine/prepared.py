@@ -27,9 +27,10 @@ from avm.machine.undumped import forbid_dumps, limit
 from avm.machine.worker import Interior, MakeInside, Tell
 from caps.errors import Malformed
 
-WORKER_FD = 3
+STDERR_FD, WORKER_FD = 2, 3
 WORKER_FILES_MAX = 16
 ENDED_MAX = 1024
+WORDS_BYTES_MAX = 8 * 1024
 PR_SET_PDEATHSIG = 1
 
 
@@ -39,7 +40,7 @@ def serve(control: socket.socket, worker_bytes: int) -> socket.socket | None:
     A host that has gone in the middle of an answer is the same end.
     """
     files = ruleset(libraries())
-    running: set[int] = set()
+    running: dict[int, int] = {}
     prepared = os.getpid()
     with contextlib.suppress(ConnectionError):
         fd = _answer(control, running)
@@ -50,8 +51,11 @@ def serve(control: socket.socket, worker_bytes: int) -> socket.socket | None:
     return None
 
 
-def _answer(control: socket.socket, running: set[int]) -> int:
-    """Answers until the host closes; in a worker returns its descriptor."""
+def _answer(control: socket.socket, running: dict[int, int]) -> int:
+    """Answers until the host closes; in a worker returns its descriptor.
+
+    What runs is known with where its last words are read.
+    """
     ended: dict[int, int] = {}
     while True:
         request, fds, _flags, _address = socket.recv_fds(control, REQUEST.size, 1)
@@ -60,30 +64,44 @@ def _answer(control: socket.socket, running: set[int]) -> int:
         kind, pid = REQUEST.unpack(request)
         if kind == FORK:
             _reap(running, ended)
-            error, pid = _fork()
+            error, pid, said = _fork()
             if not error and not pid:
                 return fds[0]
             os.close(fds[0])
-            ended.pop(pid, None)
-            running |= {pid} - {0}
+            if not error:
+                ended.pop(pid, None)
+                running[pid] = said
             control.send(ANSWER.pack(error, pid))
         else:
             control.send(ANSWER.pack(*_end(pid, running, ended)))
 
 
-def _fork() -> tuple[int, int]:
+def _fork() -> tuple[int, int, int]:
+    """An error, a worker's process id, and where its last words are read; in the worker nothing but zeros."""
     try:
-        return 0, os.fork()
+        said, words = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        return error.errno or UNKNOWN, 0
+        return error.errno or UNKNOWN, 0, 0
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(said)
+        os.close(words)
+        return error.errno or UNKNOWN, 0, 0
+    if not pid:
+        os.dup2(words, STDERR_FD)
+        return 0, 0, 0
+    os.close(words)
+    return 0, pid, said
 
 
-def _end(pid: int, running: set[int], ended: dict[int, int]) -> tuple[int, int]:
+def _end(pid: int, running: dict[int, int], ended: dict[int, int]) -> tuple[int, int]:
     if pid in running:
-        running.discard(pid)
-        return 0, _kill(pid)
-    code = ended.pop(pid, None)
-    return (UNKNOWN, 0) if code is None else (0, code)
+        code = _kill(pid)
+        _tell(running.pop(pid))
+        return 0, code
+    known = ended.pop(pid, None)
+    return (UNKNOWN, 0) if known is None else (0, known)
 
 
 def _kill(pid: int) -> int:
@@ -91,12 +109,26 @@ def _kill(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def _reap(running: set[int], ended: dict[int, int]) -> None:
+def _tell(said: int) -> None:
+    """Passes on the last words of a worker that has ended: few, and as text that moves no cursor."""
+    with contextlib.suppress(OSError):
+        words = os.read(said, WORDS_BYTES_MAX).decode("utf-8", "backslashreplace")
+        lines = ("".join(map(_plain, line)) for line in words.splitlines())
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.flush()
+    os.close(said)
+
+
+def _plain(letter: str) -> str:
+    return letter if letter.isprintable() else f"\\x{ord(letter):02x}"
+
+
+def _reap(running: dict[int, int], ended: dict[int, int]) -> None:
     """Takes leave of workers that have ended, and keeps the newest exit codes."""
     for pid in tuple(running):
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
-            running.discard(pid)
+            _tell(running.pop(pid))
             ended[pid] = os.waitstatus_to_exitcode(status)
     while len(ended) > ENDED_MAX:
         ended.pop(next(iter(ended)))

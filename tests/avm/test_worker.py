@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from avm.limits import MIB, Limits
 from avm.machine import frames
 from avm.machine.bundle import Bundle, Source
+from avm.machine.prepared import WORDS_BYTES_MAX
 from avm.machine.worker import (
     EXIT_BAD_FRAME,
     EXIT_BROKEN,
@@ -292,6 +293,26 @@ def test_x01_a_worker_writes_no_file(tmp_path: Path) -> None:
         assert ended(sock)
         assert process.end(pid) == EXIT_BROKEN
     assert not any(path.stat().st_size for path in tmp_path.iterdir())
+
+
+@pytest.mark.net
+@pytest.mark.parametrize("ends", [b"exit 5", b""])
+def test_x01_of_what_a_worker_says_a_little_is_told_at_its_end_and_moves_no_cursor(
+    capfd: pytest.CaptureFixture[str], ends: bytes
+) -> None:
+    with prepared() as process:
+        with forked(process) as (pid, sock):
+            assert int(asked(sock, b"say " + b"\x1b[2J" * 300 + b"\n")) < 1_000
+            assert capfd.readouterr().err == ""
+            if ends:
+                sock.sendall(packed(ends))
+                assert ended(sock)
+            process.end(pid)
+        with forked(process):
+            pass
+    told = capfd.readouterr().err
+    assert "\\x1b[2J\\x1b[2J" in told and "\x1b" not in told
+    assert len(told) < 4 * WORDS_BYTES_MAX
 
 
 @pytest.mark.net

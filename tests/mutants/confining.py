@@ -30,6 +30,20 @@ FAULTS = [
         "tests/avm/test_worker.py::test_x01_a_worker_has_nothing_but_its_socket_and_tight_limits",
     ),
     Fault(
+        "a worker says what it likes to the host's terminal",
+        "avm/machine/prepared.py",
+        "        os.dup2(words, STDERR_FD)\n",
+        "",
+        "tests/avm/test_worker.py::test_x01_of_what_a_worker_says_a_little_is_told_at_its_end_and_moves_no_cursor",
+    ),
+    Fault(
+        "a worker's last words are told as they are",
+        "avm/machine/prepared.py",
+        "    return letter if letter.isprintable() else",
+        "    return letter if letter else",
+        "tests/avm/test_worker.py::test_x01_of_what_a_worker_says_a_little_is_told_at_its_end_and_moves_no_cursor",
+    ),
+    Fault(
         "calls with the numbers of 32 bits are not told from others",
         "avm/machine/calls.py",
         "    yield EQUAL, 1, 0, AUDIT_ARCH_X86_64\n",
