@@ -113,7 +113,7 @@ def show(status: Mapping[str, Any]) -> None:
             f"{again['without_verdict']:,} without a verdict; "
             f"{counted(again['nondeterministic'], 'machine')} nondeterministic"
         )
-    _show_confined(status["confined"])
+    _show_confined(status.get("confined") or {})
     for worker in status["workers"]:
         size = _size(worker["rss_bytes"])
         turns, restarts = counted(worker["turns"], "turn"), counted(worker["restarts"], "restart")
@@ -122,8 +122,8 @@ def show(status: Mapping[str, Any]) -> None:
 
 def _show_confined(confined: Mapping[str, bool]) -> None:
     """What the system does not keep a step from that breaks out of Python."""
-    files = "no files" if not confined["files"] else ""
-    calls = "no calls of the system" if not confined["calls"] else ""
+    files = "" if confined.get("files", True) else "no files"
+    calls = "" if confined.get("calls", True) else "no calls of the system"
     if lacking := " and ".join(filter(None, (files, calls))):
         say(f"  workers   are kept from {lacking} by this system: host only code that you trust")
 

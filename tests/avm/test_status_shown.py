@@ -105,6 +105,8 @@ def test_x01_what_the_system_does_not_keep_workers_from_is_told(
     status.show({**STATUS, "confined": {"files": files, "calls": calls}})
     line = f"  workers   are kept from {lacking} by this system: host only code that you trust"
     assert line in capsys.readouterr().out.splitlines()
+    status.show({name: told for name, told in STATUS.items() if name != "confined"})
+    assert "kept from" not in capsys.readouterr().out, "a host of before does not say"
 
 
 def test_one_of_a_thing_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,7 @@ FAULTS = [
     Fault(
         "what the system cannot keep workers from is not told",
         "avm/cli/status.py",
-        '    _show_confined(status["confined"])\n',
+        '    _show_confined(status.get("confined") or {})\n',
         "",
         "tests/avm/test_status_shown.py::test_x01_what_the_system_does_not_keep_workers_from_is_told",
     ),
